@@ -1,0 +1,137 @@
+#include "base/buffer.h"
+
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { SMALLEST_CAPACITY = 256, KEPT_WHEN_EMPTY = 4096 };
+
+buffer buffer_make(size_t limit) {
+    return (buffer){.limit = limit};
+}
+
+void buffer_free(buffer *b) {
+    memory_free(b->bytes);
+    *b = buffer_make(b->limit);
+}
+
+void buffer_wipe(buffer *b) {
+    if (b->bytes != NULL) {
+        explicit_bzero(b->bytes, b->capacity);
+    }
+    buffer_free(b);
+}
+
+void buffer_clear(buffer *b) {
+    b->start = 0;
+    b->end = 0;
+    b->failed = false;
+}
+
+void buffer_consume(buffer *b, size_t length) {
+    size_t there = buffer_length(b);
+    b->start += length < there ? length : there;
+    if (b->start < b->end) {
+        return;
+    }
+    b->start = 0;
+    b->end = 0;
+    if (b->capacity > KEPT_WHEN_EMPTY) {
+        memory_free(b->bytes);
+        b->bytes = NULL;
+        b->capacity = 0;
+    }
+}
+
+uint8_t *buffer_reserve(buffer *b, size_t length) {
+    size_t used = buffer_length(b);
+    if (b->failed || used > b->limit || length > b->limit - used) {
+        b->failed = true;
+        return NULL;
+    }
+    if (b->bytes != NULL && length <= b->capacity - b->end) {
+        return b->bytes + b->end;
+    }
+    if (b->start > 0 && length <= b->capacity - used && b->start >= used) {
+        memmove(b->bytes, b->bytes + b->start, used);
+    } else {
+        size_t capacity = b->capacity < SMALLEST_CAPACITY ? SMALLEST_CAPACITY : b->capacity;
+        while (capacity - used < length) {
+            capacity = capacity > SIZE_MAX / 2 ? used + length : capacity * 2;
+        }
+        uint8_t *bytes = memory_allocate(capacity);
+        if (bytes == NULL) {
+            b->failed = true;
+            return NULL;
+        }
+        if (used > 0) {
+            memcpy(bytes, b->bytes + b->start, used);
+        }
+        memory_free(b->bytes);
+        b->bytes = bytes;
+        b->capacity = capacity;
+    }
+    b->start = 0;
+    b->end = used;
+    return b->bytes + b->end;
+}
+
+void buffer_commit(buffer *b, size_t length) {
+    size_t room = b->capacity - b->end;
+    b->end += length < room ? length : room;
+}
+
+bool buffer_append(buffer *b, slice bytes) {
+    uint8_t *place = buffer_reserve(b, bytes.length);
+    if (place == NULL) {
+        return false;
+    }
+    if (bytes.length > 0) {
+        memcpy(place, bytes.data, bytes.length);
+    }
+    b->end += bytes.length;
+    return true;
+}
+
+bool buffer_append_text(buffer *b, const char *text) {
+    return buffer_append(b, slice_of_text(text));
+}
+
+bool buffer_append_byte(buffer *b, uint8_t byte) {
+    return buffer_append(b, slice_of(&byte, 1));
+}
+
+bool buffer_append_format(buffer *b, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    va_list again;
+    va_copy(again, arguments);
+    int length = vsnprintf(NULL, 0, format, arguments);
+    va_end(arguments);
+    uint8_t *place = NULL;
+    if (length < 0) {
+        b->failed = true;
+    } else {
+        place = buffer_reserve(b, (size_t)length + 1);
+    }
+    if (place != NULL) {
+        vsnprintf((char *)place, (size_t)length + 1, format, again);
+        b->end += (size_t)length;
+    }
+    va_end(again);
+    return place != NULL;
+}
+
+bool buffer_append_u32_big_endian(buffer *b, uint32_t value) {
+    uint8_t bytes[4];
+    for (size_t i = 0; i < sizeof bytes; i++) {
+        bytes[i] = (uint8_t)(value >> (24 - 8 * i));
+    }
+    return buffer_append(b, slice_of(bytes, sizeof bytes));
+}
+
+bool buffer_append_u64_big_endian(buffer *b, uint64_t value) {
+    return buffer_append_u32_big_endian(b, (uint32_t)(value >> 32)) &&
+           buffer_append_u32_big_endian(b, (uint32_t)value);
+}

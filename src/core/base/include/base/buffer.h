@@ -1,0 +1,53 @@
+#ifndef BASE_BUFFER_H
+#define BASE_BUFFER_H
+
+#include "base/error.h"
+#include "base/slice.h"
+
+/* Bytes that grow at the end and are taken from the front: output queues, input being assembled, text being
+ * built. A buffer never holds more than `limit` bytes. Failure is sticky: after one append failed, all later
+ * ones do nothing and buffer_failed says so, so that a writer checks once, at the end. Not thread-safe. */
+typedef struct buffer {
+    uint8_t *bytes;
+    size_t start;
+    size_t end;
+    size_t capacity;
+    size_t limit;
+    bool failed;
+} buffer;
+
+buffer buffer_make(size_t limit);
+/* Frees the memory; the buffer can be used again. buffer_wipe also overwrites it first. */
+void buffer_free(buffer *b);
+void buffer_wipe(buffer *b);
+
+static inline slice buffer_slice(const buffer *b) {
+    return slice_of(b->bytes == NULL ? NULL : b->bytes + b->start, b->end - b->start);
+}
+
+static inline size_t buffer_length(const buffer *b) {
+    return b->end - b->start;
+}
+
+static inline bool buffer_failed(const buffer *b) {
+    return b->failed;
+}
+
+/* Forgets the content and the failure, keeps the memory. */
+void buffer_clear(buffer *b);
+/* Drops `length` bytes at the front. Gives the memory back when nothing is left and it is large. */
+void buffer_consume(buffer *b, size_t length);
+/* Room for `length` more bytes to be written at the returned place, then buffer_commit. NULL: failed. */
+MUST_CHECK uint8_t *buffer_reserve(buffer *b, size_t length);
+void buffer_commit(buffer *b, size_t length);
+
+/* These return false when the buffer has failed; a writer may ignore that and ask buffer_failed at the end.
+ */
+bool buffer_append(buffer *b, slice bytes);
+bool buffer_append_text(buffer *b, const char *text);
+bool buffer_append_byte(buffer *b, uint8_t byte);
+bool buffer_append_format(buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
+bool buffer_append_u32_big_endian(buffer *b, uint32_t value);
+bool buffer_append_u64_big_endian(buffer *b, uint64_t value);
+
+#endif

@@ -1,0 +1,16 @@
+#ifndef BASE_MEMORY_H
+#define BASE_MEMORY_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+
+/* The only way to the heap. In the test build each call is a fault point ("memory", libfiu), so that tests
+ * can make every allocation fail in turn. All return NULL when memory is out; none aborts. Any thread. */
+MUST_CHECK void *memory_allocate(size_t size);
+MUST_CHECK void *memory_allocate_zeroed(size_t count, size_t size); /* refuses count*size overflow */
+MUST_CHECK void *memory_resize(void *block, size_t size);           /* the old block stays valid on failure */
+MUST_CHECK char *memory_copy_string(const char *text);
+void memory_free(void *block); /* NULL is allowed */
+
+#endif

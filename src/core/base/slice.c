@@ -1,0 +1,106 @@
+#include "base/slice.h"
+
+static uint8_t lower(uint8_t c) {
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
+}
+
+bool slice_equal_ignore_case(slice a, slice b) {
+    if (a.length != b.length) {
+        return false;
+    }
+    for (size_t i = 0; i < a.length; i++) {
+        if (lower(a.data[i]) != lower(b.data[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+size_t slice_find(slice a, uint8_t byte) {
+    const uint8_t *found = a.length == 0 ? NULL : memchr(a.data, byte, a.length);
+    return found == NULL ? SIZE_MAX : (size_t)(found - a.data);
+}
+
+size_t slice_find_slice(slice a, slice needle) {
+    if (needle.length == 0) {
+        return 0;
+    }
+    const uint8_t *found = a.length == 0 ? NULL : memmem(a.data, a.length, needle.data, needle.length);
+    return found == NULL ? SIZE_MAX : (size_t)(found - a.data);
+}
+
+static bool is_blank(uint8_t c) {
+    return c == ' ' || c == '\t';
+}
+
+slice slice_trim(slice a) {
+    while (a.length > 0 && is_blank(a.data[0])) {
+        a = slice_after(a, 1);
+    }
+    while (a.length > 0 && is_blank(a.data[a.length - 1])) {
+        a.length--;
+    }
+    return a;
+}
+
+bool slice_to_u64(slice a, uint64_t *value) {
+    if (a.length == 0 || (a.length > 1 && a.data[0] == '0')) {
+        return false;
+    }
+    uint64_t sum = 0;
+    for (size_t i = 0; i < a.length; i++) {
+        if (a.data[i] < '0' || a.data[i] > '9') {
+            return false;
+        }
+        uint64_t digit = (uint64_t)(a.data[i] - '0');
+        if (sum > (UINT64_MAX - digit) / 10) {
+            return false;
+        }
+        sum = sum * 10 + digit;
+    }
+    *value = sum;
+    return true;
+}
+
+/* Length of the sequence that `lead` opens and the range of its second byte; 0 if it opens none. */
+static size_t utf8_sequence(uint8_t lead, uint8_t *low, uint8_t *high) {
+    *low = 0x80;
+    *high = 0xBF;
+    if (lead >= 0xC2 && lead <= 0xDF) {
+        return 2;
+    }
+    if (lead >= 0xE0 && lead <= 0xEF) {
+        *low = lead == 0xE0 ? 0xA0 : 0x80;
+        *high = lead == 0xED ? 0x9F : 0xBF;
+        return 3;
+    }
+    if (lead >= 0xF0 && lead <= 0xF4) {
+        *low = lead == 0xF0 ? 0x90 : 0x80;
+        *high = lead == 0xF4 ? 0x8F : 0xBF;
+        return 4;
+    }
+    return 0;
+}
+
+bool slice_is_utf8(slice a) {
+    size_t i = 0;
+    while (i < a.length) {
+        if (a.data[i] < 0x80) {
+            i++;
+            continue;
+        }
+        uint8_t low = 0;
+        uint8_t high = 0;
+        size_t length = utf8_sequence(a.data[i], &low, &high);
+        if (length == 0 || a.length - i < length || a.data[i + 1] < low || a.data[i + 1] > high) {
+            return false;
+        }
+        for (size_t k = 2; k < length; k++) {
+            if ((a.data[i + k] & 0xC0) != 0x80) {
+                return false;
+            }
+        }
+        i += length;
+    }
+    return true;
+}
