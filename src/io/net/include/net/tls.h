@@ -1,0 +1,34 @@
+#ifndef NET_TLS_H
+#define NET_TLS_H
+
+#include "base/error.h"
+#include "base/slice.h"
+
+/* TLS 1.2 and 1.3 settings for one side. Counted: whoever uses one holds it until done, so an owner may free
+ * it at any time. Loop thread. */
+typedef struct net_tls net_tls;
+
+enum { NET_TLS_PIN_SIZE = 32 };
+
+/* A server's certificate chain (leaf first) and private key, PEM. */
+MUST_CHECK net_tls *net_tls_server_new(slice certificate_pem, slice key_pem, error *err);
+/* New handshakes use the new pair; open connections stay as they are. Tickets stay valid. On failure nothing
+ * has changed. */
+MUST_CHECK bool net_tls_server_reload(net_tls *tls, slice certificate_pem, slice key_pem, error *err);
+
+/* Exactly one of both says whom to trust. The server's name is always verified (RFC 6125, RFC 2818). */
+typedef struct net_tls_client_options {
+    slice ca_pem;       /* one or more CA certificates */
+    const uint8_t *pin; /* SHA-256 of a CA's SubjectPublicKeyInfo: that CA must be among the presented
+                         * certificates and have issued the chain */
+} net_tls_client_options;
+MUST_CHECK net_tls *net_tls_client_new(const net_tls_client_options *options, error *err);
+
+void net_tls_free(net_tls *tls); /* NULL is allowed */
+
+/* The pin of a CA certificate, PEM. */
+MUST_CHECK bool net_tls_pin_of(slice ca_pem, uint8_t pin[NET_TLS_PIN_SIZE], error *err);
+/* Puts the pin's rule on another library's SSL_CTX. `pin` outlives it. */
+void net_tls_pin_apply(void *ssl_ctx, const uint8_t pin[NET_TLS_PIN_SIZE]);
+
+#endif
