@@ -1,26 +1,20 @@
 #include "base/memory.h"
 
+#include "base/fault.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef CELLULE_FAULTS
-#define FIU_ENABLE 1
-#include <fiu.h>
-#define FAULT_HERE(name) (fiu_fail(name) != 0)
-#else
-#define FAULT_HERE(name) false
-#endif
-
 void *memory_allocate(size_t size) {
-    return FAULT_HERE("memory") ? NULL : malloc(size == 0 ? 1 : size);
+    return fault_here("memory") ? NULL : malloc(size == 0 ? 1 : size);
 }
 
 void *memory_allocate_zeroed(size_t count, size_t size) {
-    return FAULT_HERE("memory") ? NULL : calloc(count == 0 ? 1 : count, size == 0 ? 1 : size);
+    return fault_here("memory") ? NULL : calloc(count == 0 ? 1 : count, size == 0 ? 1 : size);
 }
 
 void *memory_resize(void *block, size_t size) {
-    return FAULT_HERE("memory") ? NULL : realloc(block, size == 0 ? 1 : size);
+    return fault_here("memory") ? NULL : realloc(block, size == 0 ? 1 : size);
 }
 
 char *memory_copy_string(const char *text) {

@@ -1,0 +1,42 @@
+#ifndef CRYPTO_CERTIFICATE_H
+#define CRYPTO_CERTIFICATE_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/slice.h"
+
+/* The site's own authority and the certificates it issues (X.509 v3, RFC 5280): P-256, SHA-256, random
+ * 128-bit serial numbers. Valid from an hour before `now_unix_ms`, so that a slow clock doesn't refuse it. */
+enum { CERTIFICATE_PIN_SIZE = 32, CERTIFICATE_AUTHORITY_DAYS = 3650, CERTIFICATE_SERVER_DAYS = 397 };
+
+/* Both in PEM; the key (PKCS#8, not encrypted) is a secret: certificate_pair_free wipes it. */
+typedef struct certificate_pair {
+    buffer certificate;
+    buffer key;
+} certificate_pair;
+
+/* Empty and ready to be filled; also what a caller reads the two files into. */
+certificate_pair certificate_pair_make(void);
+void certificate_pair_free(certificate_pair *pair);
+
+/* DNS names ("pool.example", "localhost") and addresses ("192.0.2.1", "::1") of a server; at least one. */
+typedef struct certificate_names {
+    const char *const *names;
+    size_t name_count;
+    const char *const *addresses;
+    size_t address_count;
+} certificate_names;
+
+/* A self-signed authority that may sign servers only (pathlen 0). `common_name`: 1 to 64 characters. */
+MUST_CHECK bool certificate_make_authority(const char *common_name, uint64_t now_unix_ms,
+                                           certificate_pair *authority, error *err);
+/* A TLS server's certificate signed by `authority`; ERROR_INVALID names a name or address that is not one. */
+MUST_CHECK bool certificate_issue_server(const certificate_pair *authority, const certificate_names *names,
+                                         uint64_t now_unix_ms, certificate_pair *server, error *err);
+/* SHA-256 of the SubjectPublicKeyInfo (RFC 7469 §2.4): `capin` in a join token, when given the authority's.
+ */
+MUST_CHECK bool certificate_pin(slice certificate_pem, uint8_t pin[CERTIFICATE_PIN_SIZE], error *err);
+/* When it ends. */
+MUST_CHECK bool certificate_expiry(slice certificate_pem, uint64_t *unix_ms, error *err);
+
+#endif
