@@ -53,7 +53,7 @@ uint8_t *buffer_reserve(buffer *b, size_t length) {
     if (b->bytes != NULL && length <= b->capacity - b->end) {
         return b->bytes + b->end;
     }
-    if (b->start > 0 && length <= b->capacity - used && b->start >= used) {
+    if (b->bytes != NULL && b->start > 0 && length <= b->capacity - used && b->start >= used) {
         memmove(b->bytes, b->bytes + b->start, used);
     } else {
         size_t capacity = b->capacity < SMALLEST_CAPACITY ? SMALLEST_CAPACITY : b->capacity;
@@ -65,7 +65,7 @@ uint8_t *buffer_reserve(buffer *b, size_t length) {
             b->failed = true;
             return NULL;
         }
-        if (used > 0) {
+        if (b->bytes != NULL) {
             memcpy(bytes, b->bytes + b->start, used);
         }
         memory_free(b->bytes);
