@@ -1,0 +1,58 @@
+#ifndef AUTH_ROLE_H
+#define AUTH_ROLE_H
+
+#include "base/error.h"
+#include "base/slice.h"
+
+/* Who may do what: one table, deny by default. Role, name in the database, the API and the CLI. */
+#define AUTH_ROLES(X)                                                                                        \
+    X(AUTH_EMPLOYEE, "employee")                                                                             \
+    X(AUTH_WORKER_OWNER, "worker_owner")                                                                     \
+    X(AUTH_IT_ADMIN, "it_admin")                                                                             \
+    X(AUTH_SECURITY_OFFICER, "security_officer")
+
+typedef enum auth_role {
+#define X(role, name) role,
+    AUTH_ROLES(X)
+#undef X
+        AUTH_ROLE_COUNT
+} auth_role;
+
+/* Action, name for logs, roles. "Own" actions are about things that belong to the caller: whoever asks checks
+ * that first. */
+#define AUTH_EVERYBODY                                                                                       \
+    (AUTH_EMPLOYEE_BIT | AUTH_WORKER_OWNER_BIT | AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)
+#define AUTH_ACTIONS(X)                                                                                      \
+    X(AUTH_ASK, "ask", AUTH_EVERYBODY)                                                                       \
+    X(AUTH_MODELS_LIST, "models_list", AUTH_EVERYBODY)                                                       \
+    X(AUTH_RECEIPT_READ_OWN, "receipt_read_own", AUTH_EVERYBODY)                                             \
+    X(AUTH_USER_ADD, "user_add", AUTH_IT_ADMIN_BIT)                                                          \
+    X(AUTH_USER_LIST, "user_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                            \
+    X(AUTH_USER_DISABLE, "user_disable", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
+    X(AUTH_KEY_ADD, "key_add", AUTH_IT_ADMIN_BIT)                                                            \
+    X(AUTH_KEY_LIST, "key_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                              \
+    X(AUTH_KEY_REVOKE, "key_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
+    X(AUTH_WORKER_TOKEN_ADD, "worker_token_add", AUTH_IT_ADMIN_BIT)                                          \
+    X(AUTH_WORKER_LIST, "worker_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
+    X(AUTH_WORKER_LIST_OWN, "worker_list_own",                                                               \
+      AUTH_WORKER_OWNER_BIT | AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                                 \
+    X(AUTH_WORKER_REVOKE, "worker_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
+    X(AUTH_WORKER_APPROVE, "worker_approve", AUTH_SECURITY_OFFICER_BIT)                                      \
+    X(AUTH_METRICS_READ, "metrics_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)
+
+typedef enum auth_action {
+#define X(action, name, roles) action,
+    AUTH_ACTIONS(X)
+#undef X
+        AUTH_ACTION_COUNT
+} auth_action;
+
+/* False for anything outside the table. */
+MUST_CHECK bool auth_allowed(auth_role role, auth_action action);
+
+/* The names above. Parsing is exact. */
+MUST_CHECK bool auth_role_parse(slice name, auth_role *role);
+const char *auth_role_name(auth_role role);
+const char *auth_action_name(auth_action action);
+
+#endif

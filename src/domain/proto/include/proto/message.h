@@ -1,0 +1,229 @@
+#ifndef PROTO_MESSAGE_H
+#define PROTO_MESSAGE_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "base/slice.h"
+
+/* Worker protocol v1: what goes between a pool and its workers, as structs and as JSON. docs/protocol.md is
+ * the reference for both: every field, unit and bound. */
+#define PROTO_PATH "/v1/worker"
+#define PROTO_SUBPROTOCOL "cellule.worker.v1"
+
+enum {
+    PROTO_MESSAGE_MAX = 1048576, /* bytes of JSON */
+    PROTO_ID_SIZE = 16,          /* job, session, worker; JSON: 32 lower-case hex digits */
+    PROTO_POOL_ID_SIZE = 32,     /* JSON: 64 lower-case hex digits */
+    PROTO_DIGEST_SIZE = 32,      /* this and the following: base64url in JSON */
+    PROTO_NONCE_SIZE = 32,
+    PROTO_SALT_SIZE = 32,
+    PROTO_PUBLIC_KEY_SIZE = 32,
+    PROTO_SIGNATURE_SIZE = 64,
+    PROTO_MODELS_MAX = 16,
+    PROTO_NAME_MAX = 128,   /* bytes of a model's name */
+    PROTO_PROFILE_MAX = 64, /* of an engine profile, of os, arch, isa, role and codes */
+    PROTO_TEXT_MAX = 480,   /* of a reason for people */
+    PROTO_STOPS_MAX = 4,    /* stop strings of a job, each 1 to PROTO_STOP_MAX bytes */
+    PROTO_STOP_MAX = 256,
+    PROTO_CHATS_MAX = 4096,  /* chat messages of a job */
+    PROTO_TOKENS_MAX = 4096, /* token ids of a delta */
+    PROTO_SLOTS_MAX = 1024,
+    PROTO_CORES_MAX = 65536,
+    PROTO_COUNT_MAX = 16777216, /* tokens: contexts, limits, usage, credit */
+    PROTO_DEADLINE_MAX_MS = 86400000,
+    PROTO_LEASE_MS = 60000,
+    PROTO_BEAT_MS = 10000
+};
+#define PROTO_INTEGER_MAX 9007199254740991U /* 2^53 - 1: largest whole number sent as a JSON number */
+
+/* Type, name in JSON, who sends it. */
+#define PROTO_TYPES(X)                                                                                       \
+    X(PROTO_HELLO, "hello", PROTO_WORKER)                                                                    \
+    X(PROTO_CHALLENGE, "challenge", PROTO_POOL)                                                              \
+    X(PROTO_PROOF, "proof", PROTO_WORKER)                                                                    \
+    X(PROTO_WELCOME, "welcome", PROTO_POOL)                                                                  \
+    X(PROTO_REFUSE, "refuse", PROTO_POOL)                                                                    \
+    X(PROTO_JOB, "job", PROTO_POOL)                                                                          \
+    X(PROTO_DELTA, "delta", PROTO_WORKER)                                                                    \
+    X(PROTO_DONE, "done", PROTO_WORKER)                                                                      \
+    X(PROTO_FAIL, "fail", PROTO_WORKER)                                                                      \
+    X(PROTO_CANCEL, "cancel", PROTO_POOL)                                                                    \
+    X(PROTO_CREDIT, "credit", PROTO_POOL)                                                                    \
+    X(PROTO_DRAIN, "drain", PROTO_POOL)                                                                      \
+    X(PROTO_BEAT, "beat", PROTO_WORKER)                                                                      \
+    X(PROTO_REVOKE, "revoke", PROTO_POOL)
+
+typedef enum proto_type {
+#define X(type, name, sender) type,
+    PROTO_TYPES(X)
+#undef X
+        PROTO_TYPE_COUNT
+} proto_type;
+
+typedef enum proto_class { PROTO_CPU, PROTO_GPU, PROTO_NPU } proto_class;
+typedef enum proto_finish { PROTO_STOP, PROTO_LENGTH, PROTO_CANCELLED } proto_finish;
+typedef enum proto_availability { PROTO_AVAILABLE, PROTO_LIMITED, PROTO_PAUSED } proto_availability;
+
+/* `code` of refuse and fail: lower-case letters, digits and '_'. Receivers treat an unknown one as "other".
+ */
+#define PROTO_REFUSE_UNKNOWN "unknown_worker" /* not enrolled here, or its key is another */
+#define PROTO_REFUSE_PROOF "bad_proof"
+#define PROTO_REFUSE_REVOKED "revoked"
+#define PROTO_REFUSE_EXPIRED "expired"
+#define PROTO_REFUSE_NOT_APPROVED "not_approved"
+#define PROTO_REFUSE_FULL "full"         /* come back later */
+#define PROTO_REFUSE_DRAINING "draining" /* the pool is stopping: come back later */
+#define PROTO_FAIL_MODEL "unknown_model" /* name and digest don't match what is loaded */
+#define PROTO_FAIL_INPUT "bad_input"     /* the prompt can't be tokenized, or doesn't fit the context */
+#define PROTO_FAIL_BUSY "busy"
+#define PROTO_FAIL_ENGINE "engine" /* the engine crashed or hung */
+#define PROTO_FAIL_DEADLINE "deadline"
+#define PROTO_FAIL_CANCELLED "cancelled" /* confirms a cancel that came before a done */
+#define PROTO_OTHER "other"
+
+typedef struct proto_model {
+    slice name;
+    uint8_t digest[PROTO_DIGEST_SIZE]; /* SHA-256 of the model file */
+    uint32_t context;                  /* tokens */
+    slice profile;                     /* engine profile: same profile and digest, same bits */
+    uint32_t slots;                    /* jobs at once */
+    double tokens_per_second;          /* measured, one job; 0: not known */
+} proto_model;
+
+typedef struct proto_hello {
+    uint8_t worker_id[PROTO_ID_SIZE];
+    uint8_t public_key[PROTO_PUBLIC_KEY_SIZE];
+    uint8_t nonce[PROTO_NONCE_SIZE];
+    uint8_t build[PROTO_DIGEST_SIZE]; /* SHA-256 of the program */
+    slice os, arch, isa;              /* "linux", "x86_64", "avx2" */
+    uint32_t cores;
+    uint64_t ram; /* bytes */
+    proto_class class;
+    size_t model_count;
+    proto_model models[PROTO_MODELS_MAX];
+} proto_hello;
+
+typedef struct proto_challenge {
+    uint8_t pool_id[PROTO_POOL_ID_SIZE];
+    uint8_t nonce[PROTO_NONCE_SIZE];
+} proto_challenge;
+
+typedef struct proto_proof {
+    uint8_t signature[PROTO_SIGNATURE_SIZE];
+} proto_proof;
+
+typedef struct proto_welcome {
+    uint8_t session[PROTO_ID_SIZE];
+    uint32_t lease_ms;
+    uint32_t beat_ms;
+} proto_welcome;
+
+typedef struct proto_refuse {
+    slice code;
+    slice text;
+} proto_refuse;
+
+typedef struct proto_chat {
+    slice role;
+    slice content;
+} proto_chat;
+
+/* The kind is always "generate". */
+typedef struct proto_job {
+    uint8_t id[PROTO_ID_SIZE];
+    slice model;
+    uint8_t digest[PROTO_DIGEST_SIZE];
+    const proto_chat *messages;
+    size_t message_count; /* at least 1 */
+    float temperature;    /* 0 to 2 */
+    float top_p;          /* 0 to 1 */
+    uint32_t max_tokens;
+    size_t stop_count;
+    slice stop[PROTO_STOPS_MAX];
+    uint64_t seed;
+    uint8_t nonce[PROTO_NONCE_SIZE]; /* of the commitment */
+    uint8_t salt[PROTO_SALT_SIZE];   /* of the receipt's hashes */
+    uint32_t deadline_ms;            /* from the arrival of this message */
+    uint32_t credit;                 /* tokens that may be sent before a `credit` comes */
+} proto_job;
+
+typedef struct proto_delta {
+    uint8_t id[PROTO_ID_SIZE];
+    uint64_t seq; /* 0, 1, 2 … of this job in this session */
+    slice text;   /* may be empty: a token may end inside a character */
+    const uint32_t *tokens;
+    size_t token_count;
+} proto_delta;
+
+typedef struct proto_done {
+    uint8_t id[PROTO_ID_SIZE];
+    proto_finish finish;
+    uint32_t prompt_tokens;
+    uint32_t completion_tokens;
+    uint8_t commitment[PROTO_DIGEST_SIZE];
+    uint64_t started_ms; /* Unix, by the worker's clock */
+    uint64_t finished_ms;
+    uint8_t signature[PROTO_SIGNATURE_SIZE]; /* of the receipt */
+} proto_done;
+
+typedef struct proto_fail {
+    uint8_t id[PROTO_ID_SIZE];
+    slice code;
+    slice text;
+    bool retryable;
+} proto_fail;
+
+typedef struct proto_cancel {
+    uint8_t id[PROTO_ID_SIZE];
+} proto_cancel;
+
+typedef struct proto_credit {
+    uint8_t id[PROTO_ID_SIZE];
+    uint32_t tokens; /* more than before */
+} proto_credit;
+
+typedef struct proto_beat {
+    double load; /* of the machine, 0 to 1 */
+    uint32_t running;
+    uint32_t slots;
+    proto_availability state;
+} proto_beat;
+
+typedef struct proto_revoke {
+    slice reason;
+} proto_revoke;
+
+typedef struct proto_message {
+    proto_type type;
+    union {
+        proto_hello hello;
+        proto_challenge challenge;
+        proto_proof proof;
+        proto_welcome welcome;
+        proto_refuse refuse;
+        proto_job job;
+        proto_delta delta;
+        proto_done done;
+        proto_fail fail;
+        proto_cancel cancel;
+        proto_credit credit;
+        proto_beat beat;
+        proto_revoke revoke;
+    };
+} proto_message;
+
+/* Strings and arrays of `out` are in `arena` or in `text`, so both must live as long. Members that v1 doesn't
+ * know are ignored; everything else is checked, with ERROR_INVALID naming the field. json_start comes first.
+ */
+MUST_CHECK bool proto_decode(slice text, arena *a, proto_message *out, error *err);
+
+/* Appends one JSON object. False with ERROR_INVALID, and nothing appended, when a field is out of bounds (so
+ * what is sent is always decodable), ERROR_LIMIT when it is over PROTO_MESSAGE_MAX or the buffer's limit,
+ * ERROR_MEMORY. */
+MUST_CHECK bool proto_encode(const proto_message *message, buffer *out, error *err);
+
+/* "delta"; static text. */
+const char *proto_type_name(proto_type type);
+
+#endif
