@@ -6,7 +6,8 @@
 #include "base/slice.h"
 
 /* Files, whole. Everything here blocks: not for the loop thread once it serves. Errors name the path:
- * ERROR_NOT_FOUND if it isn't there, ERROR_LIMIT if too large, else ERROR_IO. */
+ * ERROR_NOT_FOUND if it is not there, ERROR_DENIED if not allowed, ERROR_LIMIT if too large, else ERROR_IO.
+ */
 
 /* True if something is at `path`, whatever it is. */
 bool file_exists(const char *path);
