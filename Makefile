@@ -10,12 +10,12 @@ build: ## build build/release/src/cellule (installs missing packages)
 	@tools/build release
 
 demo: ## make a site, ask it a question, check the receipt, stop
-	@tools/bootstrap build demo
+	@tools/bootstrap build
 	@tools/build release
 	@tools/demo --site "$(SITE)"
 
 run: ## the same site, left up
-	@tools/bootstrap build demo
+	@tools/bootstrap build
 	@tools/build release
 	@tools/run --site "$(SITE)"
 
