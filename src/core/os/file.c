@@ -158,27 +158,21 @@ static bool step_fails(void) {
     return true;
 }
 
-static bool sync_folder_of(const char *path) {
+static int open_folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
     size_t length = slash == NULL ? 0 : slash == path ? 1 : (size_t)(slash - path);
     char *folder = memory_allocate(length + 2);
     if (folder == NULL) {
         errno = ENOMEM;
-        return false;
+        return -1;
     }
     memcpy(folder, length == 0 ? "." : path, length == 0 ? 1 : length);
     folder[length == 0 ? 1 : length] = '\0';
     int descriptor = step_fails() ? -1 : open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    memory_free(folder);
-    if (descriptor < 0) {
-        return false;
-    }
-    /* EINVAL: a file system that cannot sync folders has nothing more to offer. */
-    bool good = !step_fails() && (fsync(descriptor) == 0 || errno == EINVAL);
     int cause = errno;
-    close(descriptor);
+    memory_free(folder);
     errno = cause;
-    return good;
+    return descriptor;
 }
 
 static bool fill_temporary(int file, slice content, unsigned mode) {
@@ -193,6 +187,21 @@ static bool fill_temporary(int file, slice content, unsigned mode) {
     return good && closed;
 }
 
+/* In place of `path`, or gone. */
+static bool write_temporary(char *temporary, const char *path, slice content, unsigned mode) {
+    int file = step_fails() ? -1 : mkostemp(temporary, O_CLOEXEC);
+    if (file < 0) {
+        return false;
+    }
+    bool good = fill_temporary(file, content, mode) && !step_fails() && rename(temporary, path) == 0;
+    if (!good) {
+        int cause = errno;
+        unlink(temporary);
+        errno = cause;
+    }
+    return good;
+}
+
 bool file_write_atomic(const char *path, slice content, unsigned mode, error *err) {
     static const char suffix[] = ".new-XXXXXX";
     size_t length = strlen(path);
@@ -202,19 +211,12 @@ bool file_write_atomic(const char *path, slice content, unsigned mode, error *er
     }
     memcpy(temporary, path, length);
     memcpy(temporary + length, suffix, sizeof suffix);
-    int file = step_fails() ? -1 : mkostemp(temporary, O_CLOEXEC);
-    bool good = file >= 0;
-    if (good) {
-        good = fill_temporary(file, content, mode) && !step_fails() && rename(temporary, path) == 0;
-        if (!good) {
-            int cause = errno;
-            unlink(temporary);
-            errno = cause;
-        }
-    }
-    good = good && sync_folder_of(path);
-    if (!good) {
-        fail(err, "writing", path);
+    int folder = open_folder_of(path);
+    bool good = folder >= 0 && write_temporary(temporary, path, content, mode) && !step_fails() &&
+                (fsync(folder) == 0 || errno == EINVAL); /* EINVAL: this file system cannot sync folders */
+    good = good || fail(err, "writing", path);
+    if (folder >= 0) {
+        close(folder);
     }
     memory_free(temporary);
     return good;
