@@ -24,8 +24,9 @@ typedef struct sse_reader {
     buffer data;
     bool has_data;
     bool after_cr;
+    bool line_taken;
     bool started;
-    bool clear;
+    bool data_taken;
 } sse_reader;
 
 /* `limit`: bytes of one event. */
