@@ -59,8 +59,9 @@ const char *dispatch_failure_name(dispatch_failure reason);
 const char *dispatch_closing_name(dispatch_closing reason);
 
 /* Called at the end of a dispatcher call, when all state is whole. A hook may call any function but
- * dispatch_free; what that brings about is announced after it returns. None may be NULL. `worker` and `job`
- * are the contexts given to dispatch_worker_add and dispatch_submit. */
+ * dispatch_free and those that report a worker's messages; what that brings about is announced after it
+ * returns. None may be NULL. `worker` and `job` are the contexts given to dispatch_worker_add and
+ * dispatch_submit. */
 typedef struct dispatch_hooks {
     void *context;
     /* Send `job` to `worker`; it may produce `credit` tokens, counted from the job's start, before it waits.
@@ -83,7 +84,7 @@ typedef struct dispatch_hooks {
 MUST_CHECK dispatch *dispatch_new(const dispatch_config *config, const dispatch_hooks *hooks, error *err);
 /* Ends everything without calling hooks; all handles become invalid. NULL is allowed. */
 void dispatch_free(dispatch *d);
-/* New limits for what starts from now on (a job keeps its deadline). ERROR_INVALID: nothing has changed. */
+/* New limits, at once; only the deadlines that a job already has stay. ERROR_INVALID: nothing has changed. */
 MUST_CHECK bool dispatch_configure(dispatch *d, const dispatch_config *config, error *err);
 
 /* Handles every deadline that has passed. */

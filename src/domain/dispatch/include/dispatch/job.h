@@ -13,10 +13,10 @@ typedef struct dispatch_spec {
     uint64_t deadline_ms; /* its own job deadline, if shorter than the configured one; 0: none */
 } dispatch_spec;
 
-/* Sends the job to the best free worker, or queues it. ERROR_NOT_FOUND: no connected worker has the model,
- * nor had one within model_grace_ms. ERROR_LIMIT: the queue, or this user's share of it, is full.
- * ERROR_CONFLICT: the id is in use. ERROR_MEMORY. On an error nothing is left behind; job_failed is not
- * called for it. */
+/* Sends the job to the best free worker, or queues it. On an error nothing is left behind, and job_failed is
+ * not called. ERROR_NOT_FOUND: no connected worker has the model, nor had one within model_grace_ms.
+ * ERROR_LIMIT: the queue, or this user's share of it, is full. ERROR_CONFLICT: the id is in use. ERROR_IO:
+ * the hooks closed every worker it was sent to. ERROR_MEMORY. */
 MUST_CHECK dispatch_job *dispatch_submit(dispatch *d, const dispatch_spec *spec, uint64_t now, error *err);
 
 /* NULL if there is none. */
@@ -29,8 +29,8 @@ void *dispatch_job_worker(const dispatch_job *job);
 uint32_t dispatch_job_attempts(const dispatch_job *job);
 
 /* A byte of the answer is about to go to the client: from here on only a worker with the same bits can take
- * over. */
-void dispatch_job_started(dispatch_job *job);
+ * over. False: the job has just lost its worker, and nothing of what came may go out any more. */
+MUST_CHECK bool dispatch_job_started(dispatch_job *job);
 /* `total` tokens of the answer, from its start, have really left for the client (or are buffered nowhere).
  * The worker gets more credit by this. A smaller total than before, or more than came, changes nothing. After
  * a restart with resumed = true the count goes on; with false it starts again at 0. */
