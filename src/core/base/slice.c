@@ -82,25 +82,31 @@ static size_t utf8_sequence(uint8_t lead, uint8_t *low, uint8_t *high) {
     return 0;
 }
 
-bool slice_is_utf8(slice a) {
-    size_t i = 0;
-    while (i < a.length) {
-        if (a.data[i] < 0x80) {
-            i++;
-            continue;
+size_t slice_utf8_length(slice a) {
+    if (a.length == 0 || a.data[0] < 0x80) {
+        return a.length == 0 ? 0 : 1;
+    }
+    uint8_t low = 0;
+    uint8_t high = 0;
+    size_t length = utf8_sequence(a.data[0], &low, &high);
+    if (length == 0 || a.length < length || a.data[1] < low || a.data[1] > high) {
+        return 0;
+    }
+    for (size_t i = 2; i < length; i++) {
+        if ((a.data[i] & 0xC0) != 0x80) {
+            return 0;
         }
-        uint8_t low = 0;
-        uint8_t high = 0;
-        size_t length = utf8_sequence(a.data[i], &low, &high);
-        if (length == 0 || a.length - i < length || a.data[i + 1] < low || a.data[i + 1] > high) {
+    }
+    return length;
+}
+
+bool slice_is_utf8(slice a) {
+    while (a.length > 0) {
+        size_t length = slice_utf8_length(a);
+        if (length == 0) {
             return false;
         }
-        for (size_t k = 2; k < length; k++) {
-            if ((a.data[i + k] & 0xC0) != 0x80) {
-                return false;
-            }
-        }
-        i += length;
+        a = slice_after(a, length);
     }
     return true;
 }

@@ -13,7 +13,7 @@ typedef struct slice {
     size_t length;
 } slice;
 
-/* A slice over a string literal or a char array's text. */
+/* A slice over a string literal, without its zero. */
 #define SLICE_LITERAL(text) ((slice){(const uint8_t *)("" text), sizeof(text) - 1})
 /* For printf: "%.*s". Cut at 1 MiB, so that the length fits. */
 #define SLICE_FORMAT(s) ((int)((s).length > 1048576 ? 1048576 : (s).length)), (const char *)(s).data
@@ -63,6 +63,8 @@ size_t slice_find_slice(slice a, slice needle);
 slice slice_trim(slice a);
 /* Strict decimal: digits only, no sign, no leading zero but "0" itself, no overflow. */
 bool slice_to_u64(slice a, uint64_t *value);
+/* Bytes of the well-formed UTF-8 sequence that `a` begins with, 1 to 4; 0 if it begins with none. */
+size_t slice_utf8_length(slice a);
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool slice_is_utf8(slice a);
 

@@ -32,7 +32,7 @@ void json_start(uint64_t seed);
 MUST_CHECK json_value *json_parse(slice text, json_limits limits, error *err);
 void json_free(json_value *root); /* NULL is allowed */
 
-json_kind json_kind_of(const json_value *value);
+json_kind json_kind_of(const json_value *value); /* of NULL: JSON_KIND_NULL */
 /* The member, or NULL if `object` is not an object or has none of that name. An explicit null is a value. */
 const json_value *json_find(const json_value *object, const char *name);
 /* Elements of an array, members of an object; 0 for others. */

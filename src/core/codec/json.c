@@ -1,0 +1,141 @@
+#include "codec/json.h"
+
+#include "base/memory.h"
+
+#include <jansson.h>
+
+/* jansson calls some failed allocations a syntax error and passes over others: this remembers them for the
+ * parse under way. */
+static _Thread_local bool memory_is_out;
+
+static void *allocate(size_t size) {
+    void *block = memory_allocate(size);
+    memory_is_out = memory_is_out || block == NULL;
+    return block;
+}
+
+void json_start(uint64_t seed) {
+    json_set_alloc_funcs(allocate, memory_free);
+    /* 0 would make jansson look for a seed of its own. */
+    json_object_seed(seed == 0 ? 1 : (size_t)seed);
+}
+
+/* Bounds the nesting before jansson's recursive parser sees it. Brackets in strings don't count. */
+static bool check_depth(slice text, unsigned limit, error *err) {
+    unsigned depth = 0;
+    bool inside = false;
+    for (size_t i = 0; i < text.length; i++) {
+        uint8_t c = text.data[i];
+        if (inside) {
+            i += c == '\\';
+            inside = c != '"';
+        } else if (c == '"') {
+            inside = true;
+        } else if ((c == '[' || c == '{') && ++depth > limit) {
+            return error_set(err, ERROR_LIMIT, "JSON is nested deeper than the %u levels allowed", limit);
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            depth--;
+        }
+    }
+    return true;
+}
+
+/* Our words, since jansson's quote the text, which may be a prompt. */
+static const char *reason_of(const json_error_t *problem) {
+    switch (json_error_code(problem)) {
+    case json_error_premature_end_of_input:
+        return "it ends too early";
+    case json_error_end_of_input_expected:
+        return "something stands behind its end";
+    case json_error_invalid_utf8:
+        return "it is not UTF-8";
+    case json_error_null_character:
+    case json_error_null_byte_in_key:
+        return "a string has a NUL";
+    case json_error_duplicate_key:
+        return "an object has a key twice";
+    case json_error_numeric_overflow:
+        return "a number is too large";
+    default:
+        return "a syntax error";
+    }
+}
+
+json_value *json_parse(slice text, json_limits limits, error *err) {
+    if (text.length > limits.size) {
+        error_set(err, ERROR_LIMIT, "JSON of %zu bytes is larger than the %zu allowed", text.length,
+                  limits.size);
+        return NULL;
+    }
+    if (!check_depth(text, limits.depth < JSON_DEPTH_LIMIT ? limits.depth : JSON_DEPTH_LIMIT, err)) {
+        return NULL;
+    }
+    if (text.length == 0) {
+        error_set(err, ERROR_INVALID, "JSON is expected and there is none");
+        return NULL;
+    }
+    json_error_t problem = {0};
+    memory_is_out = false;
+    json_t *root = json_loadb((const char *)text.data, text.length, JSON_REJECT_DUPLICATES, &problem);
+    if (memory_is_out) {
+        json_decref(root);
+        error_memory(err);
+        return NULL;
+    }
+    if (root == NULL) {
+        error_set(err, ERROR_INVALID, "this is not valid JSON: %s (line %d, column %d)", reason_of(&problem),
+                  problem.line, problem.column);
+    }
+    return root;
+}
+
+void json_free(json_value *root) {
+    json_decref(root);
+}
+
+json_kind json_kind_of(const json_value *value) {
+    switch (value == NULL ? JSON_NULL : json_typeof(value)) {
+    case JSON_OBJECT:
+        return JSON_KIND_OBJECT;
+    case JSON_ARRAY:
+        return JSON_KIND_ARRAY;
+    case JSON_STRING:
+        return JSON_KIND_TEXT;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return JSON_KIND_NUMBER;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return JSON_KIND_BOOL;
+    default:
+        return JSON_KIND_NULL;
+    }
+}
+
+const json_value *json_find(const json_value *object, const char *name) {
+    return json_object_get(object, name);
+}
+
+size_t json_count(const json_value *value) {
+    return json_is_array(value) ? json_array_size(value) : json_object_size(value);
+}
+
+const json_value *json_at(const json_value *array, size_t index) {
+    return json_array_get(array, index);
+}
+
+bool json_next_member(const json_value *object, const char **name, const json_value **value) {
+    json_t *mutable = (json_t *)(uintptr_t)object; /* iterating changes nothing */
+    void *at = *name == NULL ? json_object_iter(mutable)
+                             : json_object_iter_next(mutable, json_object_key_to_iter(*name));
+    if (at == NULL) {
+        return false;
+    }
+    *name = json_object_iter_key(at);
+    *value = json_object_iter_value(at);
+    return true;
+}
+
+slice json_text_of(const json_value *value) {
+    return slice_of(json_string_value(value), json_string_length(value));
+}
