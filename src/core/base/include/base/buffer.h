@@ -22,7 +22,7 @@ void buffer_free(buffer *b);
 void buffer_wipe(buffer *b);
 
 static inline slice buffer_slice(const buffer *b) {
-    return slice_of(b->bytes == NULL ? NULL : b->bytes + b->start, b->end - b->start);
+    return b->bytes == NULL ? (slice){NULL, 0} : slice_of(b->bytes + b->start, b->end - b->start);
 }
 
 static inline size_t buffer_length(const buffer *b) {

@@ -42,7 +42,7 @@ static inline bool slice_starts_with(slice a, slice prefix) {
 
 /* From `start` for `length` bytes, cut to what is there. */
 static inline slice slice_part(slice a, size_t start, size_t length) {
-    if (start >= a.length) {
+    if (a.data == NULL || start >= a.length) {
         return (slice){NULL, 0};
     }
     size_t rest = a.length - start;
