@@ -151,7 +151,7 @@ bool json_get_object_or(const json_value *object, const char *name, const json_v
 }
 
 bool json_get_bytes(const json_value *object, const char *name, uint8_t *bytes, size_t length, error *err) {
-    slice text;
+    slice text = {0};
     if (!json_get_text(object, name, &text, err)) {
         return false;
     }
@@ -161,7 +161,7 @@ bool json_get_bytes(const json_value *object, const char *name, uint8_t *bytes, 
 }
 
 bool json_get_u64_text(const json_value *object, const char *name, uint64_t *value, error *err) {
-    slice text;
+    slice text = {0};
     return json_get_text(object, name, &text, err) &&
            (slice_to_u64(text, value) || wrong(name, "a decimal number from 0 to 2^64-1 in a string", err));
 }
