@@ -74,9 +74,11 @@ slice http_request_path(const http_request *request);   /* as sent, without the 
 slice http_request_query(const http_request *request);  /* after '?', or empty */
 /* The field's value; several of one name are joined with ", " (RFC 9110 §5.3). False if absent. */
 bool http_request_header(const http_request *request, const char *name, slice *value);
+/* How many fields have that name: refuse a credential that is given twice. */
+size_t http_request_header_count(const http_request *request, const char *name);
 slice http_request_body(const http_request *request); /* empty when streamed */
 arena *http_request_arena(http_request *request);
-const char *http_request_peer(const http_request *request); /* numeric address of the connection */
+const char *http_request_peer(http_request *request); /* numeric address of the connection */
 bool http_request_is_tls(const http_request *request);
 void *http_request_server_context(const http_request *request);
 /* Free for the application. */

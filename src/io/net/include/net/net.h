@@ -52,7 +52,8 @@ typedef struct net_connect_options {
     net_tls *tls;        /* NULL: plain. The certificate must name `host`. */
     uint32_t timeout_ms; /* look-up, connect and handshake together; 0: 10 s */
 } net_connect_options;
-/* on_open follows, or on_closed with the cause. NULL only if memory is out. */
+/* on_open follows, or on_closed with the cause. NULL: memory is out, too many
+ * look-ups are under way, or `tls` is a server's. */
 MUST_CHECK net_stream *net_connect(net *n, const net_connect_options *options,
                                    const net_stream_handlers *handlers, void *context, error *err);
 
@@ -61,6 +62,8 @@ void net_stream_set_handlers(net_stream *stream, const net_stream_handlers *hand
 /* Queues all of it, or nothing: false when the limit (1 MiB unless set) would be passed, memory is out or the
  * stream is closing. What is written in one turn leaves in one piece at its end. */
 MUST_CHECK bool net_stream_write(net_stream *stream, slice bytes);
+/* The same for several pieces. */
+MUST_CHECK bool net_stream_write_parts(net_stream *stream, const slice *parts, size_t count);
 void net_stream_set_output_limit(net_stream *stream, size_t limit);
 /* Bytes queued and not yet given to the system. */
 size_t net_stream_pending(const net_stream *stream);

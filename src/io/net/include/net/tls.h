@@ -26,8 +26,6 @@ MUST_CHECK net_tls *net_tls_client_new(const net_tls_client_options *options, er
 
 void net_tls_free(net_tls *tls); /* NULL is allowed */
 
-/* The pin of a CA certificate, PEM. */
-MUST_CHECK bool net_tls_pin_of(slice ca_pem, uint8_t pin[NET_TLS_PIN_SIZE], error *err);
 /* Puts the pin's rule on another library's SSL_CTX. `pin` outlives it. */
 void net_tls_pin_apply(void *ssl_ctx, const uint8_t pin[NET_TLS_PIN_SIZE]);
 
