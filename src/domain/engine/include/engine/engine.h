@@ -96,7 +96,7 @@ typedef struct engine_usage {
 } engine_usage;
 
 engine_usage engine_sequence_usage(const engine_sequence *sequence);
-/* Over the tokens drawn so far; final once the sequence has finished. */
-void engine_sequence_commitment(const engine_sequence *sequence, uint8_t commitment[ENGINE_DIGEST_SIZE]);
+/* Over all tokens drawn, once the sequence has finished. */
+void engine_sequence_commitment(const engine_sequence *sequence, uint8_t digest[ENGINE_DIGEST_SIZE]);
 
 #endif

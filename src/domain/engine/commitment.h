@@ -1,0 +1,23 @@
+#ifndef ENGINE_COMMITMENT_H
+#define ENGINE_COMMITMENT_H
+
+#include "engine/engine.h"
+
+/* The chain over what was drawn and from which logits; the README gives its bytes. */
+enum { COMMITMENT_TOKEN_SIZE = 4 + ENGINE_TOP_LOGITS * 8 };
+
+typedef struct commitment {
+    uint8_t chain[ENGINE_DIGEST_SIZE];   /* over whole blocks */
+    uint8_t current[ENGINE_DIGEST_SIZE]; /* over all tokens, once closed */
+    uint8_t block[ENGINE_COMMITMENT_BLOCK * COMMITMENT_TOKEN_SIZE];
+    size_t block_length;
+    size_t block_tokens;
+} commitment;
+
+MUST_CHECK bool commitment_start(commitment *c, const uint8_t nonce[ENGINE_NONCE_SIZE], error *err);
+MUST_CHECK bool commitment_add(commitment *c, uint32_t token, const float *logits, size_t vocabulary,
+                               error *err);
+/* Brings `current` up to date with what was added. */
+MUST_CHECK bool commitment_close(commitment *c, error *err);
+
+#endif

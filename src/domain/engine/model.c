@@ -1,0 +1,135 @@
+#include "model.h"
+
+#include "base/memory.h"
+#include "crypto/hash.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "weights are read in place: this engine is for little-endian machines"
+#endif
+
+static const uint64_t memory_limit_default = UINT64_C(1) << 30;
+enum { NAME_LENGTH_MAX = 128 };
+
+/* A token id that the file may name; `*there` false when it doesn't. */
+static bool read_token_key(const engine_model *m, const char *key, uint32_t *id, bool *there, error *err) {
+    *there = gguf_has(m->file, key);
+    if (*there && !gguf_u32(m->file, key, id, err)) {
+        return false;
+    }
+    return !*there || *id < m->architecture.vocabulary ||
+           error_set(err, ERROR_CORRUPT, "key '%s' names a token that the vocabulary lacks", key);
+}
+
+static bool read_chat(engine_model *m, error *err) {
+    if (!tokenizer_find_control(m->tokens, "<|im_start|>", &m->message_start) ||
+        !tokenizer_find_control(m->tokens, "<|im_end|>", &m->message_end)) {
+        return error_set(
+            err, ERROR_UNSUPPORTED,
+            "the model has no control tokens <|im_start|> and <|im_end|>: this engine speaks ChatML");
+    }
+    m->ends[m->end_count++] = m->message_end;
+    bool wants_first = false;
+    bool has_end = false;
+    uint32_t end = 0;
+    if ((gguf_has(m->file, "tokenizer.ggml.add_bos_token") &&
+         !gguf_bool(m->file, "tokenizer.ggml.add_bos_token", &wants_first, err)) ||
+        !read_token_key(m, "tokenizer.ggml.bos_token_id", &m->first, &m->has_first, err) ||
+        !read_token_key(m, "tokenizer.ggml.eos_token_id", &end, &has_end, err)) {
+        return false;
+    }
+    m->has_first = m->has_first && wants_first;
+    if (has_end && end != m->message_end) {
+        m->ends[m->end_count++] = end;
+    }
+    return true;
+}
+
+static bool read_context(engine_model *m, const engine_options *options, error *err) {
+    if (options->context > m->architecture.context) {
+        return error_set(err, ERROR_INVALID, "a context of %u is asked for, the model was made for %u",
+                         options->context, m->architecture.context);
+    }
+    if (options->context > 0) {
+        m->architecture.context = options->context;
+    }
+    return true;
+}
+
+static void describe(engine_model *m, const kernels *form) {
+    error ignored;
+    slice name;
+    bool named = gguf_has(m->file, "general.name") && gguf_text(m->file, "general.name", &name, &ignored) &&
+                 name.length > 0 && name.length <= NAME_LENGTH_MAX && slice_is_utf8(name);
+    engine_information *i = &m->information;
+    i->name = named ? name : SLICE_LITERAL("unnamed");
+    i->context = m->architecture.context;
+    i->vocabulary = m->architecture.vocabulary;
+    i->parameters = m->architecture.parameters;
+    i->sequence_memory = cache_size(&m->architecture, m->architecture.context);
+    i->chat_format = "chatml";
+    i->kernels = form->name;
+}
+
+static bool open_parts(engine_model *m, slice file, const engine_options *options, error *err) {
+    m->file = gguf_open(file, err);
+    if (m->file == NULL || !architecture_read(&m->architecture, m->file, err) ||
+        !read_context(m, options, err)) {
+        return false;
+    }
+    m->tokens = tokenizer_new(m->file, err);
+    if (m->tokens == NULL) {
+        return false;
+    }
+    if (tokenizer_count(m->tokens) != m->architecture.vocabulary) {
+        return error_set(err, ERROR_CORRUPT, "the vocabulary has %u tokens, the embedding %u rows",
+                         tokenizer_count(m->tokens), m->architecture.vocabulary);
+    }
+    const kernels *form = options->plain_kernels ? NULL : kernels_avx2();
+    form = form == NULL ? kernels_plain() : form;
+    m->forward = forward_new(&m->architecture, form, err);
+    if (m->forward == NULL) {
+        return false;
+    }
+    m->sampler = sampler_new(m->architecture.vocabulary, err);
+    if (m->sampler == NULL || !read_chat(m, err)) {
+        return false;
+    }
+    describe(m, form);
+    return true;
+}
+
+engine_model *engine_open(slice file, const uint8_t digest[ENGINE_DIGEST_SIZE], const engine_options *options,
+                          error *err) {
+    engine_model *m = memory_allocate_zeroed(1, sizeof *m);
+    if (m == NULL) {
+        error_memory(err);
+        return NULL;
+    }
+    m->memory_limit = options->memory_limit > 0 ? options->memory_limit : memory_limit_default;
+    bool good = open_parts(m, file, options, err);
+    if (good && digest == NULL) {
+        good = hash_sha256(file, m->information.digest, err);
+    } else if (good) {
+        memcpy(m->information.digest, digest, ENGINE_DIGEST_SIZE);
+    }
+    if (!good) {
+        engine_close(m);
+        return NULL;
+    }
+    return m;
+}
+
+void engine_close(engine_model *m) {
+    if (m != NULL) {
+        sampler_free(m->sampler);
+        forward_free(m->forward);
+        tokenizer_free(m->tokens);
+        architecture_free(&m->architecture);
+        gguf_free(m->file);
+        memory_free(m);
+    }
+}
+
+const engine_information *engine_describe(const engine_model *m) {
+    return &m->information;
+}

@@ -1,0 +1,74 @@
+#ifndef MODEL_FILE_H
+#define MODEL_FILE_H
+
+#include "base/buffer.h"
+#include "engine/gguf.h"
+
+/* Writes GGUF files for tests, good ones and broken ones. Allocation failures end the test. */
+typedef struct gguf_writer {
+    buffer keys;
+    buffer tensors;
+    buffer data;
+    uint64_t key_count;
+    uint64_t tensor_count;
+} gguf_writer;
+
+void writer_start(gguf_writer *w);
+void writer_text(gguf_writer *w, const char *key, const char *value);
+void writer_u32(gguf_writer *w, const char *key, uint32_t value);
+void writer_f32(gguf_writer *w, const char *key, float value);
+void writer_bool(gguf_writer *w, const char *key, bool value);
+void writer_texts(gguf_writer *w, const char *key, const char *const *texts, size_t count);
+void writer_i32s(gguf_writer *w, const char *key, const int32_t *values, size_t count);
+/* `values` are rounded to the type, and replaced by what they were rounded to. */
+void writer_tensor(gguf_writer *w, const char *name, gguf_type type, uint32_t columns, uint32_t rows,
+                   float *values);
+/* The whole file, in `file`; frees the writer. */
+void writer_finish(gguf_writer *w, buffer *file);
+
+/* A small llama model with random weights from a fixed seed. */
+typedef struct model_shape {
+    uint32_t width;
+    uint32_t hidden;
+    uint32_t layers;
+    uint32_t heads;
+    uint32_t key_heads;
+    uint32_t context;
+    gguf_type type;
+    bool tied;
+    const char *pretokenizer;
+} model_shape;
+
+enum {
+    MODEL_TENSORS_MAX = 64,
+    MODEL_MESSAGE_START = 256 + 5, /* after the bytes and the five merged tokens */
+    MODEL_MESSAGE_END,
+    MODEL_END,
+    MODEL_VOCABULARY = 272 /* the rest are unused letters */
+};
+
+typedef struct model_weights {
+    char name[64];
+    float *values;
+    uint32_t columns;
+    uint32_t rows;
+} model_weights;
+
+typedef struct model_file {
+    model_shape shape;
+    buffer bytes;
+    model_weights tensors[MODEL_TENSORS_MAX];
+    size_t tensor_count;
+} model_file;
+
+extern const model_shape model_shape_small; /* Q8_0, two layers, two heads to a key head */
+void model_file_make(model_file *file, const model_shape *shape, uint64_t seed);
+void model_file_free(model_file *file);
+const model_weights *model_file_find(const model_file *file, const char *name);
+
+/* A generator for tests (SplitMix64, Steele et al. 2014). */
+uint64_t test_random(uint64_t *state);
+/* From -1 to 1. */
+float test_random_float(uint64_t *state);
+
+#endif
