@@ -49,7 +49,7 @@ uint32_t sampler_argmax(const float *logits, size_t count) {
 static bool draw_fraction(uint64_t seed, uint64_t position, double *fraction, error *err) {
     static const char label[] = "cellule draw v1";
     uint8_t input[sizeof label - 1 + 16];
-    uint8_t digest[ENGINE_DIGEST_SIZE];
+    uint8_t digest[HASH_SIZE];
     memcpy(input, label, sizeof label - 1);
     for (size_t i = 0; i < 8; i++) {
         input[sizeof label - 1 + i] = (uint8_t)(seed >> (56 - 8 * i));
