@@ -1,0 +1,83 @@
+#include "request.h"
+
+#include "base/log.h"
+
+#include <time.h>
+
+/* Invariants: a request that hasn't failed when batch_run returns is committed; one that failed has written
+ * nothing. A request runs inside a savepoint, so that its failure is its own; what SQLite can't confine to
+ * one (it may give up the whole transaction when the disk or memory is out) fails all of them. */
+
+static uint64_t now_us(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000U + (uint64_t)now.tv_nsec / 1000U;
+}
+
+/* The strictest that any of them asks for. */
+static database_mode mode_of(const request *first) {
+    database_mode mode = DATABASE_READ;
+    for (const request *r = first; r != NULL; r = r->next) {
+        mode = r->operation->mode > mode ? r->operation->mode : mode;
+    }
+    return mode;
+}
+
+static bool run_one(database *d, request *r, error *lost) {
+    if (!database_savepoint(d, lost)) {
+        return false;
+    }
+    if (r->operation->run(r, d, &r->failure)) {
+        return database_keep_savepoint(d, lost);
+    }
+    r->failed = true;
+    database_end_queries(d);
+    if (!database_in_transaction(d)) {
+        *lost = r->failure;
+        return false;
+    }
+    return database_drop_savepoint(d, lost);
+}
+
+static bool run_all(database *d, request *first, batch_result *result, error *lost) {
+    if (!database_begin(d, mode_of(first), lost)) {
+        return false;
+    }
+    for (request *r = first; r != NULL; r = r->next) {
+        if (!run_one(d, r, lost)) {
+            return false;
+        }
+    }
+    uint64_t start = now_us();
+    bool committed = database_commit(d, lost);
+    result->commit_us = now_us() - start;
+    return committed;
+}
+
+static void fail_all(request *first, const error *cause) {
+    for (request *r = first; r != NULL; r = r->next) {
+        if (!r->failed) {
+            r->failed = true;
+            r->failure = *cause;
+        }
+    }
+}
+
+batch_result batch_run(database *d, request *first) {
+    batch_result result = {0};
+    error lost;
+    if (run_all(d, first, &result, &lost)) {
+        database_mode mode = mode_of(first);
+        result.wrote = mode != DATABASE_READ;
+        result.synced = mode == DATABASE_WRITE_SYNCED;
+    } else {
+        database_rollback(d);
+        fail_all(first, &lost);
+        log_error("database transaction failed", LOG_CAUSE(&lost));
+    }
+    for (const request *r = first; r != NULL; r = r->next) {
+        result.requests++;
+        result.failures += r->failed ? 1 : 0;
+    }
+    return result;
+}

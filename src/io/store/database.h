@@ -1,0 +1,83 @@
+#ifndef STORE_DATABASE_H
+#define STORE_DATABASE_H
+
+#include "base/arena.h"
+
+/* The connection: opening, transactions, statements. The only files that speak to SQLite are database*.c,
+ * query.c and memory_hook.c. One thread at a time. */
+typedef struct database database;
+
+/* Opens or makes the file, alone: a second opener, in this process or another, gets ERROR_CONFLICT. Changes
+ * nothing in it yet. */
+MUST_CHECK database *database_open(const char *path, uint32_t busy_timeout_ms, error *err);
+/* Sets what the store relies on, and checks the content if the last user didn't close it. `size_limit`:
+ * bytes; 0 for none. */
+MUST_CHECK bool database_prepare(database *d, uint64_t size_limit, error *err);
+void database_close(database *d);
+
+typedef enum database_mode { DATABASE_READ, DATABASE_WRITE, DATABASE_WRITE_SYNCED } database_mode;
+
+/* A transaction. Synced: its commit is on the disk when database_commit returns. When a commit fails nothing
+ * of the transaction is kept, once database_rollback was called. */
+MUST_CHECK bool database_begin(database *d, database_mode mode, error *err);
+MUST_CHECK bool database_commit(database *d, error *err);
+void database_rollback(database *d);
+/* False when SQLite has given the transaction up by itself, as it may when the disk or memory is full. */
+bool database_in_transaction(const database *d);
+
+/* A part of the transaction that can fail alone. One at a time. */
+MUST_CHECK bool database_savepoint(database *d, error *err);
+MUST_CHECK bool database_keep_savepoint(database *d, error *err);
+MUST_CHECK bool database_drop_savepoint(database *d, error *err);
+
+/* Statements without parameters or results, as a migration's. */
+MUST_CHECK bool database_execute(database *d, const char *sql, error *err);
+/* The one number that `sql` gives. */
+MUST_CHECK bool database_read_number(database *d, const char *sql, uint64_t *number, error *err);
+/* Rows changed by the last statement; the id of the row it added. */
+uint64_t database_changes(const database *d);
+uint64_t database_last_id(const database *d);
+
+/* One run of a statement: query_start, the parameters in order, then query_run or query_row, then the columns
+ * in order. Prepared once per connection: `sql` must be a string literal. A failure is kept and reported by
+ * query_run or query_row. Bytes given are not copied: they outlive the operation. */
+typedef struct query {
+    database *database;
+    struct sqlite3_stmt *statement;
+    int code;  /* SQLite's, SQLITE_OK so far */
+    int cause; /* errno as the last step left it */
+    int parameter;
+    int column;
+    bool memory_out; /* while reading columns */
+    bool misfit;     /* a column didn't hold what it should */
+} query;
+
+void query_start(query *q, database *d, const char *sql);
+void query_u64(query *q, uint64_t value);
+void query_text(query *q, slice text);
+void query_bytes(query *q, const void *bytes, size_t length);
+/* Runs to the end. */
+MUST_CHECK bool query_run(query *q, error *err);
+/* The next row, if there is one. */
+MUST_CHECK bool query_row(query *q, bool *row, error *err);
+/* Reads; NULL reads as 0, empty and `present` false. */
+uint64_t query_read_u64(query *q);
+bool query_read_bytes(query *q, void *bytes, size_t length);
+slice query_read_slice(query *q, arena *memory);
+/* Is the column exactly those bytes? In constant time. */
+bool query_column_equals(query *q, const void *bytes, size_t length);
+/* After the columns: were they what they should be? ERROR_CORRUPT or ERROR_MEMORY if not. */
+MUST_CHECK bool query_columns_fit(query *q, error *err);
+/* Ends every query that is open; the runner of operations calls it after each. */
+void database_end_queries(database *d);
+
+/* For the files beside this one. */
+struct sqlite3 *database_connection(const database *d);
+struct sqlite3_stmt *database_statement(database *d, const char *sql, int *code);
+/* SQLite's code as an error that says what to do. `cause`: errno after the failed call, as SQLite doesn't
+ * keep it when a commit fails; 0 if not known. Always returns false. */
+bool database_error(const database *d, int code, int cause, error *err);
+/* Gives SQLite the program's allocator, once per process, before anything else. */
+MUST_CHECK bool memory_hook_install(error *err);
+
+#endif

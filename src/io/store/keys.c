@@ -1,0 +1,270 @@
+#include "keys_internal.h"
+
+bool keys_check_new(const store_new_key *key, error *err) {
+    if (!request_text_is_valid(key->label, STORE_LABEL_MAX)) {
+        return error_set(err, ERROR_INVALID, "a key's label is text of at most %d bytes",
+                         (int)STORE_LABEL_MAX);
+    }
+    return true;
+}
+
+store_new_key keys_copy_new(request *r, const store_new_key *key) {
+    store_new_key copy = *key;
+    copy.label = request_copy(r, key->label);
+    return copy;
+}
+
+bool keys_insert(database *d, uint64_t user_id, const store_new_key *key, uint64_t *key_id, error *err) {
+    query q;
+    query_start(
+        &q, d,
+        "INSERT INTO keys (user_id, token_hash, label, created_ms, expires_ms) VALUES (?, ?, ?, ?, ?)");
+    query_u64(&q, user_id);
+    query_bytes(&q, key->token_hash, sizeof key->token_hash);
+    query_text(&q, key->label);
+    query_u64(&q, key->created_ms);
+    query_u64(&q, key->expires_ms);
+    if (!query_run(&q, err)) {
+        return err->code == ERROR_CONFLICT
+                   ? error_set(err, ERROR_CONFLICT, "this key exists already; make another")
+                   : false;
+    }
+    *key_id = database_last_id(d);
+    return true;
+}
+
+typedef struct key_add {
+    request base;
+    slice user_name;
+    store_new_key key;
+    uint64_t user_id;
+    uint64_t key_id;
+    store_key_added *done;
+    void *context;
+} key_add;
+
+static bool key_add_run(request *base, database *d, error *err) {
+    key_add *r = (key_add *)base;
+    query q;
+    query_start(&q, d, "SELECT id FROM users WHERE name = ? AND disabled = 0");
+    query_text(&q, r->user_name);
+    bool row = false;
+    if (!query_row(&q, &row, err)) {
+        return false;
+    }
+    if (!row) {
+        return error_set(err, ERROR_NOT_FOUND, "there is no user %.*s, or it is disabled",
+                         SLICE_FORMAT(r->user_name));
+    }
+    r->user_id = query_read_u64(&q);
+    return query_columns_fit(&q, err) && keys_insert(d, r->user_id, &r->key, &r->key_id, err);
+}
+
+static void key_add_answer(request *base, const error *failure) {
+    const key_add *r = (const key_add *)base;
+    r->done(r->context, failure == NULL ? r->user_id : 0, failure == NULL ? r->key_id : 0, failure);
+}
+
+static const operation key_add_operation = {DATABASE_WRITE_SYNCED, key_add_run, key_add_answer};
+
+bool store_key_add(store *s, slice user_name, const store_new_key *key, store_key_added *done, void *context,
+                   error *err) {
+    if (!store_user_name_is_valid(user_name)) {
+        return error_set(err, ERROR_INVALID, "that isn't a user's name");
+    }
+    if (!keys_check_new(key, err)) {
+        return false;
+    }
+    key_add *r = request_new(&key_add_operation, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    r->user_name = request_copy(&r->base, user_name);
+    r->key = keys_copy_new(&r->base, key);
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
+
+typedef struct key_revoke {
+    request base;
+    uint64_t key_id;
+    uint64_t now_ms;
+    uint8_t token_hash[STORE_HASH_SIZE];
+    store_key_revoked *done;
+    void *context;
+} key_revoke;
+
+static bool key_revoke_run(request *base, database *d, error *err) {
+    key_revoke *r = (key_revoke *)base;
+    query q;
+    query_start(&q, d,
+                "UPDATE keys SET revoked_ms = ifnull(revoked_ms, ?) WHERE id = ? RETURNING token_hash");
+    query_u64(&q, r->now_ms);
+    query_u64(&q, r->key_id);
+    bool row = false;
+    if (!query_row(&q, &row, err)) {
+        return false;
+    }
+    if (!row) {
+        return error_set(err, ERROR_NOT_FOUND, "there is no key %llu", (unsigned long long)r->key_id);
+    }
+    query_read_bytes(&q, r->token_hash, sizeof r->token_hash);
+    return query_columns_fit(&q, err) && query_run(&q, err);
+}
+
+static void key_revoke_answer(request *base, const error *failure) {
+    const key_revoke *r = (const key_revoke *)base;
+    r->done(r->context, failure == NULL ? r->token_hash : NULL, failure);
+}
+
+static const operation key_revoke_operation = {DATABASE_WRITE_SYNCED, key_revoke_run, key_revoke_answer};
+
+bool store_key_revoke(store *s, uint64_t key_id, uint64_t now_ms, store_key_revoked *done, void *context,
+                      error *err) {
+    if (now_ms == 0) {
+        return error_set(err, ERROR_INVALID, "a revocation needs its date");
+    }
+    key_revoke *r = request_new(&key_revoke_operation, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    r->key_id = key_id;
+    r->now_ms = now_ms;
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
+
+typedef struct key_list {
+    request base;
+    slice user_name;
+    uint64_t after;
+    size_t limit;
+    void *keys;
+    size_t count;
+    store_keys_listed *done;
+    void *context;
+} key_list;
+
+static void start_key_list(query *q, database *d, const key_list *r) {
+    if (r->user_name.length == 0) {
+        query_start(q, d,
+                    "SELECT keys.id, user_id, users.name, label, keys.created_ms, expires_ms, revoked_ms "
+                    "FROM keys JOIN users ON users.id = user_id WHERE keys.id > ? ORDER BY keys.id LIMIT ?");
+    } else {
+        query_start(q, d,
+                    "SELECT keys.id, user_id, users.name, label, keys.created_ms, expires_ms, revoked_ms "
+                    "FROM keys JOIN users ON users.id = user_id WHERE users.name = ? AND keys.id > ? "
+                    "ORDER BY keys.id LIMIT ?");
+        query_text(q, r->user_name);
+    }
+    query_u64(q, r->after);
+    query_u64(q, r->limit);
+}
+
+static bool key_list_run(request *base, database *d, error *err) {
+    key_list *r = (key_list *)base;
+    query q;
+    start_key_list(&q, d, r);
+    for (bool row = true; query_row(&q, &row, err);) {
+        if (!row) {
+            return true;
+        }
+        store_key *key = request_add_row(base, &r->keys, &r->count, sizeof *key, err);
+        if (key == NULL) {
+            return false;
+        }
+        key->id = query_read_u64(&q);
+        key->user_id = query_read_u64(&q);
+        key->user_name = query_read_slice(&q, base->memory);
+        key->label = query_read_slice(&q, base->memory);
+        key->created_ms = query_read_u64(&q);
+        key->expires_ms = query_read_u64(&q);
+        key->revoked_ms = query_read_u64(&q);
+        if (!query_columns_fit(&q, err)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static void key_list_answer(request *base, const error *failure) {
+    const key_list *r = (const key_list *)base;
+    r->done(r->context, failure == NULL ? r->keys : NULL, failure == NULL ? r->count : 0, failure);
+}
+
+static const operation key_list_operation = {DATABASE_READ, key_list_run, key_list_answer};
+
+bool store_key_list(store *s, slice user_name, uint64_t after, size_t limit, store_keys_listed *done,
+                    void *context, error *err) {
+    if (user_name.length > 0 && !store_user_name_is_valid(user_name)) {
+        return error_set(err, ERROR_INVALID, "that isn't a user's name");
+    }
+    if (!request_check_list(limit, err)) {
+        return false;
+    }
+    key_list *r = request_new(&key_list_operation, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    r->user_name = request_copy(&r->base, user_name);
+    r->after = after;
+    r->limit = limit;
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
+
+typedef struct load_keys {
+    request base;
+    void *keys;
+    size_t count;
+    store_keys_loaded *done;
+    void *context;
+} load_keys;
+
+static bool load_keys_run(request *base, database *d, error *err) {
+    load_keys *r = (load_keys *)base;
+    query q;
+    query_start(&q, d,
+                "SELECT token_hash, keys.id, user_id, users.name, role, expires_ms "
+                "FROM keys JOIN users ON users.id = user_id "
+                "WHERE revoked_ms IS NULL AND disabled = 0 ORDER BY keys.id");
+    for (bool row = true; query_row(&q, &row, err);) {
+        if (!row) {
+            return true;
+        }
+        store_loaded_key *key = request_add_row(base, &r->keys, &r->count, sizeof *key, err);
+        if (key == NULL) {
+            return false;
+        }
+        query_read_bytes(&q, key->token_hash, sizeof key->token_hash);
+        key->key_id = query_read_u64(&q);
+        key->user_id = query_read_u64(&q);
+        key->user_name = query_read_slice(&q, base->memory);
+        key->role = query_read_slice(&q, base->memory);
+        key->expires_ms = query_read_u64(&q);
+        if (!query_columns_fit(&q, err)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static void load_keys_answer(request *base, const error *failure) {
+    const load_keys *r = (const load_keys *)base;
+    r->done(r->context, failure == NULL ? r->keys : NULL, failure == NULL ? r->count : 0, failure);
+}
+
+static const operation load_keys_operation = {DATABASE_READ, load_keys_run, load_keys_answer};
+
+bool store_load_keys(store *s, store_keys_loaded *done, void *context, error *err) {
+    load_keys *r = request_new(&load_keys_operation, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
