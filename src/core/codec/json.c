@@ -139,3 +139,7 @@ bool json_next_member(const json_value *object, const char **name, const json_va
 slice json_text_of(const json_value *value) {
     return slice_of(json_string_value(value), json_string_length(value));
 }
+
+bool json_values_equal(const json_value *a, const json_value *b) {
+    return json_equal(a, b) == 1;
+}

@@ -205,6 +205,19 @@ static void test_members_come_in_the_order_of_the_text(void **state) {
     json_free(root);
 }
 
+static void test_equality_ignores_the_order_of_members_only(void **state) {
+    (void)state;
+    json_value *a = parse("{\"x\":[1,2],\"y\":{\"z\":null}}");
+    const char *const others[] = {"{\"y\":{\"z\":null},\"x\":[1,2]}", "{\"x\":[2,1],\"y\":{\"z\":null}}",
+                                  "{\"x\":[1,2],\"y\":{}}", "{\"x\":[1,2],\"y\":{\"z\":null},\"w\":0}"};
+    for (size_t i = 0; i < 4; i++) {
+        json_value *b = parse(others[i]);
+        assert_int_equal(json_values_equal(a, b), i == 0);
+        json_free(b);
+    }
+    json_free(a);
+}
+
 static void test_the_writer_sets_commas_and_escapes(void **state) {
     (void)state;
     buffer out = buffer_make(4096);
@@ -303,6 +316,7 @@ int main(void) {
         cmocka_unit_test(test_a_wrong_type_or_range_is_refused_by_field_name),
         cmocka_unit_test(test_an_absent_or_null_field_is_missing_or_takes_the_fallback),
         cmocka_unit_test(test_members_come_in_the_order_of_the_text),
+        cmocka_unit_test(test_equality_ignores_the_order_of_members_only),
         cmocka_unit_test(test_the_writer_sets_commas_and_escapes),
         cmocka_unit_test(test_invalid_utf8_is_written_as_replacement_characters),
         cmocka_unit_test(test_a_parsed_value_is_written_as_it_was),

@@ -44,6 +44,9 @@ bool json_next_member(const json_value *object, const char **name, const json_va
 /* The text of a string value; the empty slice for others. */
 slice json_text_of(const json_value *value);
 
+/* The same kind and value all the way down; the order of members doesn't count, 1 and 1.0 differ. */
+bool json_values_equal(const json_value *a, const json_value *b);
+
 /* A member that must be there. ERROR_INVALID names the field and what it must be. */
 MUST_CHECK bool json_get_text(const json_value *object, const char *name, slice *value, error *err);
 /* least ≤ value ≤ most; a whole number such as 3.0 counts as an integer. */

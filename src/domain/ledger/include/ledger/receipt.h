@@ -49,7 +49,7 @@ typedef struct receipt {
     uint32_t prompt_tokens;
     uint32_t completion_tokens;
     receipt_finish finish;
-    uint64_t started_ms; /* Unix, by the worker's clock */
+    uint64_t started_ms; /* Unix, by the worker's clock; at most 2^53 */
     uint64_t finished_ms;
 } receipt;
 

@@ -1,0 +1,419 @@
+#include "ledger/receipt.h"
+
+#include "codec/json.h"
+#include "crypto/start.h"
+
+#include "unit.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static sign_key *worker;
+static sign_key *pool;
+static uint8_t pool_id[HASH_SIZE];
+
+static int start(void **state) {
+    (void)state;
+    error err;
+    uint8_t seed[SIGN_SEED_SIZE] = {1};
+    json_start(1);
+    if (!crypto_start(&err)) {
+        return -1;
+    }
+    worker = sign_key_from_seed(seed, &err);
+    seed[0] = 2;
+    pool = sign_key_from_seed(seed, &err);
+    return worker != NULL && pool != NULL && receipt_pool_id(sign_key_public(pool), pool_id, &err) ? 0 : -1;
+}
+
+static int stop(void **state) {
+    (void)state;
+    sign_key_free(worker);
+    sign_key_free(pool);
+    crypto_stop();
+    return 0;
+}
+
+static receipt make_fields(void) {
+    error err;
+    receipt r = {.version = RECEIPT_VERSION,
+                 .engine_profile = "exact-v1",
+                 .temperature = 0.7F,
+                 .top_p = 0.95F,
+                 .max_tokens = 256,
+                 .seed = UINT64_MAX - 1,
+                 .prompt_tokens = 12,
+                 .completion_tokens = 34,
+                 .finish = RECEIPT_FINISH_LENGTH,
+                 .started_ms = 1800000000000,
+                 .finished_ms = 1800000001500};
+    memset(r.job_id, 0x11, sizeof r.job_id);
+    memset(r.model_digest, 0x22, sizeof r.model_digest);
+    memset(r.prompt_hash, 0x33, sizeof r.prompt_hash);
+    memset(r.answer_hash, 0x44, sizeof r.answer_hash);
+    memset(r.stop_hash, 0x55, sizeof r.stop_hash);
+    memset(r.token_hash, 0x66, sizeof r.token_hash);
+    memset(r.commitment, 0x77, sizeof r.commitment);
+    memcpy(r.pool_id, pool_id, sizeof r.pool_id);
+    assert_true(receipt_worker_id(sign_key_public(worker), r.worker_id, &err));
+    return r;
+}
+
+static signed_receipt make_signed(void) {
+    error err;
+    signed_receipt s = {.fields = make_fields()};
+    memset(s.salt, 0x88, sizeof s.salt);
+    assert_true(receipt_sign_worker(&s, worker, &err));
+    assert_true(receipt_countersign(&s, pool, &err));
+    return s;
+}
+
+static void assert_same_fields(const receipt *a, const receipt *b) {
+    error err;
+    buffer one = buffer_make(RECEIPT_ENCODED_LIMIT);
+    buffer two = buffer_make(RECEIPT_ENCODED_LIMIT);
+    assert_true(receipt_encode(a, &one, &err));
+    assert_true(receipt_encode(b, &two, &err));
+    assert_true(slice_equal(buffer_slice(&one), buffer_slice(&two)));
+    buffer_free(&one);
+    buffer_free(&two);
+}
+
+static void test_what_is_encoded_is_decoded_field_by_field(void **state) {
+    (void)state;
+    error err;
+    receipt r = make_fields();
+    receipt back;
+    buffer out = buffer_make(RECEIPT_ENCODED_LIMIT);
+    assert_true(receipt_encode(&r, &out, &err));
+    assert_true(receipt_decode(buffer_slice(&out), &back, &err));
+    assert_memory_equal(back.pool_id, r.pool_id, sizeof r.pool_id);
+    assert_memory_equal(back.job_id, r.job_id, sizeof r.job_id);
+    assert_memory_equal(back.worker_id, r.worker_id, sizeof r.worker_id);
+    assert_memory_equal(back.model_digest, r.model_digest, sizeof r.model_digest);
+    assert_string_equal(back.engine_profile, "exact-v1");
+    assert_memory_equal(back.prompt_hash, r.prompt_hash, sizeof r.prompt_hash);
+    assert_memory_equal(back.answer_hash, r.answer_hash, sizeof r.answer_hash);
+    assert_true(back.temperature == 0.7F && back.top_p == 0.95F);
+    assert_int_equal(back.max_tokens, 256);
+    assert_memory_equal(back.stop_hash, r.stop_hash, sizeof r.stop_hash);
+    assert_true(back.seed == UINT64_MAX - 1);
+    assert_memory_equal(back.token_hash, r.token_hash, sizeof r.token_hash);
+    assert_memory_equal(back.commitment, r.commitment, sizeof r.commitment);
+    assert_int_equal(back.prompt_tokens, 12);
+    assert_int_equal(back.completion_tokens, 34);
+    assert_int_equal(back.finish, RECEIPT_FINISH_LENGTH);
+    assert_int_equal(back.started_ms, r.started_ms);
+    assert_int_equal(back.finished_ms, r.finished_ms);
+    buffer_free(&out);
+}
+
+static void test_the_longest_profile_fits_the_limit(void **state) {
+    (void)state;
+    error err;
+    receipt r = make_fields();
+    memset(r.engine_profile, 'p', RECEIPT_PROFILE_LIMIT);
+    buffer out = buffer_make(RECEIPT_ENCODED_LIMIT);
+    receipt back;
+    assert_true(receipt_encode(&r, &out, &err));
+    assert_true(receipt_decode(buffer_slice(&out), &back, &err));
+    assert_string_equal(back.engine_profile, r.engine_profile);
+    buffer_free(&out);
+}
+
+static void test_values_out_of_range_are_not_encoded(void **state) {
+    (void)state;
+    error err;
+    receipt good = make_fields();
+    receipt bad[10];
+    for (size_t i = 0; i < 10; i++) {
+        bad[i] = good;
+    }
+    bad[0].version = 2;
+    bad[1].engine_profile[0] = '\0';
+    bad[2].engine_profile[1] = '\n';
+    memset(bad[3].engine_profile, 'p', sizeof bad[3].engine_profile);
+    bad[4].temperature = NAN;
+    bad[5].temperature = -1;
+    bad[6].top_p = 1.5F;
+    bad[7].top_p = INFINITY;
+    bad[8].finish = (receipt_finish)9;
+    bad[9].finished_ms = UINT64_MAX;
+    for (size_t i = 0; i < 10; i++) {
+        buffer out = buffer_make(RECEIPT_ENCODED_LIMIT);
+        assert_false(receipt_encode(&bad[i], &out, &err));
+        assert_int_equal(buffer_length(&out), 0);
+        buffer_free(&out);
+    }
+}
+
+static void test_truncated_and_oversized_receipts_are_refused(void **state) {
+    (void)state;
+    error err;
+    signed_receipt s = make_signed();
+    size_t whole = s.length;
+    receipt r;
+    uint8_t longer[RECEIPT_ENCODED_LIMIT] = {0};
+    memcpy(longer, s.bytes, whole);
+    for (size_t length = 0; length <= sizeof longer; length++) {
+        assert_int_equal(receipt_decode(slice_of(longer, length), &r, &err), length == whole);
+    }
+    s.length = RECEIPT_ENCODED_LIMIT + 1;
+    assert_false(receipt_verify(&s, pool_id, &err));
+    s.length = SIZE_MAX;
+    assert_false(receipt_verify(&s, pool_id, &err));
+}
+
+static void flip_all(uint8_t *bytes, size_t length, signed_receipt *s) {
+    error err;
+    for (size_t bit = 0; bit < 8 * length; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        assert_false(receipt_verify(s, pool_id, &err));
+        bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+}
+
+static void test_any_flipped_bit_of_what_is_signed_fails_verification(void **state) {
+    (void)state;
+    error err;
+    signed_receipt s = make_signed();
+    assert_true(receipt_verify(&s, pool_id, &err));
+    flip_all(s.bytes, s.length, &s);
+    flip_all(s.worker_key, sizeof s.worker_key, &s);
+    flip_all(s.worker_signature, sizeof s.worker_signature, &s);
+    flip_all(s.pool_key, sizeof s.pool_key, &s);
+    flip_all(s.pool_signature, sizeof s.pool_signature, &s);
+    assert_true(receipt_verify(&s, pool_id, &err));
+}
+
+static void test_a_receipt_of_another_pool_or_worker_is_refused(void **state) {
+    (void)state;
+    error err;
+    signed_receipt s = make_signed();
+    uint8_t other[HASH_SIZE] = {0};
+    assert_false(receipt_verify(&s, other, &err));
+    assert_non_null(strstr(err.text, "another pool"));
+    s.fields = make_fields();
+    assert_false(receipt_sign_worker(&s, pool, &err));
+    s.fields.pool_id[0] ^= 1;
+    assert_true(receipt_sign_worker(&s, worker, &err));
+    assert_false(receipt_countersign(&s, pool, &err));
+    assert_non_null(strstr(err.text, "pool"));
+}
+
+/* A stranger who makes up both keys passes every check but the one against the pool that the user knows. */
+static void test_a_made_up_pool_passes_only_under_its_own_id(void **state) {
+    (void)state;
+    error err;
+    sign_key *stranger = sign_key_generate(&err);
+    assert_non_null(stranger);
+    signed_receipt s = {.fields = make_fields()};
+    assert_true(receipt_pool_id(sign_key_public(stranger), s.fields.pool_id, &err));
+    assert_true(receipt_sign_worker(&s, worker, &err));
+    assert_true(receipt_countersign(&s, stranger, &err));
+    assert_true(receipt_verify(&s, s.fields.pool_id, &err));
+    assert_false(receipt_verify(&s, pool_id, &err));
+    memcpy(s.pool_key, sign_key_public(pool), SIGN_PUBLIC_SIZE);
+    assert_false(receipt_verify(&s, pool_id, &err));
+    sign_key_free(stranger);
+}
+
+static buffer to_json(const signed_receipt *s) {
+    error err;
+    buffer out = buffer_make(RECEIPT_JSON_LIMIT);
+    assert_true(receipt_write_json(s, &out, &err));
+    return out;
+}
+
+static void test_json_goes_both_ways_and_still_verifies(void **state) {
+    (void)state;
+    error err;
+    signed_receipt s = make_signed();
+    signed_receipt back;
+    buffer text = to_json(&s);
+    assert_non_null(memmem(text.bytes, text.end, "\"temperature\":0.7,", 18));
+    assert_non_null(memmem(text.bytes, text.end, "\"seed\":\"18446744073709551614\"", 29));
+    assert_non_null(memmem(text.bytes, text.end, "\"finish_reason\":\"length\"", 24));
+    assert_true(receipt_read_json(buffer_slice(&text), &back, &err));
+    assert_same_fields(&back.fields, &s.fields);
+    assert_memory_equal(back.salt, s.salt, sizeof s.salt);
+    assert_true(receipt_verify(&back, pool_id, &err));
+    buffer_free(&text);
+}
+
+/* `from` once in the text becomes `to`. */
+static buffer replaced(const buffer *text, const char *from, const char *to) {
+    size_t at = slice_find_slice(buffer_slice(text), slice_of_text(from));
+    assert_true(at != SIZE_MAX);
+    buffer out = buffer_make(2 * RECEIPT_JSON_LIMIT);
+    buffer_append(&out, slice_part(buffer_slice(text), 0, at));
+    buffer_append_text(&out, to);
+    buffer_append(&out, slice_after(buffer_slice(text), at + strlen(from)));
+    return out;
+}
+
+static void test_readable_copies_that_disagree_are_refused(void **state) {
+    (void)state;
+    error err;
+    signed_receipt s = make_signed();
+    signed_receipt back;
+    buffer text = to_json(&s);
+    static const char *const changes[][2] = {
+        {"\"version\":1", "\"version\":2"},
+        {"\"temperature\":0.7", "\"temperature\":0.8"},
+        {"\"seed\":\"1", "\"seed\":\"2"},
+        {"\"engine_profile\":\"exact-v1\"", "\"engine_profile\":\"other\""},
+        {"\"finish_reason\":\"length\"", "\"finish_reason\":\"stop\""},
+        {"\"job\":\"11", "\"job\":\"12"},
+        {"\"completion_tokens\":34,", ""},
+        {"\"completion_tokens\":34,", "\"completion_tokens\":34,\"verified\":true,"},
+        {"\"max_tokens\":256", "\"max_tokens\":\"256\""},
+    };
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        buffer changed = replaced(&text, changes[i][0], changes[i][1]);
+        assert_false(receipt_read_json(buffer_slice(&changed), &back, &err));
+        assert_int_equal(err.code, ERROR_CORRUPT);
+        assert_int_equal(back.length, 0);
+        buffer_free(&changed);
+    }
+    buffer_free(&text);
+}
+
+static void test_a_receipt_without_copies_is_read_and_one_without_a_signature_is_not(void **state) {
+    (void)state;
+    error err;
+    signed_receipt s = make_signed();
+    signed_receipt back;
+    buffer text = to_json(&s);
+    size_t at = slice_find_slice(buffer_slice(&text), SLICE_LITERAL(",\"fields\""));
+    buffer bare = buffer_make(RECEIPT_JSON_LIMIT);
+    buffer_append(&bare, slice_part(buffer_slice(&text), 0, at));
+    buffer_append_text(&bare, "}");
+    assert_true(receipt_read_json(buffer_slice(&bare), &back, &err));
+    assert_true(receipt_verify(&back, pool_id, &err));
+    static const char *const changes[][2] = {{"\"worker_signature\"", "\"x\""},
+                                             {"\"pool_signature\"", "\"x\""},
+                                             {"\"pool_key\"", "\"x\""},
+                                             {"\"worker_key\"", "\"x\""},
+                                             {"\"salt\"", "\"x\""},
+                                             {"\"receipt\"", "\"x\""},
+                                             {"cellule.receipt", "other"},
+                                             {"\"salt\":\"", "\"salt\":\"AAAA"}};
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+        buffer changed = replaced(&bare, changes[i][0], changes[i][1]);
+        assert_false(receipt_read_json(buffer_slice(&changed), &back, &err));
+        assert_int_equal(err.code, ERROR_INVALID);
+        buffer_free(&changed);
+    }
+    buffer_free(&bare);
+    buffer_free(&text);
+}
+
+static void test_an_oversized_json_receipt_is_refused(void **state) {
+    (void)state;
+    error err;
+    signed_receipt s = make_signed();
+    buffer text = to_json(&s);
+    static char padding[RECEIPT_JSON_LIMIT + 32];
+    snprintf(padding, sizeof padding, "{\"x\":\"%*s\",", RECEIPT_JSON_LIMIT, "");
+    buffer changed = replaced(&text, "{", padding);
+    assert_false(receipt_read_json(buffer_slice(&changed), &s, &err));
+    assert_int_equal(err.code, ERROR_LIMIT);
+    buffer_free(&changed);
+    buffer_free(&text);
+}
+
+static void test_hashes_bind_salt_roles_and_borders(void **state) {
+    (void)state;
+    error err;
+    static const receipt_message lists[][2] = {
+        {{SLICE_LITERAL("user"), SLICE_LITERAL("ab")}, {SLICE_LITERAL("user"), SLICE_LITERAL("c")}},
+        {{SLICE_LITERAL("user"), SLICE_LITERAL("a")}, {SLICE_LITERAL("user"), SLICE_LITERAL("bc")}},
+        {{SLICE_LITERAL("system"), SLICE_LITERAL("ab")}, {SLICE_LITERAL("user"), SLICE_LITERAL("c")}},
+    };
+    uint8_t salt[RECEIPT_SALT_SIZE] = {0};
+    uint8_t digests[6][HASH_SIZE];
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(receipt_hash_prompt(salt, lists[i], 2, digests[i], &err));
+    }
+    assert_true(receipt_hash_prompt(salt, lists[0], 1, digests[3], &err));
+    assert_true(receipt_hash_answer(salt, SLICE_LITERAL("ab"), digests[4], &err));
+    salt[15] = 1;
+    assert_true(receipt_hash_prompt(salt, lists[0], 2, digests[5], &err));
+    for (size_t i = 0; i < 6; i++) {
+        for (size_t k = 0; k < i; k++) {
+            assert_memory_not_equal(digests[i], digests[k], HASH_SIZE);
+        }
+    }
+}
+
+/* Computed once with another program (Python's hashlib) from the definitions in the header and the README. */
+static void test_hashes_are_the_documented_ones(void **state) {
+    (void)state;
+    error err;
+    uint8_t salt[RECEIPT_SALT_SIZE];
+    uint8_t digest[HASH_SIZE];
+    char text[HASH_HEX_SIZE];
+    for (size_t i = 0; i < sizeof salt; i++) {
+        salt[i] = (uint8_t)i;
+    }
+    const receipt_message message = {SLICE_LITERAL("user"), SLICE_LITERAL("hello")};
+    assert_true(receipt_hash_prompt(salt, &message, 1, digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), text);
+    assert_string_equal(text, "c311d7d5adb0d07dd620843a6a36eb3f509f6439a70615393d8f30bb629622a0");
+    assert_true(receipt_hash_answer(salt, SLICE_LITERAL("hi"), digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), text);
+    assert_string_equal(text, "b64fb97d94a111d350a76a1dd6b1cb6cf4e1b54d633efc7c446a68f958926b13");
+    const slice stops[] = {SLICE_LITERAL("\n"), SLICE_LITERAL("END")};
+    assert_true(receipt_hash_stop(stops, 2, digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), text);
+    assert_string_equal(text, "50a21e745ff3292816c2bd47b26bb13893502440ef5f6e9e81ca747af3cbc17b");
+    uint32_t tokens[300];
+    for (uint32_t i = 0; i < 300; i++) {
+        tokens[i] = i * 1000003;
+    }
+    assert_true(receipt_hash_tokens(tokens, 300, digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), text);
+    assert_string_equal(text, "d557a09f17cd0f08a398e9f85405497347bfa185e0875f7f66d3ade5ff4995cf");
+}
+
+static void test_each_failed_allocation_is_an_error_and_leaks_nothing(void **state) {
+    (void)state;
+    bool reached = true;
+    for (int nth = 0; reached; nth++) {
+        error err = {0};
+        signed_receipt s = {.fields = make_fields()};
+        signed_receipt back;
+        uint8_t digest[HASH_SIZE];
+        buffer text = buffer_make(RECEIPT_JSON_LIMIT);
+        fault_fail_nth(nth);
+        bool good = receipt_hash_answer(s.salt, SLICE_LITERAL("x"), digest, &err) &&
+                    receipt_sign_worker(&s, worker, &err) && receipt_countersign(&s, pool, &err) &&
+                    receipt_write_json(&s, &text, &err) &&
+                    receipt_read_json(buffer_slice(&text), &back, &err) &&
+                    receipt_verify(&back, pool_id, &err);
+        reached = fault_stop();
+        assert_true(good || (reached && (err.code == ERROR_MEMORY || err.code == ERROR_INTERNAL)));
+        buffer_free(&text);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_encoded_is_decoded_field_by_field),
+        cmocka_unit_test(test_the_longest_profile_fits_the_limit),
+        cmocka_unit_test(test_values_out_of_range_are_not_encoded),
+        cmocka_unit_test(test_truncated_and_oversized_receipts_are_refused),
+        cmocka_unit_test(test_any_flipped_bit_of_what_is_signed_fails_verification),
+        cmocka_unit_test(test_a_receipt_of_another_pool_or_worker_is_refused),
+        cmocka_unit_test(test_a_made_up_pool_passes_only_under_its_own_id),
+        cmocka_unit_test(test_json_goes_both_ways_and_still_verifies),
+        cmocka_unit_test(test_readable_copies_that_disagree_are_refused),
+        cmocka_unit_test(test_a_receipt_without_copies_is_read_and_one_without_a_signature_is_not),
+        cmocka_unit_test(test_an_oversized_json_receipt_is_refused),
+        cmocka_unit_test(test_hashes_bind_salt_roles_and_borders),
+        cmocka_unit_test(test_hashes_are_the_documented_ones),
+        cmocka_unit_test(test_each_failed_allocation_is_an_error_and_leaks_nothing),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
