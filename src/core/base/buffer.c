@@ -29,6 +29,12 @@ void buffer_clear(buffer *b) {
     b->failed = false;
 }
 
+void buffer_truncate(buffer *b, size_t length) {
+    if (length < buffer_length(b)) {
+        b->end = b->start + length;
+    }
+}
+
 void buffer_consume(buffer *b, size_t length) {
     size_t there = buffer_length(b);
     b->start += length < there ? length : there;

@@ -57,6 +57,10 @@ static bool to_u64(const json_t *member, uint64_t *value) {
     return whole;
 }
 
+bool json_to_u64(const json_value *value, uint64_t least, uint64_t most, uint64_t *number) {
+    return to_u64(value, number) && *number >= least && *number <= most;
+}
+
 static bool read_u64(const json_t *member, const char *name, uint64_t least, uint64_t most, uint64_t *value,
                      error *err) {
     uint64_t number = 0;

@@ -35,6 +35,8 @@ static inline bool buffer_failed(const buffer *b) {
 
 /* Forgets the content and the failure, keeps the memory. */
 void buffer_clear(buffer *b);
+/* Drops what is behind the first `length` bytes. */
+void buffer_truncate(buffer *b, size_t length);
 /* Drops `length` bytes at the front. Gives the memory back when nothing is left and it is large. */
 void buffer_consume(buffer *b, size_t length);
 /* Room for `length` more bytes to be written at the returned place, then buffer_commit. NULL: failed. */

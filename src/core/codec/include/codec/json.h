@@ -43,6 +43,8 @@ const json_value *json_at(const json_value *array, size_t index);
 bool json_next_member(const json_value *object, const char **name, const json_value **value);
 /* The text of a string value; the empty slice for others. */
 slice json_text_of(const json_value *value);
+/* For elements of arrays: whether `value` is a whole number, least ≤ number ≤ most. */
+MUST_CHECK bool json_to_u64(const json_value *value, uint64_t least, uint64_t most, uint64_t *number);
 
 /* The same kind and value all the way down; the order of members doesn't count, 1 and 1.0 differ. */
 bool json_values_equal(const json_value *a, const json_value *b);

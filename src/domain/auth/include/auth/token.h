@@ -13,8 +13,8 @@ enum {
     AUTH_USER_KEY_LENGTH = 46, /* "ck_" and 43 characters */
     AUTH_JOIN_ID_SIZE = 8,
     AUTH_PIN_SIZE = 32,
-    AUTH_ADDRESS_MAX = 261,   /* "host:port": a name of 253 characters, or "[IPv6]" */
-    AUTH_JOIN_TOKEN_MAX = 456 /* characters */
+    AUTH_ADDRESS_MAX = 259,   /* "host:port": a name of 253 characters and five digits */
+    AUTH_JOIN_TOKEN_MAX = 454 /* characters */
 };
 
 /* A user's key: "ck_" and base64url of 32 random bytes. `text` gets a closing zero. */
@@ -22,7 +22,7 @@ void auth_user_key_make(const uint8_t secret[AUTH_SECRET_SIZE], char text[AUTH_U
 /* Whether it is the text of a user's key (not whether anybody has it). */
 MUST_CHECK bool auth_user_key_check(slice text);
 /* What the pool stores of a user's key: SHA-256 of its text. The text is checked first: ERROR_DENIED. */
-MUST_CHECK bool auth_user_key_hash(slice text, uint8_t hash[AUTH_HASH_SIZE], error *err);
+MUST_CHECK bool auth_user_key_hash(slice text, uint8_t digest[AUTH_HASH_SIZE], error *err);
 
 /* The right to enrol one machine: "cj_ID.SECRET.CAPIN.ADDRESS". `pin` is the SHA-256 of the site CA's
  * SubjectPublicKeyInfo (certificate_pin), `address` the pool's "host:port", so that the token is all that
@@ -40,7 +40,7 @@ MUST_CHECK bool auth_join_token_make(const auth_join_token *token, char text[AUT
 /* ERROR_INVALID; `token` is zeroed then. */
 MUST_CHECK bool auth_join_token_parse(slice text, auth_join_token *token, error *err);
 /* What the pool stores of it, and what is compared when it is used: SHA-256 of the 32 secret bytes. */
-MUST_CHECK bool auth_join_secret_hash(const uint8_t secret[AUTH_SECRET_SIZE], uint8_t hash[AUTH_HASH_SIZE],
+MUST_CHECK bool auth_join_secret_hash(const uint8_t secret[AUTH_SECRET_SIZE], uint8_t digest[AUTH_HASH_SIZE],
                                       error *err);
 
 /* Splits "host:port" or "[IPv6]:port"; `host` comes without brackets. Names are letters, digits, '-' and '.'.

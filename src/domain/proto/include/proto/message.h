@@ -28,6 +28,7 @@ enum {
     PROTO_STOP_MAX = 256,
     PROTO_CHATS_MAX = 4096,  /* chat messages of a job */
     PROTO_TOKENS_MAX = 4096, /* token ids of a delta */
+    PROTO_TOKEN_ID_MAX = 2147483647,
     PROTO_SLOTS_MAX = 1024,
     PROTO_CORES_MAX = 65536,
     PROTO_COUNT_MAX = 16777216, /* tokens: contexts, limits, usage, credit */

@@ -1,0 +1,60 @@
+#include "codec/json.h"
+#include "proto/message.h"
+#include "../src/domain/proto/schema_internal.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Properties: what decodes encodes; that decodes again and encodes to the same bytes; a delta that the short
+ * way takes comes out of the general decoder the same. */
+static void require(bool condition) {
+    if (!condition) {
+        abort();
+    }
+}
+
+static void compare_deltas(slice text, arena *a, const proto_message *message) {
+    proto_message general;
+    error err;
+    require(proto_general_decode(text, a, &general, &err));
+    require(general.type == PROTO_DELTA && general.delta.seq == message->delta.seq);
+    require(memcmp(general.delta.id, message->delta.id, sizeof general.delta.id) == 0);
+    require(slice_equal(general.delta.text, message->delta.text));
+    require(general.delta.token_count == message->delta.token_count);
+    for (size_t i = 0; i < general.delta.token_count; i++) {
+        require(general.delta.tokens[i] == message->delta.tokens[i]);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static bool started;
+    if (!started) {
+        json_start(1);
+        started = true;
+    }
+    arena *a = arena_new(64 << 20);
+    require(a != NULL);
+    slice text = slice_of(data, size);
+    proto_message message;
+    proto_message again;
+    error err;
+    if (proto_delta_decode(text, a, &message)) {
+        compare_deltas(text, a, &message);
+    }
+    if (proto_decode(text, a, &message, &err)) {
+        buffer first = buffer_make(16 << 20);
+        buffer second = buffer_make(16 << 20);
+        if (proto_encode(&message, &first, &err)) {
+            require(proto_decode(buffer_slice(&first), a, &again, &err));
+            require(proto_encode(&again, &second, &err));
+            require(slice_equal(buffer_slice(&first), buffer_slice(&second)));
+        } else {
+            require(err.code == ERROR_LIMIT); /* longer in the written form than as it came */
+        }
+        buffer_free(&first);
+        buffer_free(&second);
+    }
+    arena_free(a);
+    return 0;
+}

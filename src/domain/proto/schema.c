@@ -1,0 +1,218 @@
+#include "schema_internal.h"
+
+#define FIELDS(array)                                                                                        \
+    { array, sizeof array / sizeof array[0] }
+#define HEX(type, member)                                                                                    \
+    {                                                                                                        \
+        .name = #member, .kind = FIELD_HEX, .offset = offsetof(type, member),                                \
+        .most = sizeof((type *)0)->member                                                                    \
+    }
+#define BYTES(type, member)                                                                                  \
+    {                                                                                                        \
+        .name = #member, .kind = FIELD_BYTES, .offset = offsetof(type, member),                              \
+        .most = sizeof((type *)0)->member                                                                    \
+    }
+#define BOUNDED(kind_, type, member, least_, most_)                                                          \
+    { .name = #member, .kind = kind_, .offset = offsetof(type, member), .least = least_, .most = most_ }
+#define TEXT(type, member, least_, most_) BOUNDED(FIELD_TEXT, type, member, least_, most_)
+#define CODE(type, member) BOUNDED(FIELD_CODE, type, member, 1, PROTO_PROFILE_MAX)
+#define U32(type, member, least_, most_) BOUNDED(FIELD_U32, type, member, least_, most_)
+#define U64(type, member) BOUNDED(FIELD_U64, type, member, 0, PROTO_INTEGER_MAX)
+#define NAMED(type, member, names_)                                                                          \
+    { .name = #member, .kind = FIELD_NAME, .offset = offsetof(type, member), .names = names_ }
+#define OBJECT(name_, fields)                                                                                \
+    { .name = name_, .kind = FIELD_OBJECT, .inner = FIELDS(fields) }
+
+enum { TOKENS_PER_SECOND_MAX = 1000000, SESSION_TIME_MAX_MS = 3600000 };
+
+static const char *const classes[] = {"cpu", "gpu", "npu", NULL};
+static const char *const finishes[] = {"stop", "length", "cancelled", NULL};
+static const char *const availabilities[] = {"available", "limited", "paused", NULL};
+static const char *const job_kinds[] = {"generate", NULL};
+
+static const field host_fields[] = {
+    TEXT(proto_hello, os, 1, PROTO_PROFILE_MAX),
+    TEXT(proto_hello, arch, 1, PROTO_PROFILE_MAX),
+    TEXT(proto_hello, isa, 1, PROTO_PROFILE_MAX),
+    U32(proto_hello, cores, 1, PROTO_CORES_MAX),
+    U64(proto_hello, ram),
+};
+
+static const field model_fields[] = {
+    TEXT(proto_model, name, 1, PROTO_NAME_MAX),
+    BYTES(proto_model, digest),
+    U32(proto_model, context, 1, PROTO_COUNT_MAX),
+    TEXT(proto_model, profile, 1, PROTO_PROFILE_MAX),
+    U32(proto_model, slots, 1, PROTO_SLOTS_MAX),
+    BOUNDED(FIELD_DOUBLE, proto_model, tokens_per_second, 0, TOKENS_PER_SECOND_MAX),
+};
+
+static const field hello_fields[] = {
+    HEX(proto_hello, worker_id),
+    BYTES(proto_hello, public_key),
+    BYTES(proto_hello, nonce),
+    BYTES(proto_hello, build),
+    OBJECT("host", host_fields),
+    NAMED(proto_hello, class, classes),
+    {.name = "models",
+     .kind = FIELD_ITEMS,
+     .offset = offsetof(proto_hello, models),
+     .least = 1,
+     .most = PROTO_MODELS_MAX,
+     .inner = FIELDS(model_fields),
+     .count_offset = offsetof(proto_hello, model_count),
+     .item_size = sizeof(proto_model),
+     .in_place = true},
+};
+
+static const field challenge_fields[] = {HEX(proto_challenge, pool_id), BYTES(proto_challenge, nonce)};
+static const field proof_fields[] = {BYTES(proto_proof, signature)};
+
+static const field welcome_fields[] = {
+    HEX(proto_welcome, session),
+    U32(proto_welcome, lease_ms, 1, SESSION_TIME_MAX_MS),
+    U32(proto_welcome, beat_ms, 1, SESSION_TIME_MAX_MS),
+};
+
+static const field refuse_fields[] = {CODE(proto_refuse, code), TEXT(proto_refuse, text, 0, PROTO_TEXT_MAX)};
+
+static const field chat_fields[] = {
+    TEXT(proto_chat, role, 1, PROTO_PROFILE_MAX),
+    TEXT(proto_chat, content, 0, PROTO_MESSAGE_MAX),
+};
+
+static const field params_fields[] = {
+    BOUNDED(FIELD_FLOAT, proto_job, temperature, 0, 2),
+    BOUNDED(FIELD_FLOAT, proto_job, top_p, 0, 1),
+    U32(proto_job, max_tokens, 1, PROTO_COUNT_MAX),
+    {.name = "stop",
+     .kind = FIELD_ITEMS,
+     .offset = offsetof(proto_job, stop),
+     .most = PROTO_STOPS_MAX,
+     .inner = FIELDS(((const field[]){{.kind = FIELD_TEXT, .least = 1, .most = PROTO_STOP_MAX}})),
+     .count_offset = offsetof(proto_job, stop_count),
+     .item_size = sizeof(slice),
+     .in_place = true},
+};
+
+static const field job_fields[] = {
+    HEX(proto_job, id),
+    {.name = "kind", .kind = FIELD_CONSTANT, .names = job_kinds},
+    TEXT(proto_job, model, 1, PROTO_NAME_MAX),
+    BYTES(proto_job, digest),
+    {.name = "messages",
+     .kind = FIELD_ITEMS,
+     .offset = offsetof(proto_job, messages),
+     .least = 1,
+     .most = PROTO_CHATS_MAX,
+     .inner = FIELDS(chat_fields),
+     .count_offset = offsetof(proto_job, message_count),
+     .item_size = sizeof(proto_chat)},
+    OBJECT("params", params_fields),
+    BOUNDED(FIELD_U64_TEXT, proto_job, seed, 0, UINT64_MAX),
+    BYTES(proto_job, nonce),
+    BYTES(proto_job, salt),
+    U32(proto_job, deadline_ms, 1, PROTO_DEADLINE_MAX_MS),
+    U32(proto_job, credit, 1, PROTO_COUNT_MAX),
+};
+
+static const field delta_fields[] = {
+    HEX(proto_delta, id),
+    U64(proto_delta, seq),
+    TEXT(proto_delta, text, 0, PROTO_MESSAGE_MAX),
+    {.name = "tokens",
+     .kind = FIELD_ITEMS,
+     .offset = offsetof(proto_delta, tokens),
+     .most = PROTO_TOKENS_MAX,
+     .inner = FIELDS(((const field[]){{.kind = FIELD_U32, .most = PROTO_TOKEN_ID_MAX}})),
+     .count_offset = offsetof(proto_delta, token_count),
+     .item_size = sizeof(uint32_t)},
+};
+
+static const field done_fields[] = {
+    HEX(proto_done, id),
+    NAMED(proto_done, finish, finishes),
+    U32(proto_done, prompt_tokens, 0, PROTO_COUNT_MAX),
+    U32(proto_done, completion_tokens, 0, PROTO_COUNT_MAX),
+    BYTES(proto_done, commitment),
+    U64(proto_done, started_ms),
+    U64(proto_done, finished_ms),
+    BYTES(proto_done, signature),
+};
+
+static const field fail_fields[] = {
+    HEX(proto_fail, id),
+    CODE(proto_fail, code),
+    TEXT(proto_fail, text, 0, PROTO_TEXT_MAX),
+    {.name = "retryable", .kind = FIELD_BOOL, .offset = offsetof(proto_fail, retryable)},
+};
+
+static const field cancel_fields[] = {HEX(proto_cancel, id)};
+static const field credit_fields[] = {HEX(proto_credit, id), U32(proto_credit, tokens, 1, PROTO_COUNT_MAX)};
+
+static const field beat_fields[] = {
+    BOUNDED(FIELD_DOUBLE, proto_beat, load, 0, 1),
+    U32(proto_beat, running, 0, PROTO_SLOTS_MAX),
+    U32(proto_beat, slots, 0, PROTO_SLOTS_MAX),
+    NAMED(proto_beat, state, availabilities),
+};
+
+static const field revoke_fields[] = {TEXT(proto_revoke, reason, 0, PROTO_TEXT_MAX)};
+
+_Static_assert(sizeof(proto_class) == sizeof(unsigned) && sizeof(proto_finish) == sizeof(unsigned) &&
+                   sizeof(proto_availability) == sizeof(unsigned),
+               "FIELD_NAME stores an unsigned");
+
+static const schema schemas[PROTO_TYPE_COUNT] = {
+    [PROTO_HELLO] = FIELDS(hello_fields),   [PROTO_CHALLENGE] = FIELDS(challenge_fields),
+    [PROTO_PROOF] = FIELDS(proof_fields),   [PROTO_WELCOME] = FIELDS(welcome_fields),
+    [PROTO_REFUSE] = FIELDS(refuse_fields), [PROTO_JOB] = FIELDS(job_fields),
+    [PROTO_DELTA] = FIELDS(delta_fields),   [PROTO_DONE] = FIELDS(done_fields),
+    [PROTO_FAIL] = FIELDS(fail_fields),     [PROTO_CANCEL] = FIELDS(cancel_fields),
+    [PROTO_CREDIT] = FIELDS(credit_fields), [PROTO_DRAIN] = {NULL, 0},
+    [PROTO_BEAT] = FIELDS(beat_fields),     [PROTO_REVOKE] = FIELDS(revoke_fields),
+};
+
+const schema *proto_schema(proto_type type) {
+    return &schemas[type];
+}
+
+/* All members of a union begin where it does. */
+void *proto_payload(proto_message *message) {
+    return &message->hello;
+}
+
+static const char *const type_names[] = {
+#define X(type, name, sender) [type] = name,
+    PROTO_TYPES(X)
+#undef X
+};
+
+bool proto_type_parse(slice name, proto_type *type) {
+    for (unsigned i = 0; i < PROTO_TYPE_COUNT; i++) {
+        if (slice_equal_text(name, type_names[i])) {
+            *type = (proto_type)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *proto_type_name(proto_type type) {
+    return (unsigned)type < PROTO_TYPE_COUNT ? type_names[type] : "unknown";
+}
+
+static bool is_code(slice text) {
+    for (size_t i = 0; i < text.length; i++) {
+        uint8_t c = text.data[i];
+        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_') {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool proto_text_is_good(const field *f, slice text) {
+    return text.length >= f->least && text.length <= f->most && slice_find(text, 0) == SIZE_MAX &&
+           (f->kind == FIELD_CODE ? is_code(text) : slice_is_utf8(text));
+}

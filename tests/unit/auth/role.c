@@ -1,0 +1,70 @@
+#include "auth/role.h"
+
+#include "unit.h"
+
+/* Written out apart from the table in the header: a slip in one of them shows. Columns: employee, worker
+ * owner, IT admin, security officer. */
+static const struct {
+    auth_action action;
+    const char *allowed;
+} wanted[] = {
+    {AUTH_ASK, "yyyy"},
+    {AUTH_MODELS_LIST, "yyyy"},
+    {AUTH_RECEIPT_READ_OWN, "yyyy"},
+    {AUTH_USER_ADD, "nnyn"},
+    {AUTH_USER_LIST, "nnyy"},
+    {AUTH_USER_DISABLE, "nnyy"},
+    {AUTH_KEY_ADD, "nnyn"},
+    {AUTH_KEY_LIST, "nnyy"},
+    {AUTH_KEY_REVOKE, "nnyy"},
+    {AUTH_WORKER_TOKEN_ADD, "nnyn"},
+    {AUTH_WORKER_LIST, "nnyy"},
+    {AUTH_WORKER_LIST_OWN, "nyyy"},
+    {AUTH_WORKER_REVOKE, "nnyy"},
+    {AUTH_WORKER_APPROVE, "nnny"},
+    {AUTH_METRICS_READ, "nnyy"},
+};
+
+static void test_each_role_may_do_what_is_listed_and_nothing_else(void **state) {
+    (void)state;
+    assert_int_equal(sizeof wanted / sizeof wanted[0], AUTH_ACTION_COUNT);
+    for (size_t i = 0; i < AUTH_ACTION_COUNT; i++) {
+        assert_int_equal(wanted[i].action, i);
+        for (unsigned role = 0; role < AUTH_ROLE_COUNT; role++) {
+            assert_int_equal(auth_allowed((auth_role)role, wanted[i].action), wanted[i].allowed[role] == 'y');
+        }
+    }
+}
+
+static void test_what_is_not_in_the_table_is_denied(void **state) {
+    (void)state;
+    assert_false(auth_allowed(AUTH_ROLE_COUNT, AUTH_ASK));
+    assert_false(auth_allowed(AUTH_IT_ADMIN, AUTH_ACTION_COUNT));
+    assert_string_equal(auth_role_name(AUTH_ROLE_COUNT), "unknown");
+    assert_string_equal(auth_action_name(AUTH_ACTION_COUNT), "unknown");
+}
+
+static void test_names_of_roles_are_read_back_exactly(void **state) {
+    (void)state;
+    for (unsigned i = 0; i < AUTH_ROLE_COUNT; i++) {
+        auth_role role = AUTH_ROLE_COUNT;
+        assert_true(auth_role_parse(slice_of_text(auth_role_name((auth_role)i)), &role));
+        assert_int_equal(role, i);
+    }
+    static const char *const bad[] = {"", "admin", "it_admin ", "IT_ADMIN", "it_admi"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        auth_role role = AUTH_IT_ADMIN;
+        assert_false(auth_role_parse(slice_of_text(bad[i]), &role));
+        assert_false(auth_allowed(role, AUTH_ASK));
+    }
+    assert_string_equal(auth_action_name(AUTH_USER_ADD), "user_add");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_role_may_do_what_is_listed_and_nothing_else),
+        cmocka_unit_test(test_what_is_not_in_the_table_is_denied),
+        cmocka_unit_test(test_names_of_roles_are_read_back_exactly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,386 @@
+#include "proto/message.h"
+
+#include "base/memory.h"
+#include "codec/json.h"
+#include "crypto/hash.h"
+#include "crypto/sign.h"
+#include "crypto/start.h"
+#include "proto/proof.h"
+#include "proto/session.h"
+#include "unit.h"
+
+#include <stdlib.h>
+
+enum { ARENA_MAX = 8 << 20, DOCUMENT_MAX = 1 << 20 };
+
+#define ID "0123456789abcdef0123456789abcdef"
+#define B32 "ERERERERERERERERERERERERERERERERERERERERERE"
+
+static arena *memory_of_test;
+
+static int set_up(void **state) {
+    (void)state;
+    memory_of_test = arena_new(ARENA_MAX);
+    return memory_of_test == NULL ? -1 : 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    arena_free(memory_of_test);
+    return 0;
+}
+
+static bool decode(const char *text, proto_message *out, error *err) {
+    return proto_decode(slice_of_text(text), memory_of_test, out, err);
+}
+
+static void assert_encodes_to(const proto_message *message, slice wanted) {
+    buffer out = buffer_make(2 << 20);
+    error err;
+    assert_true(proto_encode(message, &out, &err));
+    assert_int_equal(buffer_length(&out), wanted.length);
+    assert_memory_equal(buffer_slice(&out).data, wanted.data, wanted.length);
+    buffer_free(&out);
+}
+
+/* The examples of docs/protocol.md: lines "    W {…}" and "    P {…}". */
+typedef struct example {
+    proto_side sender;
+    slice text;
+} example;
+
+static char document[DOCUMENT_MAX];
+
+static size_t read_examples(example *examples, size_t capacity) {
+    char path[4096];
+    const char *root = getenv("CELLULE_SOURCE");
+    assert_non_null(root);
+    snprintf(path, sizeof path, "%s/docs/protocol.md", root);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t length = fread(document, 1, sizeof document, file);
+    fclose(file);
+    size_t count = 0;
+    slice rest = slice_of(document, length);
+    while (rest.length > 0 && count < capacity) {
+        size_t end = slice_find(rest, '\n');
+        slice line = slice_part(rest, 0, end);
+        rest = end == SIZE_MAX ? slice_of(NULL, 0) : slice_after(rest, end + 1);
+        if (slice_starts_with(line, SLICE_LITERAL("    W {")) ||
+            slice_starts_with(line, SLICE_LITERAL("    P {"))) {
+            examples[count++] =
+                (example){line.data[4] == 'W' ? PROTO_WORKER : PROTO_POOL, slice_after(line, 6)};
+        }
+    }
+    return count;
+}
+
+static void test_the_documented_examples_are_every_message_in_its_written_form(void **state) {
+    (void)state;
+    example examples[64];
+    bool seen[PROTO_TYPE_COUNT] = {false};
+    size_t count = read_examples(examples, 64);
+    for (size_t i = 0; i < count; i++) {
+        proto_message message;
+        error err = {.text = ""};
+        if (!proto_decode(examples[i].text, memory_of_test, &message, &err)) {
+            fail_msg("%.*s: %s", SLICE_FORMAT(examples[i].text), err.text);
+        }
+        assert_int_equal(proto_type_sender(message.type), examples[i].sender);
+        assert_encodes_to(&message, examples[i].text);
+        seen[message.type] = true;
+    }
+    for (unsigned i = 0; i < PROTO_TYPE_COUNT; i++) {
+        assert_true(seen[i]);
+    }
+}
+
+static void test_the_documented_exchange_is_a_whole_session(void **state) {
+    (void)state;
+    example examples[64];
+    size_t count = read_examples(examples, 64);
+    proto_state now = PROTO_CLOSED;
+    size_t moves = 0;
+    for (size_t i = 0; i < count; i++) {
+        proto_message message;
+        error err;
+        unsigned code = 0;
+        assert_true(proto_decode(examples[i].text, memory_of_test, &message, &err));
+        if (message.type == PROTO_HELLO) {
+            now = PROTO_AWAITING_HELLO;
+        }
+        if (now != PROTO_CLOSED) {
+            assert_true(proto_session_move(&now, examples[i].sender, message.type, &code));
+            moves++;
+        }
+    }
+    assert_int_equal(now, PROTO_CLOSED);
+    assert_true(moves >= 14);
+}
+
+static void test_the_documented_proof_is_signed_by_the_documented_key(void **state) {
+    (void)state;
+    example examples[64];
+    size_t count = read_examples(examples, 64);
+    proto_proof_input input = {.pool_id = {0}};
+    uint8_t key[PROTO_PUBLIC_KEY_SIZE] = {0};
+    uint8_t signature[PROTO_SIGNATURE_SIZE] = {0};
+    memset(input.exporter, 0x33, sizeof input.exporter);
+    for (size_t i = 0; i < count; i++) {
+        proto_message message;
+        error err;
+        assert_true(proto_decode(examples[i].text, memory_of_test, &message, &err));
+        if (message.type == PROTO_HELLO) {
+            memcpy(key, message.hello.public_key, sizeof key);
+            memcpy(input.worker_id, message.hello.worker_id, sizeof input.worker_id);
+            memcpy(input.worker_nonce, message.hello.nonce, sizeof input.worker_nonce);
+        } else if (message.type == PROTO_CHALLENGE) {
+            memcpy(input.pool_id, message.challenge.pool_id, sizeof input.pool_id);
+            memcpy(input.pool_nonce, message.challenge.nonce, sizeof input.pool_nonce);
+        } else if (message.type == PROTO_PROOF) {
+            memcpy(signature, message.proof.signature, sizeof signature);
+        }
+    }
+    buffer bytes = buffer_make(4096);
+    proto_proof_bytes(&input, &bytes);
+    assert_false(buffer_failed(&bytes));
+    uint8_t digest[HASH_SIZE];
+    char hex[HASH_HEX_SIZE];
+    error err;
+    assert_true(hash_sha256(buffer_slice(&bytes), digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), hex);
+    assert_non_null(strstr(document, hex));
+    assert_true(sign_verify(key, buffer_slice(&bytes), signature));
+    assert_true(hash_sha256(slice_of(key, sizeof key), digest, &err));
+    assert_memory_equal(digest, input.worker_id, sizeof input.worker_id);
+    buffer_free(&bytes);
+}
+
+static void test_the_fields_of_a_job_come_out(void **state) {
+    (void)state;
+    proto_message message;
+    error err;
+    assert_true(decode(
+        "{\"credit\":3,\"deadline_ms\":5,\"future\":[{}],\"type\":\"job\",\"id\":\"" ID
+        "\",\"kind\":\"generate\",\"model\":\"m\",\"digest\":\"" B32
+        "\",\"messages\":[{\"role\":\"user\",\"content\":\"\\u00e9\"}],\"params\":{\"temperature\":0.1,"
+        "\"top_p\":1.0,\"max_tokens\":7,\"stop\":[\"a\",\"b\"]},\"seed\":\"18446744073709551615\","
+        "\"nonce\":\"" B32 "\",\"salt\":\"" B32 "\"}",
+        &message, &err));
+    const proto_job *job = &message.job;
+    assert_int_equal(message.type, PROTO_JOB);
+    assert_int_equal(job->id[1], 0x23);
+    assert_int_equal(job->digest[31], 0x11);
+    assert_int_equal(job->message_count, 1);
+    assert_true(slice_equal_text(job->messages[0].content, "\xC3\xA9"));
+    assert_true(job->temperature == 0.1F && job->top_p == 1.0F);
+    assert_int_equal(job->stop_count, 2);
+    assert_true(slice_equal_text(job->stop[1], "b"));
+    assert_true(job->seed == UINT64_MAX);
+    assert_int_equal(job->credit, 3);
+}
+
+#define DELTA(members) "{\"type\":\"delta\",\"id\":\"" ID "\"" members "}"
+
+static void test_deltas_come_out_the_same_in_any_form(void **state) {
+    (void)state;
+    static const char *const forms[] = {
+        DELTA(",\"seq\":9007199254740991,\"text\":\"a\\n\\\"\\\\\\t\xC3\xA9\",\"tokens\":[0,2147483647]"),
+        DELTA(",\"seq\":9007199254740991,\"text\":\"a\\u000a\\u0022\\u005c\\t\\u00e9\",\"tokens\":[0,"
+              "2147483647]"),
+        DELTA(", \"seq\":9007199254740991,\"text\":\"a\\n\\\"\\\\\\t\xC3\xA9\",\"tokens\":[0,2147483647]"),
+        DELTA(",\"tokens\":[0,2147483647],\"seq\":9007199254740991,\"text\":\"a\\n\\\"\\\\\\t\xC3\xA9\""),
+        DELTA(",\"seq\":9007199254740991,\"text\":\"a\\n\\\"\\\\\\t\xC3\xA9\",\"tokens\":[0,2147483647],"
+              "\"new\":0"),
+    };
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        proto_message message;
+        error err;
+        assert_true(decode(forms[i], &message, &err));
+        assert_true(message.delta.seq == PROTO_INTEGER_MAX);
+        assert_true(slice_equal_text(message.delta.text, "a\n\"\\\t\xC3\xA9"));
+        assert_int_equal(message.delta.token_count, 2);
+        assert_int_equal(message.delta.tokens[1], 2147483647);
+    }
+}
+
+static void test_what_is_out_of_bounds_is_refused(void **state) {
+    (void)state;
+    static const char *const bad[] = {
+        "",
+        "{",
+        "[]",
+        "1",
+        "{}",
+        "{\"type\":1}",
+        "{\"type\":\"ping\"}",
+        "{\"type\":\"drain\",\"type\":\"drain\"}",
+        "{\"type\":\"drain\"} x",
+        "{\"type\":\"drain\",\"x\":[[[[[[[[[1]]]]]]]]]}",
+        "{\"type\":\"cancel\"}",
+        "{\"type\":\"cancel\",\"id\":null}",
+        "{\"type\":\"cancel\",\"id\":\"0123456789ABCDEF0123456789ABCDEF\"}",
+        "{\"type\":\"cancel\",\"id\":\"0123456789abcdef\"}",
+        "{\"type\":\"credit\",\"id\":\"" ID "\",\"tokens\":0}",
+        "{\"type\":\"credit\",\"id\":\"" ID "\",\"tokens\":16777217}",
+        "{\"type\":\"credit\",\"id\":\"" ID "\",\"tokens\":-1}",
+        "{\"type\":\"credit\",\"id\":\"" ID "\",\"tokens\":1.5}",
+        "{\"type\":\"credit\",\"id\":\"" ID "\",\"tokens\":\"1\"}",
+        "{\"type\":\"proof\",\"signature\":\"" B32 "\"}",
+        "{\"type\":\"challenge\",\"pool_id\":\"" ID "\",\"nonce\":\"" B32 "\"}",
+        "{\"type\":\"refuse\",\"code\":\"Bad Code\",\"text\":\"\"}",
+        "{\"type\":\"refuse\",\"code\":\"\",\"text\":\"\"}",
+        "{\"type\":\"beat\",\"load\":1.1,\"running\":0,\"slots\":1,\"state\":\"available\"}",
+        "{\"type\":\"beat\",\"load\":-0.1,\"running\":0,\"slots\":1,\"state\":\"available\"}",
+        "{\"type\":\"beat\",\"load\":0,\"running\":0,\"slots\":1,\"state\":\"idle\"}",
+        "{\"type\":\"fail\",\"id\":\"" ID "\",\"code\":\"x\",\"text\":\"\",\"retryable\":0}",
+        DELTA(",\"seq\":0,\"text\":\"\""),
+        DELTA(",\"seq\":-1,\"text\":\"\",\"tokens\":[]"),
+        DELTA(",\"seq\":01,\"text\":\"\",\"tokens\":[]"),
+        DELTA(",\"seq\":9007199254740992,\"text\":\"\",\"tokens\":[]"),
+        DELTA(",\"seq\":99999999999999999999,\"text\":\"\",\"tokens\":[]"),
+        DELTA(",\"seq\":0,\"text\":\"\\u0000\",\"tokens\":[]"),
+        DELTA(",\"seq\":0,\"text\":\"\n\",\"tokens\":[]"),
+        DELTA(",\"seq\":0,\"text\":\"\xC3\",\"tokens\":[]"),
+        DELTA(",\"seq\":0,\"text\":\"\\x\",\"tokens\":[]"),
+        DELTA(",\"seq\":0,\"text\":\"\\ud800\",\"tokens\":[]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[2147483648]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1,]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[,1]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1 2]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[\"1\"]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[[]]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1]]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1]}"),
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        proto_message message;
+        error err = {.code = ERROR_NONE};
+        if (decode(bad[i], &message, &err)) {
+            fail_msg("taken: %s", bad[i]);
+        }
+        assert_true(err.code == ERROR_INVALID || err.code == ERROR_LIMIT);
+    }
+}
+
+static void test_counts_and_sizes_are_bounded(void **state) {
+    (void)state;
+    buffer text = buffer_make(4 << 20);
+    for (size_t count = PROTO_TOKENS_MAX; count <= PROTO_TOKENS_MAX + 1; count++) {
+        buffer_clear(&text);
+        buffer_append_text(&text,
+                           "{\"type\":\"delta\",\"id\":\"" ID "\",\"seq\":0,\"text\":\"\",\"tokens\":[1");
+        for (size_t i = 1; i < count; i++) {
+            buffer_append_text(&text, ",1");
+        }
+        buffer_append_text(&text, "]}");
+        proto_message message;
+        error err;
+        assert_int_equal(proto_decode(buffer_slice(&text), memory_of_test, &message, &err),
+                         count == PROTO_TOKENS_MAX);
+    }
+    for (size_t size = PROTO_MESSAGE_MAX; size <= PROTO_MESSAGE_MAX + 1; size++) {
+        buffer_clear(&text);
+        buffer_append_text(&text, "{\"type\":\"delta\",\"id\":\"" ID "\",\"seq\":0,\"text\":\"");
+        while (buffer_length(&text) < size - 14) {
+            buffer_append_byte(&text, 'a');
+        }
+        buffer_append_text(&text, "\",\"tokens\":[]}");
+        assert_int_equal(buffer_length(&text), size);
+        proto_message message;
+        error err;
+        assert_int_equal(proto_decode(buffer_slice(&text), memory_of_test, &message, &err),
+                         size == PROTO_MESSAGE_MAX);
+    }
+    buffer_free(&text);
+}
+
+static void assert_not_encoded(const proto_message *message, error_code code) {
+    buffer out = buffer_make(8 << 20);
+    buffer_append_text(&out, "before");
+    error err;
+    assert_false(proto_encode(message, &out, &err));
+    assert_int_equal(err.code, code);
+    assert_true(slice_equal_text(buffer_slice(&out), "before"));
+    buffer_free(&out);
+}
+
+static void test_what_could_not_be_decoded_is_not_encoded(void **state) {
+    (void)state;
+    proto_message message = {.type = PROTO_TYPE_COUNT};
+    assert_not_encoded(&message, ERROR_INVALID);
+    message = (proto_message){.type = PROTO_CREDIT, .credit = {.tokens = 0}};
+    assert_not_encoded(&message, ERROR_INVALID);
+    message = (proto_message){.type = PROTO_HELLO};
+    assert_not_encoded(&message, ERROR_INVALID);
+    message =
+        (proto_message){.type = PROTO_BEAT, .beat = {.load = 0.0 / 1.0, .state = (proto_availability)3}};
+    assert_not_encoded(&message, ERROR_INVALID);
+    message = (proto_message){.type = PROTO_DELTA, .delta = {.text = SLICE_LITERAL("a\0b")}};
+    assert_not_encoded(&message, ERROR_INVALID);
+    message.delta.text = SLICE_LITERAL("\xC3");
+    assert_not_encoded(&message, ERROR_INVALID);
+    uint32_t token = 2147483648U;
+    message.delta = (proto_delta){.tokens = &token, .token_count = 1};
+    assert_not_encoded(&message, ERROR_INVALID);
+    message = (proto_message){.type = PROTO_REFUSE, .refuse = {.code = SLICE_LITERAL("Not a code")}};
+    assert_not_encoded(&message, ERROR_INVALID);
+    char *large = test_malloc(PROTO_MESSAGE_MAX);
+    memset(large, '"', PROTO_MESSAGE_MAX); /* twice that long when escaped */
+    message = (proto_message){.type = PROTO_DELTA, .delta = {.text = slice_of(large, PROTO_MESSAGE_MAX)}};
+    assert_not_encoded(&message, ERROR_LIMIT);
+    test_free(large);
+}
+
+static void test_a_failed_allocation_is_an_error_and_leaks_nothing(void **state) {
+    (void)state;
+    example examples[64];
+    size_t count = read_examples(examples, 64);
+    for (size_t i = 0; i < count; i++) {
+        bool reached = true;
+        for (int nth = 0; reached; nth++) {
+            arena *a = arena_new(ARENA_MAX);
+            buffer out = buffer_make(2 << 20);
+            proto_message message;
+            error err = {.code = ERROR_NONE};
+            fault_fail_nth(nth);
+            bool decoded = proto_decode(examples[i].text, a, &message, &err);
+            bool encoded = decoded && proto_encode(&message, &out, &err);
+            reached = fault_stop();
+            assert_true(encoded || reached);
+            assert_true(encoded || err.code == ERROR_MEMORY || err.code == ERROR_LIMIT);
+            buffer_free(&out);
+            arena_free(a);
+        }
+    }
+}
+
+static int start(void **state) {
+    (void)state;
+    error err;
+    json_start(1);
+    return crypto_start(&err) ? 0 : -1;
+}
+
+static int stop(void **state) {
+    (void)state;
+    crypto_stop();
+    return 0;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        TEST(test_the_documented_examples_are_every_message_in_its_written_form),
+        TEST(test_the_documented_exchange_is_a_whole_session),
+        TEST(test_the_documented_proof_is_signed_by_the_documented_key),
+        TEST(test_the_fields_of_a_job_come_out),
+        TEST(test_deltas_come_out_the_same_in_any_form),
+        TEST(test_what_is_out_of_bounds_is_refused),
+        TEST(test_counts_and_sizes_are_bounded),
+        TEST(test_what_could_not_be_decoded_is_not_encoded),
+        TEST(test_a_failed_allocation_is_an_error_and_leaks_nothing),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
