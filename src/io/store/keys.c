@@ -33,10 +33,22 @@ bool keys_insert(database *d, uint64_t user_id, const store_new_key *key, uint64
     return true;
 }
 
+store_loaded_key keys_describe_new(const store_new_key *key, uint64_t key_id, uint64_t user_id,
+                                   slice user_name, slice role) {
+    store_loaded_key added = {.key_id = key_id,
+                              .user_id = user_id,
+                              .user_name = user_name,
+                              .role = role,
+                              .expires_ms = key->expires_ms};
+    memcpy(added.token_hash, key->token_hash, sizeof added.token_hash);
+    return added;
+}
+
 typedef struct key_add {
     request base;
     slice user_name;
     store_new_key key;
+    slice role;
     uint64_t user_id;
     uint64_t key_id;
     store_key_added *done;
@@ -46,7 +58,7 @@ typedef struct key_add {
 static bool key_add_run(request *base, database *d, error *err) {
     key_add *r = (key_add *)base;
     query q;
-    query_start(&q, d, "SELECT id FROM users WHERE name = ? AND disabled = 0");
+    query_start(&q, d, "SELECT id, role FROM users WHERE name = ? AND disabled = 0");
     query_text(&q, r->user_name);
     bool row = false;
     if (!query_row(&q, &row, err)) {
@@ -57,12 +69,14 @@ static bool key_add_run(request *base, database *d, error *err) {
                          SLICE_FORMAT(r->user_name));
     }
     r->user_id = query_read_u64(&q);
+    r->role = query_read_slice(&q, base->memory);
     return query_columns_fit(&q, err) && keys_insert(d, r->user_id, &r->key, &r->key_id, err);
 }
 
 static void key_add_answer(request *base, const error *failure) {
     const key_add *r = (const key_add *)base;
-    r->done(r->context, failure == NULL ? r->user_id : 0, failure == NULL ? r->key_id : 0, failure);
+    store_loaded_key added = keys_describe_new(&r->key, r->key_id, r->user_id, r->user_name, r->role);
+    r->done(r->context, failure == NULL ? &added : NULL, failure);
 }
 
 static const operation key_add_operation = {DATABASE_WRITE_SYNCED, key_add_run, key_add_answer};

@@ -19,7 +19,7 @@ typedef struct user_add {
     store_new_key key;
     uint64_t user_id;
     uint64_t key_id;
-    store_user_added *done;
+    store_key_added *done;
     void *context;
 } user_add;
 
@@ -42,12 +42,13 @@ static bool user_add_run(request *base, database *d, error *err) {
 
 static void user_add_answer(request *base, const error *failure) {
     const user_add *r = (const user_add *)base;
-    r->done(r->context, failure == NULL ? r->user_id : 0, failure == NULL ? r->key_id : 0, failure);
+    store_loaded_key added = keys_describe_new(&r->key, r->key_id, r->user_id, r->name, r->role);
+    r->done(r->context, failure == NULL ? &added : NULL, failure);
 }
 
 static const operation user_add_operation = {DATABASE_WRITE_SYNCED, user_add_run, user_add_answer};
 
-bool store_user_add(store *s, slice name, slice role, const store_new_key *first_key, store_user_added *done,
+bool store_user_add(store *s, slice name, slice role, const store_new_key *first_key, store_key_added *done,
                     void *context, error *err) {
     if (!check_name(name, err) || !keys_check_new(first_key, err)) {
         return false;

@@ -71,11 +71,11 @@ static inline void on_done(void *context, const error *failure) {
     keep(context, failure);
 }
 
-static inline void on_user_and_key(void *context, uint64_t user_id, uint64_t key_id, const error *failure) {
+static inline void on_user_and_key(void *context, const store_loaded_key *key, const error *failure) {
     outcome *o = context;
     keep(o, failure);
-    o->user_id = user_id;
-    o->key_id = key_id;
+    o->user_id = key == NULL ? 0 : key->user_id;
+    o->key_id = key == NULL ? 0 : key->key_id;
 }
 
 static inline void on_value(void *context, slice value, const error *failure) {

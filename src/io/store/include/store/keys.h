@@ -17,7 +17,6 @@ typedef struct store_key {
 
 /* A further key of an existing user. ERROR_NOT_FOUND: no such user, or disabled. ERROR_CONFLICT: the hash
  * exists. */
-typedef void store_key_added(void *context, uint64_t user_id, uint64_t key_id, const error *failure);
 MUST_CHECK bool store_key_add(store *s, slice user_name, const store_new_key *key, store_key_added *done,
                               void *context, error *err);
 
@@ -32,16 +31,6 @@ MUST_CHECK bool store_key_revoke(store *s, uint64_t key_id, uint64_t now_ms, sto
 typedef void store_keys_listed(void *context, const store_key *keys, size_t count, const error *failure);
 MUST_CHECK bool store_key_list(store *s, slice user_name, uint64_t after, size_t limit,
                                store_keys_listed *done, void *context, error *err);
-
-/* What the pool needs to recognise a caller without asking the store. */
-typedef struct store_loaded_key {
-    uint8_t token_hash[STORE_HASH_SIZE];
-    uint64_t key_id;
-    uint64_t user_id;
-    slice user_name;
-    slice role;
-    uint64_t expires_ms; /* 0: never; expired keys are given too */
-} store_loaded_key;
 
 /* Every key that isn't revoked, of every user who isn't disabled. */
 typedef void store_keys_loaded(void *context, const store_loaded_key *keys, size_t count,

@@ -21,10 +21,20 @@ typedef struct store_new_key {
     uint64_t expires_ms; /* 0: never */
 } store_new_key;
 
+/* What the pool needs to recognise a caller without asking the store. */
+typedef struct store_loaded_key {
+    uint8_t token_hash[STORE_HASH_SIZE];
+    uint64_t key_id;
+    uint64_t user_id;
+    slice user_name;
+    slice role;
+    uint64_t expires_ms; /* 0: never; expired keys are given too */
+} store_loaded_key;
+
 /* Adds a user and its first key, both or neither. ERROR_CONFLICT: the name or the hash exists. */
-typedef void store_user_added(void *context, uint64_t user_id, uint64_t key_id, const error *failure);
+typedef void store_key_added(void *context, const store_loaded_key *key, const error *failure);
 MUST_CHECK bool store_user_add(store *s, slice name, slice role, const store_new_key *first_key,
-                               store_user_added *done, void *context, error *err);
+                               store_key_added *done, void *context, error *err);
 
 /* Users with an id above `after` (0: from the first), in order, at most `limit` (1..STORE_LIST_MAX). */
 typedef void store_users_listed(void *context, const store_user *users, size_t count, const error *failure);
