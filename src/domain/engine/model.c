@@ -44,15 +44,28 @@ static bool read_chat(engine_model *m, error *err) {
     return true;
 }
 
+/* Without a wish, the model's own context or the largest that fits the memory. */
 static bool read_context(engine_model *m, const engine_options *options, error *err) {
-    if (options->context > m->architecture.context) {
+    architecture *a = &m->architecture;
+    uint32_t slots = options->slots > 0 ? options->slots : 1;
+    uint64_t chunk = cache_size(a, CHUNK);
+    uint64_t room =
+        m->memory_limit / slots / chunk * CHUNK; /* positions; no overflow: chunk is above CHUNK */
+    if (options->context > a->context) {
         return error_set(err, ERROR_INVALID, "a context of %u is asked for, the model was made for %u",
-                         options->context, m->architecture.context);
+                         options->context, a->context);
     }
     if (options->context > 0) {
-        m->architecture.context = options->context;
+        a->context = options->context;
+    } else if (room > 0 && room < a->context) {
+        a->context = (uint32_t)room;
     }
-    return true;
+    return cache_size(a, a->context) <= m->memory_limit / slots ||
+           error_set(err, ERROR_LIMIT,
+                     "%u sequences of %u tokens take more memory than the engine was given: give it more, or "
+                     "ask for "
+                     "fewer slots or a smaller context",
+                     slots, a->context);
 }
 
 static void describe(engine_model *m, const kernels *form) {

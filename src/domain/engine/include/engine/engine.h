@@ -23,7 +23,8 @@ enum {
 };
 
 typedef struct engine_options {
-    uint32_t context;      /* most positions of a sequence; 0: what the model was made for */
+    uint32_t context;      /* most positions of a sequence; 0: what the model was made for, or what fits */
+    uint32_t slots;        /* sequences of that length that the memory must have room for; 0: 1 */
     uint64_t memory_limit; /* bytes that all sequences together may hold for keys and values; 0: 1 GiB */
     bool plain_kernels;    /* the plain C form, whatever the processor can do: same bits, slower */
 } engine_options;
@@ -41,7 +42,7 @@ typedef struct engine_information {
 
 /* `file`: a whole GGUF; the caller keeps it mapped and unchanged until engine_close. `digest`: its SHA-256,
  * or NULL to have it computed. Errors: ERROR_CORRUPT (the file doesn't hold together), ERROR_UNSUPPORTED
- * (names the key, tensor or type), ERROR_MEMORY. */
+ * (names the key, tensor or type), ERROR_LIMIT (the memory doesn't hold such sequences), ERROR_MEMORY. */
 MUST_CHECK engine_model *engine_open(slice file, const uint8_t digest[ENGINE_DIGEST_SIZE],
                                      const engine_options *options, error *err);
 /* After all its sequences are freed. NULL is allowed. */

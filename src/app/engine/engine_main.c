@@ -1,0 +1,190 @@
+#include "app_engine/engine_main.h"
+
+#include "base/memory.h"
+#include "crypto/hash.h"
+#include "crypto/start.h"
+#include "os/file.h"
+#include "os/sandbox.h"
+#include "server.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { DIGEST_PART = 4 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20, MEMORY_MIB_DEFAULT = 1024 };
+static const uint64_t file_size_max = UINT64_C(1) << 40;
+
+typedef struct settings {
+    const char *model;
+    uint32_t slots;
+    uint32_t context;
+    uint32_t memory_mib;
+    bool check;
+} settings;
+
+static bool parse_number(const char *text, const char *option, uint32_t most, uint32_t *value) {
+    uint64_t number = 0;
+    if (!slice_to_u64(slice_of_text(text), &number) || number == 0 || number > most) {
+        fprintf(stderr, "cellule engine: --%s takes a number from 1 to %u, not '%s'\n", option, most, text);
+        return false;
+    }
+    *value = (uint32_t)number;
+    return true;
+}
+
+static bool parse(int argc, char **argv, settings *s) {
+    static const struct option options[] = {
+        {"model", required_argument, NULL, 'm'},   {"slots", required_argument, NULL, 's'},
+        {"context", required_argument, NULL, 'c'}, {"memory", required_argument, NULL, 'M'},
+        {"check", no_argument, NULL, 'k'},         {NULL, 0, NULL, 0}};
+    *s = (settings){.slots = 1, .memory_mib = MEMORY_MIB_DEFAULT};
+    bool good = true;
+    optind = 1;
+    for (int option = 0; good && (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case 'm':
+            s->model = optarg;
+            break;
+        case 's':
+            good = parse_number(optarg, "slots", SERVER_SLOTS_MAX, &s->slots);
+            break;
+        case 'c':
+            good = parse_number(optarg, "context", 1 << 20, &s->context);
+            break;
+        case 'M':
+            good = parse_number(optarg, "memory", MEMORY_MIB_MAX, &s->memory_mib);
+            break;
+        case 'k':
+            s->check = true;
+            break;
+        default:
+            good = false;
+        }
+    }
+    if (good && s->model != NULL && optind == argc) {
+        return true;
+    }
+    fprintf(stderr,
+            "usage: cellule engine --model FILE [--slots N] [--context TOKENS] [--memory MIB] [--check]\n");
+    return false;
+}
+
+static bool send_loading(server *out, uint32_t percent, error *err) {
+    pipe_message m = {.type = PIPE_LOADING, .percent = percent};
+    return out == NULL || server_send(out, &m, err);
+}
+
+/* SHA-256 of the whole file, telling how far it is. `out` is NULL for --check. */
+static bool compute_digest(slice file, server *out, uint8_t digest[ENGINE_DIGEST_SIZE], error *err) {
+    hash *h = hash_new(err);
+    if (h == NULL) {
+        return false;
+    }
+    bool good = true;
+    for (size_t done = 0; good && done < file.length; done += DIGEST_PART) {
+        good = send_loading(out, (uint32_t)(done * 100 / file.length), err);
+        hash_update(h, slice_part(file, done, DIGEST_PART));
+    }
+    good = good && hash_finish(h, digest, err);
+    hash_free(h);
+    return good;
+}
+
+static engine_model *load(const settings *s, slice file, server *out, error *err) {
+    uint8_t digest[ENGINE_DIGEST_SIZE];
+    engine_options options = {
+        .context = s->context, .slots = s->slots, .memory_limit = (uint64_t)s->memory_mib << 20};
+    if (!compute_digest(file, out, digest, err) || !send_loading(out, 100, err)) {
+        return NULL;
+    }
+    engine_model *model = engine_open(file, digest, &options, err);
+    if (model == NULL) {
+        error_context(err, "%s", s->model);
+    }
+    return model;
+}
+
+static void print_description(const engine_model *model) {
+    char digest[HASH_HEX_SIZE];
+    const engine_information *i = engine_describe(model);
+    hex_encode(slice_of(i->digest, sizeof i->digest), digest);
+    printf(
+        "name        %.*s\ndigest      %s\nparameters  %llu\nvocabulary  %u\ncontext     %u\nchat        %s\n"
+        "profile     %s\nkernels     %s\n",
+        SLICE_FORMAT(i->name), digest, (unsigned long long)i->parameters, i->vocabulary, i->context,
+        i->chat_format, ENGINE_PROFILE, i->kernels);
+    fflush(stdout);
+}
+
+static bool serve(const settings *s, slice file, server *out, error *err) {
+    engine_model *model = load(s, file, out, err);
+    if (model == NULL) {
+        return false;
+    }
+    const engine_information *i = engine_describe(model);
+    pipe_message ready = {.type = PIPE_READY,
+                          .ready = {.model = i->name,
+                                    .context = i->context,
+                                    .slots = s->slots,
+                                    .vocabulary = i->vocabulary,
+                                    .profile = SLICE_LITERAL(ENGINE_PROFILE)}};
+    memcpy(ready.ready.digest, i->digest, sizeof i->digest);
+    return server_send(out, &ready, err) && server_run(out, model, s->slots, err);
+}
+
+static bool check(const settings *s, slice file, error *err) {
+    engine_model *model = load(s, file, NULL, err);
+    if (model != NULL) {
+        print_description(model);
+    }
+    return model != NULL;
+}
+
+/* The last words on the pipe. If the agent is gone, standard error still has them. */
+static void tell(server *out, const error *err) {
+    error ignored;
+    pipe_message last = {.type = PIPE_FAIL, .fail = {err->code, slice_of_text(err->text), false}};
+    if (!server_send(out, &last, &ignored)) {
+        fprintf(stderr, "cellule engine: %s\n", ignored.text);
+    }
+}
+
+/* Everything that reads the file's content comes after the sandbox. */
+static bool run(const settings *s, error *err) {
+    slice file;
+    if (!crypto_start(err) || !file_map(s->model, &file, err)) {
+        return false;
+    }
+    if (file.length > file_size_max) {
+        return error_set(err, ERROR_LIMIT, "%s is larger than any model: name another file", s->model);
+    }
+    server *out = s->check ? NULL : server_new(STDIN_FILENO, STDOUT_FILENO, err);
+    if ((out == NULL && !s->check) || !sandbox_enter(err)) {
+        return false;
+    }
+    if (s->check) {
+        return check(s, file, err);
+    }
+    bool good = serve(s, file, out, err);
+    if (!good) {
+        tell(out, err);
+    }
+    return good;
+}
+
+int engine_main(int argc, char **argv) {
+    settings s;
+    error err;
+    if (!parse(argc, argv, &s)) {
+        return 2;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    bool good = run(&s, &err);
+    if (!good) {
+        fprintf(stderr, "cellule engine: %s\n", err.text);
+    }
+    /* Not by way of exit handlers, which may want rights that are gone; the kernel takes the memory back. */
+    fflush(NULL);
+    _exit(good ? 0 : 1);
+}

@@ -1,0 +1,22 @@
+#ifndef APP_ENGINE_SERVER_H
+#define APP_ENGINE_SERVER_H
+
+#include "engine/pipe.h"
+
+/* The engine's side of the pipe: takes jobs, steps them in turn, one token each, and answers. It looks for
+ * input between steps without waiting while there is work, and sleeps on its input when there is none. */
+enum { SERVER_SLOTS_MAX = 64 };
+
+typedef struct server server;
+
+/* `input` and `output` are descriptors, blocking or not; they stay the caller's. */
+MUST_CHECK server *server_new(int input, int output, error *err);
+/* Frees what runs. NULL is allowed. */
+void server_free(server *s);
+
+/* Sends one message now, waiting until the reader takes it. */
+MUST_CHECK bool server_send(server *s, const pipe_message *message, error *err);
+/* Serves until the input ends (true), or the peer breaks the protocol or the output fails (false). */
+MUST_CHECK bool server_run(server *s, engine_model *model, uint32_t slots, error *err);
+
+#endif

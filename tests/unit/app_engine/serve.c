@@ -1,0 +1,371 @@
+#include "app_engine/engine_main.h"
+
+#include "unit.h"
+
+#include "base/memory.h"
+#include "crypto/start.h"
+#include "engine/pipe.h"
+#include "model_file.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The real child, over real pipes, with a small model in a temporary file. */
+typedef struct child {
+    pid_t pid;
+    int to;
+    int from;
+    buffer received;
+    arena *memory; /* of the last message */
+    size_t shown;  /* bytes of `received` that the last message stands in */
+} child;
+
+enum { ANSWER_SECONDS = 60 };
+static char model_path[] = "/tmp/cellule-engine-test-XXXXXX";
+static model_file file;
+
+static child start_on(const char *path, const char *slots) {
+    int in[2];
+    int out[2];
+    assert_int_equal(pipe(in), 0);
+    assert_int_equal(pipe(out), 0);
+    assert_true(fcntl(out[1], F_SETPIPE_SZ, 4096) >= 0); /* so that a child that isn't read soon waits */
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const char *arguments[] = {"engine", "--model", path, "--slots", slots, NULL};
+        dup2(in[0], STDIN_FILENO);
+        dup2(out[1], STDOUT_FILENO);
+        for (int descriptor = 3; descriptor < 64; descriptor++) {
+            close(descriptor);
+        }
+        _exit(engine_main(5, (char **)(uintptr_t)arguments));
+    }
+    close(in[0]);
+    close(out[1]);
+    child c = {pid, in[1], out[0], buffer_make(2 * PIPE_FRAME_MAX), arena_new(1 << 20), 0};
+    assert_non_null(c.memory);
+    return c;
+}
+
+/* The next message; valid until the next call. */
+static pipe_message next(child *c) {
+    error err;
+    pipe_message m;
+    size_t taken = 0;
+    arena_reset(c->memory);
+    buffer_consume(&c->received, c->shown);
+    for (;;) {
+        if (!pipe_read(buffer_slice(&c->received), c->memory, &m, &taken, &err)) {
+            fail_msg("%s", err.text);
+        }
+        if (taken > 0) {
+            c->shown = taken;
+            return m;
+        }
+        struct pollfd watched = {.fd = c->from, .events = POLLIN};
+        assert_int_equal(poll(&watched, 1, ANSWER_SECONDS * 1000), 1);
+        uint8_t *place = buffer_reserve(&c->received, 4096);
+        ssize_t count = read(c->from, place, 4096);
+        assert_true(count > 0);
+        buffer_commit(&c->received, (size_t)count);
+    }
+}
+
+static void send_bytes(child *c, slice bytes) {
+    while (bytes.length > 0) {
+        ssize_t count = write(c->to, bytes.data, bytes.length);
+        assert_true(count > 0);
+        bytes = slice_after(bytes, (size_t)count);
+    }
+}
+
+/* In one write, so that the child reads them at once. */
+static void send_messages(child *c, const pipe_message *messages, size_t count) {
+    error err;
+    buffer out = buffer_make(PIPE_FRAME_MAX + 4);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(pipe_append(&out, &messages[i], &err));
+    }
+    send_bytes(c, buffer_slice(&out));
+    buffer_free(&out);
+}
+
+static void send_message(child *c, const pipe_message *m) {
+    send_messages(c, m, 1);
+}
+
+static int end(child *c) {
+    int status = 0;
+    if (c->to >= 0) {
+        close(c->to);
+    }
+    char rest[4096];
+    while (read(c->from, rest, sizeof rest) > 0) {
+    }
+    assert_int_equal(waitpid(c->pid, &status, 0), c->pid);
+    close(c->from);
+    buffer_free(&c->received);
+    arena_free(c->memory);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static pipe_message wait_until_ready(child *c) {
+    pipe_message m = next(c);
+    uint32_t percent = 0;
+    while (m.type == PIPE_LOADING) {
+        assert_true(m.percent >= percent);
+        percent = m.percent;
+        m = next(c);
+    }
+    assert_int_equal(m.type, PIPE_READY);
+    assert_int_equal(percent, 100);
+    return m;
+}
+
+static const engine_message question[] = {{SLICE_LITERAL("user"), SLICE_LITERAL("How are you?")}};
+
+static pipe_message make_job(uint8_t id, uint32_t max_tokens) {
+    pipe_message m = {.type = PIPE_GENERATE, .job = {id}};
+    m.generate =
+        (pipe_generate){.messages = question,
+                        .message_count = 1,
+                        .parameters = {.temperature = 1.2f, .top_p = 0.99f, .max_tokens = max_tokens},
+                        .seed = id,
+                        .nonce = {id}};
+    return m;
+}
+
+static void test_the_child_answers_as_the_library_does(void **state) {
+    (void)state;
+    error err;
+    engine_options options = {.slots = 2};
+    uint32_t *prompt = NULL;
+    size_t count = 0;
+    child c = start_on(model_path, "2");
+    pipe_message ready = wait_until_ready(&c);
+    engine_model *model = engine_open(buffer_slice(&file.bytes), NULL, &options, &err);
+    assert_non_null(model);
+    assert_memory_equal(ready.ready.digest, engine_describe(model)->digest, ENGINE_DIGEST_SIZE);
+    assert_true(slice_equal_text(ready.ready.model, "random test model"));
+    assert_true(slice_equal_text(ready.ready.profile, ENGINE_PROFILE));
+    assert_int_equal(ready.ready.slots, 2);
+    assert_int_equal(ready.ready.context, 256);
+    assert_int_equal(ready.ready.vocabulary, MODEL_VOCABULARY);
+
+    pipe_message job = make_job(7, 30);
+    send_message(&c, &job);
+    assert_true(engine_prompt(model, question, 1, &prompt, &count, &err));
+    engine_sequence *s =
+        engine_sequence_new(model, prompt, count, &job.generate.parameters, 7, job.generate.nonce, &err);
+    engine_output out = {0};
+    while (out.finish == ENGINE_RUNNING) {
+        assert_true(engine_step(s, &out, &err));
+        if (out.has_token) {
+            pipe_message delta = next(&c);
+            assert_int_equal(delta.type, PIPE_DELTA);
+            assert_memory_equal(delta.job, job.job, PIPE_JOB_SIZE);
+            assert_int_equal(delta.delta.token_count, 1);
+            assert_int_equal(delta.delta.tokens[0], out.token);
+            assert_true(slice_equal(delta.delta.text, out.text));
+        }
+    }
+    uint8_t commitment[ENGINE_DIGEST_SIZE];
+    engine_sequence_commitment(s, commitment);
+    pipe_message done = next(&c);
+    assert_int_equal(done.type, PIPE_DONE);
+    assert_int_equal(done.done.finish, out.finish);
+    assert_int_equal(done.done.usage.prompt_tokens, count);
+    assert_int_equal(done.done.usage.completion_tokens, engine_sequence_usage(s).completion_tokens);
+    assert_memory_equal(done.done.commitment, commitment, sizeof commitment);
+    engine_sequence_free(s);
+    memory_free(prompt);
+    engine_close(model);
+    assert_int_equal(end(&c), 0);
+}
+
+static void test_the_child_stands_in_the_sandbox(void **state) {
+    (void)state;
+    char path[64];
+    char text[8192];
+    child c = start_on(model_path, "1");
+    wait_until_ready(&c);
+    snprintf(path, sizeof path, "/proc/%d/status", (int)c.pid);
+    FILE *status = fopen(path, "r");
+    assert_non_null(status);
+    size_t length = fread(text, 1, sizeof text - 1, status);
+    text[length] = '\0';
+    fclose(status);
+    assert_non_null(strstr(text, "\nSeccomp:\t2\n"));
+    assert_non_null(strstr(text, "\nNoNewPrivs:\t1\n"));
+    assert_int_equal(end(&c), 0);
+}
+
+static void test_jobs_share_the_steps_and_a_ping_is_answered_between_them(void **state) {
+    (void)state;
+    child c = start_on(model_path, "2");
+    wait_until_ready(&c);
+    const pipe_message messages[] = {
+        make_job(1, 200), make_job(2, 200), make_job(3, 1), {.type = PIPE_PING, .nonce = 99}};
+    send_messages(&c, messages, 4);
+    size_t turns = 0;
+    uint8_t last = 0;
+    bool refused = false;
+    bool ponged = false;
+    for (int ended = 0; ended < 2;) {
+        pipe_message m = next(&c);
+        if (m.type == PIPE_FAIL) {
+            assert_int_equal(m.job[0], 3);
+            assert_int_equal(m.fail.code, ERROR_LIMIT);
+            assert_true(m.fail.retryable);
+            refused = true;
+        } else if (m.type == PIPE_PONG) {
+            assert_int_equal(m.nonce, 99);
+            assert_int_equal(ended, 0);
+            ponged = true;
+        } else if (m.type == PIPE_DONE) {
+            ended++;
+        } else {
+            assert_int_equal(m.type, PIPE_DELTA);
+            turns += m.job[0] != last;
+            last = m.job[0];
+        }
+    }
+    assert_true(refused);
+    assert_true(ponged);
+    assert_true(turns > 2);
+    assert_int_equal(end(&c), 0);
+}
+
+static void test_a_cancelled_job_gives_its_slot_back(void **state) {
+    (void)state;
+    child c = start_on(model_path, "1");
+    wait_until_ready(&c);
+    pipe_message first = make_job(1, 0); /* longer than the pipe takes: it can't have ended unread */
+    first.generate.parameters.temperature = 0;
+    const pipe_message cancel = {.type = PIPE_CANCEL, .job = {1}};
+    send_message(&c, &first);
+    assert_int_equal(next(&c).job[0], 1);
+    const pipe_message messages[] = {cancel, cancel, make_job(2, 3)}; /* the second finds no job: no harm */
+    send_messages(&c, messages, 3);
+    pipe_message m = next(&c);
+    while (m.job[0] == 1) {
+        assert_int_equal(m.type, PIPE_DELTA); /* never ended */
+        m = next(&c);
+    }
+    while (m.type == PIPE_DELTA) {
+        assert_int_equal(m.job[0], 2);
+        m = next(&c);
+    }
+    assert_int_equal(m.type, PIPE_DONE);
+    assert_int_equal(m.job[0], 2);
+    assert_int_equal(end(&c), 0);
+}
+
+static void test_a_wrong_job_fails_alone(void **state) {
+    (void)state;
+    child c = start_on(model_path, "1");
+    wait_until_ready(&c);
+    pipe_message wrong = make_job(1, 3);
+    wrong.generate.parameters.top_p = 7;
+    pipe_message good = make_job(2, 1);
+    send_message(&c, &wrong);
+    send_message(&c, &good);
+    pipe_message m = next(&c);
+    assert_int_equal(m.type, PIPE_FAIL);
+    assert_int_equal(m.job[0], 1);
+    assert_int_equal(m.fail.code, ERROR_INVALID);
+    assert_false(m.fail.retryable);
+    assert_int_equal(next(&c).type, PIPE_DELTA);
+    assert_int_equal(next(&c).type, PIPE_DONE);
+    assert_int_equal(end(&c), 0);
+}
+
+static void assert_last_words(child *c) {
+    static const uint8_t nobody[PIPE_JOB_SIZE] = {0};
+    pipe_message m = next(c);
+    assert_int_equal(m.type, PIPE_FAIL);
+    assert_memory_equal(m.job, nobody, PIPE_JOB_SIZE);
+    assert_true(m.fail.text.length > 0);
+    assert_int_equal(end(c), 1);
+}
+
+static void test_a_malformed_frame_ends_the_child_with_a_reason(void **state) {
+    (void)state;
+    static const uint8_t unknown[] = {0, 0, 0, 1, 200};
+    static const uint8_t huge[] = {0xff, 0, 0, 0, 1};
+    static const uint8_t answer[] = {0, 0, 0, 5, PIPE_PONG, 0, 0, 0, 0};
+    static const slice frames[] = {{unknown, sizeof unknown}, {huge, sizeof huge}, {answer, sizeof answer}};
+    for (size_t i = 0; i < 3; i++) {
+        child c = start_on(model_path, "1");
+        wait_until_ready(&c);
+        send_bytes(&c, frames[i]);
+        assert_last_words(&c);
+    }
+}
+
+static void test_a_broken_model_file_ends_the_child_with_a_reason(void **state) {
+    (void)state;
+    char path[] = "/tmp/cellule-engine-test-XXXXXX";
+    int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    size_t half = buffer_length(&file.bytes) / 2;
+    assert_int_equal(write(descriptor, buffer_slice(&file.bytes).data, half), half);
+    close(descriptor);
+    child c = start_on(path, "1");
+    while (true) {
+        error err;
+        pipe_message m;
+        size_t taken = 0;
+        assert_true(pipe_read(buffer_slice(&c.received), c.memory, &m, &taken, &err));
+        if (taken > 0 && m.type != PIPE_LOADING) {
+            break;
+        }
+        buffer_consume(&c.received, taken);
+        if (taken == 0) {
+            uint8_t *place = buffer_reserve(&c.received, 4096);
+            ssize_t count = read(c.from, place, 4096);
+            assert_true(count > 0);
+            buffer_commit(&c.received, (size_t)count);
+        }
+    }
+    assert_last_words(&c);
+    unlink(path);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    error err;
+    signal(SIGPIPE, SIG_IGN);
+    model_file_make(&file, &model_shape_small, 77);
+    int descriptor = mkstemp(model_path);
+    slice bytes = buffer_slice(&file.bytes);
+    bool good = descriptor >= 0 && write(descriptor, bytes.data, bytes.length) == (ssize_t)bytes.length;
+    close(descriptor);
+    return good && crypto_start(&err) ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    unlink(model_path);
+    model_file_free(&file);
+    crypto_stop();
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_child_answers_as_the_library_does),
+        cmocka_unit_test(test_the_child_stands_in_the_sandbox),
+        cmocka_unit_test(test_jobs_share_the_steps_and_a_ping_is_answered_between_them),
+        cmocka_unit_test(test_a_cancelled_job_gives_its_slot_back),
+        cmocka_unit_test(test_a_wrong_job_fails_alone),
+        cmocka_unit_test(test_a_malformed_frame_ends_the_child_with_a_reason),
+        cmocka_unit_test(test_a_broken_model_file_ends_the_child_with_a_reason),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
