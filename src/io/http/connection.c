@@ -324,6 +324,9 @@ static void settle(http_connection *connection) {
     bool body_paused = connection->state == CONNECTION_BODY && connection->request->body_paused;
     bool full = buffer_length(&connection->input) > 0 &&
                 (connection->state == CONNECTION_ANSWER || connection->state == CONNECTION_IDLE);
+    if (full) {
+        net_stream_want_drained(connection->stream);
+    }
     if (body_paused || full) {
         net_stream_pause_reading(connection->stream);
     } else {

@@ -87,7 +87,11 @@ bool http_stream_write(http_request *request, slice bytes) {
     http_connection *connection = request->connection;
     size_t limit = connection->server->config.output_limit;
     size_t pending = net_stream_pending(connection->stream);
-    if (request->over || !request->begun || pending > limit || bytes.length > limit - pending) {
+    if (request->over || !request->begun) {
+        return false;
+    }
+    if (pending > limit || bytes.length > limit - pending) {
+        net_stream_want_drained(connection->stream);
         return false;
     }
     if (request->is_head || bytes.length == 0) {

@@ -291,8 +291,14 @@ void websocket_set_handlers(websocket *ws, const websocket_handlers *handlers, v
 
 static bool send_if_room(websocket *ws, uint8_t opcode, slice payload) {
     size_t pending = websocket_pending(ws);
-    return ws->state == WEBSOCKET_OPEN && pending <= ws->queue_limit &&
-           payload.length <= ws->queue_limit - pending && frame_send(ws, opcode, payload);
+    if (ws->state != WEBSOCKET_OPEN) {
+        return false;
+    }
+    if (pending > ws->queue_limit || payload.length > ws->queue_limit - pending) {
+        net_stream_want_drained(ws->stream);
+        return false;
+    }
+    return frame_send(ws, opcode, payload);
 }
 
 bool websocket_send_text(websocket *ws, slice text) {

@@ -116,6 +116,7 @@ struct net_stream {
     bool input_ended;
     bool end_told;
     bool output_waits;     /* for the descriptor */
+    bool wants_drained;    /* tell on_drained even if it never waited */
     bool read_wants_write; /* TLS has to send before it can read on */
 };
 

@@ -307,6 +307,7 @@ void stream_flush(net_stream *stream) {
         return;
     }
     bool waited = stream->output_waits;
+    bool tell = waited || stream->wants_drained;
     if (send_output(stream) == TRANSFER_FAILED) {
         fail_of_system(stream, errno);
         return;
@@ -322,7 +323,8 @@ void stream_flush(net_stream *stream) {
     buffer_free(&stream->output);
     if (stream->state == STREAM_CLOSING) {
         output_finished(stream);
-    } else if (waited && stream->handlers != NULL && stream->handlers->on_drained != NULL) {
+    } else if (tell && stream->handlers != NULL && stream->handlers->on_drained != NULL) {
+        stream->wants_drained = false;
         stream->handlers->on_drained(stream->context);
     }
 }
@@ -342,7 +344,11 @@ bool net_stream_write_parts(net_stream *stream, const slice *parts, size_t count
             return false;
         }
     }
-    if (stream->state != STREAM_OPEN || total > stream->output.limit - buffer_length(&stream->output)) {
+    if (stream->state != STREAM_OPEN) {
+        return false;
+    }
+    if (total > stream->output.limit - buffer_length(&stream->output)) {
+        stream->wants_drained = true;
         return false;
     }
     if (total == 0) {
@@ -369,6 +375,10 @@ bool net_stream_write(net_stream *stream, slice bytes) {
 void net_stream_set_output_limit(net_stream *stream, size_t limit) {
     size_t there = buffer_length(&stream->output);
     stream->output.limit = limit < there ? there : limit;
+}
+
+void net_stream_want_drained(net_stream *stream) {
+    stream->wants_drained = buffer_length(&stream->output) > 0;
 }
 
 size_t net_stream_pending(const net_stream *stream) {

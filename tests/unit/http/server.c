@@ -102,6 +102,10 @@ static bool is_held(void *argument) {
     return ((fixture *)argument)->held != NULL;
 }
 
+static bool has_no_connection(void *argument) {
+    return http_server_connection_count(((fixture *)argument)->server) == 0;
+}
+
 static bool is_client_gone(void *argument) {
     return ((fixture *)argument)->closed > 0;
 }
@@ -214,8 +218,351 @@ static void test_a_client_that_leaves_is_noticed_while_its_answer_is_pending(voi
     stop(&f);
 }
 
+static void test_a_client_that_stops_in_the_middle_leaves_nothing(void **state) {
+    (void)state;
+    static const char *const beginnings[] = {"", "GET / HT", "GET / HTTP/1.1\r\nHost: a\r\n",
+                                             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf"};
+    fixture f;
+    start(&f);
+    for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++) {
+        wire_client client;
+        open_client(&f, &client);
+        wire_send_text(&client, beginnings[i]);
+        wire_run_for(&f.wire, 5);
+        net_stream_close(client.stream);
+        wire_expect_closed(&f.wire, &client);
+        wire_client_free(&f.wire, &client);
+    }
+    wire_run_until(&f.wire, has_no_connection, &f);
+    assert_int_equal(f.requests, 0);
+    stop(&f);
+}
+
+static void test_slow_heads_and_bodies_time_out(void **state) {
+    (void)state;
+    http_server_config config = http_server_config_default();
+    config.head_timeout_ms = 60;
+    config.body_timeout_ms = 60;
+    config.idle_timeout_ms = 60;
+    fixture f;
+    wire_client client;
+    start_with(&f, &config);
+    open_client(&f, &client);
+    send_and_expect(&f, &client, "GET / HTTP/1.1\r\nHost", "HTTP/1.1 408 ");
+    wire_expect_closed(&f.wire, &client);
+    wire_client_free(&f.wire, &client);
+    open_client(&f, &client);
+    send_and_expect(&f, &client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab",
+                    "HTTP/1.1 408 ");
+    wire_expect_closed(&f.wire, &client);
+    wire_client_free(&f.wire, &client);
+    open_client(&f, &client);
+    send_and_expect(&f, &client, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n", "/x");
+    wire_expect_closed(&f.wire, &client); /* idle: closed without a word */
+    assert_false(wire_received(&client, "408"));
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
+static void test_the_body_is_invited_when_the_client_waits_for_that(void **state) {
+    (void)state;
+    fixture f;
+    wire_client client;
+    start(&f);
+    open_client(&f, &client);
+    send_and_expect(&f, &client,
+                    "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n",
+                    "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_int_equal(f.requests, 0);
+    send_and_expect(&f, &client, "body", "body");
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
+static void test_head_and_http_1_0_are_answered_in_their_way(void **state) {
+    (void)state;
+    fixture f;
+    wire_client client;
+    start(&f);
+    open_client(&f, &client);
+    send_and_expect(&f, &client, "HEAD /secret HTTP/1.1\r\nHost: a\r\n\r\n", "Content-Length: 7\r\n\r\n");
+    send_and_expect(&f, &client, "GET /kept HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "/kept");
+    assert_true(wire_received(&client, "Connection: keep-alive\r\n"));
+    send_and_expect(&f, &client, "GET /last HTTP/1.0\r\n\r\n", "/last");
+    wire_expect_closed(&f.wire, &client);
+    assert_false(wire_received(&client, "/secret"));
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
+static void test_a_streamed_answer_is_chunked_and_the_connection_goes_on(void **state) {
+    (void)state;
+    fixture f;
+    wire_client client;
+    start(&f);
+    open_client(&f, &client);
+    wire_send_text(&client, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_run_until(&f.wire, is_held, &f);
+    assert_true(http_stream_begin(f.held, 200, NULL, 0));
+    wire_expect(&f.wire, &client, "Transfer-Encoding: chunked\r\n\r\n");
+    assert_true(http_stream_write(f.held, SLICE_LITERAL("first piece")));
+    wire_expect(&f.wire, &client, "b\r\nfirst piece\r\n");
+    assert_true(http_stream_write(f.held, SLICE_LITERAL("")));
+    http_stream_end(f.held);
+    wire_expect(&f.wire, &client, "first piece\r\n0\r\n\r\n");
+    send_and_expect(&f, &client, "GET /next HTTP/1.1\r\nHost: a\r\n\r\n", "/next");
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
+static void test_an_aborted_stream_does_not_end_like_a_complete_one(void **state) {
+    (void)state;
+    fixture f;
+    wire_client client;
+    start(&f);
+    open_client(&f, &client);
+    wire_send_text(&client, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_run_until(&f.wire, is_held, &f);
+    assert_true(http_stream_begin(f.held, 200, NULL, 0));
+    assert_true(http_stream_write(f.held, SLICE_LITERAL("half")));
+    wire_expect(&f.wire, &client, "half");
+    http_stream_abort(f.held);
+    wire_expect_closed(&f.wire, &client);
+    assert_true(client.failed);
+    assert_false(wire_received(&client, "0\r\n\r\n"));
+    assert_int_equal(f.closed, 0);
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
+static void test_a_client_that_does_not_read_is_bounded_and_in_the_end_cut(void **state) {
+    (void)state;
+    static uint8_t piece[65536];
+    http_server_config config = http_server_config_default();
+    config.write_timeout_ms = 200;
+    fixture f;
+    wire_client client;
+    start_with(&f, &config);
+    open_client(&f, &client);
+    wire_send_text(&client, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_run_until(&f.wire, is_held, &f);
+    net_stream_pause_reading(client.stream);
+    assert_true(http_stream_begin(f.held, 200, NULL, 0));
+    size_t most = 0;
+    for (int i = 0; i < 2000 && f.held != NULL; i++) {
+        if (!http_stream_write(f.held, slice_of(piece, sizeof piece))) {
+            wire_run_for(&f.wire, 1);
+        }
+        size_t pending = f.held == NULL ? 0 : http_stream_pending(f.held);
+        most = pending > most ? pending : most;
+    }
+    wire_run_until(&f.wire, is_client_gone, &f);
+    assert_true(most > 0);
+    assert_true(most <= config.output_limit + 64);
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
+static void fill_again(void *context, http_request *request) {
+    static uint8_t piece[30000];
+    fixture *f = context;
+    memset(piece, 'z', sizeof piece);
+    while (f->body_bytes < 8000000 && http_stream_write(request, slice_of(piece, sizeof piece))) {
+        f->body_bytes += sizeof piece;
+    }
+    if (f->body_bytes >= 8000000) {
+        f->held = NULL;
+        http_stream_end(request);
+    }
+}
+
+static void test_a_long_answer_flows_as_fast_as_it_is_read(void **state) {
+    (void)state;
+    fixture f;
+    wire_client client;
+    start(&f);
+    open_client(&f, &client);
+    wire_send_text(&client, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_run_until(&f.wire, is_held, &f);
+    assert_true(http_stream_begin(f.held, 200, NULL, 0));
+    http_request_on_drained(f.held, fill_again, &f);
+    fill_again(&f, f.held);
+    wire_expect(&f.wire, &client, "\r\n0\r\n\r\n");
+    size_t zs = 0;
+    slice got = buffer_slice(&client.received);
+    for (size_t i = 0; i < got.length; i++) {
+        zs += got.data[i] == 'z' ? 1U : 0U;
+    }
+    assert_int_equal(zs, f.body_bytes);
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
+static bool body_has_ended(void *argument) {
+    return ((fixture *)argument)->body_ends > 0;
+}
+
+static void test_a_streamed_body_is_held_up_while_it_is_paused(void **state) {
+    (void)state;
+    static uint8_t piece[500000];
+    fixture f;
+    wire_client client;
+    start(&f);
+    f.stream_bodies = true;
+    f.pause_bodies = true;
+    open_client(&f, &client);
+    net_stream_set_output_limit(client.stream, SIZE_MAX / 2);
+    wire_send_text(&client, "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n");
+    for (int i = 0; i < 20; i++) {
+        wire_send(&client, slice_of(piece, sizeof piece));
+    }
+    wire_run_until(&f.wire, is_held, &f);
+    wire_run_for(&f.wire, 50);
+    assert_int_equal(f.body_bytes, 0);
+    assert_true(net_stream_pending(client.stream) > 0);
+    http_request_resume_body(f.held);
+    wire_run_until(&f.wire, body_has_ended, &f);
+    assert_int_equal(f.body_bytes, 10000000);
+    wire_expect(&f.wire, &client, "thanks");
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
+static void test_an_early_answer_to_a_long_body_arrives_whole(void **state) {
+    (void)state;
+    static uint8_t piece[300000];
+    fixture f;
+    wire_client client;
+    start(&f);
+    f.stream_bodies = true;
+    open_client(&f, &client);
+    wire_send_text(&client, "POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n");
+    wire_run_until(&f.wire, is_held, &f);
+    wire_send(&client, slice_of(piece, sizeof piece));
+    http_respond(f.held, 401, NULL, 0, SLICE_LITERAL("no key"));
+    wire_expect(&f.wire, &client, "no key");
+    assert_true(wire_received(&client, "Connection: close\r\n"));
+    wire_expect_closed(&f.wire, &client);
+    assert_false(client.failed);
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
+static void note_empty(void *context) {
+    *(bool *)context = true;
+}
+
+static bool is_true(void *argument) {
+    return *(bool *)argument;
+}
+
+static void test_draining_closes_the_idle_and_lets_the_busy_finish(void **state) {
+    (void)state;
+    fixture f;
+    wire_client idle;
+    wire_client busy;
+    bool empty = false;
+    start(&f);
+    open_client(&f, &idle);
+    send_and_expect(&f, &idle, "GET /x HTTP/1.1\r\nHost: a\r\n\r\n", "/x");
+    open_client(&f, &busy);
+    wire_send_text(&busy, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_run_until(&f.wire, is_held, &f);
+    http_server_drain(f.server, note_empty, &empty);
+    wire_expect_closed(&f.wire, &idle);
+    assert_false(empty);
+    http_respond(f.held, 200, NULL, 0, SLICE_LITERAL("finished"));
+    wire_run_until(&f.wire, is_true, &empty);
+    wire_expect_closed(&f.wire, &busy);
+    assert_true(wire_received(&busy, "finished"));
+    assert_true(wire_received(&busy, "Connection: close\r\n"));
+    wire_client_free(&f.wire, &idle);
+    wire_client_free(&f.wire, &busy);
+    stop(&f);
+}
+
+static void test_a_server_freed_with_a_pending_request_tells_it(void **state) {
+    (void)state;
+    fixture f;
+    wire_client client;
+    start(&f);
+    open_client(&f, &client);
+    wire_send_text(&client, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_run_until(&f.wire, is_held, &f);
+    http_server_free(f.server);
+    assert_int_equal(f.closed, 1);
+    wire_expect_closed(&f.wire, &client);
+    wire_client_free(&f.wire, &client);
+    wire_stop(&f.wire);
+}
+
+static void test_a_field_given_twice_reads_as_a_list(void **state) {
+    (void)state;
+    fixture f;
+    wire_client client;
+    slice value;
+    start(&f);
+    open_client(&f, &client);
+    wire_send_text(&client, "GET /hold?q=1 HTTP/1.1\r\nHost: a\r\nX-Two: one\r\nx-two: two\r\n\r\n");
+    wire_run_until(&f.wire, is_held, &f);
+    assert_true(http_request_header(f.held, "X-Two", &value));
+    assert_true(slice_equal_text(value, "one, two"));
+    assert_int_equal(http_request_header_count(f.held, "x-TWO"), 2);
+    assert_false(http_request_header(f.held, "X-Three", &value));
+    assert_true(slice_equal_text(http_request_query(f.held), "q=1"));
+    assert_true(slice_equal_text(http_request_method(f.held), "GET"));
+    assert_string_equal(http_request_peer(f.held), "127.0.0.1");
+    assert_false(http_request_is_tls(f.held));
+    http_respond(f.held, 204, NULL, 0, SLICE_LITERAL(""));
+    wire_expect(&f.wire, &client, "HTTP/1.1 204 No Content\r\n");
+    assert_false(wire_received(&client, "Content-Length"));
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
+/* Each allocation that serving a request makes fails once: an answer or a closed connection, nothing lost. */
+static void test_serving_survives_every_failed_allocation(void **state) {
+    (void)state;
+    fixture f;
+    start(&f);
+    bool reached = true;
+    for (int nth = 0; reached && nth < 500; nth++) {
+        wire_client client;
+        open_client(&f, &client);
+        buffer room = buffer_make(65536); /* the client's own memory is there already */
+        assert_non_null(buffer_reserve(&room, 16384));
+        buffer_free(&client.received);
+        client.received = room;
+        wire_send_text(&client, "POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                                "3\r\nabc\r\n0\r\n\r\nGET /last HTTP/1.1\r\nHost: a\r\n"
+                                "Connection: close\r\n\r\n");
+        fault_fail_nth(nth);
+        wire_expect_closed(&f.wire, &client);
+        reached = fault_stop();
+        assert_true(reached || wire_received(&client, "/last"));
+        wire_client_free(&f.wire, &client);
+    }
+    assert_false(reached);
+    wire_run_until(&f.wire, has_no_connection, &f);
+    stop(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_client_that_stops_in_the_middle_leaves_nothing),
+        cmocka_unit_test(test_slow_heads_and_bodies_time_out),
+        cmocka_unit_test(test_the_body_is_invited_when_the_client_waits_for_that),
+        cmocka_unit_test(test_head_and_http_1_0_are_answered_in_their_way),
+        cmocka_unit_test(test_a_streamed_answer_is_chunked_and_the_connection_goes_on),
+        cmocka_unit_test(test_an_aborted_stream_does_not_end_like_a_complete_one),
+        cmocka_unit_test(test_a_client_that_does_not_read_is_bounded_and_in_the_end_cut),
+        cmocka_unit_test(test_a_long_answer_flows_as_fast_as_it_is_read),
+        cmocka_unit_test(test_a_streamed_body_is_held_up_while_it_is_paused),
+        cmocka_unit_test(test_an_early_answer_to_a_long_body_arrives_whole),
+        cmocka_unit_test(test_draining_closes_the_idle_and_lets_the_busy_finish),
+        cmocka_unit_test(test_a_server_freed_with_a_pending_request_tells_it),
+        cmocka_unit_test(test_a_field_given_twice_reads_as_a_list),
+        cmocka_unit_test(test_serving_survives_every_failed_allocation),
         cmocka_unit_test(test_a_connection_serves_one_request_after_another),
         cmocka_unit_test(test_a_request_may_come_byte_by_byte),
         cmocka_unit_test(test_pipelined_requests_are_answered_in_order),

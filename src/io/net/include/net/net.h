@@ -32,7 +32,8 @@ typedef struct net_stream_handlers {
     void (*on_open)(void *context);              /* net_connect only: connected, handshake done */
     void (*on_data)(void *context, slice bytes); /* valid during the call */
     void (*on_end)(void *context);               /* the peer will send no more; we may still write */
-    void (*on_drained)(void *context);           /* output had to wait, now all of it has gone; may be NULL */
+    /* All output has gone, after some had to wait or a write was refused for its size. May be NULL. */
+    void (*on_drained)(void *context);
     /* The last call; the stream is gone after it. `cause` is NULL after net_stream_close or _abort. */
     void (*on_closed)(void *context, const error *cause);
 } net_stream_handlers;
@@ -65,6 +66,8 @@ MUST_CHECK bool net_stream_write(net_stream *stream, slice bytes);
 /* The same for several pieces. */
 MUST_CHECK bool net_stream_write_parts(net_stream *stream, const slice *parts, size_t count);
 void net_stream_set_output_limit(net_stream *stream, size_t limit);
+/* For a caller that keeps a limit of its own and has just refused: on_drained will be told. */
+void net_stream_want_drained(net_stream *stream);
 /* Bytes queued and not yet given to the system. */
 size_t net_stream_pending(const net_stream *stream);
 /* When the system last took some of the output, or when output last began to wait (ev_now_ms). */
