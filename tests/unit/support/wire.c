@@ -132,20 +132,24 @@ static const net_stream_handlers handlers = {
     .on_open = on_open, .on_data = on_data, .on_end = on_end, .on_closed = on_closed};
 
 void wire_connect(wire *w, wire_client *client, uint16_t port, net_tls *tls) {
+    wire_connect_to(w, client, "127.0.0.1", port, tls);
+}
+
+void wire_connect_to(wire *w, wire_client *client, const char *host, uint16_t port, net_tls *tls) {
     *client = (wire_client){.received = buffer_make(RECEIVED_LIMIT)};
-    net_connect_options options = {.host = "127.0.0.1", .port = port, .tls = tls};
+    net_connect_options options = {.host = host, .port = port, .tls = tls};
     error err;
     client->stream = net_connect(w->net, &options, &handlers, client, &err);
     must(client->stream != NULL, &err);
 }
 
-static bool is_open_or_closed(void *argument) {
+bool wire_is_settled(void *argument) {
     const wire_client *client = argument;
     return client->open || client->closed;
 }
 
 void wire_expect_open(wire *w, wire_client *client) {
-    wire_run_until(w, is_open_or_closed, client);
+    wire_run_until(w, wire_is_settled, client);
     if (!client->open) {
         fail_msg("not connected: %s", client->failed ? client->cause.text : "closed");
     }

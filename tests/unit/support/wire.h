@@ -42,6 +42,9 @@ typedef struct wire_client {
 
 /* `tls` NULL: plain. Not waited for. */
 void wire_connect(wire *w, wire_client *client, uint16_t port, net_tls *tls);
+void wire_connect_to(wire *w, wire_client *client, const char *host, uint16_t port, net_tls *tls);
+/* For wire_run_until with a client: open, or already closed. */
+bool wire_is_settled(void *client);
 /* Waits until it is connected. */
 void wire_expect_open(wire *w, wire_client *client);
 void wire_send(wire_client *client, slice bytes);
