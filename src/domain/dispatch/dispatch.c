@@ -63,6 +63,7 @@ dispatch *dispatch_new(const dispatch_config *config, const dispatch_hooks *hook
     d->hooks = *hooks;
     d->timers = heap_make(timer_before, &d->stats.comparisons);
     list_init(&d->notices);
+    list_init(&d->worker_notices);
     map **maps[] = {&d->workers, &d->jobs, &d->models, &d->variants, &d->users};
     for (size_t i = 0; i < sizeof maps / sizeof maps[0]; i++) {
         *maps[i] = map_new(config->map_seed);
@@ -99,11 +100,17 @@ static void free_variant(void *value) {
     memory_free(v);
 }
 
+/* Of a worker only when there is nothing to say of jobs: what it lost comes before its end. */
+static notice *next_notice(const dispatch *d) {
+    list_node *node = list_first(&d->notices);
+    node = node != NULL ? node : list_first(&d->worker_notices);
+    return node == NULL ? NULL : LIST_ENTRY(node, notice, link);
+}
+
 /* What has ended and waits for its hook is in the queue of notices only. */
 static void free_ended(dispatch *d) {
-    list_node *node = NULL;
-    while ((node = list_first(&d->notices)) != NULL) {
-        notice *n = LIST_ENTRY(node, notice, link);
+    notice *n = NULL;
+    while ((n = next_notice(d)) != NULL) {
         notice_drop(n);
         if (n->owner == NOTICE_JOB && LIST_ENTRY(n, dispatch_job, notice)->state == JOB_ENDED) {
             memory_free(LIST_ENTRY(n, dispatch_job, notice));
@@ -147,7 +154,7 @@ bool dispatch_configure(dispatch *d, const dispatch_config *config, error *err) 
 
 void notice_add(dispatch *d, notice *n, unsigned what) {
     if (n->what == 0) {
-        list_append(&d->notices, &n->link);
+        list_append(n->owner == NOTICE_WORKER ? &d->worker_notices : &d->notices, &n->link);
     }
     n->what |= what;
 }
@@ -217,9 +224,8 @@ void dispatch_enter(dispatch *d) {
 }
 
 void dispatch_leave(dispatch *d) {
-    list_node *node = NULL;
-    while (d->depth == 1 && (node = list_first(&d->notices)) != NULL) {
-        notice *n = LIST_ENTRY(node, notice, link);
+    notice *n = NULL;
+    while (d->depth == 1 && (n = next_notice(d)) != NULL) {
         switch (n->owner) {
         case NOTICE_LEASE:
             announce_lease(d, LIST_ENTRY(n, lease, notice));

@@ -171,7 +171,8 @@ struct dispatch {
     map *users;    /* key -> user */
     heap timers;
     size_t timers_needed; /* room for every timer there is */
-    list_node notices;
+    list_node notices;    /* of leases and jobs */
+    list_node worker_notices;
     unsigned depth; /* of calls: the outermost announces */
     uint64_t sessions;
     uint64_t assignments;

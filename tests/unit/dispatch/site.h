@@ -16,6 +16,8 @@ typedef struct site {
     dispatch_worker *remove_on_send; /* a send to this worker finds its connection broken */
 } site;
 
+static inline void site_note(site *s, const char *format, ...) PRINTF_LIKE(2, 3);
+
 static inline void site_note(site *s, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
