@@ -1,6 +1,6 @@
+#include "../src/domain/proto/schema_internal.h"
 #include "codec/json.h"
 #include "proto/message.h"
-#include "../src/domain/proto/schema_internal.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,5 @@
+#include "decimal_internal.h"
 #include "http1_internal.h"
-
-enum { DECIMAL_MAX = 20 };
 
 static const struct {
     unsigned status;
@@ -50,16 +49,6 @@ const char *http1_reason(unsigned status) {
     return "Unknown";
 }
 
-/* The digits stand at the end of `text`. */
-static slice decimal(uint64_t value, uint8_t text[DECIMAL_MAX]) {
-    size_t at = DECIMAL_MAX;
-    do {
-        text[--at] = (uint8_t)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    return slice_of(text + at, DECIMAL_MAX - at);
-}
-
 static uint8_t *put(uint8_t *place, slice bytes) {
     if (bytes.length > 0) {
         memcpy(place, bytes.data, bytes.length);
@@ -93,7 +82,7 @@ void http1_write_status(buffer *out, unsigned status) {
         return;
     }
     uint8_t digits[DECIMAL_MAX];
-    slice parts[] = {SLICE_LITERAL("HTTP/1.1 "), decimal(status, digits), SLICE_LITERAL(" "),
+    slice parts[] = {SLICE_LITERAL("HTTP/1.1 "), decimal_of(status, digits), SLICE_LITERAL(" "),
                      slice_of_text(http1_reason(status)), SLICE_LITERAL("\r\n")};
     append_parts(out, parts, sizeof parts / sizeof parts[0]);
 }
@@ -119,7 +108,7 @@ void http1_write_field(buffer *out, slice name, slice value) {
 
 void http1_write_field_u64(buffer *out, slice name, uint64_t value) {
     uint8_t digits[DECIMAL_MAX];
-    http1_write_field(out, name, decimal(value, digits));
+    http1_write_field(out, name, decimal_of(value, digits));
 }
 
 void http1_write_head_end(buffer *out) {

@@ -1,6 +1,7 @@
 #include "codec/json_writer.h"
 
 #include "codec/base64.h"
+#include "decimal_internal.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -114,8 +115,9 @@ void json_write_text(json_writer *w, slice text) {
 }
 
 void json_write_u64(json_writer *w, uint64_t value) {
+    uint8_t digits[DECIMAL_MAX];
     separate(w);
-    buffer_append_format(w->out, "%llu", (unsigned long long)value);
+    buffer_append(w->out, decimal_of(value, digits));
 }
 
 void json_write_i64(json_writer *w, int64_t value) {

@@ -31,13 +31,13 @@ typedef struct schema {
 
 struct field {
     const char *name; /* NULL: an element that is a bare value */
-    field_kind kind;
-    size_t offset; /* in the struct; FIELD_ITEMS: of the array, or of the pointer to it */
+    size_t offset;    /* in the struct; FIELD_ITEMS: of the array, or of the pointer to it */
     uint64_t least, most;
     const char *const *names; /* NULL behind the last */
     schema inner;
     size_t count_offset; /* FIELD_ITEMS: of the size_t that counts them */
     size_t item_size;
+    field_kind kind;
     bool in_place; /* FIELD_ITEMS: the array is in the struct */
 };
 
