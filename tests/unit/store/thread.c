@@ -144,10 +144,10 @@ static void test_what_queues_up_is_committed_together(void **state) {
     assert_int_equal(after.requests, 500);
     assert_int_equal(after.failures, 0);
     assert_int_equal(after.queued, 0);
-    /* The first may have been taken alone, before the others came. */
+    /* The first ones may have been taken before the others came. */
     assert_in_range(after.commits, 1, 2);
     assert_int_equal(after.synced_commits, 0);
-    assert_in_range(after.last_batch, 250, 500);
+    assert_true(after.commits == 2 || after.last_batch == 500);
 }
 
 static void test_one_failing_request_leaves_the_others_of_its_batch_alone(void **state) {
