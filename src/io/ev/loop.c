@@ -20,8 +20,14 @@ bool ev_error(error *err, int code, const char *what) {
     return error_set(err, code == UV_ENOMEM ? ERROR_MEMORY : ERROR_IO, "%s: %s", what, uv_strerror(code));
 }
 
+/* libuv enlarges only its table of descriptors with this, and aborts when it can't: asked twice. */
+static void *resize_table(void *block, size_t size) {
+    void *larger = memory_resize(block, size);
+    return larger == NULL ? memory_resize(block, size) : larger;
+}
+
 static void use_our_memory(void) {
-    (void)uv_replace_allocator(memory_allocate, memory_resize, memory_allocate_zeroed, memory_free);
+    (void)uv_replace_allocator(memory_allocate, resize_table, memory_allocate_zeroed, memory_free);
 }
 
 /* --- deferred calls --- */
@@ -196,8 +202,8 @@ static void free_handle(uv_handle_t *handle) {
     memory_free(handle);
 }
 
-/* libuv aborts when it can't enlarge its table of descriptors: make it full size now, by watching the highest
- * number once. The table is the one allocation of libuv that is made later and not checked. */
+/* Makes libuv's table of descriptors full size now, by watching the highest number once, so that it never has
+ * to grow (and abort) while we serve. The rehearsal turns a shortage into an error. */
 static bool reserve_descriptors(ev_loop *loop, error *err) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
@@ -260,7 +266,8 @@ static void let_go(uv_handle_t *handle, void *unused) {
 
 static void destroy(ev_loop *loop) {
     uv_walk(&loop->uv, let_go, NULL);
-    (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+    while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) { /* somebody's ev_loop_stop */
+    }
     (void)uv_loop_close(&loop->uv);
     pthread_mutex_destroy(&loop->post_lock);
     memory_free(loop->posts);
