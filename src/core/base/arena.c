@@ -22,7 +22,7 @@ struct arena {
 };
 
 static block *block_new(size_t size) {
-    block *b = memory_allocate(sizeof(block) + size);
+    block *b = size > SIZE_MAX - sizeof(block) ? NULL : memory_allocate(sizeof(block) + size);
     if (b != NULL) {
         *b = (block){.size = size};
     }

@@ -50,6 +50,29 @@ void buffer_consume(buffer *b, size_t length) {
     }
 }
 
+/* Moves the content to a block that holds `needed` bytes, and at least half as much again as it holds now, so
+ * that a queue that is never quite empty is not moved for each append. */
+static bool move_to_new_block(buffer *b, size_t used, size_t needed) {
+    size_t capacity = b->capacity < SMALLEST_CAPACITY ? SMALLEST_CAPACITY : b->capacity;
+    while (capacity < needed || capacity - used < used / 2) {
+        capacity = capacity > SIZE_MAX / 2 ? needed : capacity * 2;
+        if (capacity == needed) {
+            break;
+        }
+    }
+    uint8_t *bytes = memory_allocate(capacity);
+    if (bytes == NULL) {
+        return false;
+    }
+    if (used > 0) {
+        memcpy(bytes, b->bytes + b->start, used);
+    }
+    memory_free(b->bytes);
+    b->bytes = bytes;
+    b->capacity = capacity;
+    return true;
+}
+
 uint8_t *buffer_reserve(buffer *b, size_t length) {
     size_t used = buffer_length(b);
     if (b->failed || used > b->limit || length > b->limit - used) {
@@ -59,24 +82,11 @@ uint8_t *buffer_reserve(buffer *b, size_t length) {
     if (b->bytes != NULL && length <= b->capacity - b->end) {
         return b->bytes + b->end;
     }
-    if (b->bytes != NULL && b->start > 0 && length <= b->capacity - used && b->start >= used) {
+    if (b->start > 0 && length <= b->capacity - used && b->start >= used) {
         memmove(b->bytes, b->bytes + b->start, used);
-    } else {
-        size_t capacity = b->capacity < SMALLEST_CAPACITY ? SMALLEST_CAPACITY : b->capacity;
-        while (capacity - used < length) {
-            capacity = capacity > SIZE_MAX / 2 ? used + length : capacity * 2;
-        }
-        uint8_t *bytes = memory_allocate(capacity);
-        if (bytes == NULL) {
-            b->failed = true;
-            return NULL;
-        }
-        if (b->bytes != NULL) {
-            memcpy(bytes, b->bytes + b->start, used);
-        }
-        memory_free(b->bytes);
-        b->bytes = bytes;
-        b->capacity = capacity;
+    } else if (!move_to_new_block(b, used, used + length)) {
+        b->failed = true;
+        return NULL;
     }
     b->start = 0;
     b->end = used;
@@ -116,10 +126,14 @@ bool buffer_append_format(buffer *b, const char *format, ...) {
     int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
     uint8_t *place = NULL;
+    size_t limit = b->limit;
     if (length < 0) {
         b->failed = true;
     } else {
+        /* vsnprintf writes a zero that is not content and that the limit does not count. */
+        b->limit += b->limit < SIZE_MAX;
         place = buffer_reserve(b, (size_t)length + 1);
+        b->limit = limit;
     }
     if (place != NULL) {
         vsnprintf((char *)place, (size_t)length + 1, format, again);

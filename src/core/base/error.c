@@ -27,10 +27,13 @@ static void trim_broken_utf8(char *text) {
 
 static void format_text(char *text, const char *format, va_list arguments) PRINTF_LIKE(2, 0);
 
+/* By way of a copy, since an argument may be the old text. */
 static void format_text(char *text, const char *format, va_list arguments) {
-    if (vsnprintf(text, ERROR_TEXT_SIZE, format, arguments) < 0) {
-        text[0] = '\0';
+    char formatted[ERROR_TEXT_SIZE];
+    if (vsnprintf(formatted, sizeof formatted, format, arguments) < 0) {
+        formatted[0] = '\0';
     }
+    memcpy(text, formatted, sizeof formatted);
     trim_broken_utf8(text);
 }
 

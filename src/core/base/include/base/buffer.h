@@ -17,7 +17,8 @@ typedef struct buffer {
 } buffer;
 
 buffer buffer_make(size_t limit);
-/* Frees the memory; the buffer can be used again. buffer_wipe also overwrites it first. */
+/* Frees the memory; the buffer can be used again. buffer_wipe also overwrites it first, but not the smaller
+ * blocks that it grew out of: for a secret reserve what it needs at the start. */
 void buffer_free(buffer *b);
 void buffer_wipe(buffer *b);
 
