@@ -228,12 +228,12 @@ static void pool_event(site *s, const sim_event *event) {
     session *c = &s->sessions[event->subject];
     request *r = &s->requests[event->object];
     const dispatch_id id = request_id(event->object);
-    bool forged = event->b >> 16 == FORGED;
+    bool forged = event->b >> 16 != 0;
     bool its_job = r->state == REQUEST_LIVE && r->session == event->subject;
     void *job = NULL;
     dispatch_verdict verdict = DISPATCH_OK;
-    if (c->handle == NULL) {
-        return;
+    if (c->handle == NULL || (event->b >> 16 == FORGED_OTHER && its_job)) {
+        return; /* the lie has come true meanwhile */
     }
     switch (event->kind) {
     case AT_POOL_BEAT: {
@@ -267,7 +267,7 @@ static void pool_event(site *s, const sim_event *event) {
     case AT_POOL_FAIL:
         verdict = dispatch_job_fail(c->handle, &id, event->a != 0, s->sim.now);
         SITE_REQUIRE(s, (verdict == DISPATCH_OK) == its_job);
-        judge(s, event->subject, verdict, false);
+        judge(s, event->subject, verdict, forged);
         break;
     default: { /* AT_POOL_CLOSE */
         dispatch_worker *w = c->handle;

@@ -32,8 +32,8 @@ enum event_kind {
     AT_POOL_CLOSE
 };
 
-/* What a message that a dishonest machine made up must never be: accepted. */
-enum { FORGED = 1 };
+/* What a dishonest machine made up, about its own job or another's: never to be accepted. */
+enum { FORGED = 1, FORGED_OTHER = 2 };
 
 typedef struct task {
     bool active;

@@ -19,7 +19,7 @@ void session_tell(site *s, size_t session_index, unsigned kind, size_t request_i
                  (sim_event){.kind = kind, .subject = session_index, .object = request_index, .a = a});
 }
 
-/* `a` and `b` as the message needs; the top bit of `b` marks a forgery. */
+/* `a` and `b` as the message needs; from bit 16 up, `b` marks a forgery. */
 static void report(site *s, size_t session_index, unsigned kind, size_t request_index, uint64_t a,
                    uint64_t b) {
     session *c = &s->sessions[session_index];
@@ -105,15 +105,27 @@ static void beat(site *s, size_t index) {
     }
 }
 
+/* A job that another session runs, if there is one; else any that this one doesn't. */
+static size_t someone_elses(site *s, size_t index) {
+    size_t start = (size_t)sim_random(&s->sim, s->request_count);
+    for (size_t i = 0; i < s->request_count; i++) {
+        const request *r = &s->requests[(start + i) % s->request_count];
+        if (r->session != SIZE_MAX && r->session != index) {
+            return (start + i) % s->request_count;
+        }
+    }
+    return start;
+}
+
 static void forge(site *s, size_t index) {
     session *c = &s->sessions[index];
     const task *t = any_task(c);
     switch (t == NULL ? 0 : sim_random(&s->sim, 4)) {
     case 0: {
-        size_t other = (size_t)sim_random(&s->sim, s->request_count);
-        if (task_of(c, other) == NULL) {
-            report(s, index, AT_POOL_DELTA, other, 0, FORGED << 16 | 1);
-        }
+        size_t other = someone_elses(s, index);
+        bool fails = sim_chance(&s->sim, 500);
+        report(s, index, fails ? AT_POOL_FAIL : AT_POOL_DELTA, other, 0,
+               FORGED_OTHER << 16 | (fails ? 0 : 1));
         break;
     }
     case 1:
