@@ -22,7 +22,8 @@ static int rank(const offer *o) {
     return o->worker->availability == DISPATCH_LIMITED ? LIMITED : HEALTHY;
 }
 
-/* Least loaded first, then fewest jobs, then the one whose last assignment is longest ago. */
+/* Least loaded first (a worker without slots counts as full, or as idle if it has no jobs), then fewest jobs,
+ * then the one whose last assignment is longest ago. */
 static bool offer_before(const offer *a, const offer *b) {
     int rank_a = rank(a);
     int rank_b = rank(b);
@@ -31,9 +32,6 @@ static bool offer_before(const offer *a, const offer *b) {
     }
     const dispatch_worker *x = a->worker;
     const dispatch_worker *y = b->worker;
-    if (rank_a == CANNOT) {
-        return x->session < y->session; /* its slots may be 0 */
-    }
     uint64_t busy_x = (uint64_t)x->busy + x->foreign;
     uint64_t busy_y = (uint64_t)y->busy + y->foreign;
     if (busy_x * y->slots != busy_y * x->slots) {

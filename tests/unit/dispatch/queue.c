@@ -91,18 +91,6 @@ static void test_a_worker_may_lower_its_slots_and_not_raise_them(void **state) {
     site_free(&s);
 }
 
-/* By load alone these three would go round in a circle: 3/8 < 1/2, fewer than 2 jobs, fewer than 3. */
-static void test_workers_that_cannot_take_a_job_keep_an_order_even_without_slots(void **state) {
-    (void)state;
-    site s;
-    site_open(&s);
-    site_beat(&s, site_worker(&s, "w1", 2), 2, 0, DISPATCH_AVAILABLE);
-    site_beat(&s, site_worker(&s, "w2", 8), 3, 8, DISPATCH_PAUSED);
-    site_beat(&s, site_worker(&s, "w3", 2), 1, 2, DISPATCH_PAUSED);
-    site_expect(&s, "");
-    site_free(&s);
-}
-
 static void test_waiting_jobs_go_in_order_and_know_their_place(void **state) {
     (void)state;
     site s;
@@ -270,7 +258,6 @@ int main(void) {
         cmocka_unit_test(test_limited_workers_come_after_available_ones_and_paused_ones_never),
         cmocka_unit_test(test_jobs_of_an_earlier_session_count_as_busy_until_the_next_beat),
         cmocka_unit_test(test_a_worker_may_lower_its_slots_and_not_raise_them),
-        cmocka_unit_test(test_workers_that_cannot_take_a_job_keep_an_order_even_without_slots),
         cmocka_unit_test(test_waiting_jobs_go_in_order_and_know_their_place),
         cmocka_unit_test(test_a_full_queue_and_a_full_share_of_it_refuse),
         cmocka_unit_test(test_a_model_nobody_has_is_not_found_but_one_just_gone_is_waited_for),
