@@ -39,7 +39,7 @@ void connection_accept(void *context, net_stream *stream) {
 
 void connection_free(http_connection *connection) {
     http_server *server = connection->server;
-    request_free(connection->request);
+    http_request_free(connection->request);
     buffer_free(&connection->input);
     ev_timer_stop(&connection->timer);
     ev_defer_cancel(&connection->go_on);
@@ -60,7 +60,7 @@ static void lose_request(http_connection *connection) {
     if (tell) {
         request->on_closed(request->closed_context);
     }
-    request_free(request);
+    http_request_free(request);
 }
 
 void connection_cut(http_connection *connection) {
@@ -92,7 +92,7 @@ void connection_upgraded(http_connection *connection, websocket *ws) {
     connection->state = CONNECTION_CLOSING;
     connection->upgraded = ws;
     ev_timer_stop(&connection->timer);
-    request_free(request);
+    http_request_free(request);
     if (!connection->taking) {
         websocket_take_early(ws, buffer_slice(&connection->input));
         connection_free(connection);
@@ -111,7 +111,7 @@ void connection_answered(http_connection *connection) {
     http_request *request = connection->request;
     bool keep_alive = request->keep_alive && request->body_complete && !connection->server->draining;
     connection->request = NULL;
-    request_free(request);
+    http_request_free(request);
     if (keep_alive) {
         wait_for_request(connection);
     } else {
@@ -253,7 +253,7 @@ static void head_finished(http_connection *connection, slice head) {
 static size_t take_head(http_connection *connection, slice input) {
     http_server *server = connection->server;
     if (connection->request == NULL) {
-        connection->request = request_new(connection);
+        connection->request = http_request_new(connection);
         if (connection->request == NULL) {
             connection_refuse(connection, 503, "out of memory, try again later");
             return input.length;

@@ -19,7 +19,7 @@ static void give_arena(http_server *server, arena *a) {
     }
 }
 
-http_request *request_new(http_connection *connection) {
+http_request *http_request_new(http_connection *connection) {
     http_server *server = connection->server;
     arena *a = take_arena(server);
     http_request *request = a == NULL ? NULL : arena_allocate(a, sizeof *request);
@@ -33,7 +33,7 @@ http_request *request_new(http_connection *connection) {
     return request;
 }
 
-void request_free(http_request *request) {
+void http_request_free(http_request *request) {
     if (request != NULL) {
         buffer_free(&request->collected);
         give_arena(request->connection->server, request->arena);

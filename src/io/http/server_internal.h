@@ -97,8 +97,8 @@ void connection_free(http_connection *connection);
 void connection_go_on(http_connection *connection);
 
 /* request.c */
-http_request *request_new(http_connection *connection);
-void request_free(http_request *request);
+http_request *http_request_new(http_connection *connection);
+void http_request_free(http_request *request);
 
 /* response.c */
 /* Status line and fields, without the empty line, in the server's buffer. */
