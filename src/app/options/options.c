@@ -1,0 +1,117 @@
+#include "options/options.h"
+
+#include "base/slice.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ROWS_LIMIT = 48, FIRST_ROW_VALUE = 256, HELP_COLUMN = 30 };
+
+static void print_help(const option_table *table) {
+    printf("Usage: %s\n\n%s\n\nOptions:\n", table->usage, table->summary);
+    for (size_t i = 0; i < table->row_count; i++) {
+        const option_row *row = &table->rows[i];
+        int printed = printf("  --%s%s%s", row->name, row->argument == NULL ? "" : " ",
+                             row->argument == NULL ? "" : row->argument);
+        printf("%*s%s", printed < HELP_COLUMN ? HELP_COLUMN - printed : 1, "", row->help);
+        if (row->kind == OPTION_U64) {
+            printf(" (%llu to %llu; default %llu)", (unsigned long long)row->least,
+                   (unsigned long long)row->most, (unsigned long long)*(const uint64_t *)row->target);
+        } else if (row->kind == OPTION_TEXT && *(const char *const *)row->target != NULL) {
+            printf(" (default %s)", *(const char *const *)row->target);
+        }
+        printf("\n");
+    }
+    printf("  --help%*sprint this\n", HELP_COLUMN - 8, "");
+    if (table->more != NULL) {
+        printf("\n%s\n", table->more);
+    }
+}
+
+static bool set_value(const option_row *row, const char *usage, const char *value) {
+    switch (row->kind) {
+    case OPTION_FLAG:
+        *(bool *)row->target = true;
+        return true;
+    case OPTION_TEXT:
+        *(const char **)row->target = value;
+        return true;
+    case OPTION_U64:
+        break;
+    }
+    uint64_t number = 0;
+    if (!slice_to_u64(slice_of_text(value), &number) || number < row->least || number > row->most) {
+        fprintf(stderr, "%s: --%s takes a whole number from %llu to %llu, not \"%s\"\n", usage, row->name,
+                (unsigned long long)row->least, (unsigned long long)row->most, value);
+        return false;
+    }
+    *(uint64_t *)row->target = number;
+    return true;
+}
+
+static options_result bad_usage(const option_table *table) {
+    fprintf(stderr, "Usage: %s\nTry --help for what each option does.\n", table->usage);
+    return OPTIONS_BAD;
+}
+
+options_result options_parse(const option_table *table, int argc, char **argv, char ***arguments,
+                             int *argument_count) {
+    struct option rows[ROWS_LIMIT + 2] = {0};
+    if (table->row_count > ROWS_LIMIT) {
+        return bad_usage(table);
+    }
+    for (size_t i = 0; i < table->row_count; i++) {
+        rows[i].name = table->rows[i].name;
+        rows[i].has_arg = table->rows[i].kind == OPTION_FLAG ? no_argument : required_argument;
+        rows[i].val = FIRST_ROW_VALUE + (int)i;
+    }
+    rows[table->row_count] = (struct option){.name = "help", .has_arg = no_argument, .val = 'h'};
+    optind = 0;
+    for (int chosen = 0; (chosen = getopt_long(argc, argv, "h", rows, NULL)) != -1;) {
+        if (chosen == 'h') {
+            print_help(table);
+            return OPTIONS_HELP;
+        }
+        if (chosen < FIRST_ROW_VALUE) {
+            return bad_usage(table);
+        }
+        if (!set_value(&table->rows[chosen - FIRST_ROW_VALUE], argv[0], optarg)) {
+            return OPTIONS_BAD;
+        }
+    }
+    *arguments = argv + optind;
+    *argument_count = argc - optind;
+    if (*argument_count < table->least_arguments || *argument_count > table->most_arguments) {
+        return bad_usage(table);
+    }
+    return OPTIONS_RUN;
+}
+
+static void print_verbs(FILE *out, const char *program, const verb *verbs, size_t count) {
+    fprintf(out, "Usage: %s VERB [options]\n\n", program);
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, "  %-14s %s\n", verbs[i].name, verbs[i].help);
+    }
+    fprintf(out, "\n%s VERB --help says more.\n", program);
+}
+
+int options_run_verb(const char *program, const verb *verbs, size_t count, int argc, char **argv) {
+    const char *name = argc > 1 ? argv[1] : "";
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(name, verbs[i].name) == 0) {
+            return verbs[i].run(argc - 1, argv + 1);
+        }
+    }
+    bool asked = strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
+    if (!asked && name[0] != '\0') {
+        fprintf(stderr, "%s: there is no verb \"%s\"\n\n", program, name);
+    }
+    print_verbs(asked ? stdout : stderr, program, verbs, count);
+    return asked ? 0 : 2;
+}
+
+int options_fail(const char *program, const error *err) {
+    fprintf(stderr, "%s: %s\n", program, err->text);
+    return 1;
+}
