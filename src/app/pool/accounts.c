@@ -1,0 +1,88 @@
+#include "accounts.h"
+
+#include "base/memory.h"
+
+struct accounts {
+    map *by_hash;
+};
+
+accounts *accounts_new(const uint8_t seed[MAP_SEED_SIZE], error *err) {
+    accounts *all = memory_allocate(sizeof *all);
+    map *by_hash = map_new(seed);
+    if (all == NULL || by_hash == NULL) {
+        memory_free(all);
+        map_free(by_hash);
+        error_memory(err);
+        return NULL;
+    }
+    all->by_hash = by_hash;
+    return all;
+}
+
+void accounts_free(accounts *all) {
+    if (all == NULL) {
+        return;
+    }
+    void *value = NULL;
+    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
+        memory_free(value);
+    }
+    map_free(all->by_hash);
+    memory_free(all);
+}
+
+static slice key_of(const uint8_t token_hash[STORE_HASH_SIZE]) {
+    return slice_of(token_hash, STORE_HASH_SIZE);
+}
+
+bool accounts_add(accounts *all, const account *added) {
+    account *copy = memory_allocate(sizeof *copy);
+    if (copy == NULL) {
+        return false;
+    }
+    *copy = *added;
+    account *there = map_get(all->by_hash, key_of(copy->token_hash));
+    if (!map_put(all->by_hash, key_of(copy->token_hash), copy)) {
+        memory_free(copy);
+        return false;
+    }
+    memory_free(there);
+    return true;
+}
+
+bool accounts_add_stored(accounts *all, const store_loaded_key *key, error *err) {
+    account added = {.key_id = key->key_id, .user_id = key->user_id, .expires_ms = key->expires_ms};
+    memcpy(added.token_hash, key->token_hash, STORE_HASH_SIZE);
+    if (!auth_role_parse(key->role, &added.role) || key->user_name.length > STORE_NAME_MAX) {
+        return error_set(err, ERROR_CORRUPT,
+                         "the database gives the user %.*s a role that doesn't exist: %.*s",
+                         SLICE_FORMAT(key->user_name), SLICE_FORMAT(key->role));
+    }
+    memcpy(added.user_name, key->user_name.data, key->user_name.length);
+    return accounts_add(all, &added) || error_memory(err);
+}
+
+const account *accounts_find(const accounts *all, const uint8_t token_hash[STORE_HASH_SIZE],
+                             uint64_t unix_ms) {
+    const account *found = map_get(all->by_hash, key_of(token_hash));
+    return found != NULL && (found->expires_ms == 0 || unix_ms < found->expires_ms) ? found : NULL;
+}
+
+void accounts_remove_key(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]) {
+    memory_free(map_remove(all->by_hash, key_of(token_hash)));
+}
+
+void accounts_remove_user(accounts *all, uint64_t user_id) {
+    void *value = NULL;
+    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
+        account *one = value;
+        if (one->user_id == user_id) {
+            map_remove(all->by_hash, key_of(one->token_hash));
+            memory_free(one);
+        }
+    }
+}
+
+size_t accounts_count(const accounts *all) {
+    return map_count(all->by_hash);
+}

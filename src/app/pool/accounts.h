@@ -1,0 +1,35 @@
+#ifndef POOL_ACCOUNTS_H
+#define POOL_ACCOUNTS_H
+
+#include "auth/role.h"
+#include "base/map.h"
+#include "store/keys.h"
+
+/* Who may call: every key that is neither revoked nor its user disabled, by the SHA-256 of its token. Kept in
+ * memory so that a request asks no database; changes come here after the store has committed them. */
+typedef struct accounts accounts;
+
+typedef struct account {
+    uint8_t token_hash[STORE_HASH_SIZE];
+    uint64_t key_id;
+    uint64_t user_id;
+    char user_name[STORE_NAME_MAX + 1];
+    auth_role role;
+    uint64_t expires_ms; /* Unix; 0: never */
+} account;
+
+MUST_CHECK accounts *accounts_new(const uint8_t seed[MAP_SEED_SIZE], error *err);
+void accounts_free(accounts *all); /* NULL is allowed */
+
+/* Copies `added`. False only if memory is out. */
+MUST_CHECK bool accounts_add(accounts *all, const account *added);
+MUST_CHECK bool accounts_add_stored(accounts *all, const store_loaded_key *key, error *err);
+/* NULL if nobody has this key, or it has expired at `unix_ms`. Valid until the account is removed. */
+const account *accounts_find(const accounts *all, const uint8_t token_hash[STORE_HASH_SIZE],
+                             uint64_t unix_ms);
+/* Harmless when there is none. */
+void accounts_remove_key(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]);
+void accounts_remove_user(accounts *all, uint64_t user_id);
+size_t accounts_count(const accounts *all);
+
+#endif

@@ -1,0 +1,305 @@
+#include "admin_users.h"
+
+#include "auth/token.h"
+#include "base/log.h"
+#include "codec/json.h"
+#include "crypto/secret.h"
+#include "job.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "reply.h"
+#include "store/users.h"
+
+#include <stdio.h>
+
+enum { BODY_DEPTH = 4 };
+
+static const uint64_t days_limit = 3650;
+static const uint64_t day_ms = 24 * 3600 * 1000;
+
+/* What a request for a new key says; slices live in the request's arena. */
+typedef struct key_wish {
+    slice user; /* POST /v1/admin/users: the name */
+    slice role;
+    slice label;
+    uint64_t expires_ms;
+} key_wish;
+
+static bool read_wish(pool *p, http_request *request, bool with_user, key_wish *wish, error *err) {
+    slice role = SLICE_LITERAL("employee");
+    uint64_t days = 0;
+    slice body = http_request_body(request);
+    json_value *root = json_parse(body.length == 0 ? SLICE_LITERAL("{}") : body,
+                                  (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH}, err);
+    if (root == NULL) {
+        return false;
+    }
+    bool read = (!with_user || json_get_text(root, "name", &wish->user, err)) &&
+                json_get_text_or(root, "role", role, &role, err) &&
+                json_get_text_or(root, "label", (slice){0}, &wish->label, err) &&
+                json_get_u64_or(root, "days", 0, days_limit, 0, &days, err);
+    read = read && ((arena_copy(http_request_arena(request), wish->user, &wish->user) &&
+                     arena_copy(http_request_arena(request), role, &wish->role) &&
+                     arena_copy(http_request_arena(request), wish->label, &wish->label)) ||
+                    error_memory(err));
+    wish->expires_ms = days == 0 ? 0 : clock_unix_ms() + days * day_ms;
+    json_free(root);
+    return read;
+}
+
+/* Draws a key: its text goes to `later`, to be shown once; its hash into the record. */
+static bool draw_key(const key_wish *wish, reply_later *later, store_new_key *key, error *err) {
+    uint8_t secret[AUTH_SECRET_SIZE];
+    *key =
+        (store_new_key){.label = wish->label, .created_ms = clock_unix_ms(), .expires_ms = wish->expires_ms};
+    if (!random_bytes(secret, sizeof secret, err)) {
+        return false;
+    }
+    auth_user_key_make(secret, later->secret);
+    secret_wipe(secret, sizeof secret);
+    return auth_user_key_hash(slice_of_text(later->secret), key->token_hash, err);
+}
+
+/* The store's answer, for a user or a further key: from here on the key counts. */
+static void key_is_stored(void *context, const store_loaded_key *key, const error *failure) {
+    reply_later later = reply_later_take(context);
+    error err = {0};
+    bool counts = failure == NULL && accounts_add_stored(later.pool->accounts, key, &err);
+    if (failure == NULL) {
+        log_info("key added", LOG_U64("by", later.user_id), LOG_SLICE("user", key->user_name),
+                 LOG_U64("key", key->key_id));
+    }
+    if (later.request == NULL) {
+        secret_wipe(&later, sizeof later);
+        return;
+    }
+    if (failure != NULL) {
+        reply_failure(later.request, failure);
+    } else if (!counts) {
+        reply_error(later.request, 503, NULL, "memory",
+                    "the key is stored but counts only after a restart: %s", err.text);
+    } else {
+        reply_json answer;
+        reply_json_begin(&answer);
+        json_write_object_begin(&answer.w);
+        json_add_text(&answer.w, "object", SLICE_LITERAL("cellule.key"));
+        json_add_text(&answer.w, "user", key->user_name);
+        json_add_text(&answer.w, "role", key->role);
+        json_add_u64(&answer.w, "key_id", key->key_id);
+        json_add_u64(&answer.w, "expires_ms", key->expires_ms);
+        json_add_text(&answer.w, "key", slice_of_text(later.secret));
+        json_write_object_end(&answer.w);
+        reply_json_end(&answer, later.request, 201);
+    }
+    secret_wipe(&later, sizeof later);
+}
+
+static void fail_later(reply_later *later, const error *err) {
+    reply_later taken = reply_later_take(later);
+    reply_failure(taken.request, err);
+    secret_wipe(&taken, sizeof taken);
+}
+
+/* Draws the key and hands it to the store: with a new user if `role` is given, else as a further key. */
+static void add_key(pool *p, http_request *request, const account *who, slice user, const slice *role,
+                    const key_wish *wish) {
+    store_new_key key;
+    error err = {0};
+    reply_later *later = reply_later_new(p, request, who->user_id);
+    if (later == NULL) {
+        return;
+    }
+    bool queued = draw_key(wish, later, &key, &err) &&
+                  (role != NULL ? store_user_add(p->store, user, *role, &key, key_is_stored, later, &err)
+                                : store_key_add(p->store, user, &key, key_is_stored, later, &err));
+    if (!queued) {
+        fail_later(later, &err);
+    }
+}
+
+void admin_user_add(pool *p, http_request *request, const account *who, slice segment) {
+    (void)segment;
+    key_wish wish = {0};
+    error err = {0};
+    auth_role role = AUTH_EMPLOYEE;
+    if (!read_wish(p, request, true, &wish, &err)) {
+        reply_failure(request, &err);
+    } else if (!auth_role_parse(wish.role, &role)) {
+        reply_error(request, 400, "role", NULL,
+                    "role must be employee, worker_owner, it_admin or security_officer");
+    } else if (!store_user_name_is_valid(wish.user)) {
+        reply_error(request, 400, "name", NULL, "name must be 1 to 64 of a-z, 0-9 and . _ @ -");
+    } else {
+        add_key(p, request, who, wish.user, &wish.role, &wish);
+    }
+}
+
+void admin_key_add(pool *p, http_request *request, const account *who, slice name) {
+    key_wish wish = {0};
+    error err = {0};
+    if (!read_wish(p, request, false, &wish, &err)) {
+        reply_failure(request, &err);
+    } else {
+        add_key(p, request, who, name, NULL, &wish);
+    }
+}
+
+/* ?after=ID in the query, for the next page of a list. */
+static uint64_t page_after(const http_request *request) {
+    slice query = http_request_query(request);
+    uint64_t after = 0;
+    if (!slice_starts_with(query, SLICE_LITERAL("after=")) || !slice_to_u64(slice_after(query, 6), &after)) {
+        after = 0;
+    }
+    return after;
+}
+
+static void begin_list(reply_json *answer) {
+    reply_json_begin(answer);
+    json_write_object_begin(&answer->w);
+    json_add_text(&answer->w, "object", SLICE_LITERAL("list"));
+}
+
+/* `full`: the page is full, there may be more behind its last id. */
+static void end_list(reply_json *answer, http_request *request, bool full) {
+    json_add_bool(&answer->w, "has_more", full);
+    json_write_object_end(&answer->w);
+    reply_json_end(answer, request, 200);
+}
+
+static void users_listed(void *context, const store_user *users, size_t count, const error *failure) {
+    reply_later later = reply_later_take(context);
+    if (later.request == NULL) {
+        return;
+    }
+    if (failure != NULL) {
+        reply_failure(later.request, failure);
+        return;
+    }
+    reply_json answer;
+    begin_list(&answer);
+    json_write_key(&answer.w, "users");
+    json_write_array_begin(&answer.w);
+    for (size_t i = 0; i < count; i++) {
+        json_write_object_begin(&answer.w);
+        json_add_u64(&answer.w, "id", users[i].id);
+        json_add_text(&answer.w, "name", users[i].name);
+        json_add_text(&answer.w, "role", users[i].role);
+        json_add_u64(&answer.w, "created_ms", users[i].created_ms);
+        json_add_bool(&answer.w, "disabled", users[i].disabled);
+        json_write_object_end(&answer.w);
+    }
+    json_write_array_end(&answer.w);
+    end_list(&answer, later.request, count == STORE_LIST_MAX);
+}
+
+void admin_user_list(pool *p, http_request *request, const account *who, slice segment) {
+    (void)segment;
+    error err = {0};
+    reply_later *later = reply_later_new(p, request, who->user_id);
+    if (later != NULL &&
+        !store_user_list(p->store, page_after(request), STORE_LIST_MAX, users_listed, later, &err)) {
+        fail_later(later, &err);
+    }
+}
+
+static void reply_done(http_request *request) {
+    reply_json answer;
+    reply_json_begin(&answer);
+    json_write_object_begin(&answer.w);
+    json_add_bool(&answer.w, "done", true);
+    json_write_object_end(&answer.w);
+    reply_json_end(&answer, request, 200);
+}
+
+static void user_disabled(void *context, uint64_t user_id, const error *failure) {
+    reply_later later = reply_later_take(context);
+    if (failure == NULL) {
+        log_info("user disabled", LOG_U64("by", later.user_id), LOG_U64("user", user_id));
+        accounts_remove_user(later.pool->accounts, user_id);
+        job_end_revoked(later.pool, user_id, 0);
+    }
+    if (later.request != NULL && failure != NULL) {
+        reply_failure(later.request, failure);
+    } else if (later.request != NULL) {
+        reply_done(later.request);
+    }
+}
+
+void admin_user_disable(pool *p, http_request *request, const account *who, slice name) {
+    error err = {0};
+    reply_later *later = reply_later_new(p, request, who->user_id);
+    if (later != NULL && !store_user_disable(p->store, name, user_disabled, later, &err)) {
+        fail_later(later, &err);
+    }
+}
+
+static void keys_listed(void *context, const store_key *keys, size_t count, const error *failure) {
+    reply_later later = reply_later_take(context);
+    if (later.request == NULL) {
+        return;
+    }
+    if (failure != NULL) {
+        reply_failure(later.request, failure);
+        return;
+    }
+    reply_json answer;
+    begin_list(&answer);
+    json_write_key(&answer.w, "keys");
+    json_write_array_begin(&answer.w);
+    for (size_t i = 0; i < count; i++) {
+        json_write_object_begin(&answer.w);
+        json_add_u64(&answer.w, "id", keys[i].id);
+        json_add_text(&answer.w, "user", keys[i].user_name);
+        json_add_text(&answer.w, "label", keys[i].label);
+        json_add_u64(&answer.w, "created_ms", keys[i].created_ms);
+        json_add_u64(&answer.w, "expires_ms", keys[i].expires_ms);
+        json_add_u64(&answer.w, "revoked_ms", keys[i].revoked_ms);
+        json_write_object_end(&answer.w);
+    }
+    json_write_array_end(&answer.w);
+    end_list(&answer, later.request, count == STORE_LIST_MAX);
+}
+
+void admin_key_list(pool *p, http_request *request, const account *who, slice name) {
+    error err = {0};
+    reply_later *later = reply_later_new(p, request, who->user_id);
+    if (later != NULL &&
+        !store_key_list(p->store, name, page_after(request), STORE_LIST_MAX, keys_listed, later, &err)) {
+        fail_later(later, &err);
+    }
+}
+
+static void key_revoked(void *context, const uint8_t *token_hash, const error *failure) {
+    reply_later later = reply_later_take(context);
+    if (failure == NULL) {
+        const account *gone = accounts_find(later.pool->accounts, token_hash, 0);
+        log_info("key revoked", LOG_U64("by", later.user_id), LOG_TEXT("key", later.name));
+        if (gone != NULL) {
+            job_end_revoked(later.pool, gone->user_id, gone->key_id);
+            accounts_remove_key(later.pool->accounts, token_hash);
+        }
+    }
+    if (later.request != NULL && failure != NULL) {
+        reply_failure(later.request, failure);
+    } else if (later.request != NULL) {
+        reply_done(later.request);
+    }
+}
+
+void admin_key_revoke(pool *p, http_request *request, const account *who, slice key_id) {
+    uint64_t id = 0;
+    error err = {0};
+    if (!slice_to_u64(key_id, &id)) {
+        reply_error(request, 404, NULL, "not_found", "a key's id is a number; the key list shows it");
+        return;
+    }
+    reply_later *later = reply_later_new(p, request, who->user_id);
+    if (later == NULL) {
+        return;
+    }
+    snprintf(later->name, sizeof later->name, "%.*s", SLICE_FORMAT(slice_part(key_id, 0, 20)));
+    if (!store_key_revoke(p->store, id, clock_unix_ms(), key_revoked, later, &err)) {
+        fail_later(later, &err);
+    }
+}

@@ -1,0 +1,82 @@
+#include "fleet.h"
+
+#include "base/memory.h"
+#include "crypto/hash.h"
+
+struct fleet {
+    map *by_id;
+};
+
+fleet *fleet_new(const uint8_t seed[MAP_SEED_SIZE], error *err) {
+    fleet *f = memory_allocate(sizeof *f);
+    map *by_id = map_new(seed);
+    if (f == NULL || by_id == NULL) {
+        memory_free(f);
+        map_free(by_id);
+        error_memory(err);
+        return NULL;
+    }
+    f->by_id = by_id;
+    return f;
+}
+
+void fleet_free(fleet *f) {
+    if (f == NULL) {
+        return;
+    }
+    void *value = NULL;
+    for (size_t i = 0; map_next(f->by_id, &i, NULL, &value);) {
+        memory_free(value);
+    }
+    map_free(f->by_id);
+    memory_free(f);
+}
+
+static void copy_text(char *target, size_t size, slice text) {
+    size_t length = text.length < size - 1 ? text.length : size - 1;
+    if (length > 0) {
+        memcpy(target, text.data, length);
+    }
+    target[length] = '\0';
+}
+
+bool fleet_put_stored(fleet *f, const store_worker *stored, error *err) {
+    fleet_worker *worker = fleet_find(f, stored->id);
+    if (worker == NULL) {
+        worker = memory_allocate_zeroed(1, sizeof *worker);
+        if (worker == NULL || !map_put(f->by_id, slice_of(stored->id, STORE_WORKER_ID_SIZE), worker)) {
+            memory_free(worker);
+            return error_memory(err);
+        }
+    }
+    memcpy(worker->id, stored->id, sizeof worker->id);
+    hex_encode(slice_of(stored->id, sizeof stored->id), worker->id_hex);
+    memcpy(worker->public_key, stored->public_key, sizeof worker->public_key);
+    copy_text(worker->name, sizeof worker->name, stored->name);
+    copy_text(worker->owner, sizeof worker->owner, stored->owner);
+    worker->created_ms = stored->created_ms;
+    worker->expires_ms = stored->expires_ms;
+    worker->revoked_ms = stored->revoked_ms;
+    worker->last_seen_ms = stored->last_seen_ms;
+    return true;
+}
+
+fleet_worker *fleet_find(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]) {
+    return map_get(f->by_id, slice_of(id, STORE_WORKER_ID_SIZE));
+}
+
+size_t fleet_count(const fleet *f) {
+    return map_count(f->by_id);
+}
+
+fleet_worker *fleet_next(const fleet *f, size_t *position) {
+    void *value = NULL;
+    return map_next(f->by_id, position, NULL, &value) ? value : NULL;
+}
+
+const char *fleet_refusal(const fleet_worker *worker, uint64_t unix_ms) {
+    if (worker->revoked_ms != 0) {
+        return "revoked";
+    }
+    return worker->expires_ms != 0 && unix_ms >= worker->expires_ms ? "expired" : NULL;
+}

@@ -1,0 +1,38 @@
+#ifndef POOL_FLEET_H
+#define POOL_FLEET_H
+
+#include "base/map.h"
+#include "store/workers.h"
+
+/* The enrolled workers, in memory: what the store says of each, and its live session if it has one. */
+typedef struct fleet fleet;
+typedef struct session session;
+
+typedef struct fleet_worker {
+    uint8_t id[STORE_WORKER_ID_SIZE];
+    char id_hex[2 * STORE_WORKER_ID_SIZE + 1];
+    uint8_t public_key[STORE_KEY_SIZE];
+    char name[STORE_NAME_MAX + 1];
+    char owner[STORE_NAME_MAX + 1];
+    uint64_t created_ms;
+    uint64_t expires_ms; /* Unix; 0: never */
+    uint64_t revoked_ms; /* 0: approved */
+    uint64_t last_seen_ms;
+    session *session; /* the session that serves under this id; NULL: not connected */
+} fleet_worker;
+
+MUST_CHECK fleet *fleet_new(const uint8_t seed[MAP_SEED_SIZE], error *err);
+void fleet_free(fleet *f); /* NULL is allowed */
+
+/* Adds or updates; a live session stays linked. */
+MUST_CHECK bool fleet_put_stored(fleet *f, const store_worker *stored, error *err);
+/* NULL if none is enrolled under this id. Valid until fleet_free. */
+fleet_worker *fleet_find(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]);
+size_t fleet_count(const fleet *f);
+/* for (size_t i = 0; (w = fleet_next(f, &i)) != NULL;) */
+fleet_worker *fleet_next(const fleet *f, size_t *position);
+
+/* Why it may not serve now ("revoked", "expired"), or NULL if it may. */
+const char *fleet_refusal(const fleet_worker *worker, uint64_t unix_ms);
+
+#endif

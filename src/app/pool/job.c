@@ -1,0 +1,448 @@
+#include "job.h"
+
+#include "answer.h"
+#include "base/log.h"
+#include "crypto/hash.h"
+#include "dispatch/job.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "receipts.h"
+#include "reply.h"
+#include "session.h"
+
+#include <stdio.h>
+
+enum {
+    TEXT_LIMIT = 16 * 1024 * 1024,
+    EVENT_LIMIT = 4 * 1024 * 1024,
+    TEXT_PER_TOKEN = 1024, /* more bytes than any vocabulary's longest token */
+    FORMAT_TOKENS = 64,    /* that a chat format may add per message */
+    BEHIND_BYTES = 16384,  /* queued for the client: from here on it counts as behind */
+    FIRST_NEWS_MS = 1000,
+    NEWS_MS = 10000,
+    STALL_CHECK_MS = 20
+};
+
+static const http_header stream_headers_template[] = {
+    {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("text/event-stream")},
+    {SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-cache")},
+};
+
+/* Whatever ends the job: afterwards the request may be answered, and nothing points at the job any more. */
+static void job_release(job *j) {
+    if (j->handle != NULL) {
+        dispatch_job *handle = j->handle;
+        j->handle = NULL;
+        dispatch_job_cancel(handle, ev_now_ms(j->pool->loop));
+        pool_arm_dispatch(j->pool);
+    }
+    if (j->storing != NULL) {
+        receipts_forget(j->storing);
+        j->storing = NULL;
+    }
+    ev_timer_stop(&j->queue_timer);
+    list_remove(&j->node);
+    list_remove(&j->stalled_node);
+    buffer_wipe(&j->text);
+    buffer_free(&j->tokens);
+}
+
+static void client_left(void *context) {
+    job *j = context;
+    j->pool->counters.clients_left++;
+    job_release(j);
+}
+
+static bool send_head(job *j) {
+    http_header headers[] = {stream_headers_template[0],
+                             stream_headers_template[1],
+                             {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->id_hex)}};
+    j->head_sent = true;
+    return http_stream_begin(j->request, 200, headers, 3);
+}
+
+/* Fails when the client can't take it: then the connection is being cut and client_left follows. */
+static bool send_events(job *j, buffer *events) {
+    bool sent = !buffer_failed(events) && http_stream_write(j->request, buffer_slice(events));
+    buffer_free(events);
+    return sent;
+}
+
+/* Ends the job and the request with an error, in the form that fits how much has been sent. */
+static void job_end_with_error(job *j, unsigned status, const char *code, const char *message) {
+    http_request *request = j->request;
+    bool head_sent = j->head_sent;
+    j->pool->counters.answer_failures++;
+    log_warning("answer failed", LOG_TEXT("job", j->id_hex), LOG_TEXT("code", code));
+    job_release(j);
+    if (!head_sent) {
+        reply_error(request, status, NULL, code, "%s", message);
+        return;
+    }
+    buffer events = buffer_make(EVENT_LIMIT);
+    answer_write_failure(status, code, message, &events);
+    if (buffer_failed(&events) || !http_stream_write(request, buffer_slice(&events))) {
+        http_stream_abort(request);
+    } else {
+        http_stream_end(request);
+    }
+    buffer_free(&events);
+}
+
+static void tell_queue_position(void *context) {
+    job *j = context;
+    size_t position = j->handle == NULL ? 0 : dispatch_job_position(j->handle);
+    if (position == 0) {
+        return;
+    }
+    buffer events = buffer_make(EVENT_LIMIT);
+    buffer_append_format(&events, ": queued %zu\n\n", position);
+    if ((j->head_sent || send_head(j)) && send_events(j, &events)) {
+        ev_timer_start(j->pool->loop, &j->queue_timer, NEWS_MS);
+    }
+}
+
+static job *job_make(pool *p, http_request *request, const account *who, const chat_request *chat) {
+    job *j = arena_allocate(http_request_arena(request), sizeof *j);
+    error err;
+    uint8_t random[sizeof(dispatch_id) + sizeof j->nonce + sizeof j->salt + sizeof j->seed];
+    if (j == NULL || !random_bytes(random, sizeof random, &err)) {
+        return NULL;
+    }
+    *j = (job){.pool = p,
+               .request = request,
+               .user_id = who->user_id,
+               .key_id = who->key_id,
+               .chat = *chat,
+               .created_ms = clock_unix_ms(),
+               .text = buffer_make(TEXT_LIMIT),
+               .tokens = buffer_make(TEXT_LIMIT)};
+    const uint8_t *at = random;
+    memcpy(j->id.bytes, at, sizeof j->id.bytes);
+    at += sizeof j->id.bytes;
+    memcpy(j->nonce, at, sizeof j->nonce);
+    at += sizeof j->nonce;
+    memcpy(j->salt, at, sizeof j->salt);
+    at += sizeof j->salt;
+    memcpy(&j->seed, at, sizeof j->seed);
+    j->seed = chat->has_seed ? chat->seed : j->seed;
+    hex_encode(slice_of(j->id.bytes, sizeof j->id.bytes), j->id_hex);
+    list_init(&j->node);
+    list_init(&j->stalled_node);
+    ev_timer_init(&j->queue_timer, tell_queue_position, j);
+    return j;
+}
+
+static void refuse(job *j, const error *failure) {
+    http_request *request = j->request;
+    slice model = j->chat.model;
+    job_release(j);
+    if (failure->code == ERROR_NOT_FOUND) {
+        reply_error(request, 404, "model", "model_not_found",
+                    "no connected worker has the model \"%.*s\"; GET /v1/models lists those there are",
+                    SLICE_FORMAT(model));
+    } else if (failure->code == ERROR_LIMIT) {
+        reply_error(request, 429, NULL, "queue_full", "%s", failure->text);
+    } else {
+        reply_failure(request, failure);
+    }
+}
+
+void job_start(pool *p, http_request *request, const account *who, const chat_request *chat) {
+    job *j = job_make(p, request, who, chat);
+    if (j == NULL) {
+        reply_error(request, 503, NULL, "memory", "out of memory; try again later");
+        return;
+    }
+    dispatch_spec spec = {.id = j->id, .user = j->user_id, .model = chat->model, .context = j};
+    error err = {0};
+    j->handle = dispatch_submit(p->dispatch, &spec, ev_now_ms(p->loop), &err);
+    pool_arm_dispatch(p);
+    if (j->handle == NULL) {
+        refuse(j, &err);
+        return;
+    }
+    p->counters.chats++;
+    list_append(&p->jobs, &j->node);
+    http_request_on_closed(request, client_left, j);
+    if (chat->stream && dispatch_job_position(j->handle) > 0) {
+        ev_timer_start(p->loop, &j->queue_timer, FIRST_NEWS_MS);
+    }
+}
+
+/* Tokens whose text has left for the client, or is about to, give the worker new credit. */
+static void tell_consumed(job *j) {
+    size_t waiting = j->chat.stream ? http_stream_pending(j->request) : 0;
+    list_remove(&j->stalled_node);
+    if (waiting > BEHIND_BYTES) {
+        list_append(&j->pool->stalled, &j->stalled_node);
+        if (!ev_timer_is_running(&j->pool->stall_timer)) {
+            ev_timer_start(j->pool->loop, &j->pool->stall_timer, STALL_CHECK_MS);
+        }
+        return;
+    }
+    dispatch_job_consumed(j->handle, j->token_count, ev_now_ms(j->pool->loop));
+}
+
+void job_check_stalled(void *context) {
+    pool *p = context;
+    list_node behind;
+    list_init(&behind);
+    while (!list_is_empty(&p->stalled)) {
+        list_node *node = list_first(&p->stalled);
+        list_remove(node);
+        list_append(&behind, node);
+    }
+    while (!list_is_empty(&behind)) {
+        job *j = LIST_ENTRY(list_first(&behind), job, stalled_node);
+        list_remove(&j->stalled_node);
+        if (j->handle != NULL) {
+            tell_consumed(j);
+        }
+    }
+}
+
+/* After a resumed restart the same bytes must come again; those are compared and left out. Returns what is
+ * new. */
+static bool take_text(job *j, slice text, slice *fresh, error *err) {
+    size_t known = buffer_length(&j->text) - j->replayed;
+    size_t compared = text.length < known ? text.length : known;
+    if (compared > 0 && !slice_equal(slice_part(buffer_slice(&j->text), j->replayed, compared),
+                                     slice_part(text, 0, compared))) {
+        return error_set(err, ERROR_CORRUPT, "the answer differs from the same model's on another worker");
+    }
+    j->replayed += compared;
+    *fresh = slice_after(text, compared);
+    if (!buffer_append(&j->text, *fresh)) {
+        return error_set(err, ERROR_LIMIT, "the answer is too long, or memory is out");
+    }
+    j->replayed += fresh->length;
+    return true;
+}
+
+static bool send_text(job *j, slice text) {
+    if (!j->chat.stream || text.length == 0) {
+        return true;
+    }
+    buffer events = buffer_make(EVENT_LIMIT);
+    if (!j->head_sent && !send_head(j)) {
+        return false;
+    }
+    if (!j->started) {
+        /* The worker was lost a moment ago: what it said is forgotten, and another begins anew. */
+        if (!dispatch_job_started(j->handle)) {
+            buffer_free(&events);
+            return true;
+        }
+        j->started = true;
+        j->chunk_prefix = answer_chunk_prefix(j);
+        answer_write_role(j, j->chunk_prefix, &events);
+    }
+    answer_write_text(j->chunk_prefix, text, &events);
+    return j->chunk_prefix.length > 0 && send_events(j, &events);
+}
+
+bool job_delta(job *j, const proto_delta *delta, error *err) {
+    slice fresh = {0};
+    if (delta->text.length > (delta->token_count + 1) * TEXT_PER_TOKEN) {
+        return error_set(err, ERROR_INVALID, "a delta has more text than its tokens can hold");
+    }
+    if (!take_text(j, delta->text, &fresh, err)) {
+        return false;
+    }
+    buffer_append(&j->tokens, slice_of(delta->tokens, delta->token_count * sizeof delta->tokens[0]));
+    j->token_count += delta->token_count;
+    j->pool->counters.tokens += delta->token_count;
+    ev_timer_stop(&j->queue_timer);
+    if (buffer_failed(&j->tokens) || !send_text(j, fresh)) {
+        job_end_with_error(j, 503, "memory", "the pool is out of memory; ask again");
+        return true;
+    }
+    tell_consumed(j);
+    pool_arm_dispatch(j->pool);
+    return true;
+}
+
+void job_restarted(job *j, bool resumed) {
+    log_info("answer restarted on another worker", LOG_TEXT("job", j->id_hex), LOG_U64("resumed", resumed));
+    buffer_clear(&j->tokens);
+    j->replayed = 0;
+    j->token_count = 0;
+    if (!resumed) {
+        buffer_clear(&j->text);
+    }
+}
+
+void job_failed(job *j, dispatch_failure reason) {
+    j->handle = NULL;
+    switch (reason) {
+    case DISPATCH_NO_WORKER:
+        job_end_with_error(j, 503, "no_worker", "the last worker with this model has left; ask again later");
+        return;
+    case DISPATCH_QUEUE_DEADLINE:
+        job_end_with_error(j, 503, "queue_deadline", "no worker became free in time; ask again later");
+        return;
+    case DISPATCH_JOB_DEADLINE:
+        job_end_with_error(j, 504, "job_deadline", "the answer took too long; ask for a shorter one");
+        return;
+    case DISPATCH_TOO_MANY_TRIES:
+        job_end_with_error(j, 503, "worker_failed",
+                           "several workers failed one after the other; ask again later");
+        return;
+    case DISPATCH_NOT_RESUMABLE:
+        job_end_with_error(
+            j, 503, "worker_lost",
+            "the worker was lost in mid-answer and no other can go on with the same bits; ask again");
+        return;
+    case DISPATCH_REFUSED:
+        break;
+    }
+    job_end_with_error(j, 400, "refused_by_worker",
+                       j->refusal[0] == '\0' ? "the worker can't answer this" : j->refusal);
+}
+
+void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
+    for (list_node *node = p->jobs.next, *next = NULL; node != &p->jobs; node = next) {
+        job *j = LIST_ENTRY(node, job, node);
+        next = node->next;
+        if (j->user_id == user_id && (key_id == 0 || j->key_id == key_id)) {
+            job_end_with_error(j, 401, "key_revoked", "this key was revoked");
+        }
+    }
+}
+
+void job_end_all(pool *p) {
+    while (!list_is_empty(&p->jobs)) {
+        job_end_with_error(LIST_ENTRY(list_first(&p->jobs), job, node), 503, "pool_stopping",
+                           "the pool is stopping; ask again in a moment");
+    }
+}
+
+/* Every field is the pool's own knowledge but those that only the worker can know; of these the counts are
+ * held against what is possible. */
+static bool fill_receipt(job *j, const fleet_worker *worker, const proto_done *done, receipt *r, error *err) {
+    static const receipt_finish finishes[] = {[PROTO_STOP] = RECEIPT_FINISH_STOP,
+                                              [PROTO_LENGTH] = RECEIPT_FINISH_LENGTH,
+                                              [PROTO_CANCELLED] = RECEIPT_FINISH_CANCELLED};
+    *r = (receipt){.version = RECEIPT_VERSION,
+                   .temperature = j->chat.temperature,
+                   .top_p = j->chat.top_p,
+                   .max_tokens = j->chat.max_tokens,
+                   .seed = j->seed,
+                   .prompt_tokens = done->prompt_tokens,
+                   .completion_tokens = (uint32_t)j->token_count,
+                   .finish = finishes[done->finish],
+                   .started_ms = done->started_ms,
+                   .finished_ms = done->finished_ms};
+    memcpy(r->pool_id, j->pool->site.pool_id, sizeof r->pool_id);
+    memcpy(r->job_id, j->id.bytes, sizeof r->job_id);
+    memcpy(r->worker_id, worker->id, sizeof r->worker_id);
+    memcpy(r->commitment, done->commitment, sizeof r->commitment);
+    return session_describe_model(worker->session, j->chat.model, r, err) &&
+           receipt_hash_prompt(j->salt, j->chat.messages, j->chat.message_count, r->prompt_hash, err) &&
+           receipt_hash_answer(j->salt, buffer_slice(&j->text), r->answer_hash, err) &&
+           receipt_hash_stop(j->chat.stops, j->chat.stop_count, r->stop_hash, err) &&
+           receipt_hash_tokens((const uint32_t *)(const void *)j->tokens.bytes, (size_t)j->token_count,
+                               r->token_hash, err);
+}
+
+static uint64_t prompt_tokens_limit(const chat_request *chat) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < chat->message_count; i++) {
+        bytes += chat->messages[i].content.length;
+    }
+    return bytes + (chat->message_count + 1) * FORMAT_TOKENS;
+}
+
+bool job_check_receipt(job *j, const fleet_worker *worker, const proto_done *done,
+                       signed_receipt *signed_by_worker, error *err) {
+    if (done->finish == PROTO_CANCELLED) {
+        return error_set(err, ERROR_INVALID, "the worker says that a job was cancelled which wasn't");
+    }
+    if (done->prompt_tokens > prompt_tokens_limit(&j->chat) || j->token_count > j->chat.max_tokens) {
+        return error_set(err, ERROR_INVALID, "the token counts can't be true");
+    }
+    if (j->replayed < buffer_length(&j->text)) {
+        return error_set(err, ERROR_CORRUPT, "the answer is shorter than the same model's on another worker");
+    }
+    receipt fields;
+    buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
+    bool made = fill_receipt(j, worker, done, &fields, err) && receipt_encode(&fields, &bytes, err);
+    if (made) {
+        *signed_by_worker = (signed_receipt){.fields = fields, .length = buffer_length(&bytes)};
+        memcpy(signed_by_worker->bytes, bytes.bytes, signed_by_worker->length);
+        memcpy(signed_by_worker->worker_key, worker->public_key, sizeof signed_by_worker->worker_key);
+        memcpy(signed_by_worker->worker_signature, done->signature,
+               sizeof signed_by_worker->worker_signature);
+        memcpy(signed_by_worker->salt, j->salt, sizeof signed_by_worker->salt);
+    }
+    buffer_free(&bytes);
+    return made && receipts_check(j->pool, worker->session, signed_by_worker, err);
+}
+
+void job_complete(job *j, const fleet_worker *worker, const signed_receipt *entry) {
+    error err = {0};
+    j->handle = NULL;
+    list_remove(&j->stalled_node);
+    j->storing = receipts_store(j->pool, j, worker, entry, &err);
+    if (j->storing == NULL) {
+        job_receipt_stored(j, &entry->fields, &err);
+    }
+}
+
+static void finish_stream(job *j, const receipt *fields) {
+    http_request *request = j->request;
+    buffer events = buffer_make(EVENT_LIMIT);
+    bool ready = j->head_sent || send_head(j);
+    if (ready && !j->started) {
+        j->chunk_prefix = answer_chunk_prefix(j);
+        answer_write_role(j, j->chunk_prefix, &events);
+    }
+    answer_write_end(j, j->chunk_prefix, fields, &events);
+    bool written = ready && j->chunk_prefix.length > 0 && !buffer_failed(&events) &&
+                   http_stream_write(request, buffer_slice(&events));
+    buffer_free(&events);
+    job_release(j);
+    if (written) {
+        http_stream_end(request);
+    } else {
+        http_stream_abort(request);
+    }
+}
+
+static void finish_whole(job *j, const receipt *fields) {
+    http_request *request = j->request;
+    const http_header headers[] = {{SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")},
+                                   {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->id_hex)}};
+    buffer body = buffer_make(2 * TEXT_LIMIT);
+    answer_write_whole(j, fields, &body);
+    if (buffer_failed(&body)) {
+        buffer_free(&body);
+        job_end_with_error(j, 503, "memory", "the pool is out of memory; ask again");
+        return;
+    }
+    http_respond(request, 200, headers, 2, buffer_slice(&body));
+    job_release(j);
+    buffer_wipe(&body);
+}
+
+void job_receipt_stored(job *j, const receipt *fields, const error *failure) {
+    j->storing = NULL;
+    if (failure != NULL) {
+        log_error("receipt not stored", LOG_TEXT("job", j->id_hex), LOG_CAUSE(failure));
+        job_end_with_error(
+            j, 503, "receipt_not_stored",
+            "the answer's receipt could not be stored, so the answer is not complete; ask again");
+        return;
+    }
+    j->pool->counters.answers++;
+    if (j->chat.stream) {
+        finish_stream(j, fields);
+    } else {
+        finish_whole(j, fields);
+    }
+}
+
+void job_note_refusal(job *j, slice text) {
+    snprintf(j->refusal, sizeof j->refusal, "%.*s", SLICE_FORMAT(slice_part(text, 0, sizeof j->refusal - 1)));
+}

@@ -1,0 +1,175 @@
+#include "observe.h"
+
+#include "reply.h"
+
+#include <inttypes.h>
+
+enum { METRICS_LIMIT = 1024 * 1024 };
+
+void observe_health(pool *p, http_request *request) {
+    (void)p;
+    http_respond(request, 200, NULL, 0, SLICE_LITERAL("ok\n"));
+}
+
+void observe_ready(pool *p, http_request *request) {
+    if (p->draining) {
+        reply_error(request, 503, NULL, "pool_stopping", "the pool is stopping");
+    } else if (p->store_failed) {
+        reply_error(request, 503, NULL, "database", "the last write to the database failed; see the log");
+    } else {
+        http_respond(request, 200, NULL, 0, SLICE_LITERAL("ready\n"));
+    }
+}
+
+void observe_pool(pool *p, http_request *request) {
+    reply_json answer;
+    reply_json_begin(&answer);
+    json_write_object_begin(&answer.w);
+    json_add_text(&answer.w, "object", SLICE_LITERAL("cellule.pool"));
+    json_add_text(&answer.w, "pool_id", slice_of_text(p->site.pool_id_hex));
+    json_add_bytes(&answer.w, "public_key", slice_of(sign_key_public(p->site.key), SIGN_PUBLIC_SIZE));
+    json_write_object_end(&answer.w);
+    reply_json_end(&answer, request, 200);
+}
+
+static void add_metric(buffer *out, const char *name, const char *type, const char *help, uint64_t value) {
+    buffer_append_format(out, "# HELP cellule_%s %s\n# TYPE cellule_%s %s\ncellule_%s %" PRIu64 "\n", name,
+                         help, name, type, name, value);
+}
+
+static void add_request_metrics(buffer *out, const pool *p) {
+    const pool_counters *c = &p->counters;
+    add_metric(out, "http_requests_total", "counter", "HTTP requests.", c->requests);
+    add_metric(out, "http_unauthorized_total", "counter", "Requests refused for want of a key or a role.",
+               c->unauthorized);
+    add_metric(out, "http_connections", "gauge", "Open connections, workers included.",
+               net_connection_count(p->net));
+    add_metric(out, "chats_total", "counter", "Questions accepted.", c->chats);
+    add_metric(out, "answers_total", "counter", "Answers completed with a stored receipt.", c->answers);
+    add_metric(out, "answer_failures_total", "counter", "Answers that ended with an error.",
+               c->answer_failures);
+    add_metric(out, "clients_left_total", "counter", "Questions whose client left before the end.",
+               c->clients_left);
+    add_metric(out, "completion_tokens_total", "counter", "Tokens taken from workers.", c->tokens);
+    add_metric(out, "receipts_checked_total", "counter", "Receipts verified before the answer was completed.",
+               c->receipts_checked);
+    add_metric(out, "receipts_refused_total", "counter", "Receipts that did not hold.", c->receipts_refused);
+}
+
+static void add_dispatch_metrics(buffer *out, const pool *p) {
+    dispatch_stats stats;
+    dispatch_read_stats(p->dispatch, &stats);
+    add_metric(out, "workers_enrolled", "gauge", "Workers in the database, revoked ones included.",
+               fleet_count(p->fleet));
+    add_metric(out, "workers_connected", "gauge", "Workers with a live session.", stats.workers);
+    add_metric(out, "worker_sessions_total", "counter", "Sessions welcomed.", p->counters.sessions_opened);
+    add_metric(out, "worker_violations_total", "counter", "Sessions closed for breaking the protocol.",
+               p->counters.session_violations);
+    add_metric(out, "slots", "gauge", "Jobs that all workers can run at once.", stats.slots);
+    add_metric(out, "slots_busy", "gauge", "Of these, busy.", stats.busy);
+    add_metric(out, "jobs_running", "gauge", "Jobs with a worker.", stats.running);
+    add_metric(out, "jobs_queued", "gauge", "Jobs that wait for a worker.", stats.queued);
+    add_metric(out, "jobs_redispatched_total", "counter", "Jobs moved to another worker.",
+               stats.redispatched);
+    add_metric(out, "jobs_hung_total", "counter", "Jobs taken from a worker that made no progress.",
+               stats.hung);
+    add_metric(out, "jobs_cancelled_total", "counter", "Jobs cancelled.", stats.cancelled);
+    buffer_append_text(out, "# HELP cellule_jobs_failed_total Jobs given up, by reason.\n"
+                            "# TYPE cellule_jobs_failed_total counter\n");
+    for (int reason = 0; reason <= DISPATCH_REFUSED; reason++) {
+        buffer_append_format(out, "cellule_jobs_failed_total{reason=\"%s\"} %" PRIu64 "\n",
+                             dispatch_failure_name((dispatch_failure)reason), stats.failed[reason]);
+    }
+}
+
+static void add_store_metrics(buffer *out, const pool *p) {
+    store_statistics stats;
+    store_stats(p->store, &stats);
+    add_metric(out, "store_queued", "gauge", "Database operations waiting.", stats.queued);
+    add_metric(out, "store_requests_total", "counter", "Database operations run.", stats.requests);
+    add_metric(out, "store_failures_total", "counter", "Of these, failed.", stats.failures);
+    add_metric(out, "store_commits_total", "counter", "Transactions committed.", stats.commits);
+    add_metric(out, "store_last_commit_microseconds", "gauge", "Duration of the last commit.",
+               stats.last_commit_us);
+}
+
+void observe_metrics(pool *p, http_request *request, const account *who, slice segment) {
+    static const http_header type = {SLICE_LITERAL("Content-Type"),
+                                     SLICE_LITERAL("text/plain; version=0.0.4; charset=utf-8")};
+    (void)who;
+    (void)segment;
+    buffer text = buffer_make(METRICS_LIMIT);
+    add_request_metrics(&text, p);
+    add_dispatch_metrics(&text, p);
+    add_store_metrics(&text, p);
+    if (buffer_failed(&text)) {
+        reply_error(request, 503, NULL, "memory", "out of memory; try again later");
+    } else {
+        http_respond(request, 200, &type, 1, buffer_slice(&text));
+    }
+    buffer_free(&text);
+}
+
+void observe_status(pool *p, http_request *request, const account *who, slice segment) {
+    dispatch_stats stats;
+    reply_json answer;
+    (void)who;
+    (void)segment;
+    dispatch_read_stats(p->dispatch, &stats);
+    reply_json_begin(&answer);
+    json_writer *w = &answer.w;
+    json_write_object_begin(w);
+    json_add_text(w, "object", SLICE_LITERAL("cellule.status"));
+    json_add_text(w, "version", SLICE_LITERAL(CELLULE_VERSION));
+    json_add_text(w, "pool_id", slice_of_text(p->site.pool_id_hex));
+    json_add_u64(w, "workers_enrolled", fleet_count(p->fleet));
+    json_add_u64(w, "workers_connected", stats.workers);
+    json_add_u64(w, "slots", stats.slots);
+    json_add_u64(w, "jobs_running", stats.running);
+    json_add_u64(w, "jobs_queued", stats.queued);
+    json_add_u64(w, "answers", p->counters.answers);
+    json_write_object_end(w);
+    reply_json_end(&answer, request, 200);
+}
+
+static void write_model(json_writer *w, const dispatch_model_info *model) {
+    json_write_object_begin(w);
+    json_add_text(w, "id", model->name);
+    json_add_text(w, "object", SLICE_LITERAL("model"));
+    json_add_u64(w, "created", 0);
+    json_add_text(w, "owned_by", SLICE_LITERAL("cellule"));
+    json_write_object_end(w);
+}
+
+void observe_models(pool *p, http_request *request, const account *who, slice segment) {
+    dispatch_model_info model;
+    reply_json answer;
+    (void)who;
+    (void)segment;
+    reply_json_begin(&answer);
+    json_write_object_begin(&answer.w);
+    json_add_text(&answer.w, "object", SLICE_LITERAL("list"));
+    json_write_key(&answer.w, "data");
+    json_write_array_begin(&answer.w);
+    for (size_t i = 0; dispatch_model_next(p->dispatch, &i, &model);) {
+        write_model(&answer.w, &model);
+    }
+    json_write_array_end(&answer.w);
+    json_write_object_end(&answer.w);
+    reply_json_end(&answer, request, 200);
+}
+
+void observe_model(pool *p, http_request *request, const account *who, slice name) {
+    dispatch_model_info model;
+    (void)who;
+    for (size_t i = 0; dispatch_model_next(p->dispatch, &i, &model);) {
+        if (slice_equal(model.name, name)) {
+            reply_json answer;
+            reply_json_begin(&answer);
+            write_model(&answer.w, &model);
+            reply_json_end(&answer, request, 200);
+            return;
+        }
+    }
+    reply_error(request, 404, "model", "model_not_found", "no connected worker has this model");
+}

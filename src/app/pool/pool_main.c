@@ -1,0 +1,12 @@
+#include "pool/pool.h"
+
+#include "commands.h"
+#include "options/options.h"
+
+int pool_main(int argc, char **argv) {
+    static const verb verbs[] = {
+        {"init", pool_init_main, "make a site: CA, certificate, keys, database, first admin key"},
+        {"run", pool_run_main, "serve a site"},
+    };
+    return options_run_verb("cellule pool", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
+}

@@ -1,0 +1,158 @@
+#include "receipts.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "reply.h"
+#include "session.h"
+#include "store/receipts.h"
+
+enum { EXPIRE_BATCH = 500 };
+
+bool receipts_check(pool *p, session *worker_session, signed_receipt *entry, error *err) {
+    if (!session_wants_receipt_check(worker_session)) {
+        return true;
+    }
+    p->counters.receipts_checked++;
+    if (!receipt_verify_worker(entry, err)) {
+        p->counters.receipts_refused++;
+        return false;
+    }
+    return true;
+}
+
+/* Outlives the job, which may end while the store works. */
+struct receipt_storing {
+    pool *pool;
+    job *job; /* NULL once forgotten */
+    receipt fields;
+};
+
+static void stored(void *context, const error *failure) {
+    receipt_storing *storing = context;
+    storing->pool->store_failed = failure != NULL;
+    if (storing->job != NULL) {
+        job_receipt_stored(storing->job, &storing->fields, failure);
+    }
+    memory_free(storing);
+}
+
+receipt_storing *receipts_store(pool *p, job *j, const fleet_worker *worker, const signed_receipt *entry,
+                                error *err) {
+    receipt_storing *storing = memory_allocate(sizeof *storing);
+    if (storing == NULL) {
+        error_memory(err);
+        return NULL;
+    }
+    *storing = (receipt_storing){.pool = p, .job = j, .fields = entry->fields};
+    store_receipt record = {.user_id = j->user_id,
+                            .created_ms = clock_unix_ms(),
+                            .receipt = slice_of(entry->bytes, entry->length)};
+    memcpy(record.job_id, j->id.bytes, sizeof record.job_id);
+    memcpy(record.worker_id, worker->id, sizeof record.worker_id);
+    memcpy(record.worker_signature, entry->worker_signature, sizeof record.worker_signature);
+    memcpy(record.worker_key, entry->worker_key, sizeof record.worker_key);
+    memcpy(record.salt, entry->salt, sizeof record.salt);
+    if (!store_receipt_add(p->store, &record, stored, storing, err)) {
+        memory_free(storing);
+        return NULL;
+    }
+    return storing;
+}
+
+void receipts_forget(receipt_storing *storing) {
+    storing->job = NULL;
+}
+
+/* The store's failure to keep a countersignature costs nothing: it is made again at the next fetch. */
+static void countersignature_kept(void *context, const error *failure) {
+    (void)context;
+    if (failure != NULL) {
+        log_warning("countersignature not kept", LOG_CAUSE(failure));
+    }
+}
+
+static bool sign_found(pool *p, const store_receipt *found, signed_receipt *entry, error *err) {
+    *entry = (signed_receipt){.length = found->receipt.length};
+    if (found->receipt.length > sizeof entry->bytes) {
+        return error_set(err, ERROR_CORRUPT, "the stored receipt is too long");
+    }
+    memcpy(entry->bytes, found->receipt.data, found->receipt.length);
+    memcpy(entry->worker_key, found->worker_key, sizeof entry->worker_key);
+    memcpy(entry->worker_signature, found->worker_signature, sizeof entry->worker_signature);
+    memcpy(entry->salt, found->salt, sizeof entry->salt);
+    return receipt_verify_worker(entry, err) && receipt_countersign(entry, p->site.key, err);
+}
+
+static void receipt_found(void *context, const store_receipt *found, const error *failure) {
+    reply_later later = reply_later_take(context);
+    signed_receipt entry;
+    error err = {0};
+    if (later.request == NULL) {
+        return;
+    }
+    if (failure != NULL) {
+        reply_error(later.request, reply_status_of(failure->code), NULL, error_code_name(failure->code), "%s",
+                    failure->code == ERROR_NOT_FOUND ? "you have no receipt of this job" : failure->text);
+        return;
+    }
+    if (!sign_found(later.pool, found, &entry, &err)) {
+        later.pool->counters.receipts_refused++;
+        log_error("a stored receipt does not hold", LOG_CAUSE(&err));
+        reply_error(later.request, 502, NULL, "receipt_refused",
+                    "the worker's signature on this receipt is not valid: do not rely on the answer; %s",
+                    err.text);
+        session_close_forger(later.pool, found->worker_id);
+        return;
+    }
+    if (!found->countersigned &&
+        !store_receipt_set_pool_signature(later.pool->store, found->job_id, entry.pool_signature,
+                                          countersignature_kept, NULL, &err)) {
+        countersignature_kept(NULL, &err);
+    }
+    reply_json answer;
+    reply_json_begin(&answer);
+    if (!receipt_write_json(&entry, &answer.body, &err)) {
+        buffer_free(&answer.body);
+        reply_failure(later.request, &err);
+        return;
+    }
+    reply_json_end(&answer, later.request, 200);
+}
+
+void receipts_get(pool *p, http_request *request, const account *who, slice job_hex) {
+    uint8_t job_id[STORE_JOB_ID_SIZE];
+    error err = {0};
+    if (!hex_decode(job_hex, job_id, sizeof job_id)) {
+        reply_error(request, 404, NULL, "not_found", "a job's id is 32 lower-case hexadecimal digits");
+        return;
+    }
+    reply_later *later = reply_later_new(p, request, who->user_id);
+    if (later == NULL) {
+        return;
+    }
+    if (!store_receipt_get(p->store, job_id, who->user_id, receipt_found, later, &err)) {
+        reply_later_take(later);
+        reply_failure(request, &err);
+    }
+}
+
+static void receipts_expired(void *context, size_t count, const error *failure) {
+    pool *p = context;
+    if (failure != NULL) {
+        log_warning("old receipts not deleted", LOG_CAUSE(failure));
+    } else if (count == EXPIRE_BATCH) {
+        receipts_expire(p);
+    }
+}
+
+void receipts_expire(pool *p) {
+    uint64_t age_ms = p->settings.receipt_days * 24 * 3600 * 1000;
+    uint64_t now = clock_unix_ms();
+    error err = {0};
+    if (now > age_ms &&
+        !store_receipts_delete_before(p->store, now - age_ms, EXPIRE_BATCH, receipts_expired, p, &err)) {
+        log_warning("old receipts not deleted", LOG_CAUSE(&err));
+    }
+}

@@ -1,0 +1,45 @@
+#ifndef POOL_REPLY_H
+#define POOL_REPLY_H
+
+#include "base/buffer.h"
+#include "codec/json_writer.h"
+#include "http/server.h"
+#include "state.h"
+
+/* Answers in the shapes OpenAI's clients expect. Each ends the request. */
+
+/* An answer being built: reply_json_begin, write with `w`, reply_json_end sends it (500 if memory was out).
+ */
+typedef struct reply_json {
+    buffer body;
+    json_writer w;
+} reply_json;
+void reply_json_begin(reply_json *answer);
+void reply_json_end(reply_json *answer, http_request *request, unsigned status);
+
+/* {"error":{"message","type","param","code"}}; `type` follows from the status; `param` and `code` may be
+ * NULL. */
+void reply_error(http_request *request, unsigned status, const char *param, const char *code,
+                 const char *format, ...) PRINTF_LIKE(5, 6);
+/* The status that fits the error's code, its text as the message. */
+void reply_failure(http_request *request, const error *failure);
+/* The error object alone, for events and for errors that the server answers itself. */
+void reply_write_error(buffer *out, unsigned status, const char *param, const char *code, slice message);
+unsigned reply_status_of(error_code code);
+
+/* A request whose answer waits for the store. The client may leave meanwhile: then `request` is NULL when the
+ * store's callback comes. Freed by reply_later_take. NULL: memory is out and the request was answered with
+ * 503. */
+typedef struct reply_later {
+    pool *pool;
+    http_request *request;
+    uint64_t user_id;
+    char secret[512]; /* a key or token to be shown once; wiped */
+    uint8_t bytes[64];
+    char name[128];
+} reply_later;
+MUST_CHECK reply_later *reply_later_new(pool *p, http_request *request, uint64_t user_id);
+/* Copies the state out, wipes and frees it. */
+reply_later reply_later_take(void *context);
+
+#endif

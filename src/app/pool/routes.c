@@ -1,0 +1,151 @@
+#include "routes.h"
+
+#include "admin_users.h"
+#include "admin_workers.h"
+#include "auth/token.h"
+#include "base/log.h"
+#include "chat.h"
+#include "observe.h"
+#include "os/clock.h"
+#include "receipts.h"
+#include "reply.h"
+#include "session.h"
+
+typedef struct route {
+    const char *method;
+    const char *path; /* one segment may be "*": the handler gets it */
+    auth_action action;
+    void (*handle)(pool *p, http_request *request, const account *who, slice segment);
+} route;
+
+static const route routes[] = {
+    {"POST", "/v1/chat/completions", AUTH_ASK, chat_completions},
+    {"GET", "/v1/models", AUTH_MODELS_LIST, observe_models},
+    {"GET", "/v1/models/*", AUTH_MODELS_LIST, observe_model},
+    {"GET", "/v1/receipts/*", AUTH_RECEIPT_READ_OWN, receipts_get},
+    {"GET", "/metrics", AUTH_METRICS_READ, observe_metrics},
+    {"GET", "/v1/admin/status", AUTH_METRICS_READ, observe_status},
+    {"POST", "/v1/admin/users", AUTH_USER_ADD, admin_user_add},
+    {"GET", "/v1/admin/users", AUTH_USER_LIST, admin_user_list},
+    {"POST", "/v1/admin/users/*/disable", AUTH_USER_DISABLE, admin_user_disable},
+    {"POST", "/v1/admin/users/*/keys", AUTH_KEY_ADD, admin_key_add},
+    {"GET", "/v1/admin/users/*/keys", AUTH_KEY_LIST, admin_key_list},
+    {"POST", "/v1/admin/keys/*/revoke", AUTH_KEY_REVOKE, admin_key_revoke},
+    {"POST", "/v1/admin/join-tokens", AUTH_WORKER_TOKEN_ADD, admin_join_token_add},
+    {"GET", "/v1/admin/workers", AUTH_WORKER_LIST, admin_worker_list},
+    {"POST", "/v1/admin/workers/*/revoke", AUTH_WORKER_REVOKE, admin_worker_revoke},
+};
+
+/* These carry their own proof, or tell nothing that a stranger may not know. */
+static const struct {
+    const char *method;
+    const char *path;
+    void (*handle)(pool *p, http_request *request);
+} public_routes[] = {
+    {"GET", "/healthz", observe_health},       {"GET", "/readyz", observe_ready},
+    {"GET", "/v1/pool", observe_pool},         {"GET", "/v1/worker", session_accept},
+    {"POST", "/v1/worker/enrol", admin_enrol},
+};
+
+static slice next_segment(slice *path) {
+    slice rest = slice_after(*path, 1);
+    size_t end = slice_find(rest, '/');
+    slice segment = slice_part(rest, 0, end);
+    *path = end == SIZE_MAX ? (slice){0} : slice_after(rest, end);
+    return segment;
+}
+
+static bool path_matches(const char *pattern, slice path, slice *wild) {
+    slice expected = slice_of_text(pattern);
+    while (expected.length > 0 && path.length > 0) {
+        slice want = next_segment(&expected);
+        slice have = next_segment(&path);
+        if (slice_equal_text(want, "*") && have.length > 0) {
+            *wild = have;
+        } else if (!slice_equal(want, have)) {
+            return false;
+        }
+    }
+    return expected.length == 0 && path.length == 0;
+}
+
+/* NULL: the request was answered with 401. */
+static const account *authenticate(pool *p, http_request *request) {
+    slice field;
+    slice token;
+    uint8_t token_hash[AUTH_HASH_SIZE];
+    error err = {0};
+    if (!http_request_header(request, "authorization", &field)) {
+        reply_error(request, 401, NULL, "missing_api_key",
+                    "no key: send the header Authorization: Bearer ck_…");
+        return NULL;
+    }
+    const account *who = NULL;
+    if (auth_bearer_parse(field, &token) && auth_user_key_hash(token, token_hash, &err)) {
+        who = accounts_find(p->accounts, token_hash, clock_unix_ms());
+    }
+    if (who == NULL) {
+        reply_error(
+            request, 401, NULL, "invalid_api_key",
+            "this key is not valid here: it is mistyped, expired or revoked; ask the admin for a new one");
+    }
+    return who;
+}
+
+static void run_route(pool *p, http_request *request, const route *found, slice segment) {
+    const account *who = authenticate(p, request);
+    if (who == NULL) {
+        p->counters.unauthorized++;
+    } else if (!auth_allowed(who->role, found->action)) {
+        p->counters.unauthorized++;
+        reply_error(request, 403, NULL, "not_allowed", "the role %s may not do this (%s)",
+                    auth_role_name(who->role), auth_action_name(found->action));
+    } else {
+        found->handle(p, request, who, segment);
+    }
+}
+
+void routes_handle(pool *p, http_request *request) {
+    slice method = http_request_method(request);
+    slice path = http_request_path(request);
+    slice segment = {0};
+    bool path_exists = false;
+    p->counters.requests++;
+    for (size_t i = 0; i < sizeof public_routes / sizeof public_routes[0]; i++) {
+        bool same = slice_equal_text(path, public_routes[i].path);
+        if (same && slice_equal_text(method, public_routes[i].method)) {
+            public_routes[i].handle(p, request);
+            return;
+        }
+        path_exists = path_exists || same;
+    }
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        bool same = path_matches(routes[i].path, path, &segment);
+        if (same && slice_equal_text(method, routes[i].method)) {
+            run_route(p, request, &routes[i], segment);
+            return;
+        }
+        path_exists = path_exists || same;
+    }
+    if (path_exists) {
+        reply_error(request, 405, NULL, "method_not_allowed", "this address doesn't take %.*s",
+                    SLICE_FORMAT(method));
+    } else {
+        reply_error(request, 404, NULL, "not_found",
+                    "there is nothing at this address; the API is under /v1");
+    }
+}
+
+slice routes_error_body(void *context, unsigned status, const char *reason, const char **media_type) {
+    static uint8_t bytes[1024];
+    (void)context;
+    buffer body = buffer_make(sizeof bytes);
+    reply_write_error(&body, status, NULL, NULL, slice_of_text(reason));
+    *media_type = "application/json";
+    size_t length = buffer_failed(&body) ? 0 : buffer_length(&body);
+    if (length > 0) {
+        memcpy(bytes, buffer_slice(&body).data, length);
+    }
+    buffer_free(&body);
+    return slice_of(bytes, length);
+}

@@ -1,0 +1,48 @@
+#ifndef POOL_SESSION_H
+#define POOL_SESSION_H
+
+#include "ledger/receipt.h"
+#include "proto/message.h"
+#include "proto/session.h"
+#include "state.h"
+
+/* One worker's connection, from the WebSocket upgrade to its end. Its states are proto/session.h's table; a
+ * session has a dispatcher handle exactly in PROTO_SERVING and PROTO_DRAINING. */
+
+/* GET /v1/worker: upgrades and waits for the hello. */
+void session_accept(pool *p, http_request *request);
+
+/* Hooks of the dispatcher: pass a job, credit or a cancel on to the worker. */
+typedef struct job job;
+void session_send_job(session *s, job *j, uint64_t credit);
+void session_send_credit(session *s, const dispatch_id *id, uint64_t tokens);
+void session_send_cancel(session *s, const dispatch_id *id);
+/* The dispatcher has let go of it. */
+void session_closed_by_dispatch(session *s, dispatch_closing reason);
+/* A draining session holds no job any more. */
+void session_drained(session *s);
+
+/* The model's digest and engine profile into a receipt. False if the session doesn't offer it. */
+MUST_CHECK bool session_describe_model(const session *s, slice model, receipt *fields, error *err);
+/* Whether the next receipt's signature is to be verified at once (receipts.h). Counts it if so. */
+bool session_wants_receipt_check(session *s);
+
+/* Tells the worker why and closes its live session, if there is one. Its jobs go elsewhere. */
+void session_revoke(fleet_worker *worker, const char *reason);
+/* A receipt of this worker is proven forged: its session is closed and it is revoked. */
+void session_close_forger(pool *p, const uint8_t worker_id[STORE_WORKER_ID_SIZE]);
+/* The pool is stopping: no new jobs, then the connection is closed. */
+void session_drain_all(pool *p);
+
+/* What /v1/admin/workers shows of a live session. */
+typedef struct session_view {
+    const char *state;
+    const char *peer;
+    uint32_t running, slots;
+    uint64_t completed;
+    size_t model_count;
+} session_view;
+void session_describe(const session *s, session_view *view);
+slice session_model_name(const session *s, size_t index);
+
+#endif

@@ -1,0 +1,80 @@
+#include "site.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *const file_names[SITE_FILE_COUNT] = {
+    [SITE_SETTINGS] = "pool.yaml",    [SITE_DATABASE] = "pool.db",  [SITE_LOCK] = "lock",
+    [SITE_CA_CERTIFICATE] = "ca.pem", [SITE_CA_KEY] = "ca.key",     [SITE_SERVER_CERTIFICATE] = "server.pem",
+    [SITE_SERVER_KEY] = "server.key", [SITE_POOL_KEY] = "pool.key",
+};
+
+bool site_path(const char *folder, site_file file, char path[SITE_PATH_SIZE], error *err) {
+    int length = snprintf(path, SITE_PATH_SIZE, "%s/%s", folder, file_names[file]);
+    if (length < 0 || length >= SITE_PATH_SIZE) {
+        return error_set(err, ERROR_LIMIT, "the site's path is longer than %d bytes; choose a shorter one",
+                         SITE_PATH_SIZE - 1);
+    }
+    return true;
+}
+
+static bool read_keys(site *s, error *err) {
+    char path[SITE_PATH_SIZE];
+    if (!site_path(s->folder, SITE_POOL_KEY, path, err)) {
+        return false;
+    }
+    s->key = sign_key_load(path, err);
+    if (s->key == NULL ||
+        !hash_sha256(slice_of(sign_key_public(s->key), SIGN_PUBLIC_SIZE), s->pool_id, err)) {
+        return false;
+    }
+    hex_encode(slice_of(s->pool_id, sizeof s->pool_id), s->pool_id_hex);
+    return site_path(s->folder, SITE_CA_CERTIFICATE, path, err) && file_read_all(path, &s->ca_pem, err) &&
+           certificate_pin(buffer_slice(&s->ca_pem), s->ca_pin, err);
+}
+
+bool site_open(const char *folder, site *s, error *err) {
+    char path[SITE_PATH_SIZE];
+    *s = (site){.ca_pem = buffer_make(SITE_PEM_LIMIT)};
+    snprintf(s->folder, sizeof s->folder, "%s", folder);
+    if (!site_path(folder, SITE_SETTINGS, path, err)) {
+        return false;
+    }
+    if (!file_exists(path)) {
+        return error_set(err, ERROR_NOT_FOUND,
+                         "there is no site in %s; make one with: cellule pool init --site %s", folder,
+                         folder);
+    }
+    if (!site_path(folder, SITE_LOCK, path, err)) {
+        return false;
+    }
+    s->lock = file_lock_take(path, err);
+    if (s->lock == NULL) {
+        return error_context(err, "another pool serves the site %s", folder);
+    }
+    if (!read_keys(s, err)) {
+        site_close(s);
+        return error_context(err, "opening the site %s", folder);
+    }
+    return true;
+}
+
+void site_close(site *s) {
+    sign_key_free(s->key);
+    buffer_free(&s->ca_pem);
+    file_lock_release(s->lock);
+    s->key = NULL;
+    s->lock = NULL;
+}
+
+bool site_read_server(const char *folder, certificate_pair *server, error *err) {
+    char path[SITE_PATH_SIZE];
+    *server = certificate_pair_make();
+    if (site_path(folder, SITE_SERVER_CERTIFICATE, path, err) &&
+        file_read_all(path, &server->certificate, err) && site_path(folder, SITE_SERVER_KEY, path, err) &&
+        file_read_private(path, &server->key, err)) {
+        return true;
+    }
+    certificate_pair_free(server);
+    return error_context(err, "reading the server certificate");
+}

@@ -1,0 +1,50 @@
+#ifndef POOL_SITE_H
+#define POOL_SITE_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "crypto/certificate.h"
+#include "crypto/hash.h"
+#include "crypto/sign.h"
+#include "os/file.h"
+
+/* A site on disk: one folder, mode 0700.
+ *   pool.yaml   settings            ca.pem, ca.key          the site's authority
+ *   pool.db     SQLite              server.pem, server.key  the pool's TLS certificate (leaf, then CA)
+ *   lock        held while running  pool.key                the pool's Ed25519 key */
+typedef enum site_file {
+    SITE_SETTINGS,
+    SITE_DATABASE,
+    SITE_LOCK,
+    SITE_CA_CERTIFICATE,
+    SITE_CA_KEY,
+    SITE_SERVER_CERTIFICATE,
+    SITE_SERVER_KEY,
+    SITE_POOL_KEY,
+    SITE_FILE_COUNT
+} site_file;
+
+enum { SITE_PATH_SIZE = 4096, SITE_PEM_LIMIT = 65536 };
+
+/* Writes folder/name to `path`. ERROR_LIMIT when it doesn't fit. */
+MUST_CHECK bool site_path(const char *folder, site_file file, char path[SITE_PATH_SIZE], error *err);
+
+/* A site in use: its lock is held until site_close. */
+typedef struct site {
+    char folder[SITE_PATH_SIZE];
+    file_lock *lock;
+    sign_key *key;              /* the pool's */
+    uint8_t pool_id[HASH_SIZE]; /* SHA-256 of its public half */
+    char pool_id_hex[HASH_HEX_SIZE];
+    buffer ca_pem;
+    uint8_t ca_pin[CERTIFICATE_PIN_SIZE];
+} site;
+
+/* Takes the lock (refused while another pool has it) and reads the keys. Blocks. */
+MUST_CHECK bool site_open(const char *folder, site *s, error *err);
+void site_close(site *s); /* harmless after a failed site_open */
+
+/* Reads server.pem and server.key; the caller frees with certificate_pair_free. Blocks. */
+MUST_CHECK bool site_read_server(const char *folder, certificate_pair *server, error *err);
+
+#endif

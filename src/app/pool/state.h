@@ -1,0 +1,63 @@
+#ifndef POOL_STATE_H
+#define POOL_STATE_H
+
+#include "accounts.h"
+#include "base/arena.h"
+#include "dispatch/dispatch.h"
+#include "ev/loop.h"
+#include "fleet.h"
+#include "http/server.h"
+#include "net/net.h"
+#include "settings.h"
+#include "site.h"
+#include "store/store.h"
+
+/* Everything a running pool holds. One loop thread owns it all; nothing here is locked. */
+typedef struct pool_counters {
+    uint64_t requests;           /* HTTP requests routed */
+    uint64_t unauthorized;       /* answered with 401 or 403 */
+    uint64_t chats;              /* chat requests accepted as jobs */
+    uint64_t answers;            /* of these, completed with a stored receipt */
+    uint64_t answer_failures;    /* of these, ended with an error */
+    uint64_t clients_left;       /* of these, left by the client */
+    uint64_t tokens;             /* completion tokens delivered */
+    uint64_t receipts_checked;   /* worker signatures verified before the answer was completed */
+    uint64_t receipts_refused;   /* receipts that did not hold */
+    uint64_t sessions_opened;    /* workers welcomed */
+    uint64_t session_violations; /* sessions closed for breaking the protocol */
+} pool_counters;
+
+typedef struct pool {
+    pool_settings settings;
+    const char *settings_path;
+    site site;
+    ev_loop *loop;
+    net *net;
+    net_tls *tls;
+    http_server *server;
+    store *store;
+    dispatch *dispatch;
+    accounts *accounts; /* who may call, by the hash of the key */
+    fleet *fleet;       /* enrolled workers */
+    arena *scratch;     /* for one message or request being handled; reset by its user */
+    list_node jobs;     /* job.node */
+    list_node stalled;  /* job.stalled_node: jobs whose client is behind */
+    list_node sessions; /* session.node */
+    ev_timer dispatch_timer;
+    ev_timer stall_timer;
+    ev_timer housekeeping_timer;
+    ev_timer drain_timer;
+    uint8_t map_seed[MAP_SEED_SIZE];
+    bool draining;
+    error start_failure;
+    bool store_failed; /* the last write failed: not ready */
+    uint16_t port;
+    char host_name[254]; /* this machine's, for join tokens */
+    pool_counters counters;
+} pool;
+
+/* Runs the dispatcher's due deadlines and sets the timer for the next. After every call that may have moved
+ * one. */
+void pool_arm_dispatch(pool *p);
+
+#endif
