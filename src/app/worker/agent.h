@@ -1,0 +1,57 @@
+#ifndef WORKER_AGENT_H
+#define WORKER_AGENT_H
+
+#include "base/list.h"
+#include "engine_process.h"
+#include "home.h"
+#include "http/websocket.h"
+#include "os/host.h"
+#include "proto/session.h"
+
+/* The worker's agent: one session with the pool on one side, one engine on the other, and the jobs between
+ * them. It has the network and the key, but no model; the engine has the model and nothing else. One loop
+ * thread. */
+typedef struct agent {
+    worker_home home;
+    host_description host;
+    uint8_t build[PROTO_DIGEST_SIZE]; /* SHA-256 of this program */
+    char model_name[PROTO_NAME_MAX + 1];
+    ev_loop *loop;
+    net *net;
+    net_tls *tls;
+
+    engine_process *engine;
+    bool engine_ready;
+    uint8_t model_digest[PROTO_DIGEST_SIZE];
+    char profile[PROTO_PROFILE_MAX + 1];
+    uint32_t context;
+    uint32_t slots;
+
+    websocket *socket;
+    proto_state state; /* PROTO_CLOSED: not connected */
+    uint8_t nonce[PROTO_NONCE_SIZE];
+    uint32_t beat_ms;
+    arena *scratch; /* for the message being handled */
+    ev_timer beat_timer;
+    ev_timer connect_timer;
+    uint32_t back_off_ms;
+
+    list_node jobs; /* worker_job.node */
+    size_t job_count;
+    bool stopping;
+    int exit_status;
+} agent;
+
+/* Encodes and sends; false if it couldn't be queued (the session is then being closed). */
+bool agent_send(agent *a, const proto_message *message);
+/* Tells the pool how busy this machine is. */
+void agent_beat(agent *a);
+/* When stopping and no job is left: ends the loop. */
+void agent_check_stopped(agent *a);
+
+/* The session with the pool (link.c). */
+void link_init(agent *a);
+void link_connect(void *agent_context);
+void link_close(agent *a, unsigned code, const char *reason);
+
+#endif

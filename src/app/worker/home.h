@@ -1,0 +1,37 @@
+#ifndef WORKER_HOME_H
+#define WORKER_HOME_H
+
+#include "auth/token.h"
+#include "base/buffer.h"
+#include "base/error.h"
+#include "crypto/hash.h"
+#include "crypto/sign.h"
+#include "proto/message.h"
+
+/* What an enrolled worker keeps on disk: one folder, mode 0700.
+ *   worker.key   its Ed25519 key    ca.pem   the site's CA    pool.json   which pool, under which id */
+enum { HOME_PATH_SIZE = 4096, HOME_CA_LIMIT = 65536 };
+
+typedef struct worker_home {
+    sign_key *key;
+    buffer ca_pem;
+    char host[AUTH_ADDRESS_MAX + 1];
+    uint16_t port;
+    uint8_t pool_id[HASH_SIZE];
+    uint8_t worker_id[PROTO_ID_SIZE];
+    char worker_id_hex[2 * PROTO_ID_SIZE + 1];
+} worker_home;
+
+/* $HOME/.cellule/worker, or ./worker without a home. */
+const char *worker_home_default(void);
+
+/* Loads the machine's key, or makes one, and the folder with it. The caller frees it. */
+MUST_CHECK sign_key *worker_home_ensure_key(const char *folder, error *err);
+/* Writes ca.pem and pool.json, in this order: pool.json says that the enrolment is complete. */
+MUST_CHECK bool worker_home_save(const char *folder, const char *address, slice pool_id_hex,
+                                 slice worker_id_hex, slice ca_pem, error *err);
+/* ERROR_NOT_FOUND tells to join first. */
+MUST_CHECK bool worker_home_load(const char *folder, worker_home *home, error *err);
+void worker_home_free(worker_home *home); /* harmless after a failed load */
+
+#endif

@@ -1,0 +1,267 @@
+#include "agent.h"
+
+#include "base/log.h"
+#include "crypto/sign.h"
+#include "os/random.h"
+#include "proto/proof.h"
+#include "worker_job.h"
+
+enum {
+    FIRST_BACK_OFF_MS = 500, /* doubles up to the longest; each wait is drawn from half of it to all of it */
+    LONGEST_BACK_OFF_MS = 30000,
+    SILENCE_BEATS = 4 /* beats without a word from the pool: the connection is dead */
+};
+
+/* Jitter, so that many workers that lost their pool at once don't all come back at once. */
+static uint32_t draw_back_off(agent *a) {
+    uint32_t random = 0;
+    error err = {0};
+    uint32_t half = a->back_off_ms / 2;
+    (void)!random_bytes(&random, sizeof random, &err);
+    a->back_off_ms = a->back_off_ms * 2 < LONGEST_BACK_OFF_MS ? a->back_off_ms * 2 : LONGEST_BACK_OFF_MS;
+    return half + random % (half + 1);
+}
+
+static void connect_later(agent *a) {
+    if (!a->stopping) {
+        ev_timer_start(a->loop, &a->connect_timer, draw_back_off(a));
+    }
+}
+
+bool agent_send(agent *a, const proto_message *message) {
+    error err = {0};
+    unsigned ignored = 0;
+    if (a->socket == NULL || a->state == PROTO_CLOSED) {
+        return false;
+    }
+    buffer text = buffer_make(PROTO_MESSAGE_MAX);
+    bool sent = proto_encode(message, &text, &err) &&
+                proto_session_move(&a->state, PROTO_WORKER, message->type, &ignored) &&
+                websocket_send_text(a->socket, buffer_slice(&text));
+    buffer_wipe(&text);
+    if (!sent) {
+        log_error("message to the pool not sent", LOG_TEXT("type", proto_type_name(message->type)),
+                  LOG_CAUSE(&err));
+        link_close(a, PROTO_CLOSE_INTERNAL, "a message could not be sent");
+    }
+    return sent;
+}
+
+static void send_hello(agent *a) {
+    error err = {0};
+    proto_message message = {.type = PROTO_HELLO};
+    proto_hello *hello = &message.hello;
+    if (!random_bytes(a->nonce, sizeof a->nonce, &err)) {
+        link_close(a, PROTO_CLOSE_INTERNAL, err.text);
+        return;
+    }
+    memcpy(hello->worker_id, a->home.worker_id, sizeof hello->worker_id);
+    memcpy(hello->public_key, sign_key_public(a->home.key), sizeof hello->public_key);
+    memcpy(hello->nonce, a->nonce, sizeof hello->nonce);
+    memcpy(hello->build, a->build, sizeof hello->build);
+    hello->os = slice_of_text(a->host.os);
+    hello->arch = slice_of_text(a->host.architecture);
+    hello->isa = slice_part(slice_of_text(a->host.isa), 0, PROTO_PROFILE_MAX);
+    hello->cores = a->host.cores;
+    hello->ram = a->host.ram_bytes;
+    hello->model_count = 1;
+    hello->models[0] = (proto_model){.name = slice_of_text(a->model_name),
+                                     .context = a->context,
+                                     .profile = slice_of_text(a->profile),
+                                     .slots = a->slots};
+    memcpy(hello->models[0].digest, a->model_digest, sizeof a->model_digest);
+    a->state = PROTO_AWAITING_HELLO;
+    (void)!agent_send(a, &message);
+}
+
+/* The pool proves itself by its certificate; the worker by this signature over the connection they share. */
+static void send_proof(agent *a, const proto_challenge *challenge) {
+    error err = {0};
+    proto_message message = {.type = PROTO_PROOF};
+    proto_proof_input input = {0};
+    if (memcmp(challenge->pool_id, a->home.pool_id, sizeof a->home.pool_id) != 0) {
+        link_close(a, PROTO_CLOSE_VIOLATION, "this isn't the pool that enrolled me");
+        return;
+    }
+    memcpy(input.pool_id, a->home.pool_id, sizeof input.pool_id);
+    memcpy(input.worker_id, a->home.worker_id, sizeof input.worker_id);
+    memcpy(input.worker_nonce, a->nonce, sizeof input.worker_nonce);
+    memcpy(input.pool_nonce, challenge->nonce, sizeof input.pool_nonce);
+    buffer bytes = buffer_make(1024);
+    bool made = websocket_tls_exporter(a->socket, PROTO_EXPORTER_LABEL, input.exporter, &err);
+    proto_proof_bytes(&input, &bytes);
+    made = made && (!buffer_failed(&bytes) || error_memory(&err)) &&
+           sign_bytes(a->home.key, buffer_slice(&bytes), message.proof.signature, &err);
+    buffer_free(&bytes);
+    if (!made) {
+        link_close(a, PROTO_CLOSE_INTERNAL, err.text);
+        return;
+    }
+    (void)!agent_send(a, &message);
+}
+
+void agent_beat(agent *a) {
+    if (a->state != PROTO_SERVING && a->state != PROTO_DRAINING) {
+        return;
+    }
+    bool free_to_work = a->engine_ready && !a->stopping;
+    proto_message beat = {.type = PROTO_BEAT,
+                          .beat = {.load = a->slots == 0 ? 1 : (double)a->job_count / a->slots,
+                                   .running = (uint32_t)a->job_count,
+                                   .slots = a->slots,
+                                   .state = free_to_work ? PROTO_AVAILABLE : PROTO_PAUSED}};
+    (void)!agent_send(a, &beat);
+}
+
+static void beat_and_listen(void *context) {
+    agent *a = context;
+    uint64_t silence = ev_now_ms(a->loop) - websocket_last_heard(a->socket);
+    if (silence > (uint64_t)a->beat_ms * SILENCE_BEATS) {
+        log_warning("the pool has gone silent", LOG_U64("ms", silence));
+        websocket_abort(a->socket);
+        return;
+    }
+    agent_beat(a);
+    if (a->socket != NULL && !websocket_ping(a->socket)) {
+        log_debug("ping not sent");
+    }
+}
+
+static void handle_welcome(agent *a, const proto_welcome *welcome) {
+    a->back_off_ms = FIRST_BACK_OFF_MS;
+    a->beat_ms = welcome->beat_ms;
+    ev_timer_start_repeating(a->loop, &a->beat_timer, welcome->beat_ms);
+    log_info("connected to the pool", LOG_TEXT("host", a->home.host),
+             LOG_TEXT("worker", a->home.worker_id_hex), LOG_TEXT("model", a->model_name));
+    agent_beat(a);
+}
+
+/* Some refusals can't heal by themselves: then the process ends and says what to do. */
+static void give_up(agent *a, const char *reason) {
+    log_error("the pool doesn't want this worker; ask the admin, then join again",
+              LOG_TEXT("reason", reason));
+    a->exit_status = 1;
+    a->stopping = true;
+    worker_job_drop_all(a);
+    agent_check_stopped(a);
+}
+
+static bool refusal_is_final(slice code) {
+    return !slice_equal_text(code, PROTO_REFUSE_FULL) && !slice_equal_text(code, PROTO_REFUSE_DRAINING) &&
+           !slice_equal_text(code, PROTO_OTHER);
+}
+
+static void handle_refuse(agent *a, const proto_refuse *refuse) {
+    char text[PROTO_TEXT_MAX + 1];
+    slice shown = slice_part(refuse->text, 0, sizeof text - 1);
+    memcpy(text, shown.data, shown.length);
+    text[shown.length] = '\0';
+    if (refusal_is_final(refuse->code)) {
+        give_up(a, text);
+    } else {
+        log_warning("refused for now", LOG_SLICE("code", refuse->code), LOG_TEXT("reason", text));
+    }
+}
+
+static void handle_message(agent *a, const proto_message *message) {
+    switch (message->type) {
+    case PROTO_CHALLENGE:
+        send_proof(a, &message->challenge);
+        return;
+    case PROTO_WELCOME:
+        handle_welcome(a, &message->welcome);
+        return;
+    case PROTO_REFUSE:
+        handle_refuse(a, &message->refuse);
+        return;
+    case PROTO_JOB:
+        worker_job_start(a, &message->job);
+        return;
+    case PROTO_CANCEL:
+        worker_job_cancel(a, message->cancel.id);
+        return;
+    case PROTO_CREDIT:
+        worker_job_credit(a, &message->credit);
+        return;
+    case PROTO_DRAIN:
+        log_info("the pool drains this session");
+        return;
+    case PROTO_REVOKE:
+        give_up(a, "revoked");
+        return;
+    default:
+        link_close(a, PROTO_CLOSE_VIOLATION, "a message that only workers send");
+    }
+}
+
+static void on_open(void *context) {
+    send_hello(context);
+}
+
+static void on_message(void *context, slice text, bool is_text) {
+    agent *a = context;
+    proto_message message;
+    error err = {0};
+    unsigned code = 0;
+    arena_reset(a->scratch);
+    if (a->state == PROTO_CLOSED) {
+        return;
+    }
+    if (!is_text || !proto_decode(text, a->scratch, &message, &err)) {
+        log_error("the pool sent what isn't a message", LOG_CAUSE(&err));
+        link_close(a, PROTO_CLOSE_BAD_MESSAGE, "not a message of this protocol");
+    } else if (!proto_session_move(&a->state, PROTO_POOL, message.type, &code)) {
+        link_close(a, code, "a message that this state doesn't allow");
+    } else {
+        handle_message(a, &message);
+    }
+}
+
+static void on_closed(void *context, unsigned code, slice reason) {
+    agent *a = context;
+    a->socket = NULL;
+    a->state = PROTO_CLOSED;
+    ev_timer_stop(&a->beat_timer);
+    if (!a->stopping) {
+        log_warning("not connected to the pool", LOG_TEXT("host", a->home.host), LOG_U64("close_code", code),
+                    LOG_SLICE("reason", reason));
+    }
+    worker_job_drop_all(a);
+    connect_later(a);
+}
+
+void link_close(agent *a, unsigned code, const char *reason) {
+    if (a->socket != NULL && a->state != PROTO_CLOSED) {
+        a->state = PROTO_CLOSED;
+        websocket_close(a->socket, code, reason);
+    }
+}
+
+void link_init(agent *a) {
+    a->state = PROTO_CLOSED;
+    a->back_off_ms = FIRST_BACK_OFF_MS;
+    ev_timer_init(&a->connect_timer, link_connect, a);
+    ev_timer_init(&a->beat_timer, beat_and_listen, a);
+}
+
+void link_connect(void *agent_context) {
+    static const websocket_handlers handlers = {
+        .on_open = on_open, .on_message = on_message, .on_closed = on_closed};
+    agent *a = agent_context;
+    error err = {0};
+    if (a->stopping || a->socket != NULL || !a->engine_ready) {
+        return;
+    }
+    a->socket = websocket_connect(a->net,
+                                  &(websocket_options){.host = a->home.host,
+                                                       .port = a->home.port,
+                                                       .path = PROTO_PATH,
+                                                       .subprotocol = PROTO_SUBPROTOCOL,
+                                                       .tls = a->tls,
+                                                       .message_limit = PROTO_MESSAGE_MAX},
+                                  &handlers, a, &err);
+    if (a->socket == NULL) {
+        log_error("not connected to the pool", LOG_CAUSE(&err));
+        connect_later(a);
+    }
+}

@@ -1,0 +1,259 @@
+#include "agent.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "codec/json.h"
+#include "commands.h"
+#include "crypto/start.h"
+#include "options/options.h"
+#include "os/file.h"
+#include "os/random.h"
+#include "worker_job.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { SLOTS_LIMIT = 64, CONTEXT_LIMIT = 1048576, SCRATCH_LIMIT = 8 * 1024 * 1024 };
+
+typedef struct run_options {
+    const char *state;
+    const char *model;
+    const char *name;
+    const char *log_level;
+    bool log_json;
+    uint64_t slots;
+    uint64_t context;
+} run_options;
+
+void agent_check_stopped(agent *a) {
+    if (a->stopping && a->job_count == 0) {
+        link_close(a, PROTO_CLOSE_GOING_AWAY, "the worker is stopping");
+        ev_loop_stop(a->loop);
+    }
+}
+
+/* SIGTERM, SIGINT: no new jobs, those under way end; a second signal stops at once. */
+static void terminate(void *context) {
+    agent *a = context;
+    if (a->stopping) {
+        ev_loop_stop(a->loop);
+        return;
+    }
+    a->stopping = true;
+    agent_beat(a);
+    agent_check_stopped(a);
+}
+
+static void engine_is_ready(agent *a, const pipe_ready *ready) {
+    a->engine_ready = true;
+    a->context = ready->context;
+    a->slots = ready->slots;
+    memcpy(a->model_digest, ready->digest, sizeof a->model_digest);
+    snprintf(a->profile, sizeof a->profile, "%.*s", SLICE_FORMAT(ready->profile));
+    log_info("model loaded", LOG_TEXT("model", a->model_name), LOG_U64("context", a->context),
+             LOG_U64("slots", a->slots));
+    agent_beat(a);
+    link_connect(a);
+}
+
+static bool is_zero(const uint8_t *bytes, size_t length) {
+    uint8_t sum = 0;
+    for (size_t i = 0; i < length; i++) {
+        sum |= bytes[i];
+    }
+    return sum == 0;
+}
+
+static void engine_failed(agent *a, const pipe_message *message) {
+    if (!is_zero(message->job, sizeof message->job)) {
+        worker_job_fail(a, message->job, &message->fail);
+        return;
+    }
+    log_error("the engine can't go on", LOG_SLICE("reason", message->fail.text));
+    if (!message->fail.retryable && !a->engine_ready) {
+        a->exit_status = 1;
+        a->stopping = true;
+        agent_check_stopped(a);
+    }
+}
+
+static void on_engine_message(void *context, const pipe_message *message) {
+    agent *a = context;
+    switch (message->type) {
+    case PIPE_READY:
+        engine_is_ready(a, &message->ready);
+        return;
+    case PIPE_LOADING:
+        log_debug("loading", LOG_U64("percent", message->percent));
+        return;
+    case PIPE_DELTA:
+        worker_job_delta(a, message->job, &message->delta);
+        return;
+    case PIPE_DONE:
+        worker_job_done(a, message->job, &message->done);
+        return;
+    case PIPE_FAIL:
+        engine_failed(a, message);
+        return;
+    default:
+        log_error("the engine sent a message that only the agent sends");
+    }
+}
+
+static void on_engine_lost(void *context, const char *reason) {
+    agent *a = context;
+    a->engine_ready = false;
+    worker_job_fail_all(a, reason);
+    agent_beat(a);
+}
+
+/* "models/demo.gguf" is served as "demo". */
+static bool name_model(agent *a, const run_options *options, error *err) {
+    const char *slash = strrchr(options->model, '/');
+    const char *base = slash == NULL ? options->model : slash + 1;
+    size_t length = strlen(base);
+    if (length > 5 && strcmp(base + length - 5, ".gguf") == 0) {
+        length -= 5;
+    }
+    slice name = options->name == NULL ? slice_of(base, length) : slice_of_text(options->name);
+    if (name.length == 0 || name.length > PROTO_NAME_MAX || !slice_is_utf8(name)) {
+        return error_set(err, ERROR_INVALID, "a model's name is 1 to %d bytes of UTF-8; give one with --name",
+                         PROTO_NAME_MAX);
+    }
+    memcpy(a->model_name, name.data, name.length);
+    return true;
+}
+
+static bool hash_program(agent *a, error *err) {
+    slice program;
+    if (!file_map("/proc/self/exe", &program, err)) {
+        return false;
+    }
+    bool done = hash_sha256(program, a->build, err);
+    file_unmap(program);
+    return done;
+}
+
+static bool agent_start(agent *a, const run_options *options, error *err) {
+    static const engine_process_handlers handlers = {.on_message = on_engine_message,
+                                                     .on_lost = on_engine_lost};
+    uint64_t seed = 0;
+    net_config config = net_config_default();
+    list_init(&a->jobs);
+    link_init(a);
+    if (!file_exists(options->model)) {
+        return error_set(err, ERROR_NOT_FOUND, "there is no model file %s; give one with --model",
+                         options->model);
+    }
+    if (!random_bytes(&seed, sizeof seed, err) || !worker_home_load(options->state, &a->home, err) ||
+        !host_describe(&a->host, err) || !hash_program(a, err) || !name_model(a, options, err)) {
+        return false;
+    }
+    json_start(seed);
+    a->scratch = arena_new(SCRATCH_LIMIT);
+    a->loop = a->scratch == NULL ? NULL : ev_loop_new(err);
+    a->net = a->loop == NULL ? NULL : net_new(a->loop, &config, err);
+    a->tls =
+        a->net == NULL
+            ? NULL
+            : net_tls_client_new(&(net_tls_client_options){.ca_pem = buffer_slice(&a->home.ca_pem)}, err);
+    if (a->tls == NULL) {
+        return a->scratch == NULL ? error_memory(err) : false;
+    }
+    engine_process_options engine = {
+        .model = options->model, .slots = (uint32_t)options->slots, .context = (uint32_t)options->context};
+    a->engine = engine_process_new(a->loop, &engine, &handlers, a, err);
+    return a->engine != NULL;
+}
+
+static void agent_stop(agent *a) {
+    if (a->loop != NULL) {
+        a->stopping = true;
+        engine_process_free(a->engine);
+        a->engine = NULL;
+        a->engine_ready = false;
+        net_free(a->net);
+        worker_job_drop_all(a);
+        ev_timer_stop(&a->connect_timer);
+        net_tls_free(a->tls);
+        ev_loop_free(a->loop);
+    }
+    arena_free(a->scratch);
+    worker_home_free(&a->home);
+}
+
+static bool agent_serve(agent *a, error *err) {
+    ev_signal *stop = ev_signal_new(a->loop, SIGTERM, terminate, a, err);
+    ev_signal *interrupt = stop == NULL ? NULL : ev_signal_new(a->loop, SIGINT, terminate, a, err);
+    bool ready = interrupt != NULL && log_start(err);
+    if (ready) {
+        ev_loop_run(a->loop);
+    }
+    ev_signal_free(stop);
+    ev_signal_free(interrupt);
+    return ready;
+}
+
+static int run_worker(const run_options *options) {
+    error err = {0};
+    int status = 1;
+    log_level level = LOG_INFO;
+    agent *a = memory_allocate_zeroed(1, sizeof *a);
+    if (a == NULL) {
+        error_memory(&err);
+        return options_fail("cellule worker run", &err);
+    }
+    if (!log_level_parse(options->log_level, &level)) {
+        error_set(&err, ERROR_INVALID, "--log-level is debug, info, warning or error");
+    } else {
+        log_configure(level, options->log_json);
+        if (crypto_start(&err) && agent_start(a, options, &err) && agent_serve(a, &err)) {
+            status = a->exit_status;
+        }
+    }
+    if (err.code != ERROR_NONE) {
+        options_fail("cellule worker run", &err);
+    }
+    agent_stop(a);
+    memory_free(a);
+    log_stop();
+    crypto_stop();
+    return status;
+}
+
+int worker_run_main(int argc, char **argv) {
+    run_options options = {.state = worker_home_default(), .log_level = "info", .slots = 2};
+    const option_row rows[] = {
+        {"model", OPTION_TEXT, &options.model, "FILE", "the model, a GGUF file; must be given", 0, 0},
+        {"name", OPTION_TEXT, &options.name, "NAME", "the model's name for users; else the file's name", 0,
+         0},
+        {"state", OPTION_TEXT, &options.state, "DIR", "folder that `worker join` made", 0, 0},
+        {"slots", OPTION_U64, &options.slots, "N", "answers computed at once", 1, SLOTS_LIMIT},
+        {"context", OPTION_U64, &options.context, "N", "tokens of a conversation; 0: as the model says", 0,
+         CONTEXT_LIMIT},
+        {"log-level", OPTION_TEXT, &options.log_level, "LEVEL", "debug, info, warning or error", 0, 0},
+        {"log-json", OPTION_FLAG, &options.log_json, NULL, "log JSON lines", 0, 0},
+    };
+    const option_table table = {
+        .usage = "cellule worker run --model FILE [options]",
+        .summary =
+            "Lends this machine to its pool: loads the model in a child process without network, connects,\n"
+            "and answers until SIGTERM, which lets answers under way end.",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof rows[0],
+    };
+    char **arguments = NULL;
+    int count = 0;
+    options_result parsed = options_parse(&table, argc, argv, &arguments, &count);
+    if (parsed != OPTIONS_RUN) {
+        return parsed == OPTIONS_HELP ? 0 : 2;
+    }
+    if (options.model == NULL) {
+        error err = {0};
+        error_set(&err, ERROR_INVALID, "say which model to run: --model FILE.gguf");
+        options_fail("cellule worker run", &err);
+        return 2;
+    }
+    return run_worker(&options);
+}
