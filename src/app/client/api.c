@@ -1,0 +1,278 @@
+#include "client/api.h"
+
+#include "base/memory.h"
+#include "codec/sse.h"
+#include "crypto/secret.h"
+#include "crypto/start.h"
+#include "http/client.h"
+#include "os/file.h"
+#include "os/random.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    FILE_LIMIT = 65536,
+    TEXT_SIZE = 4096,
+    KEY_SIZE = 128,
+    EVENT_LIMIT = 4 * 1024 * 1024,
+    TIMEOUT_MS = 900000
+};
+
+struct api {
+    char url[TEXT_SIZE];
+    char ca_path[TEXT_SIZE];
+    char *authorization; /* secret memory */
+    buffer ca_pem;
+    ev_loop *loop;
+    http_client *http;
+};
+
+/* Takes the text if the setting is still empty. */
+static void take(char *setting, size_t size, slice text) {
+    if (setting[0] == '\0' && text.length < size && text.length > 0) {
+        memcpy(setting, text.data, text.length);
+        setting[text.length] = '\0';
+    }
+}
+
+static bool read_client_file(api *a, const char *path, char key[KEY_SIZE], error *err) {
+    slice text;
+    buffer content = buffer_make(FILE_LIMIT);
+    if (!file_read_private(path, &content, err)) {
+        return false;
+    }
+    json_value *root = json_parse(buffer_slice(&content), (json_limits){.size = FILE_LIMIT, .depth = 2}, err);
+    bool read = root != NULL;
+    if (read) {
+        take(a->url, sizeof a->url, json_text_of(json_find(root, "url")));
+        take(a->ca_path, sizeof a->ca_path, json_text_of(json_find(root, "ca")));
+        text = json_text_of(json_find(root, "key"));
+        take(key, KEY_SIZE, text);
+    }
+    json_free(root);
+    buffer_wipe(&content);
+    return read || error_context(err, "reading %s", path);
+}
+
+static bool client_file(const api_options *options, char path[TEXT_SIZE]) {
+    const char *home = getenv("HOME");
+    int length = 0;
+    if (options->site != NULL) {
+        length = snprintf(path, TEXT_SIZE, "%s/client.json", options->site);
+        return length > 0 && length < TEXT_SIZE;
+    }
+    length = home == NULL ? 0 : snprintf(path, TEXT_SIZE, "%s/.cellule/client.json", home);
+    return length > 0 && length < TEXT_SIZE && file_exists(path);
+}
+
+static bool settle(api *a, const api_options *options, char key[KEY_SIZE], error *err) {
+    char path[TEXT_SIZE];
+    take(a->url, sizeof a->url, slice_of_text(options->url));
+    take(a->ca_path, sizeof a->ca_path, slice_of_text(options->ca));
+    if (options->site == NULL) {
+        take(a->url, sizeof a->url, slice_of_text(getenv("CELLULE_URL")));
+        take(a->ca_path, sizeof a->ca_path, slice_of_text(getenv("CELLULE_CA")));
+        take(key, KEY_SIZE, slice_of_text(getenv("CELLULE_KEY")));
+    }
+    bool complete = a->url[0] != '\0' && a->ca_path[0] != '\0' && key[0] != '\0';
+    if (!complete && client_file(options, path) && !read_client_file(a, path, key, err)) {
+        return false;
+    }
+    if (a->url[0] == '\0') {
+        return error_set(err, ERROR_NOT_FOUND,
+                         "which pool? give --url https://HOST:PORT, or set CELLULE_URL");
+    }
+    if (strncmp(a->url, "https://", 8) != 0) {
+        return error_set(err, ERROR_INVALID, "the pool's address must begin with https://, not \"%s\"",
+                         a->url);
+    }
+    if (a->ca_path[0] == '\0') {
+        return error_set(err, ERROR_NOT_FOUND,
+                         "whom to trust? give --ca FILE (the site's ca.pem), or set CELLULE_CA");
+    }
+    return key[0] != '\0' || error_set(err, ERROR_NOT_FOUND,
+                                       "no key: set CELLULE_KEY, or put {\"url\":…,\"ca\":…,\"key\":…} into "
+                                       "~/.cellule/client.json (mode 0600)");
+}
+
+static bool open_parts(api *a, const api_options *options, error *err) {
+    char key[KEY_SIZE] = "";
+    uint64_t seed = 0;
+    if (!crypto_start(err) || !random_bytes(&seed, sizeof seed, err)) {
+        return false;
+    }
+    json_start(seed);
+    bool settled = settle(a, options, key, err);
+    if (settled) {
+        a->authorization = secret_allocate(KEY_SIZE + 32, err);
+    }
+    if (a->authorization != NULL) {
+        snprintf(a->authorization, KEY_SIZE + 32, "Authorization: Bearer %s", key);
+    }
+    secret_wipe(key, sizeof key);
+    if (a->authorization == NULL) {
+        return false;
+    }
+    if (!file_read_all(a->ca_path, &a->ca_pem, err)) {
+        return error_context(err, "reading the site's CA");
+    }
+    a->loop = ev_loop_new(err);
+    a->http = a->loop == NULL ? NULL : http_client_new(a->loop, err);
+    return a->http != NULL;
+}
+
+api *api_open(const api_options *options, error *err) {
+    api *a = memory_allocate_zeroed(1, sizeof *a);
+    if (a == NULL) {
+        error_memory(err);
+        return NULL;
+    }
+    a->ca_pem = buffer_make(FILE_LIMIT);
+    if (!open_parts(a, options, err)) {
+        api_close(a);
+        return NULL;
+    }
+    return a;
+}
+
+void api_close(api *a) {
+    if (a == NULL) {
+        return;
+    }
+    http_client_free(a->http);
+    ev_loop_free(a->loop);
+    buffer_free(&a->ca_pem);
+    secret_free(a->authorization);
+    memory_free(a);
+    crypto_stop();
+}
+
+/* One call under way. */
+typedef struct call {
+    api *api;
+    api_answer *answer;
+    http_exchange *exchange;
+    sse_reader events;
+    bool (*on_event)(void *context, slice data);
+    void *context;
+    bool ended_by_us;
+    bool done;
+    error failure;
+} call;
+
+static void end_call(call *c, bool done) {
+    c->done = done;
+    ev_loop_stop(c->api->loop);
+}
+
+static void keep_job(call *c, const http_exchange *exchange) {
+    slice job;
+    if (c->answer->job[0] == '\0' && http_exchange_header(exchange, "x-cellule-job", &job)) {
+        take(c->answer->job, sizeof c->answer->job, job);
+    }
+}
+
+/* {"error":{"message":…}}, or nothing that can be read. */
+static void tell_refusal(call *c, unsigned status) {
+    slice message = json_text_of(json_find(json_find(c->answer->json, "error"), "message"));
+    error_code code = status == 401 || status == 403 ? ERROR_DENIED
+                      : status == 404                ? ERROR_NOT_FOUND
+                      : status == 429                ? ERROR_LIMIT
+                                                     : ERROR_IO;
+    if (message.length > 0) {
+        error_set(&c->failure, code, "%.*s", SLICE_FORMAT(message));
+    } else {
+        error_set(&c->failure, code, "the pool answered with status %u", status);
+    }
+}
+
+static void answered(void *context, const http_client_answer *answer) {
+    call *c = context;
+    c->exchange = NULL;
+    if (c->ended_by_us) {
+        end_call(c, c->failure.code == ERROR_NONE);
+        return;
+    }
+    if (answer->cause != NULL) {
+        c->failure = *answer->cause;
+        error_context(&c->failure, "asking %s", c->api->url);
+        end_call(c, false);
+        return;
+    }
+    keep_job(c, answer->exchange);
+    c->answer->status = answer->status;
+    bool refused = answer->status < 200 || answer->status > 299;
+    if (answer->body.length > 0) {
+        c->answer->json = json_parse(answer->body, (json_limits){.size = SIZE_MAX, .depth = 32}, &c->failure);
+    }
+    if (refused) {
+        tell_refusal(c, answer->status);
+    }
+    bool whole = c->on_event != NULL || answer->body.length == 0 || c->answer->json != NULL;
+    end_call(c, !refused && whole);
+}
+
+static bool take_events(void *context, slice bytes) {
+    call *c = context;
+    if (c->exchange != NULL) {
+        keep_job(c, c->exchange);
+    }
+    while (bytes.length > 0) {
+        size_t consumed = 0;
+        slice text;
+        sse_kind kind = sse_reader_feed(&c->events, bytes, &consumed, &text, &c->failure);
+        if (kind == SSE_BAD) {
+            c->ended_by_us = true;
+            return false;
+        }
+        if (kind == SSE_DATA && !c->on_event(c->context, text)) {
+            c->ended_by_us = true;
+            return false;
+        }
+        bytes = slice_after(bytes, consumed);
+    }
+    return true;
+}
+
+static bool run_call(call *c, const char *method, const char *path, slice body, error *err) {
+    api *a = c->api;
+    char url[2 * TEXT_SIZE];
+    const char *headers[] = {a->authorization, "Content-Type: application/json", NULL};
+    http_client_options options = {.ca_pem = buffer_slice(&a->ca_pem), .timeout_ms = TIMEOUT_MS};
+    if (c->on_event != NULL) {
+        options.on_data = take_events;
+    }
+    *c->answer = (api_answer){0};
+    if (snprintf(url, sizeof url, "%s%s", a->url, path) >= (int)sizeof url) {
+        return error_set(err, ERROR_LIMIT, "the address is too long");
+    }
+    c->exchange = http_client_request(a->http, method, url, headers, body, &options, answered, c, err);
+    if (c->exchange == NULL) {
+        return false;
+    }
+    ev_loop_run(a->loop);
+    if (!c->done) {
+        *err = c->failure;
+        json_free(c->answer->json);
+        c->answer->json = NULL;
+    }
+    return c->done;
+}
+
+bool api_call(api *a, const char *method, const char *path, slice body, api_answer *answer, error *err) {
+    call c = {.api = a, .answer = answer};
+    return run_call(&c, method, path, body, err);
+}
+
+bool api_stream(api *a, const char *path, slice body, bool (*on_event)(void *context, slice data),
+                void *context, api_answer *answer, error *err) {
+    call c = {.api = a,
+              .answer = answer,
+              .events = sse_reader_make(EVENT_LIMIT),
+              .on_event = on_event,
+              .context = context};
+    bool done = run_call(&c, "POST", path, body, err);
+    sse_reader_free(&c.events);
+    return done;
+}

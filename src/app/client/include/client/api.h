@@ -1,0 +1,44 @@
+#ifndef CLIENT_API_H
+#define CLIENT_API_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "codec/json.h"
+#include "options/options.h"
+
+/* The pool's API for the verbs that call it: blocking, one call after the other. */
+
+/* Where the pool is, whom to trust, who calls. From the options, else the environment (CELLULE_URL, CELLULE_CA,
+ * CELLULE_KEY), else the client file: --site DIR's client.json, or ~/.cellule/client.json. The key never comes from an
+ * option, which others could see in the list of processes. */
+typedef struct api_options {
+    const char *site;
+    const char *url;
+    const char *ca;
+} api_options;
+
+#define API_OPTION_ROWS(o)                                                                                   \
+    {"site", OPTION_TEXT, &(o)->site, "DIR", "read client.json of this site", 0, 0},                         \
+    {"url", OPTION_TEXT, &(o)->url, "URL", "the pool; else CELLULE_URL or the client file", 0, 0},           \
+    {"ca", OPTION_TEXT, &(o)->ca, "FILE", "the site's CA; else CELLULE_CA or the client file", 0, 0}
+
+typedef struct api api;
+
+/* ERROR_NOT_FOUND says what is missing and where it may come from. */
+MUST_CHECK api *api_open(const api_options *options, error *err);
+void api_close(api *a); /* NULL is allowed */
+
+typedef struct api_answer {
+    unsigned status;
+    json_value *json; /* the caller frees it; NULL for a streamed answer */
+    char job[64];     /* X-Cellule-Job, or empty */
+} api_answer;
+
+/* `body` NULL: none. A status that isn't 2xx is an error with the pool's own words. */
+MUST_CHECK bool api_call(api *a, const char *method, const char *path, slice body, api_answer *answer, error *err);
+/* The same for an answer of server-sent events: `on_event` gets each one's data; false ends the call, which is then
+ * taken to have succeeded. */
+MUST_CHECK bool api_stream(api *a, const char *path, slice body, bool (*on_event)(void *context, slice data),
+                           void *context, api_answer *answer, error *err);
+
+#endif
