@@ -64,7 +64,7 @@ static bool move_to_new_block(buffer *b, size_t used, size_t needed) {
     if (bytes == NULL) {
         return false;
     }
-    if (used > 0) {
+    if (b->bytes != NULL) {
         memcpy(bytes, b->bytes + b->start, used);
     }
     memory_free(b->bytes);
@@ -82,7 +82,7 @@ uint8_t *buffer_reserve(buffer *b, size_t length) {
     if (b->bytes != NULL && length <= b->capacity - b->end) {
         return b->bytes + b->end;
     }
-    if (b->start > 0 && length <= b->capacity - used && b->start >= used) {
+    if (b->bytes != NULL && b->start > 0 && length <= b->capacity - used && b->start >= used) {
         memmove(b->bytes, b->bytes + b->start, used);
     } else if (!move_to_new_block(b, used, used + length)) {
         b->failed = true;

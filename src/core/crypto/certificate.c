@@ -2,6 +2,7 @@
 
 #include "crypto/hash.h"
 #include "crypto_internal.h"
+#include "os/host.h"
 #include "os/random.h"
 
 #include <openssl/bn.h>
@@ -15,8 +16,6 @@ enum {
     PEM_LIMIT = 64 * 1024,
     SERIAL_SIZE = 16,
     NAME_LIMIT = 64, /* ub-common-name, RFC 5280 appendix A.1 */
-    DNS_NAME_LIMIT = 253,
-    DNS_LABEL_LIMIT = 63,
     CLOCK_ALLOWANCE_SECONDS = 3600,
     SECONDS_A_DAY = 86400
 };
@@ -67,26 +66,8 @@ static bool add_extension(X509 *certificate, X509 *issuer, int kind, const char 
     return good || crypto_openssl_error(err, "adding an extension");
 }
 
-/* LDH labels (RFC 1123 §2.1), with the underscore that real networks have. */
-static bool is_dns_name(const char *name) {
-    size_t label = 0;
-    size_t length = strlen(name);
-    for (size_t i = 0; i < length; i++) {
-        char c = name[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-        if (c == '.' ? label == 0 || name[i - 1] == '-' : !letter && (c != '-' || label == 0)) {
-            return false;
-        }
-        label = c == '.' ? 0 : label + 1;
-        if (label > DNS_LABEL_LIMIT) {
-            return false;
-        }
-    }
-    return label > 0 && name[length - 1] != '-' && length <= DNS_NAME_LIMIT;
-}
-
 static GENERAL_NAME *make_dns_name(const char *text, error *err) {
-    if (!is_dns_name(text)) {
+    if (!host_is_dns_name(slice_of_text(text))) {
         error_set(err, ERROR_INVALID, "\"%s\" is not a DNS name", text);
         return NULL;
     }

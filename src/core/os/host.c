@@ -1,7 +1,5 @@
 #include "os/host.h"
 
-#include "base/slice.h"
-
 #include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
@@ -15,6 +13,8 @@
 #if defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
+
+enum { DNS_NAME_LIMIT = 253, DNS_LABEL_LIMIT = 63 };
 
 static void append_isa(char *isa, size_t size, const char *name, bool there) {
     size_t length = strlen(isa);
@@ -66,26 +66,38 @@ bool host_describe(host_description *host, error *err) {
     return true;
 }
 
-/* Letters, digits, '-', '_' and dots between labels of 1 to 63: what a certificate may hold. */
-static bool is_host_name(slice name) {
-    size_t label = 0;
-    for (size_t i = 0; i < name.length; i++) {
-        uint8_t c = name.data[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-        bool inner = c == '-' && label > 0;
-        if (c == '.' ? label == 0 : !letter && !inner) {
-            return false;
-        }
-        label = c == '.' ? 0 : label + 1;
-        if (label > 63) {
+static bool is_letter_or_digit(uint8_t c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
+static bool is_label(slice label) {
+    if (label.length == 0 || label.length > DNS_LABEL_LIMIT || label.data[0] == '-' ||
+        label.data[label.length - 1] == '-') {
+        return false;
+    }
+    for (size_t i = 0; i < label.length; i++) {
+        if (!is_letter_or_digit(label.data[i]) && label.data[i] != '-') {
             return false;
         }
     }
-    return label > 0 && name.length < sizeof((host_names *)0)->names[0];
+    return true;
+}
+
+bool host_is_dns_name(slice name) {
+    if (name.length > DNS_NAME_LIMIT) {
+        return false;
+    }
+    for (size_t dot = slice_find(name, '.'); dot != SIZE_MAX; dot = slice_find(name, '.')) {
+        if (!is_label(slice_part(name, 0, dot))) {
+            return false;
+        }
+        name = slice_after(name, dot + 1);
+    }
+    return is_label(name);
 }
 
 static void add_name(host_names *found, slice name) {
-    if (found->name_count == HOST_NAME_LIMIT || !is_host_name(name) ||
+    if (found->name_count == HOST_NAME_LIMIT || !host_is_dns_name(name) ||
         slice_equal_ignore_case(name, SLICE_LITERAL("localhost"))) {
         return;
     }

@@ -13,6 +13,12 @@ typedef struct coder {
     envelope_reader *in;
 } coder;
 
+static void refuse(const coder *c) {
+    if (c->in != NULL) {
+        c->in->failed = true;
+    }
+}
+
 static void code_bytes(coder *c, uint8_t *bytes, size_t length) {
     if (c->out != NULL) {
         envelope_add(c->out, slice_of(bytes, length));
@@ -52,11 +58,11 @@ static void code_profile(coder *c, char profile[RECEIPT_PROFILE_LIMIT + 1]) {
     }
     slice text = envelope_read(c->in);
     memset(profile, 0, RECEIPT_PROFILE_LIMIT + 1);
-    if (text.length > RECEIPT_PROFILE_LIMIT) {
-        c->in->failed = true;
-    } else if (text.length > 0) {
+    if (text.length > 0 && text.length <= RECEIPT_PROFILE_LIMIT) {
         memcpy(profile, text.data, text.length);
-        c->in->failed = c->in->failed || strlen(profile) != text.length;
+    }
+    if (strlen(profile) != text.length) {
+        refuse(c); /* too long, or with a zero inside */
     }
 }
 
@@ -67,8 +73,8 @@ static void code_finish(coder *c, receipt_finish *finish) {
 #define X(name, number, text) known = known || value == (number);
     RECEIPT_FINISHES(X)
 #undef X
-    if (!known && c->in != NULL) {
-        c->in->failed = true;
+    if (!known) {
+        refuse(c);
     }
     *finish = known ? (receipt_finish)value : RECEIPT_FINISH_STOP;
 }

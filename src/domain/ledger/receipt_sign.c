@@ -24,9 +24,10 @@ bool receipt_sign_worker(signed_receipt *s, const sign_key *worker, error *err) 
     bool good = check_worker_id(&s->fields, sign_key_public(worker), err) &&
                 receipt_encode(&s->fields, &encoded, err) &&
                 sign_bytes(worker, buffer_slice(&encoded), s->worker_signature, err);
-    if (good) {
-        s->length = buffer_length(&encoded);
-        memcpy(s->bytes, buffer_slice(&encoded).data, s->length);
+    slice bytes = buffer_slice(&encoded);
+    if (good && bytes.data != NULL) {
+        s->length = bytes.length;
+        memcpy(s->bytes, bytes.data, bytes.length);
         memcpy(s->worker_key, sign_key_public(worker), SIGN_PUBLIC_SIZE);
     }
     buffer_free(&encoded);

@@ -28,9 +28,7 @@ static void test_names_and_addresses_are_such_as_a_certificate_takes(void **stat
     assert_true(host_find_names(&names, &err));
     for (size_t i = 0; i < names.name_count; i++) {
         assert_string_not_equal(names.names[i], "localhost");
-        assert_true(
-            strspn(names.names[i], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
-            strlen(names.names[i]));
+        assert_true(host_is_dns_name(slice_of_text(names.names[i])));
     }
     for (size_t i = 0; i < names.address_count; i++) {
         struct in6_addr address;
@@ -38,6 +36,28 @@ static void test_names_and_addresses_are_such_as_a_certificate_takes(void **stat
                     inet_pton(AF_INET6, names.addresses[i], &address) == 1);
         assert_int_not_equal(strncmp(names.addresses[i], "127.", 4), 0);
         assert_string_not_equal(names.addresses[i], "::1");
+    }
+}
+
+static void test_only_names_of_proper_labels_are_dns_names(void **state) {
+    (void)state;
+    char longest[254];
+    memset(longest, 'a', sizeof longest);
+    for (size_t i = 63; i < sizeof longest; i += 64) {
+        longest[i] = '.';
+    }
+    assert_true(host_is_dns_name(slice_of(longest, 253)));
+    assert_false(host_is_dns_name(slice_of(longest, 254)));
+    longest[63] = 'a';
+    assert_false(host_is_dns_name(slice_of(longest, 100)));
+    const char *const good[] = {"a", "a-b.c", "pool_1.example", "9", "A.B.C"};
+    const char *const bad[] = {"",     ".",    "a.",  ".a",  "a..b",     "-a", "a-",
+                               "a-.b", "a.-b", "a b", "*.a", "\xC3\xA9", "a\n"};
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(host_is_dns_name(slice_of_text(good[i])));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(host_is_dns_name(slice_of_text(bad[i])));
     }
 }
 
@@ -69,6 +89,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_machine_is_described),
         cmocka_unit_test(test_names_and_addresses_are_such_as_a_certificate_takes),
+        cmocka_unit_test(test_only_names_of_proper_labels_are_dns_names),
         cmocka_unit_test(test_random_bytes_differ_and_fill_all),
         cmocka_unit_test(test_clocks_run_in_milliseconds),
     };

@@ -2,6 +2,7 @@
 #define OS_HOST_H
 
 #include "base/error.h"
+#include "base/slice.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -28,6 +29,10 @@ typedef struct host_names {
     size_t address_count;
     char addresses[HOST_ADDRESS_LIMIT][46]; /* as inet_ntop(3) writes them */
 } host_names;
+
+/* A DNS name that a certificate may hold: labels of 1 to 63 letters, digits, hyphens inside (RFC 1123 §2.1)
+ * and the underscore that real networks have; at most 253 characters, no closing dot. */
+MUST_CHECK bool host_is_dns_name(slice name);
 
 /* Not thread-safe (gethostent(3)): at start only. */
 MUST_CHECK bool host_find_names(host_names *names, error *err);
