@@ -35,10 +35,9 @@ static void begin_chunk(slice prefix, buffer *out) {
     buffer_append_text(out, ",\"choices\":[{\"index\":0,\"delta\":{");
 }
 
-void answer_write_role(const job *j, slice prefix, buffer *out) {
+void answer_write_role(slice prefix, buffer *out) {
     begin_chunk(prefix, out);
-    buffer_append_text(out, "\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]");
-    buffer_append_text(out, j->chat.include_usage ? ",\"usage\":null}\n\n" : "}\n\n");
+    buffer_append_text(out, "\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n");
 }
 
 void answer_write_text(slice prefix, slice text, buffer *out) {

@@ -9,7 +9,7 @@
 /* Made once per job, in its arena: what every chunk begins with. Empty if memory is out. */
 slice answer_chunk_prefix(job *j);
 /* The first event, which gives the role. */
-void answer_write_role(const job *j, slice prefix, buffer *out);
+void answer_write_role(slice prefix, buffer *out);
 void answer_write_text(slice prefix, slice text, buffer *out);
 /* The last events: finish reason, usage if it was asked for, [DONE]. */
 void answer_write_end(const job *j, slice prefix, const receipt *fields, buffer *out);

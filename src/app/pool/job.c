@@ -8,7 +8,6 @@
 #include "os/random.h"
 #include "receipts.h"
 #include "reply.h"
-#include "session.h"
 
 #include <stdio.h>
 
@@ -16,7 +15,6 @@ enum {
     TEXT_LIMIT = 16 * 1024 * 1024,
     EVENT_LIMIT = 4 * 1024 * 1024,
     TEXT_PER_TOKEN = 1024, /* more bytes than any vocabulary's longest token */
-    FORMAT_TOKENS = 64,    /* that a chat format may add per message */
     BEHIND_BYTES = 16384,  /* queued for the client: from here on it counts as behind */
     FIRST_NEWS_MS = 1000,
     NEWS_MS = 10000,
@@ -236,7 +234,7 @@ static bool send_text(job *j, slice text) {
         }
         j->started = true;
         j->chunk_prefix = answer_chunk_prefix(j);
-        answer_write_role(j, j->chunk_prefix, &events);
+        answer_write_role(j->chunk_prefix, &events);
     }
     answer_write_text(j->chunk_prefix, text, &events);
     return j->chunk_prefix.length > 0 && send_events(j, &events);
@@ -297,8 +295,12 @@ void job_failed(job *j, dispatch_failure reason) {
     case DISPATCH_REFUSED:
         break;
     }
-    job_end_with_error(j, 400, "refused_by_worker",
-                       j->refusal[0] == '\0' ? "the worker can't answer this" : j->refusal);
+    if (j->input_refused) {
+        job_end_with_error(j, 400, "bad_input", j->refusal);
+    } else {
+        job_end_with_error(j, 502, "refused_by_worker",
+                           j->refusal[0] == '\0' ? "the worker can't answer this" : j->refusal);
+    }
 }
 
 void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
@@ -311,73 +313,21 @@ void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
     }
 }
 
+void job_end_queued(pool *p) {
+    for (list_node *node = p->jobs.next, *next = NULL; node != &p->jobs; node = next) {
+        job *j = LIST_ENTRY(node, job, node);
+        next = node->next;
+        if (j->handle != NULL && dispatch_job_position(j->handle) > 0) {
+            job_end_with_error(j, 503, "pool_stopping", "the pool is stopping; ask again in a moment");
+        }
+    }
+}
+
 void job_end_all(pool *p) {
     while (!list_is_empty(&p->jobs)) {
         job_end_with_error(LIST_ENTRY(list_first(&p->jobs), job, node), 503, "pool_stopping",
                            "the pool is stopping; ask again in a moment");
     }
-}
-
-/* Every field is the pool's own knowledge but those that only the worker can know; of these the counts are
- * held against what is possible. */
-static bool fill_receipt(job *j, const fleet_worker *worker, const proto_done *done, receipt *r, error *err) {
-    static const receipt_finish finishes[] = {[PROTO_STOP] = RECEIPT_FINISH_STOP,
-                                              [PROTO_LENGTH] = RECEIPT_FINISH_LENGTH,
-                                              [PROTO_CANCELLED] = RECEIPT_FINISH_CANCELLED};
-    *r = (receipt){.version = RECEIPT_VERSION,
-                   .temperature = j->chat.temperature,
-                   .top_p = j->chat.top_p,
-                   .max_tokens = j->chat.max_tokens,
-                   .seed = j->seed,
-                   .prompt_tokens = done->prompt_tokens,
-                   .completion_tokens = (uint32_t)j->token_count,
-                   .finish = finishes[done->finish],
-                   .started_ms = done->started_ms,
-                   .finished_ms = done->finished_ms};
-    memcpy(r->pool_id, j->pool->site.pool_id, sizeof r->pool_id);
-    memcpy(r->job_id, j->id.bytes, sizeof r->job_id);
-    memcpy(r->worker_id, worker->id, sizeof r->worker_id);
-    memcpy(r->commitment, done->commitment, sizeof r->commitment);
-    return session_describe_model(worker->session, j->chat.model, r, err) &&
-           receipt_hash_prompt(j->salt, j->chat.messages, j->chat.message_count, r->prompt_hash, err) &&
-           receipt_hash_answer(j->salt, buffer_slice(&j->text), r->answer_hash, err) &&
-           receipt_hash_stop(j->chat.stops, j->chat.stop_count, r->stop_hash, err) &&
-           receipt_hash_tokens((const uint32_t *)(const void *)j->tokens.bytes, (size_t)j->token_count,
-                               r->token_hash, err);
-}
-
-static uint64_t prompt_tokens_limit(const chat_request *chat) {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < chat->message_count; i++) {
-        bytes += chat->messages[i].content.length;
-    }
-    return bytes + (chat->message_count + 1) * FORMAT_TOKENS;
-}
-
-bool job_check_receipt(job *j, const fleet_worker *worker, const proto_done *done,
-                       signed_receipt *signed_by_worker, error *err) {
-    if (done->finish == PROTO_CANCELLED) {
-        return error_set(err, ERROR_INVALID, "the worker says that a job was cancelled which wasn't");
-    }
-    if (done->prompt_tokens > prompt_tokens_limit(&j->chat) || j->token_count > j->chat.max_tokens) {
-        return error_set(err, ERROR_INVALID, "the token counts can't be true");
-    }
-    if (j->replayed < buffer_length(&j->text)) {
-        return error_set(err, ERROR_CORRUPT, "the answer is shorter than the same model's on another worker");
-    }
-    receipt fields;
-    buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
-    bool made = fill_receipt(j, worker, done, &fields, err) && receipt_encode(&fields, &bytes, err);
-    if (made) {
-        *signed_by_worker = (signed_receipt){.fields = fields, .length = buffer_length(&bytes)};
-        memcpy(signed_by_worker->bytes, bytes.bytes, signed_by_worker->length);
-        memcpy(signed_by_worker->worker_key, worker->public_key, sizeof signed_by_worker->worker_key);
-        memcpy(signed_by_worker->worker_signature, done->signature,
-               sizeof signed_by_worker->worker_signature);
-        memcpy(signed_by_worker->salt, j->salt, sizeof signed_by_worker->salt);
-    }
-    buffer_free(&bytes);
-    return made && receipts_check(j->pool, worker->session, signed_by_worker, err);
 }
 
 void job_complete(job *j, const fleet_worker *worker, const signed_receipt *entry) {
@@ -396,7 +346,7 @@ static void finish_stream(job *j, const receipt *fields) {
     bool ready = j->head_sent || send_head(j);
     if (ready && !j->started) {
         j->chunk_prefix = answer_chunk_prefix(j);
-        answer_write_role(j, j->chunk_prefix, &events);
+        answer_write_role(j->chunk_prefix, &events);
     }
     answer_write_end(j, j->chunk_prefix, fields, &events);
     bool written = ready && j->chunk_prefix.length > 0 && !buffer_failed(&events) &&
@@ -443,6 +393,7 @@ void job_receipt_stored(job *j, const receipt *fields, const error *failure) {
     }
 }
 
-void job_note_refusal(job *j, slice text) {
+void job_note_refusal(job *j, bool input_refused, slice text) {
+    j->input_refused = input_refused;
     snprintf(j->refusal, sizeof j->refusal, "%.*s", SLICE_FORMAT(slice_part(text, 0, sizeof j->refusal - 1)));
 }

@@ -36,9 +36,10 @@ typedef struct job {
     size_t replayed; /* bytes of `text` that the current worker has produced */
     buffer tokens;   /* ids of the current worker's run, uint32_t each */
     uint64_t token_count;
-    bool head_sent;           /* streaming: the HTTP head is out */
-    bool started;             /* streaming: the first byte of the answer is out */
-    slice chunk_prefix;       /* streaming: what every event begins with */
+    bool head_sent;     /* streaming: the HTTP head is out */
+    bool started;       /* streaming: the first byte of the answer is out */
+    slice chunk_prefix; /* streaming: what every event begins with */
+    bool input_refused;
     char refusal[256];        /* what the worker said when it refused the job */
     receipt_storing *storing; /* the receipt is with the store */
     ev_timer queue_timer;     /* streaming: news while it waits */
@@ -59,7 +60,7 @@ void job_complete(job *j, const fleet_worker *worker, const signed_receipt *entr
 /* The store's answer to that. */
 void job_receipt_stored(job *j, const receipt *fields, const error *failure);
 /* The worker refused: the reason is kept for the client. */
-void job_note_refusal(job *j, slice text);
+void job_note_refusal(job *j, bool input_refused, slice text);
 
 /* Hooks of the dispatcher. */
 void job_restarted(job *j, bool resumed);
@@ -67,7 +68,8 @@ void job_failed(job *j, dispatch_failure reason);
 
 /* Ends every job of a key, or of a user (`key_id` 0), with an error: the key was revoked. */
 void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id);
-/* Ends every job with an error: the pool is going down. */
+/* Ends the jobs that wait for a worker, or every job, with an error: the pool is going down. */
+void job_end_queued(pool *p);
 void job_end_all(pool *p);
 /* Looks again at jobs whose client was behind. */
 void job_check_stalled(void *context);

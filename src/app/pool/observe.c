@@ -1,6 +1,7 @@
 #include "observe.h"
 
 #include "reply.h"
+#include "store/meta.h"
 
 #include <inttypes.h>
 
@@ -11,13 +12,40 @@ void observe_health(pool *p, http_request *request) {
     http_respond(request, 200, NULL, 0, SLICE_LITERAL("ok\n"));
 }
 
+static void reply_ready(http_request *request, bool writable) {
+    if (writable) {
+        http_respond(request, 200, NULL, 0, SLICE_LITERAL("ready\n"));
+    } else {
+        reply_error(request, 503, NULL, "database", "the last write to the database failed; see the log");
+    }
+}
+
+static void probe_written(void *context, const error *failure) {
+    reply_later later = reply_later_take(context);
+    later.pool->store_failed = failure != NULL;
+    if (later.request != NULL) {
+        reply_ready(later.request, failure == NULL);
+    }
+}
+
+/* After a failed write nobody is sent here any more, so the question itself has to find out that all is well
+ * again. */
+static void probe_store(pool *p, http_request *request) {
+    error err = {0};
+    reply_later *later = reply_later_new(p, request, 0);
+    if (later != NULL && !store_meta_set(p->store, SLICE_LITERAL("ready_probe"), SLICE_LITERAL("1"),
+                                         probe_written, later, &err)) {
+        reply_ready(reply_later_take(later).request, false);
+    }
+}
+
 void observe_ready(pool *p, http_request *request) {
     if (p->draining) {
         reply_error(request, 503, NULL, "pool_stopping", "the pool is stopping");
     } else if (p->store_failed) {
-        reply_error(request, 503, NULL, "database", "the last write to the database failed; see the log");
+        probe_store(p, request);
     } else {
-        http_respond(request, 200, NULL, 0, SLICE_LITERAL("ready\n"));
+        reply_ready(request, true);
     }
 }
 

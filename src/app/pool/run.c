@@ -20,7 +20,12 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-enum { HOUSEKEEPING_MS = 60000, SCRATCH_LIMIT = 8 * 1024 * 1024, OUTPUT_LIMIT = 4 * 1024 * 1024 };
+enum {
+    HOUSEKEEPING_MS = 60000,
+    LAST_WORDS_MS = 100,
+    SCRATCH_LIMIT = 8 * 1024 * 1024,
+    OUTPUT_LIMIT = 4 * 1024 * 1024
+};
 
 typedef struct signals {
     ev_signal *terminate;
@@ -239,12 +244,18 @@ static void stop_loop(void *context) {
     ev_loop_stop(p->loop);
 }
 
+/* Leaves a moment for the last bytes to go out: errors, and the close frames of the workers' connections. */
+static void stop_soon(void *context) {
+    pool *p = context;
+    ev_timer_init(&p->drain_timer, stop_loop, p);
+    ev_timer_start(p->loop, &p->drain_timer, LAST_WORDS_MS);
+}
+
 static void drain_is_over(void *context) {
     pool *p = context;
     log_warning("drain timeout: answers under way are cut off");
     job_end_all(p);
-    ev_timer_init(&p->drain_timer, stop_loop, p);
-    ev_timer_start(p->loop, &p->drain_timer, 100);
+    stop_soon(p);
 }
 
 /* SIGTERM, SIGINT: no new questions; answers under way end; workers are sent away. A second signal stops at
@@ -259,8 +270,9 @@ static void terminate(void *context) {
     p->draining = true;
     ev_timer_init(&p->drain_timer, drain_is_over, p);
     ev_timer_start(p->loop, &p->drain_timer, p->settings.drain_timeout_ms);
-    http_server_drain(p->server, stop_loop, p);
+    job_end_queued(p);
     session_drain_all(p);
+    http_server_drain(p->server, stop_soon, p);
 }
 
 static bool start_signals(pool *p, signals *all, error *err) {

@@ -1,51 +1,21 @@
-#include "session.h"
+#include "session_internal.h"
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "crypto/sign.h"
 #include "dispatch/job.h"
-#include "dispatch/worker.h"
 #include "job.h"
 #include "os/clock.h"
 #include "os/random.h"
-#include "proto/proof.h"
 #include "reply.h"
 
 enum {
-    HANDSHAKE_MS = 10000,
     CHECKED_FIRST = 20,      /* receipts of a session that are always verified */
     CHECKED_PER_SECOND = 50, /* and these after it */
     CHECKED_SHARE = 16,      /* beyond, one in this many */
-    CHECK_NOW_THRESHOLD = 256 / CHECKED_SHARE
+    DEADLINE_GRACE_MS = 2000 /* the pool gives a late job up before the worker does */
 };
 
-typedef struct session_model {
-    slice name; /* in session.names */
-    uint8_t digest[PROTO_DIGEST_SIZE];
-    char profile[RECEIPT_PROFILE_LIMIT + 1];
-} session_model;
-
-struct session {
-    list_node node; /* in pool.sessions */
-    pool *pool;
-    websocket *socket;
-    proto_state state;
-    fleet_worker *worker; /* known from the hello on */
-    dispatch_worker *handle;
-    uint8_t worker_nonce[PROTO_NONCE_SIZE];
-    uint8_t pool_nonce[PROTO_NONCE_SIZE];
-    buffer names; /* of the models */
-    session_model *models;
-    dispatch_offer *offers; /* until the welcome */
-    size_t model_count;
-    ev_timer timer; /* handshake, then expiry */
-    uint64_t receipts;
-    uint64_t check_second; /* the second that `checked` counts in */
-    uint32_t checked;
-    char peer[NET_ADDRESS_SIZE];
-};
-
-static bool send_message(session *s, const proto_message *message) {
+bool session_send(session *s, const proto_message *message) {
     error err = {0};
     buffer text = buffer_make(PROTO_MESSAGE_MAX);
     bool sent = proto_encode(message, &text, &err) && websocket_send_text(s->socket, buffer_slice(&text));
@@ -67,7 +37,7 @@ static void leave_dispatch(session *s) {
 }
 
 /* The socket's on_closed frees the session. */
-static void session_close(session *s, unsigned code, const char *reason) {
+void session_close(session *s, unsigned code, const char *reason) {
     if (s->state == PROTO_CLOSED) {
         return;
     }
@@ -76,156 +46,11 @@ static void session_close(session *s, unsigned code, const char *reason) {
     websocket_close(s->socket, code, reason);
 }
 
-static void session_violation(session *s, unsigned code, const char *what) {
+void session_violation(session *s, unsigned code, const char *what) {
     s->pool->counters.session_violations++;
     log_warning("worker broke the protocol", LOG_TEXT("worker", s->worker == NULL ? "" : s->worker->id_hex),
                 LOG_TEXT("peer", s->peer), LOG_U64("close_code", code), LOG_TEXT("cause", what));
     session_close(s, code, what);
-}
-
-static void session_refuse(session *s, const char *code, const char *text) {
-    log_info("worker refused", LOG_TEXT("worker", s->worker == NULL ? "" : s->worker->id_hex),
-             LOG_TEXT("peer", s->peer), LOG_TEXT("code", code));
-    proto_message refuse = {.type = PROTO_REFUSE,
-                            .refuse = {.code = slice_of_text(code), .text = slice_of_text(text)}};
-    (void)!send_message(s, &refuse);
-    session_close(s, PROTO_CLOSE_REFUSED, code);
-}
-
-/* Copies what outlives the message. */
-static bool keep_models(session *s, const proto_hello *hello) {
-    s->models = memory_allocate_zeroed(hello->model_count, sizeof *s->models);
-    s->offers = memory_allocate_zeroed(hello->model_count, sizeof *s->offers);
-    s->names = buffer_make((size_t)PROTO_MODELS_MAX * PROTO_NAME_MAX);
-    for (size_t i = 0; i < hello->model_count; i++) {
-        buffer_append(&s->names, hello->models[i].name);
-    }
-    if (s->models == NULL || s->offers == NULL || buffer_failed(&s->names)) {
-        return false;
-    }
-    size_t start = 0;
-    for (size_t i = 0; i < hello->model_count; i++) {
-        const proto_model *model = &hello->models[i];
-        s->models[i].name = slice_part(buffer_slice(&s->names), start, model->name.length);
-        start += model->name.length;
-        memcpy(s->models[i].digest, model->digest, sizeof s->models[i].digest);
-        memcpy(s->models[i].profile, model->profile.data, model->profile.length);
-        s->offers[i] = (dispatch_offer){.model = s->models[i].name,
-                                        .slots = model->slots,
-                                        .exact = slice_starts_with(model->profile, SLICE_LITERAL("exact-"))};
-        memcpy(s->offers[i].digest, model->digest, sizeof s->offers[i].digest);
-    }
-    s->model_count = hello->model_count;
-    return true;
-}
-
-static void handle_hello(session *s, const proto_hello *hello) {
-    pool *p = s->pool;
-    error err = {0};
-    fleet_worker *worker = fleet_find(p->fleet, hello->worker_id);
-    if (worker == NULL || !hash_equal(worker->public_key, hello->public_key, sizeof worker->public_key)) {
-        session_refuse(s, PROTO_REFUSE_UNKNOWN, "this worker is not enrolled here; join with a new token");
-        return;
-    }
-    s->worker = worker;
-    if (p->draining) {
-        session_refuse(s, PROTO_REFUSE_DRAINING, "the pool is stopping; come back in a moment");
-        return;
-    }
-    if (!keep_models(s, hello) || !random_bytes(s->pool_nonce, sizeof s->pool_nonce, &err)) {
-        session_close(s, PROTO_CLOSE_INTERNAL, "out of memory");
-        return;
-    }
-    memcpy(s->worker_nonce, hello->nonce, sizeof s->worker_nonce);
-    proto_message challenge = {.type = PROTO_CHALLENGE};
-    memcpy(challenge.challenge.pool_id, p->site.pool_id, sizeof challenge.challenge.pool_id);
-    memcpy(challenge.challenge.nonce, s->pool_nonce, sizeof challenge.challenge.nonce);
-    if (!send_message(s, &challenge)) {
-        session_close(s, PROTO_CLOSE_INTERNAL, "out of memory");
-    }
-}
-
-static bool proof_holds(const session *s, const proto_proof *proof) {
-    proto_proof_input input = {0};
-    error err = {0};
-    memcpy(input.pool_id, s->pool->site.pool_id, sizeof input.pool_id);
-    memcpy(input.worker_id, s->worker->id, sizeof input.worker_id);
-    memcpy(input.worker_nonce, s->worker_nonce, sizeof input.worker_nonce);
-    memcpy(input.pool_nonce, s->pool_nonce, sizeof input.pool_nonce);
-    if (!websocket_tls_exporter(s->socket, PROTO_EXPORTER_LABEL, input.exporter, &err)) {
-        return false;
-    }
-    buffer bytes = buffer_make(1024);
-    proto_proof_bytes(&input, &bytes);
-    bool holds =
-        !buffer_failed(&bytes) && sign_verify(s->worker->public_key, buffer_slice(&bytes), proof->signature);
-    buffer_free(&bytes);
-    return holds;
-}
-
-static void session_expired(void *context) {
-    session *s = context;
-    if (s->state == PROTO_SERVING || s->state == PROTO_DRAINING) {
-        session_revoke(s->worker, "this worker's enrolment has expired");
-    } else {
-        session_close(s, PROTO_CLOSE_TIMEOUT, "hello and proof must come within 10 seconds");
-    }
-}
-
-static void arm_expiry(session *s) {
-    uint64_t now = clock_unix_ms();
-    ev_timer_stop(&s->timer);
-    if (s->worker->expires_ms > now) {
-        ev_timer_start(s->pool->loop, &s->timer, s->worker->expires_ms - now);
-    }
-}
-
-/* A second session under one id has proven the same key: it is the same worker, whose first connection is
- * dead or about to be. The dispatcher replaces the first. */
-static void welcome(session *s) {
-    pool *p = s->pool;
-    error err = {0};
-    dispatch_id id;
-    proto_message message = {
-        .type = PROTO_WELCOME,
-        .welcome = {.lease_ms = PROTO_LEASE_MS, .beat_ms = (uint32_t)p->settings.beat_ms}};
-    memcpy(id.bytes, s->worker->id, sizeof id.bytes);
-    bool ready = random_bytes(message.welcome.session, sizeof message.welcome.session, &err);
-    session *before = s->worker->session;
-    s->worker->session = s;
-    if (ready) {
-        s->handle =
-            dispatch_worker_add(p->dispatch, &id, s, s->offers, s->model_count, ev_now_ms(p->loop), &err);
-    }
-    memory_free(s->offers);
-    s->offers = NULL;
-    unsigned ignored = 0;
-    if (s->handle == NULL) {
-        s->worker->session = before;
-        session_refuse(s, PROTO_OTHER, err.text);
-        return;
-    }
-    if (!send_message(s, &message) || !proto_session_move(&s->state, PROTO_POOL, PROTO_WELCOME, &ignored)) {
-        session_close(s, PROTO_CLOSE_INTERNAL, "out of memory");
-        return;
-    }
-    p->counters.sessions_opened++;
-    arm_expiry(s);
-    log_info("worker connected", LOG_TEXT("worker", s->worker->id_hex), LOG_TEXT("name", s->worker->name),
-             LOG_TEXT("peer", s->peer));
-    dispatch_worker_ready(s->handle, ev_now_ms(p->loop));
-    pool_arm_dispatch(p);
-}
-
-static void handle_proof(session *s, const proto_proof *proof) {
-    const char *refusal = fleet_refusal(s->worker, clock_unix_ms());
-    if (refusal != NULL) {
-        session_refuse(s, refusal, "this worker may not serve any more; ask the admin");
-    } else if (!proof_holds(s, proof)) {
-        session_refuse(s, PROTO_REFUSE_PROOF, "the proof doesn't hold for this key, pool and connection");
-    } else {
-        welcome(s);
-    }
 }
 
 static void handle_delta(session *s, const proto_delta *delta) {
@@ -269,7 +94,7 @@ static void handle_fail(session *s, const proto_fail *fail) {
     memcpy(id.bytes, fail->id, sizeof id.bytes);
     job *j = dispatch_worker_job(s->handle, &id);
     if (j != NULL) {
-        job_note_refusal(j, fail->text);
+        job_note_refusal(j, slice_equal_text(fail->code, PROTO_FAIL_INPUT), fail->text);
         log_info("worker gave a job up", LOG_TEXT("worker", s->worker->id_hex), LOG_TEXT("job", j->id_hex),
                  LOG_SLICE("code", fail->code), LOG_U64("retryable", fail->retryable));
     }
@@ -299,10 +124,10 @@ static void handle_beat(session *s, const proto_beat *beat) {
 static void handle_message(session *s, const proto_message *message) {
     switch (message->type) {
     case PROTO_HELLO:
-        handle_hello(s, &message->hello);
+        session_handle_hello(s, &message->hello);
         return;
     case PROTO_PROOF:
-        handle_proof(s, &message->proof);
+        session_handle_proof(s, &message->proof);
         return;
     case PROTO_DELTA:
         handle_delta(s, &message->delta);
@@ -383,8 +208,7 @@ void session_accept(pool *p, http_request *request) {
     }
     websocket_peer(s->socket, s->peer);
     list_append(&p->sessions, &s->node);
-    ev_timer_init(&s->timer, session_expired, s);
-    ev_timer_start(p->loop, &s->timer, HANDSHAKE_MS);
+    session_start_handshake(s);
 }
 
 static const session_model *find_model(const session *s, slice name) {
@@ -406,11 +230,9 @@ bool session_describe_model(const session *s, slice model, receipt *fields, erro
     return true;
 }
 
-/* 0 when the time left is over: the worker gives the job up at once. */
-static uint32_t milliseconds_left(const job *j) {
-    uint64_t age = clock_unix_ms() - j->created_ms;
-    uint64_t whole = j->pool->settings.job_deadline_ms;
-    return (uint32_t)(age < whole ? whole - age : 1);
+static uint32_t deadline_of(const job *j) {
+    uint64_t left = j->pool->settings.job_deadline_ms + DEADLINE_GRACE_MS;
+    return (uint32_t)(left < PROTO_DEADLINE_MAX_MS ? left : PROTO_DEADLINE_MAX_MS);
 }
 
 void session_send_job(session *s, job *j, uint64_t credit) {
@@ -424,7 +246,7 @@ void session_send_job(session *s, job *j, uint64_t credit) {
                                      .max_tokens = j->chat.max_tokens,
                                      .stop_count = j->chat.stop_count,
                                      .seed = j->seed,
-                                     .deadline_ms = milliseconds_left(j),
+                                     .deadline_ms = deadline_of(j),
                                      .credit = (uint32_t)credit}};
     memcpy(message.job.id, j->id.bytes, sizeof message.job.id);
     memcpy(message.job.stop, j->chat.stops, sizeof j->chat.stops);
@@ -433,7 +255,7 @@ void session_send_job(session *s, job *j, uint64_t credit) {
     if (model != NULL) {
         memcpy(message.job.digest, model->digest, sizeof message.job.digest);
     }
-    if (model == NULL || !send_message(s, &message)) {
+    if (model == NULL || !session_send(s, &message)) {
         session_close(s, PROTO_CLOSE_INTERNAL, "a job could not be sent");
     }
 }
@@ -441,7 +263,7 @@ void session_send_job(session *s, job *j, uint64_t credit) {
 void session_send_credit(session *s, const dispatch_id *id, uint64_t tokens) {
     proto_message message = {.type = PROTO_CREDIT, .credit = {.tokens = (uint32_t)tokens}};
     memcpy(message.credit.id, id->bytes, sizeof message.credit.id);
-    if (!send_message(s, &message)) {
+    if (!session_send(s, &message)) {
         session_close(s, PROTO_CLOSE_INTERNAL, "the worker doesn't read");
     }
 }
@@ -449,7 +271,7 @@ void session_send_credit(session *s, const dispatch_id *id, uint64_t tokens) {
 void session_send_cancel(session *s, const dispatch_id *id) {
     proto_message message = {.type = PROTO_CANCEL};
     memcpy(message.cancel.id, id->bytes, sizeof message.cancel.id);
-    if (!send_message(s, &message)) {
+    if (!session_send(s, &message)) {
         session_close(s, PROTO_CLOSE_INTERNAL, "the worker doesn't read");
     }
 }
@@ -479,7 +301,7 @@ bool session_wants_receipt_check(session *s) {
         s->checked++;
         return true;
     }
-    return !random_bytes(&draw, sizeof draw, &err) || draw < CHECK_NOW_THRESHOLD;
+    return !random_bytes(&draw, sizeof draw, &err) || draw < 256 / CHECKED_SHARE;
 }
 
 void session_revoke(fleet_worker *worker, const char *reason) {
@@ -488,7 +310,7 @@ void session_revoke(fleet_worker *worker, const char *reason) {
         return;
     }
     proto_message revoke = {.type = PROTO_REVOKE, .revoke = {.reason = slice_of_text(reason)}};
-    (void)!send_message(s, &revoke);
+    (void)!session_send(s, &revoke);
     session_close(s, PROTO_CLOSE_REVOKED, reason);
 }
 
@@ -518,7 +340,7 @@ void session_drain_all(pool *p) {
     for (list_node *node = p->sessions.next, *next = NULL; node != &p->sessions; node = next) {
         session *s = LIST_ENTRY(node, session, node);
         next = node->next;
-        if (s->state == PROTO_SERVING && send_message(s, &drain) &&
+        if (s->state == PROTO_SERVING && session_send(s, &drain) &&
             proto_session_move(&s->state, PROTO_POOL, PROTO_DRAIN, &ignored)) {
             dispatch_worker_drain(s->handle, ev_now_ms(p->loop));
         } else {

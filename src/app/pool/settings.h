@@ -34,8 +34,6 @@
     NUMBER(max_tokens_default, 1024, 1, 1048576, "length of an answer where the client names none")          \
     NUMBER(max_tokens_limit, 32768, 1, 1048576, "length of an answer at most; more asked for is refused")    \
     NUMBER(beat_ms, 10000, 100, 60000, "workers say that they live this often; dead after 2.5 (restart)")    \
-    NUMBER(reconnect_spread_ms, 3000, 0, 60000,                                                              \
-           "workers sent away by a restart come back spread over this time (restart)")                       \
     NUMBER(join_token_minutes, 10, 1, 1440, "a join token can be used for this long")                        \
     NUMBER(worker_days, 365, 1, 3650, "a worker is enrolled for this long where the admin names no other")   \
     NUMBER(receipt_days, 90, 1, 3650, "receipts are kept for this long")                                     \

@@ -1,0 +1,68 @@
+#include "job.h"
+
+#include "receipts.h"
+#include "session.h"
+
+enum { FORMAT_TOKENS = 64 /* that a chat format may add per message */ };
+
+/* Every field is the pool's own knowledge but those that only the worker can know; of these the counts are
+ * held against what is possible. */
+static bool fill_receipt(job *j, const fleet_worker *worker, const proto_done *done, receipt *r, error *err) {
+    static const receipt_finish finishes[] = {[PROTO_STOP] = RECEIPT_FINISH_STOP,
+                                              [PROTO_LENGTH] = RECEIPT_FINISH_LENGTH,
+                                              [PROTO_CANCELLED] = RECEIPT_FINISH_CANCELLED};
+    *r = (receipt){.version = RECEIPT_VERSION,
+                   .temperature = j->chat.temperature,
+                   .top_p = j->chat.top_p,
+                   .max_tokens = j->chat.max_tokens,
+                   .seed = j->seed,
+                   .prompt_tokens = done->prompt_tokens,
+                   .completion_tokens = (uint32_t)j->token_count,
+                   .finish = finishes[done->finish],
+                   .started_ms = done->started_ms,
+                   .finished_ms = done->finished_ms};
+    memcpy(r->pool_id, j->pool->site.pool_id, sizeof r->pool_id);
+    memcpy(r->job_id, j->id.bytes, sizeof r->job_id);
+    memcpy(r->worker_id, worker->id, sizeof r->worker_id);
+    memcpy(r->commitment, done->commitment, sizeof r->commitment);
+    return session_describe_model(worker->session, j->chat.model, r, err) &&
+           receipt_hash_prompt(j->salt, j->chat.messages, j->chat.message_count, r->prompt_hash, err) &&
+           receipt_hash_answer(j->salt, buffer_slice(&j->text), r->answer_hash, err) &&
+           receipt_hash_stop(j->chat.stops, j->chat.stop_count, r->stop_hash, err) &&
+           receipt_hash_tokens((const uint32_t *)(const void *)j->tokens.bytes, (size_t)j->token_count,
+                               r->token_hash, err);
+}
+
+static uint64_t prompt_tokens_limit(const chat_request *chat) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < chat->message_count; i++) {
+        bytes += chat->messages[i].content.length;
+    }
+    return bytes + (chat->message_count + 1) * FORMAT_TOKENS;
+}
+
+bool job_check_receipt(job *j, const fleet_worker *worker, const proto_done *done,
+                       signed_receipt *signed_by_worker, error *err) {
+    if (done->finish == PROTO_CANCELLED) {
+        return error_set(err, ERROR_INVALID, "the worker says that a job was cancelled which wasn't");
+    }
+    if (done->prompt_tokens > prompt_tokens_limit(&j->chat) || j->token_count > j->chat.max_tokens) {
+        return error_set(err, ERROR_INVALID, "the token counts can't be true");
+    }
+    if (j->replayed < buffer_length(&j->text)) {
+        return error_set(err, ERROR_CORRUPT, "the answer is shorter than the same model's on another worker");
+    }
+    receipt fields;
+    buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
+    bool made = fill_receipt(j, worker, done, &fields, err) && receipt_encode(&fields, &bytes, err);
+    if (made) {
+        *signed_by_worker = (signed_receipt){.fields = fields, .length = buffer_length(&bytes)};
+        memcpy(signed_by_worker->bytes, bytes.bytes, signed_by_worker->length);
+        memcpy(signed_by_worker->worker_key, worker->public_key, sizeof signed_by_worker->worker_key);
+        memcpy(signed_by_worker->worker_signature, done->signature,
+               sizeof signed_by_worker->worker_signature);
+        memcpy(signed_by_worker->salt, j->salt, sizeof signed_by_worker->salt);
+    }
+    buffer_free(&bytes);
+    return made && receipts_check(j->pool, worker->session, signed_by_worker, err);
+}

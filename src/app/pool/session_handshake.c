@@ -1,0 +1,160 @@
+#include "session_internal.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "crypto/sign.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "proto/proof.h"
+
+enum { HANDSHAKE_MS = 10000 };
+
+static void session_refuse(session *s, const char *code, const char *text) {
+    log_info("worker refused", LOG_TEXT("worker", s->worker == NULL ? "" : s->worker->id_hex),
+             LOG_TEXT("peer", s->peer), LOG_TEXT("code", code));
+    proto_message refuse = {.type = PROTO_REFUSE,
+                            .refuse = {.code = slice_of_text(code), .text = slice_of_text(text)}};
+    (void)!session_send(s, &refuse);
+    session_close(s, PROTO_CLOSE_REFUSED, code);
+}
+
+/* Copies what outlives the message. */
+static bool keep_models(session *s, const proto_hello *hello) {
+    s->models = memory_allocate_zeroed(hello->model_count, sizeof *s->models);
+    s->offers = memory_allocate_zeroed(hello->model_count, sizeof *s->offers);
+    s->names = buffer_make((size_t)PROTO_MODELS_MAX * PROTO_NAME_MAX);
+    for (size_t i = 0; i < hello->model_count; i++) {
+        buffer_append(&s->names, hello->models[i].name);
+    }
+    if (s->models == NULL || s->offers == NULL || buffer_failed(&s->names)) {
+        return false;
+    }
+    size_t start = 0;
+    for (size_t i = 0; i < hello->model_count; i++) {
+        const proto_model *model = &hello->models[i];
+        s->models[i].name = slice_part(buffer_slice(&s->names), start, model->name.length);
+        start += model->name.length;
+        memcpy(s->models[i].digest, model->digest, sizeof s->models[i].digest);
+        memcpy(s->models[i].profile, model->profile.data, model->profile.length);
+        s->offers[i] = (dispatch_offer){.model = s->models[i].name,
+                                        .slots = model->slots,
+                                        .exact = slice_starts_with(model->profile, SLICE_LITERAL("exact-"))};
+        memcpy(s->offers[i].digest, model->digest, sizeof s->offers[i].digest);
+    }
+    s->model_count = hello->model_count;
+    return true;
+}
+
+void session_handle_hello(session *s, const proto_hello *hello) {
+    pool *p = s->pool;
+    error err = {0};
+    fleet_worker *worker = fleet_find(p->fleet, hello->worker_id);
+    if (worker == NULL || !hash_equal(worker->public_key, hello->public_key, sizeof worker->public_key)) {
+        session_refuse(s, PROTO_REFUSE_UNKNOWN, "this worker is not enrolled here; join with a new token");
+        return;
+    }
+    s->worker = worker;
+    if (p->draining) {
+        session_refuse(s, PROTO_REFUSE_DRAINING, "the pool is stopping; come back in a moment");
+        return;
+    }
+    if (!keep_models(s, hello) || !random_bytes(s->pool_nonce, sizeof s->pool_nonce, &err)) {
+        session_close(s, PROTO_CLOSE_INTERNAL, "out of memory");
+        return;
+    }
+    memcpy(s->worker_nonce, hello->nonce, sizeof s->worker_nonce);
+    proto_message challenge = {.type = PROTO_CHALLENGE};
+    memcpy(challenge.challenge.pool_id, p->site.pool_id, sizeof challenge.challenge.pool_id);
+    memcpy(challenge.challenge.nonce, s->pool_nonce, sizeof challenge.challenge.nonce);
+    if (!session_send(s, &challenge)) {
+        session_close(s, PROTO_CLOSE_INTERNAL, "out of memory");
+    }
+}
+
+static bool proof_holds(const session *s, const proto_proof *proof) {
+    proto_proof_input input = {0};
+    error err = {0};
+    memcpy(input.pool_id, s->pool->site.pool_id, sizeof input.pool_id);
+    memcpy(input.worker_id, s->worker->id, sizeof input.worker_id);
+    memcpy(input.worker_nonce, s->worker_nonce, sizeof input.worker_nonce);
+    memcpy(input.pool_nonce, s->pool_nonce, sizeof input.pool_nonce);
+    if (!websocket_tls_exporter(s->socket, PROTO_EXPORTER_LABEL, input.exporter, &err)) {
+        return false;
+    }
+    buffer bytes = buffer_make(1024);
+    proto_proof_bytes(&input, &bytes);
+    bool holds =
+        !buffer_failed(&bytes) && sign_verify(s->worker->public_key, buffer_slice(&bytes), proof->signature);
+    buffer_free(&bytes);
+    return holds;
+}
+
+static void session_expired(void *context) {
+    session *s = context;
+    if (s->state == PROTO_SERVING || s->state == PROTO_DRAINING) {
+        session_revoke(s->worker, "this worker's enrolment has expired");
+    } else {
+        session_close(s, PROTO_CLOSE_TIMEOUT, "hello and proof must come within 10 seconds");
+    }
+}
+
+static void arm_expiry(session *s) {
+    uint64_t now = clock_unix_ms();
+    ev_timer_stop(&s->timer);
+    if (s->worker->expires_ms > now) {
+        ev_timer_start(s->pool->loop, &s->timer, s->worker->expires_ms - now);
+    }
+}
+
+/* A second session under one id has proven the same key: it is the same worker, whose first connection is
+ * dead or about to be. The dispatcher replaces the first. */
+static void welcome(session *s) {
+    pool *p = s->pool;
+    error err = {0};
+    dispatch_id id;
+    proto_message message = {
+        .type = PROTO_WELCOME,
+        .welcome = {.lease_ms = PROTO_LEASE_MS, .beat_ms = (uint32_t)p->settings.beat_ms}};
+    memcpy(id.bytes, s->worker->id, sizeof id.bytes);
+    bool ready = random_bytes(message.welcome.session, sizeof message.welcome.session, &err);
+    session *before = s->worker->session;
+    s->worker->session = s;
+    if (ready) {
+        s->handle =
+            dispatch_worker_add(p->dispatch, &id, s, s->offers, s->model_count, ev_now_ms(p->loop), &err);
+    }
+    memory_free(s->offers);
+    s->offers = NULL;
+    unsigned ignored = 0;
+    if (s->handle == NULL) {
+        s->worker->session = before;
+        session_refuse(s, PROTO_OTHER, err.text);
+        return;
+    }
+    if (!session_send(s, &message) || !proto_session_move(&s->state, PROTO_POOL, PROTO_WELCOME, &ignored)) {
+        session_close(s, PROTO_CLOSE_INTERNAL, "out of memory");
+        return;
+    }
+    p->counters.sessions_opened++;
+    arm_expiry(s);
+    log_info("worker connected", LOG_TEXT("worker", s->worker->id_hex), LOG_TEXT("name", s->worker->name),
+             LOG_TEXT("peer", s->peer));
+    dispatch_worker_ready(s->handle, ev_now_ms(p->loop));
+    pool_arm_dispatch(p);
+}
+
+void session_handle_proof(session *s, const proto_proof *proof) {
+    const char *refusal = fleet_refusal(s->worker, clock_unix_ms());
+    if (refusal != NULL) {
+        session_refuse(s, refusal, "this worker may not serve any more; ask the admin");
+    } else if (!proof_holds(s, proof)) {
+        session_refuse(s, PROTO_REFUSE_PROOF, "the proof doesn't hold for this key, pool and connection");
+    } else {
+        welcome(s);
+    }
+}
+
+void session_start_handshake(session *s) {
+    ev_timer_init(&s->timer, session_expired, s);
+    ev_timer_start(s->pool->loop, &s->timer, HANDSHAKE_MS);
+}

@@ -1,0 +1,46 @@
+#ifndef POOL_SESSION_INTERNAL_H
+#define POOL_SESSION_INTERNAL_H
+
+#include "dispatch/worker.h"
+#include "session.h"
+
+/* Shared by session.c (the connection, messages about jobs, the dispatcher's hooks) and session_handshake.c
+ * (hello, proof, welcome). */
+
+typedef struct session_model {
+    slice name; /* in session.names */
+    uint8_t digest[PROTO_DIGEST_SIZE];
+    char profile[RECEIPT_PROFILE_LIMIT + 1];
+} session_model;
+
+struct session {
+    list_node node; /* in pool.sessions */
+    pool *pool;
+    websocket *socket;
+    proto_state state;
+    fleet_worker *worker; /* known from the hello on */
+    dispatch_worker *handle;
+    uint8_t worker_nonce[PROTO_NONCE_SIZE];
+    uint8_t pool_nonce[PROTO_NONCE_SIZE];
+    buffer names; /* of the models */
+    session_model *models;
+    dispatch_offer *offers; /* until the welcome */
+    size_t model_count;
+    ev_timer timer; /* handshake, then expiry */
+    uint64_t receipts;
+    uint64_t check_second; /* the second that `checked` counts in */
+    uint32_t checked;
+    char peer[NET_ADDRESS_SIZE];
+};
+
+MUST_CHECK bool session_send(session *s, const proto_message *message);
+/* Takes it out of the dispatcher and closes the connection, whose end frees it. */
+void session_close(session *s, unsigned code, const char *reason);
+void session_violation(session *s, unsigned code, const char *what);
+
+/* From the upgrade on: hello and proof must come within 10 s. */
+void session_start_handshake(session *s);
+void session_handle_hello(session *s, const proto_hello *hello);
+void session_handle_proof(session *s, const proto_proof *proof);
+
+#endif
