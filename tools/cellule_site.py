@@ -149,6 +149,8 @@ class Site:
         if not self.user_key_file.exists():
             added = self.admin("user", "add", "demo", "--role", "employee")
             write_private(self.user_key_file, added["key"])
+        client = {"url": self.url, "ca": str(self.ca_file), "key": self.user_key}
+        write_private(self.folder / "client.json", json.dumps(client) + "\n")
 
     def worker_folder(self, index):
         return self.folder / f"worker{index + 1}"

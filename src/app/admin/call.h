@@ -1,0 +1,59 @@
+#ifndef ADMIN_CALL_H
+#define ADMIN_CALL_H
+
+#include "client/api.h"
+
+/* What the admin verbs share: one request to the pool, one answer printed. */
+
+/* Options of every verb; each adds its own. */
+typedef struct admin_options {
+    api_options pool;
+    bool json;
+} admin_options;
+
+#define ADMIN_OPTION_ROWS(o)                                                                                 \
+    API_OPTION_ROWS(&(o)->pool), {                                                                           \
+        "json", OPTION_FLAG, &(o)->json, NULL, "print the pool's answer as JSON", 0, 0                       \
+    }
+
+/* One verb: how to call it, what to ask the pool, how to print the answer. */
+typedef struct admin_call {
+    const char *program; /* "cellule admin user add" */
+    const char *method;
+    const char *path;
+    slice body;
+    void (*print)(const json_value *answer);
+} admin_call;
+
+/* Makes the call and prints the answer, or says why not. Returns the exit code. */
+int admin_run(const admin_options *options, const admin_call *call);
+
+/* A whole verb whose only word, if it has one, goes into the path: prefix WORD suffix. */
+typedef struct admin_verb {
+    const char *program; /* "cellule admin user list" */
+    const char *usage;
+    const char *summary;
+    const char *method;
+    const char *prefix;
+    const char *suffix;
+    bool has_word;
+    void (*print)(const json_value *answer);
+} admin_verb;
+int admin_run_verb(const admin_verb *request, int argc, char **argv);
+
+/* A segment of a path: names and ids need no escape, so whatever would is refused before it is sent. */
+bool admin_word_is_plain(const char *word);
+
+/* Members of an answer; empty, 0 or false where they are missing. */
+slice admin_text(const json_value *object, const char *name);
+uint64_t admin_number(const json_value *object, const char *name);
+bool admin_flag(const json_value *object, const char *name);
+/* "2026-03-01", or "-" for 0. Returns `out`. */
+const char *admin_date(uint64_t unix_ms, char out[32]);
+void admin_print_done(const json_value *answer);
+
+/* The verbs' own files. */
+int admin_user_main(int argc, char **argv);
+int admin_worker_main(int argc, char **argv);
+
+#endif

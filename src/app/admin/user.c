@@ -1,0 +1,182 @@
+#include "call.h"
+
+#include "codec/json_writer.h"
+
+#include <stdio.h>
+
+enum { BODY_LIMIT = 16384, PATH_SIZE = 512 };
+
+static void print_key(const json_value *answer) {
+    printf("key %llu of %.*s (%.*s):\n%.*s\nIt is shown only now: hand it over safely.\n",
+           (unsigned long long)admin_number(answer, "key_id"), SLICE_FORMAT(admin_text(answer, "user")),
+           SLICE_FORMAT(admin_text(answer, "role")), SLICE_FORMAT(admin_text(answer, "key")));
+}
+
+static void print_users(const json_value *answer) {
+    const json_value *users = json_find(answer, "users");
+    char day[32];
+    printf("%-24s %-18s %-12s %s\n", "NAME", "ROLE", "ADDED", "STATE");
+    for (size_t i = 0; i < json_count(users); i++) {
+        const json_value *user = json_at(users, i);
+        printf("%-24.*s %-18.*s %-12s %s\n", SLICE_FORMAT(admin_text(user, "name")),
+               SLICE_FORMAT(admin_text(user, "role")), admin_date(admin_number(user, "created_ms"), day),
+               admin_flag(user, "disabled") ? "disabled" : "active");
+    }
+}
+
+static void print_keys(const json_value *answer) {
+    const json_value *keys = json_find(answer, "keys");
+    char added[32];
+    char expires[32];
+    printf("%-6s %-20s %-20s %-12s %-12s %s\n", "ID", "USER", "LABEL", "ADDED", "EXPIRES", "STATE");
+    for (size_t i = 0; i < json_count(keys); i++) {
+        const json_value *key = json_at(keys, i);
+        printf("%-6llu %-20.*s %-20.*s %-12s %-12s %s\n", (unsigned long long)admin_number(key, "id"),
+               SLICE_FORMAT(admin_text(key, "user")), SLICE_FORMAT(admin_text(key, "label")),
+               admin_date(admin_number(key, "created_ms"), added),
+               admin_date(admin_number(key, "expires_ms"), expires),
+               admin_number(key, "revoked_ms") > 0 ? "revoked" : "active");
+    }
+}
+
+typedef struct key_options {
+    admin_options common;
+    const char *role;
+    const char *label;
+    uint64_t days;
+} key_options;
+
+static int send_key_wish(const key_options *options, const char *program, const char *path,
+                         const char *name) {
+    buffer body = buffer_make(BODY_LIMIT);
+    json_writer w = json_writer_make(&body);
+    json_write_object_begin(&w);
+    if (name != NULL) {
+        json_add_text(&w, "name", slice_of_text(name));
+        json_add_text(&w, "role", slice_of_text(options->role));
+    }
+    json_add_text(&w, "label", slice_of_text(options->label));
+    json_add_u64(&w, "days", options->days);
+    json_write_object_end(&w);
+    admin_call call = {
+        .program = program, .method = "POST", .path = path, .body = buffer_slice(&body), .print = print_key};
+    int status = admin_run(&options->common, &call);
+    buffer_free(&body);
+    return status;
+}
+
+static int user_add(int argc, char **argv) {
+    key_options options = {.role = "employee", .label = ""};
+    const option_row rows[] = {
+        ADMIN_OPTION_ROWS(&options.common),
+        {"role", OPTION_TEXT, &options.role, "ROLE", "employee, worker_owner, it_admin or security_officer",
+         0, 0},
+        {"days", OPTION_U64, &options.days, "N", "days until the key expires; 0: never", 0, 3650},
+    };
+    const option_table table = {.usage = "cellule admin user add [options] NAME",
+                                .summary = "Adds a user with a first key, which is printed once.",
+                                .rows = rows,
+                                .row_count = sizeof rows / sizeof rows[0],
+                                .least_arguments = 1,
+                                .most_arguments = 1};
+    char **words = NULL;
+    int count = 0;
+    options_result parsed = options_parse(&table, argc, argv, &words, &count);
+    if (parsed != OPTIONS_RUN) {
+        return parsed == OPTIONS_HELP ? 0 : 2;
+    }
+    return send_key_wish(&options, "cellule admin user add", "/v1/admin/users", words[0]);
+}
+
+static int user_key(int argc, char **argv) {
+    key_options options = {.label = ""};
+    const option_row rows[] = {
+        ADMIN_OPTION_ROWS(&options.common),
+        {"label", OPTION_TEXT, &options.label, "TEXT", "what the key is for", 0, 0},
+        {"days", OPTION_U64, &options.days, "N", "days until the key expires; 0: never", 0, 3650},
+    };
+    const option_table table = {.usage = "cellule admin user key [options] NAME",
+                                .summary = "Gives a user a further key, which is printed once.",
+                                .rows = rows,
+                                .row_count = sizeof rows / sizeof rows[0],
+                                .least_arguments = 1,
+                                .most_arguments = 1};
+    char **words = NULL;
+    int count = 0;
+    char path[PATH_SIZE];
+    options_result parsed = options_parse(&table, argc, argv, &words, &count);
+    if (parsed != OPTIONS_RUN) {
+        return parsed == OPTIONS_HELP ? 0 : 2;
+    }
+    if (!admin_word_is_plain(words[0])) {
+        fprintf(stderr, "cellule admin user key: \"%s\" is not a user's name\n", words[0]);
+        return 2;
+    }
+    snprintf(path, sizeof path, "/v1/admin/users/%s/keys", words[0]);
+    return send_key_wish(&options, "cellule admin user key", path, NULL);
+}
+
+static int user_list(int argc, char **argv) {
+    static const admin_verb request = {
+        .program = "cellule admin user list",
+        .usage = "cellule admin user list [options]",
+        .summary = "Lists the users.",
+        .method = "GET",
+        .prefix = "/v1/admin/users",
+        .suffix = "",
+        .has_word = false,
+        .print = print_users,
+    };
+    return admin_run_verb(&request, argc, argv);
+}
+
+static int user_keys(int argc, char **argv) {
+    static const admin_verb request = {
+        .program = "cellule admin user keys",
+        .usage = "cellule admin user keys [options] NAME",
+        .summary = "Lists a user's keys; never the keys themselves.",
+        .method = "GET",
+        .prefix = "/v1/admin/users/",
+        .suffix = "/keys",
+        .has_word = true,
+        .print = print_keys,
+    };
+    return admin_run_verb(&request, argc, argv);
+}
+
+static int user_revoke(int argc, char **argv) {
+    static const admin_verb request = {
+        .program = "cellule admin user revoke",
+        .usage = "cellule admin user revoke [options] KEY_ID",
+        .summary = "Revokes one key at once; what it is asking ends with an error.",
+        .method = "POST",
+        .prefix = "/v1/admin/keys/",
+        .suffix = "/revoke",
+        .has_word = true,
+        .print = admin_print_done,
+    };
+    return admin_run_verb(&request, argc, argv);
+}
+
+static int user_disable(int argc, char **argv) {
+    static const admin_verb request = {
+        .program = "cellule admin user disable",
+        .usage = "cellule admin user disable [options] NAME",
+        .summary = "Shuts a user out at once, with all his keys.",
+        .method = "POST",
+        .prefix = "/v1/admin/users/",
+        .suffix = "/disable",
+        .has_word = true,
+        .print = admin_print_done,
+    };
+    return admin_run_verb(&request, argc, argv);
+}
+
+int admin_user_main(int argc, char **argv) {
+    static const verb verbs[] = {
+        {"add", user_add, "add a user with a first key"}, {"list", user_list, "list users"},
+        {"key", user_key, "give a user a further key"},   {"keys", user_keys, "list a user's keys"},
+        {"revoke", user_revoke, "revoke one key"},        {"disable", user_disable, "shut a user out"},
+    };
+    return options_run_verb("cellule admin user", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
+}

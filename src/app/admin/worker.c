@@ -1,0 +1,111 @@
+#include "call.h"
+
+#include "codec/json_writer.h"
+
+#include <stdio.h>
+
+enum { BODY_LIMIT = 16384 };
+
+static void print_token(const json_value *answer) {
+    printf("On the machine, within %llu minutes:\n\ncellule worker join %.*s\n",
+           (unsigned long long)admin_number(answer, "minutes"), SLICE_FORMAT(admin_text(answer, "token")));
+}
+
+static void print_workers(const json_value *answer) {
+    const json_value *workers = json_find(answer, "workers");
+    char expires[32];
+    printf("%-32s %-20s %-16s %-9s %-12s %-7s %s\n", "ID", "NAME", "OWNER", "STATE", "EXPIRES", "JOBS",
+           "SESSION");
+    for (size_t i = 0; i < json_count(workers); i++) {
+        const json_value *worker = json_at(workers, i);
+        char jobs[32] = "-";
+        if (admin_flag(worker, "connected")) {
+            snprintf(jobs, sizeof jobs, "%llu/%llu", (unsigned long long)admin_number(worker, "running"),
+                     (unsigned long long)admin_number(worker, "slots"));
+        }
+        slice session =
+            admin_flag(worker, "connected") ? admin_text(worker, "session") : SLICE_LITERAL("not connected");
+        printf("%-32.*s %-20.*s %-16.*s %-9.*s %-12s %-7s %.*s\n", SLICE_FORMAT(admin_text(worker, "id")),
+               SLICE_FORMAT(admin_text(worker, "name")), SLICE_FORMAT(admin_text(worker, "owner")),
+               SLICE_FORMAT(admin_text(worker, "state")),
+               admin_date(admin_number(worker, "expires_ms"), expires), jobs, SLICE_FORMAT(session));
+    }
+}
+
+static int worker_token(int argc, char **argv) {
+    admin_options options = {0};
+    const char *owner = NULL;
+    uint64_t days = 0;
+    const option_row rows[] = {
+        ADMIN_OPTION_ROWS(&options),
+        {"owner", OPTION_TEXT, &owner, "NAME", "whose machine it is; must be given", 0, 0},
+        {"days", OPTION_U64, &days, "N", "days that the worker is enrolled for; 0: as configured", 0, 3650},
+    };
+    const option_table table = {.usage = "cellule admin worker token --owner NAME [options]",
+                                .summary = "Makes a join token: one machine may enrol with it, once, soon.",
+                                .rows = rows,
+                                .row_count = sizeof rows / sizeof rows[0]};
+    char **words = NULL;
+    int count = 0;
+    options_result parsed = options_parse(&table, argc, argv, &words, &count);
+    if (parsed != OPTIONS_RUN) {
+        return parsed == OPTIONS_HELP ? 0 : 2;
+    }
+    if (owner == NULL) {
+        fprintf(stderr, "cellule admin worker token: say whose machine it is: --owner NAME\n");
+        return 2;
+    }
+    buffer body = buffer_make(BODY_LIMIT);
+    json_writer w = json_writer_make(&body);
+    json_write_object_begin(&w);
+    json_add_text(&w, "owner", slice_of_text(owner));
+    if (days > 0) {
+        json_add_u64(&w, "days", days);
+    }
+    json_write_object_end(&w);
+    admin_call call = {.program = "cellule admin worker token",
+                       .method = "POST",
+                       .path = "/v1/admin/join-tokens",
+                       .body = buffer_slice(&body),
+                       .print = print_token};
+    int status = admin_run(&options, &call);
+    buffer_free(&body);
+    return status;
+}
+
+static int worker_list(int argc, char **argv) {
+    static const admin_verb request = {
+        .program = "cellule admin worker list",
+        .usage = "cellule admin worker list [options]",
+        .summary = "Lists the enrolled workers and their sessions.",
+        .method = "GET",
+        .prefix = "/v1/admin/workers",
+        .suffix = "",
+        .has_word = false,
+        .print = print_workers,
+    };
+    return admin_run_verb(&request, argc, argv);
+}
+
+static int worker_revoke(int argc, char **argv) {
+    static const admin_verb request = {
+        .program = "cellule admin worker revoke",
+        .usage = "cellule admin worker revoke [options] WORKER_ID",
+        .summary = "Shuts a worker out at once; its jobs go to others.",
+        .method = "POST",
+        .prefix = "/v1/admin/workers/",
+        .suffix = "/revoke",
+        .has_word = true,
+        .print = admin_print_done,
+    };
+    return admin_run_verb(&request, argc, argv);
+}
+
+int admin_worker_main(int argc, char **argv) {
+    static const verb verbs[] = {
+        {"token", worker_token, "make a join token"},
+        {"list", worker_list, "list workers"},
+        {"revoke", worker_revoke, "shut a worker out"},
+    };
+    return options_run_verb("cellule admin worker", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
+}
