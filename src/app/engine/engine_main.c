@@ -3,71 +3,57 @@
 #include "base/memory.h"
 #include "crypto/hash.h"
 #include "crypto/start.h"
+#include "options/options.h"
 #include "os/file.h"
 #include "os/sandbox.h"
 #include "server.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
-enum { DIGEST_PART = 4 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20, MEMORY_MIB_DEFAULT = 1024 };
+enum {
+    DIGEST_PART = 4 * 1024 * 1024,
+    MEMORY_MIB_MAX = 1 << 20,
+    MEMORY_MIB_DEFAULT = 1024,
+    CONTEXT_MAX = 1 << 20
+};
 static const uint64_t file_size_max = UINT64_C(1) << 40;
 
 typedef struct settings {
     const char *model;
-    uint32_t slots;
-    uint32_t context;
-    uint32_t memory_mib;
+    uint64_t slots;
+    uint64_t context;
+    uint64_t memory_mib;
     bool check;
 } settings;
 
-static bool parse_number(const char *text, const char *option, uint32_t most, uint32_t *value) {
-    uint64_t number = 0;
-    if (!slice_to_u64(slice_of_text(text), &number) || number == 0 || number > most) {
-        fprintf(stderr, "cellule engine: --%s takes a number from 1 to %u, not '%s'\n", option, most, text);
-        return false;
-    }
-    *value = (uint32_t)number;
-    return true;
-}
-
-static bool parse(int argc, char **argv, settings *s) {
-    static const struct option options[] = {
-        {"model", required_argument, NULL, 'm'},   {"slots", required_argument, NULL, 's'},
-        {"context", required_argument, NULL, 'c'}, {"memory", required_argument, NULL, 'M'},
-        {"check", no_argument, NULL, 'k'},         {NULL, 0, NULL, 0}};
+static options_result parse(int argc, char **argv, settings *s) {
     *s = (settings){.slots = 1, .memory_mib = MEMORY_MIB_DEFAULT};
-    bool good = true;
-    optind = 1;
-    for (int option = 0; good && (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        switch (option) {
-        case 'm':
-            s->model = optarg;
-            break;
-        case 's':
-            good = parse_number(optarg, "slots", SERVER_SLOTS_MAX, &s->slots);
-            break;
-        case 'c':
-            good = parse_number(optarg, "context", 1 << 20, &s->context);
-            break;
-        case 'M':
-            good = parse_number(optarg, "memory", MEMORY_MIB_MAX, &s->memory_mib);
-            break;
-        case 'k':
-            s->check = true;
-            break;
-        default:
-            good = false;
-        }
+    const option_row rows[] = {
+        {"model", OPTION_TEXT, &s->model, "FILE", "the model, a GGUF file; must be given", 0, 0},
+        {"slots", OPTION_U64, &s->slots, "N", "answers computed at once", 1, SERVER_SLOTS_MAX},
+        {"context", OPTION_U64, &s->context, "TOKENS", "of a conversation; 0: as the model says", 0,
+         CONTEXT_MAX},
+        {"memory", OPTION_U64, &s->memory_mib, "MIB", "to compute with, beside the model", 1, MEMORY_MIB_MAX},
+        {"check", OPTION_FLAG, &s->check, NULL, "load the model, say what it is, and exit", 0, 0},
+    };
+    const option_table table = {
+        .usage = "cellule engine --model FILE [options]",
+        .summary = "Loads one model and computes: the worker's child, which speaks over a pipe. By hand, "
+                   "only --check\n"
+                   "is of use.",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof rows[0],
+    };
+    char **arguments = NULL;
+    int count = 0;
+    options_result result = options_parse(&table, argc, argv, &arguments, &count);
+    if (result == OPTIONS_RUN && s->model == NULL) {
+        fprintf(stderr, "cellule engine: name a model with --model FILE\n");
+        return OPTIONS_BAD;
     }
-    if (good && s->model != NULL && optind == argc) {
-        return true;
-    }
-    fprintf(stderr,
-            "usage: cellule engine --model FILE [--slots N] [--context TOKENS] [--memory MIB] [--check]\n");
-    return false;
+    return result;
 }
 
 static bool send_loading(server *out, uint32_t percent, error *err) {
@@ -94,7 +80,7 @@ static bool compute_digest(slice file, server *out, uint8_t digest[ENGINE_DIGEST
 static engine_model *load(const settings *s, slice file, server *out, error *err) {
     uint8_t digest[ENGINE_DIGEST_SIZE];
     engine_options options = {
-        .context = s->context, .slots = s->slots, .memory_limit = (uint64_t)s->memory_mib << 20};
+        .context = (uint32_t)s->context, .slots = (uint32_t)s->slots, .memory_limit = s->memory_mib << 20};
     if (!compute_digest(file, out, digest, err) || !send_loading(out, 100, err)) {
         return NULL;
     }
@@ -126,11 +112,11 @@ static bool serve(const settings *s, slice file, server *out, error *err) {
     pipe_message ready = {.type = PIPE_READY,
                           .ready = {.model = i->name,
                                     .context = i->context,
-                                    .slots = s->slots,
+                                    .slots = (uint32_t)s->slots,
                                     .vocabulary = i->vocabulary,
                                     .profile = SLICE_LITERAL(ENGINE_PROFILE)}};
     memcpy(ready.ready.digest, i->digest, sizeof i->digest);
-    return server_send(out, &ready, err) && server_run(out, model, s->slots, err);
+    return server_send(out, &ready, err) && server_run(out, model, (uint32_t)s->slots, err);
 }
 
 static bool check(const settings *s, slice file, error *err) {
@@ -176,8 +162,9 @@ static bool run(const settings *s, error *err) {
 int engine_main(int argc, char **argv) {
     settings s;
     error err;
-    if (!parse(argc, argv, &s)) {
-        return 2;
+    options_result parsed = parse(argc, argv, &s);
+    if (parsed != OPTIONS_RUN) {
+        return parsed == OPTIONS_HELP ? 0 : 2;
     }
     signal(SIGPIPE, SIG_IGN);
     bool good = run(&s, &err);
