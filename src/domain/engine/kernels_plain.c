@@ -39,14 +39,14 @@ static void multiply_q8(float *y, const uint8_t *rows, size_t row_count, size_t 
     for (size_t row = 0; row < row_count; row++) {
         float sum = 0;
         for (size_t block = 0; block < blocks; block++) {
-            const uint8_t *weights = rows + (row * blocks + block) * Q8_BLOCK_SIZE;
+            const uint8_t *scale = rows + (row * blocks + block) * Q8_BLOCK_SIZE;
+            const int8_t *weights = (const int8_t *)scale + 2;
             const int8_t *numbers = x->numbers + block * Q8_BLOCK;
             int32_t dot = 0;
             for (size_t i = 0; i < Q8_BLOCK; i++) {
-                int32_t weight = weights[2 + i] < 128 ? weights[2 + i] : weights[2 + i] - 256;
-                dot += weight * numbers[i];
+                dot += weights[i] * numbers[i];
             }
-            sum = fmaf(float_of_half(load_u16(weights)) * x->scales[block], (float)dot, sum);
+            sum = fmaf(float_of_half(load_u16(scale)) * x->scales[block], (float)dot, sum);
         }
         y[row] = sum;
     }

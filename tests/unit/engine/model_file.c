@@ -158,6 +158,9 @@ void writer_finish(gguf_writer *w, buffer *file) {
 /* Uniform, so that each row times a unit-sized vector has about unit size. */
 static void add_tensor(model_file *file, gguf_writer *w, const char *name, gguf_type type, uint32_t columns,
                        uint32_t rows, uint64_t *state) {
+    if (file->tensor_count == MODEL_TENSORS_MAX) {
+        abort();
+    }
     model_weights *t = &file->tensors[file->tensor_count++];
     snprintf(t->name, sizeof t->name, "%s", name);
     t->columns = columns;

@@ -40,7 +40,7 @@ typedef struct model_shape {
 } model_shape;
 
 enum {
-    MODEL_TENSORS_MAX = 64,
+    MODEL_TENSORS_MAX = 128,
     MODEL_MESSAGE_START = 256 + 5, /* after the bytes and the five merged tokens */
     MODEL_MESSAGE_END,
     MODEL_END,
