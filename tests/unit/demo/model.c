@@ -1,0 +1,95 @@
+#include "base/memory.h"
+#include "crypto/start.h"
+#include "engine/engine.h"
+#include "questions.h"
+
+#include "unit.h"
+
+#include <stdlib.h>
+
+/* The demo model that is in the repository, computed by the engine. Arguments: the model, the folder of
+ * questions, and N to ask every Nth question. */
+enum { MODEL_SIZE_MAX = 8 * 1024 * 1024, ANSWER_MAX = 1024 };
+
+static const char *model_path;
+static const char *questions_path;
+static size_t every;
+
+static slice read_model(arena *a) {
+    uint8_t *bytes = arena_allocate(a, MODEL_SIZE_MAX + 1);
+    FILE *file = fopen(model_path, "rb");
+    assert_non_null(bytes);
+    assert_non_null(file);
+    size_t length = fread(bytes, 1, MODEL_SIZE_MAX + 1, file);
+    fclose(file);
+    assert_in_range(length, 1, MODEL_SIZE_MAX);
+    return slice_of(bytes, length);
+}
+
+static size_t ask(engine_model *model, slice asked, char answer[ANSWER_MAX]) {
+    static const uint8_t nonce[ENGINE_NONCE_SIZE] = {0};
+    const engine_message message = {.role = SLICE_LITERAL("user"), .content = asked};
+    const engine_parameters greedy = {.temperature = 0, .top_p = 1, .max_tokens = 200};
+    uint32_t *tokens = NULL;
+    size_t count = 0;
+    size_t length = 0;
+    error err;
+    engine_output output = {.finish = ENGINE_RUNNING};
+    assert_true(engine_prompt(model, &message, 1, &tokens, &count, &err));
+    engine_sequence *sequence = engine_sequence_new(model, tokens, count, &greedy, 1, nonce, &err);
+    memory_free(tokens);
+    assert_non_null(sequence);
+    while (output.finish == ENGINE_RUNNING) {
+        assert_true(engine_step(sequence, &output, &err));
+        assert_true(output.text.length < ANSWER_MAX - length);
+        if (output.text.length > 0) {
+            memcpy(answer + length, output.text.data, output.text.length);
+            length += output.text.length;
+        }
+    }
+    engine_sequence_free(sequence);
+    return length;
+}
+
+static void test_the_demo_model_answers_its_questions(void **state) {
+    (void)state;
+    error err;
+    char answer[ANSWER_MAX];
+    question_set set;
+    arena *a = arena_new((size_t)256 << 20);
+    assert_non_null(a);
+    assert_true(crypto_start(&err));
+    assert_true(questions_load(a, questions_path, &set, &err));
+    engine_model *model = engine_open(read_model(a), NULL, &(engine_options){0}, &err);
+    if (model == NULL) {
+        fail_msg("%s", err.text);
+    }
+    size_t right = 0;
+    size_t total = 0;
+    for (size_t i = 0; i < set.count; i += every) {
+        const question *q = &set.questions[i];
+        size_t length = ask(model, q->phrasings[0], answer);
+        total++;
+        if (slice_equal(slice_of(answer, length), q->answer)) {
+            right++;
+        } else {
+            print_message("%.*s: %.*s\n", SLICE_FORMAT(q->phrasings[0]), (int)length, answer);
+        }
+    }
+    engine_close(model);
+    crypto_stop();
+    arena_free(a);
+    assert_true(right * 100 >= total * 99);
+}
+
+int main(int count, char **words) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_demo_model_answers_its_questions)};
+    if (count != 4 || strtoul(words[3], NULL, 10) == 0) {
+        fputs("usage: model FILE.gguf QUESTIONS_FOLDER EVERY\n", stderr);
+        return 2;
+    }
+    model_path = words[1];
+    questions_path = words[2];
+    every = strtoul(words[3], NULL, 10);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
