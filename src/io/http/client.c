@@ -275,6 +275,10 @@ static bool set_trust(http_exchange *exchange, const http_client_options *option
         memcpy(exchange->pin, options->pin, sizeof exchange->pin);
         SET(CURLOPT_CAINFO, NULL);
         SET(CURLOPT_CAPATH, NULL);
+        /* curl doesn't know about the pin, so neither a connection nor a session may serve another one. */
+        SET(CURLOPT_FRESH_CONNECT, 1L);
+        SET(CURLOPT_FORBID_REUSE, 1L);
+        SET(CURLOPT_SSL_SESSIONID_CACHE, 0L);
         SET(CURLOPT_SSL_CTX_FUNCTION, apply_pin);
         SET(CURLOPT_SSL_CTX_DATA, (void *)exchange->pin);
     } else if (options->ca_pem.length > 0) {

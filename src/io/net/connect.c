@@ -130,12 +130,6 @@ void connect_finished(net_stream *stream) {
         try_after(stream, reason);
         return;
     }
-    error err;
-    if (stream->tls != NULL && !stream_set_tls(stream, stream->tls, stream->connecting->host, &err)) {
-        stream_finish(stream, &err);
-        return;
-    }
-    connecting_free(stream);
     stream_begin(stream);
 }
 

@@ -2,15 +2,36 @@
 
 #include <openssl/err.h>
 
-/* Each step costs up to 300 µs, so steps are queued and a bounded number is taken per turn. */
+/* A step costs up to 300 µs, so steps are queued and a bounded number is taken per turn. A handshake that is
+ * under way holds some 40 KiB: those are finished first, and while many are under way only a trickle begins,
+ * so that a storm neither fills nor fragments the memory. (A trickle and not none: clients that stop in the
+ * middle must not shut out the others.) */
+enum { HANDSHAKES_AT_ONCE = 128 };
+
+static void take_turn_soon(net *n) {
+    if (!list_is_empty(&n->handshakes)) {
+        ev_timer_start(n->loop, &n->handshake_turn, 0);
+    } else if (!list_is_empty(&n->arrivals) && !ev_timer_is_running(&n->handshake_turn)) {
+        ev_timer_start(n->loop, &n->handshake_turn, n->handshakes_begun < HANDSHAKES_AT_ONCE ? 0 : 1);
+    }
+}
+
 void handshake_ready(net_stream *stream) {
     net *n = stream->owner;
     ev_watch_set(stream->watch, 0);
     if (list_is_empty(&stream->queued)) {
-        list_append(&n->handshakes, &stream->queued);
+        list_append(stream->handshake_begun ? &n->handshakes : &n->arrivals, &stream->queued);
     }
-    if (!ev_timer_is_running(&n->handshake_turn)) {
-        ev_timer_start(n->loop, &n->handshake_turn, 0);
+    if (stream->accepted && !stream->handshake_begun) {
+        ev_timer_stop(&stream->timer); /* from here on it is we who keep it waiting */
+    }
+    take_turn_soon(n);
+}
+
+void handshake_over(net_stream *stream) {
+    if (stream->handshake_begun) {
+        stream->handshake_begun = false;
+        stream->owner->handshakes_begun--;
     }
 }
 
@@ -48,17 +69,45 @@ static void handshake_step(net_stream *stream) {
     }
 }
 
+static bool handshake_begin(net_stream *stream) {
+    error err;
+    const char *name = stream->accepted ? NULL : stream->connecting->host;
+    stream->handshake_begun = true;
+    stream->owner->handshakes_begun++;
+    if (!stream_set_tls(stream, stream->tls, name, &err)) {
+        stream_finish(stream, &err);
+        return false;
+    }
+    connecting_free(stream);
+    if (stream->accepted) {
+        ev_timer_start(stream->owner->loop, &stream->timer, stream->owner->config.handshake_timeout_ms);
+    }
+    return true;
+}
+
+static net_stream *next_step(net *n) {
+    list_node *node = list_first(&n->handshakes);
+    if (node == NULL && !list_is_empty(&n->arrivals)) {
+        uint64_t now = ev_now_ms(n->loop);
+        if (n->handshakes_begun < HANDSHAKES_AT_ONCE || n->arrival_at != now) {
+            n->arrival_at = n->handshakes_begun < HANDSHAKES_AT_ONCE ? n->arrival_at : now;
+            node = list_first(&n->arrivals);
+        }
+    }
+    return node == NULL ? NULL : LIST_ENTRY(node, net_stream, queued);
+}
+
 void run_handshakes(void *argument) {
     net *n = argument;
     for (unsigned i = 0; i < n->config.handshake_budget; i++) {
-        list_node *node = list_first(&n->handshakes);
-        if (node == NULL) {
-            return;
+        net_stream *stream = next_step(n);
+        if (stream == NULL) {
+            break;
         }
-        list_remove(node);
-        handshake_step(LIST_ENTRY(node, net_stream, queued));
+        list_remove(&stream->queued);
+        if (stream->handshake_begun || handshake_begin(stream)) {
+            handshake_step(stream);
+        }
     }
-    if (!list_is_empty(&n->handshakes)) {
-        ev_timer_start(n->loop, &n->handshake_turn, 0);
-    }
+    take_turn_soon(n);
 }

@@ -43,10 +43,6 @@ static void take(net_listener *listener, int descriptor, const net_address *peer
     stream->tls = tls_hold(listener->tls);
     if (listener->tls != NULL) {
         ev_timer_start(n->loop, &stream->timer, n->config.handshake_timeout_ms);
-        if (!stream_set_tls(stream, listener->tls, NULL, &err)) {
-            stream_finish(stream, &err);
-            return;
-        }
     }
     stream_begin(stream);
 }

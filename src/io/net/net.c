@@ -32,6 +32,9 @@ net *net_new(ev_loop *loop, const net_config *config, error *err) {
     list_init(&n->listeners);
     list_init(&n->dirty);
     list_init(&n->handshakes);
+    list_init(&n->arrivals);
+    n->handshakes_begun = 0;
+    n->arrival_at = 0;
     ev_deferred_init(&n->flush, flush_dirty, n);
     ev_timer_init(&n->handshake_turn, run_handshakes, n);
     return n;

@@ -32,7 +32,10 @@ struct net {
     size_t accepted_count;
     list_node dirty; /* streams with output to send at the end of the turn */
     ev_deferred flush;
-    list_node handshakes; /* streams that can take a handshake step */
+    list_node handshakes; /* streams that can take a further handshake step */
+    list_node arrivals;   /* streams that can take the first one */
+    size_t handshakes_begun;
+    uint64_t arrival_at; /* when the latest arrival beyond HANDSHAKES_AT_ONCE was let in */
     ev_timer handshake_turn;
     uint8_t scratch[SCRATCH_SIZE]; /* what every read goes into: a stream holds no read buffer of its own */
 };
@@ -93,7 +96,7 @@ typedef struct connecting {
 
 struct net_stream {
     list_node node;
-    list_node queued; /* in the owner's `dirty` or `handshakes` */
+    list_node queued; /* in the owner's `dirty`, `handshakes` or `arrivals` */
     net *owner;
     const transport *transport;
     const net_stream_handlers *handlers;
@@ -112,6 +115,7 @@ struct net_stream {
     stream_state state;
     net_address peer;
     bool accepted;
+    bool handshake_begun;
     bool reading_paused;
     bool input_ended;
     bool end_told;
@@ -141,6 +145,7 @@ void stream_watch(net_stream *stream);
 void stream_flush(net_stream *stream);
 
 void handshake_ready(net_stream *stream);
+void handshake_over(net_stream *stream);
 void run_handshakes(void *argument);
 
 void connect_next(net_stream *stream);

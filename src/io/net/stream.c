@@ -80,6 +80,7 @@ static void release(net_stream *stream) {
         return;
     }
     stream->state = STREAM_CLOSED;
+    handshake_over(stream);
     connecting_free(stream);
     list_remove(&stream->queued);
     ev_timer_stop(&stream->timer);
@@ -430,7 +431,7 @@ static void on_timer(void *argument) {
 /* --- events --- */
 
 void stream_begin(net_stream *stream) {
-    if (stream->ssl == NULL) {
+    if (stream->tls == NULL) {
         stream_opened(stream);
     } else if (stream->accepted) { /* the client speaks first */
         stream->state = STREAM_HANDSHAKING;
@@ -442,6 +443,8 @@ void stream_begin(net_stream *stream) {
 }
 
 void stream_opened(net_stream *stream) {
+    handshake_over(stream);
+    connecting_free(stream);
     stream->state = STREAM_OPEN;
     ev_timer_stop(&stream->timer);
     stream_watch(stream);

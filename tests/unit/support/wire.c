@@ -60,7 +60,11 @@ static bool run(wire *w, bool (*done)(void *argument), void *argument, uint64_t 
 }
 
 void wire_run_until(wire *w, bool (*done)(void *argument), void *argument) {
-    if (!run(w, done, argument, PATIENCE_MS)) {
+    wire_run_until_for(w, done, argument, PATIENCE_MS);
+}
+
+void wire_run_until_for(wire *w, bool (*done)(void *argument), void *argument, uint64_t milliseconds) {
+    if (!run(w, done, argument, milliseconds)) {
         fail_msg("waited in vain");
     }
 }

@@ -16,6 +16,7 @@ void wire_start(wire *w);
 void wire_stop(wire *w);
 /* Runs the loop until `done` says so; fails the test after 10 s. */
 void wire_run_until(wire *w, bool (*done)(void *argument), void *argument);
+void wire_run_until_for(wire *w, bool (*done)(void *argument), void *argument, uint64_t milliseconds);
 /* Runs it for that long. */
 void wire_run_for(wire *w, uint64_t milliseconds);
 

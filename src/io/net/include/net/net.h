@@ -15,7 +15,7 @@ typedef struct net_config {
     unsigned backlog;          /* of each listener */
     unsigned accept_budget;    /* connections accepted per turn and listener */
     unsigned handshake_budget; /* TLS handshake steps per turn, so that many arrivals don't stall others */
-    uint32_t handshake_timeout_ms; /* from accept to the end of the handshake */
+    uint32_t handshake_timeout_ms; /* for the client's first bytes, and again for the rest of the handshake */
 } net_config;
 
 net_config net_config_default(void); /* 65,536; 4,096; 64; 8; 20 s */
