@@ -139,7 +139,7 @@ static int by_bytes(const struct dirent **left, const struct dirent **right) {
 
 static bool load_one(arena *a, const char *folder, const char *name, question_set *set, error *err) {
     char *path = arena_format(a, "%s/%s", folder, name);
-    slice text;
+    slice text = {NULL, 0};
     if (path == NULL) {
         return error_memory(err);
     }
