@@ -4,6 +4,10 @@
 
 #include <fenv.h>
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 static void test_exponential_is_within_a_ten_millionth(void **state) {
     (void)state;
     for (float x = -87.0f; x <= 88.0f; x += 0.00137f) {
@@ -74,6 +78,31 @@ static void test_a_callers_rounding_mode_is_set_aside_and_given_back(void **stat
     assert_int_equal(fesetround(FE_TONEAREST), 0);
 }
 
+/* Neither inlined nor taken for a pure function, so that each call is made under the mode at its place. */
+__attribute__((noinline)) static float halve(float x) {
+    volatile float seen = x;
+    return seen * 0.5f;
+}
+
+static void test_subnormals_are_kept_even_if_the_caller_flushes_them(void **state) {
+    (void)state;
+#if defined(__x86_64__)
+    enum { FLUSH_AND_DENORMALS_ARE_ZERO = 0x8040 };
+    arithmetic_state saved;
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | FLUSH_AND_DENORMALS_ARE_ZERO);
+    volatile float flushed = halve(FLT_MIN);
+    assert_true(arithmetic_enter(&saved));
+    volatile float kept = halve(FLT_MIN);
+    arithmetic_leave(&saved);
+    volatile float flushed_again = halve(FLT_MIN);
+    _mm_setcsr(before);
+    assert_true(flushed == 0 && kept == 0x1p-127f && flushed_again == 0);
+#else
+    skip();
+#endif
+}
+
 static void test_tree16_adds_in_its_fixed_order(void **state) {
     (void)state;
     /* 2^24 + 1 + 1 depends on the order: with the ones 8 apart they are added first. */
@@ -90,6 +119,7 @@ int main(void) {
         cmocka_unit_test(test_every_half_survives_the_way_through_float),
         cmocka_unit_test(test_rounding_to_half_takes_the_nearer_and_the_even),
         cmocka_unit_test(test_a_callers_rounding_mode_is_set_aside_and_given_back),
+        cmocka_unit_test(test_subnormals_are_kept_even_if_the_caller_flushes_them),
         cmocka_unit_test(test_tree16_adds_in_its_fixed_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
