@@ -38,7 +38,10 @@ static void on_message(void *context, slice message, bool is_text) {
     assert_true(buffer_append(&e->text, message));
     assert_true(buffer_append_byte(&e->text, '\n'));
     if (e->echoes) {
-        assert_true(is_text ? websocket_send_text(e->ws, message) : websocket_send_binary(e->ws, message));
+        bool sent = is_text ? websocket_send_text(e->ws, message) : websocket_send_binary(e->ws, message);
+        if (!sent) {
+            websocket_abort(e->ws);
+        }
     }
 }
 
@@ -53,6 +56,17 @@ static void on_closed(void *context, unsigned code, slice reason) {
 
 static const websocket_handlers end_handlers = {
     .on_open = on_open, .on_message = on_message, .on_closed = on_closed};
+
+static void say_hello(void *context) {
+    end *e = context;
+    e->open = true;
+    if (!websocket_send_text(e->ws, SLICE_LITERAL("hello, is there anybody?"))) {
+        websocket_abort(e->ws);
+    }
+}
+
+static const websocket_handlers say_hello_handlers = {
+    .on_open = say_hello, .on_message = on_message, .on_closed = on_closed};
 
 static void on_request(void *context, http_request *request) {
     fixture *f = context;
@@ -410,6 +424,52 @@ static void test_frames_right_behind_the_request_are_taken(void **state) {
     stop(&f);
 }
 
+static bool over_or_answered(void *argument) {
+    fixture *f = argument;
+    return f->here.closed || f->here.messages > 0;
+}
+
+static bool none_is_left(void *argument) {
+    fixture *f = argument;
+    return f->here.closed && f->there.ws == NULL;
+}
+
+/* Each allocation fails once: a message comes back or the connection ends, at both ends. */
+static void test_a_conversation_survives_every_failed_allocation(void **state) {
+    (void)state;
+    fixture f;
+    start(&f, false);
+    f.there.echoes = true;
+    bool reached = true;
+    for (int nth = 0; reached && nth < 500; nth++) {
+        error err;
+        websocket_options options = {.host = "127.0.0.1",
+                                     .port = http_server_port(f.server),
+                                     .path = "/socket",
+                                     .subprotocol = "cellule.test"};
+        f.here.closed = f.there.closed = false;
+        f.here.messages = 0;
+        assert_non_null(buffer_reserve(&f.here.text, 1000)); /* the test's own memory is there already */
+        assert_non_null(buffer_reserve(&f.there.text, 1000));
+        fault_fail_nth(nth);
+        f.here.ws = websocket_connect(f.wire.net, &options, &say_hello_handlers, &f.here, &err);
+        if (f.here.ws != NULL) {
+            wire_run_until(&f.wire, over_or_answered, &f);
+        }
+        reached = fault_stop();
+        assert_true(reached || f.here.messages == 1);
+        f.here.closed = f.here.closed || f.here.ws == NULL;
+        if (f.here.ws != NULL) {
+            websocket_abort(f.here.ws);
+        }
+        wire_run_until(&f.wire, none_is_left, &f);
+        buffer_clear(&f.here.text);
+        buffer_clear(&f.there.text);
+    }
+    assert_false(reached);
+    stop(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_messages_come_back_from_an_echo),
@@ -423,6 +483,7 @@ int main(void) {
         cmocka_unit_test(test_what_the_protocol_forbids_ends_with_its_code),
         cmocka_unit_test(test_fragments_may_not_add_up_beyond_the_limit),
         cmocka_unit_test(test_frames_right_behind_the_request_are_taken),
+        cmocka_unit_test(test_a_conversation_survives_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
