@@ -1,6 +1,6 @@
 #include "admin/admin.h"
-#include "client/client.h"
 #include "app_engine/engine_main.h"
+#include "client/client.h"
 #include "options/options.h"
 #include "pool/pool.h"
 #include "worker/worker.h"

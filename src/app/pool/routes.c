@@ -142,10 +142,10 @@ slice routes_error_body(void *context, unsigned status, const char *reason, cons
     buffer body = buffer_make(sizeof bytes);
     reply_write_error(&body, status, NULL, NULL, slice_of_text(reason));
     *media_type = "application/json";
-    size_t length = buffer_failed(&body) ? 0 : buffer_length(&body);
-    if (length > 0) {
-        memcpy(bytes, buffer_slice(&body).data, length);
+    slice written = buffer_failed(&body) ? (slice){NULL, 0} : buffer_slice(&body);
+    if (written.length > 0) {
+        memcpy(bytes, written.data, written.length);
     }
     buffer_free(&body);
-    return slice_of(bytes, length);
+    return slice_of(bytes, written.length);
 }

@@ -154,7 +154,9 @@ static bool refusal_is_final(slice code) {
 static void handle_refuse(agent *a, const proto_refuse *refuse) {
     char text[PROTO_TEXT_MAX + 1];
     slice shown = slice_part(refuse->text, 0, sizeof text - 1);
-    memcpy(text, shown.data, shown.length);
+    if (shown.length > 0) {
+        memcpy(text, shown.data, shown.length);
+    }
     text[shown.length] = '\0';
     if (refusal_is_final(refuse->code)) {
         give_up(a, text);

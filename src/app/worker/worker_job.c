@@ -90,8 +90,11 @@ static size_t piece_count(const worker_job *j) {
 }
 
 static piece piece_at(const worker_job *j, size_t index) {
-    piece p;
-    memcpy(&p, buffer_slice(&j->pieces).data + index * sizeof p, sizeof p);
+    piece p = {0};
+    slice place = slice_part(buffer_slice(&j->pieces), index * sizeof p, sizeof p);
+    if (place.length == sizeof p) {
+        memcpy(&p, place.data, sizeof p);
+    }
     return p;
 }
 

@@ -8,9 +8,9 @@
 
 /* The pool's API for the verbs that call it: blocking, one call after the other. */
 
-/* Where the pool is, whom to trust, who calls. From the options, else the environment (CELLULE_URL, CELLULE_CA,
- * CELLULE_KEY), else the client file: --site DIR's client.json, or ~/.cellule/client.json. The key never comes from an
- * option, which others could see in the list of processes. */
+/* Where the pool is, whom to trust, who calls. From the options, else the environment (CELLULE_URL,
+ * CELLULE_CA, CELLULE_KEY), else the client file: --site DIR's client.json, or ~/.cellule/client.json. The
+ * key never comes from an option, which others could see in the list of processes. */
 typedef struct api_options {
     const char *site;
     const char *url;
@@ -19,8 +19,9 @@ typedef struct api_options {
 
 #define API_OPTION_ROWS(o)                                                                                   \
     {"site", OPTION_TEXT, &(o)->site, "DIR", "read client.json of this site", 0, 0},                         \
-    {"url", OPTION_TEXT, &(o)->url, "URL", "the pool; else CELLULE_URL or the client file", 0, 0},           \
-    {"ca", OPTION_TEXT, &(o)->ca, "FILE", "the site's CA; else CELLULE_CA or the client file", 0, 0}
+        {"url", OPTION_TEXT, &(o)->url, "URL", "the pool; else CELLULE_URL or the client file", 0, 0}, {     \
+        "ca", OPTION_TEXT, &(o)->ca, "FILE", "the site's CA; else CELLULE_CA or the client file", 0, 0       \
+    }
 
 typedef struct api api;
 
@@ -35,9 +36,10 @@ typedef struct api_answer {
 } api_answer;
 
 /* `body` NULL: none. A status that isn't 2xx is an error with the pool's own words. */
-MUST_CHECK bool api_call(api *a, const char *method, const char *path, slice body, api_answer *answer, error *err);
-/* The same for an answer of server-sent events: `on_event` gets each one's data; false ends the call, which is then
- * taken to have succeeded. */
+MUST_CHECK bool api_call(api *a, const char *method, const char *path, slice body, api_answer *answer,
+                         error *err);
+/* The same for an answer of server-sent events: `on_event` gets each one's data; false ends the call, which
+ * is then taken to have succeeded. */
 MUST_CHECK bool api_stream(api *a, const char *path, slice body, bool (*on_event)(void *context, slice data),
                            void *context, api_answer *answer, error *err);
 

@@ -15,7 +15,7 @@ typedef enum option_kind {
 } option_kind;
 
 typedef struct option_row {
-    const char *name;     /* without the dashes */
+    const char *name; /* without the dashes */
     option_kind kind;
     void *target;         /* holds the default before parsing */
     const char *argument; /* name of the value in --help; NULL for a flag */
@@ -40,8 +40,8 @@ typedef enum options_result {
     OPTIONS_BAD   /* a sentence was printed on standard error: exit 2 */
 } options_result;
 
-/* Parses argv[1..]. On OPTIONS_RUN `*arguments` points at the words that aren't options, `*argument_count` of them;
- * argv is permuted. Not thread-safe. */
+/* Parses argv[1..]. On OPTIONS_RUN `*arguments` points at the words that aren't options, `*argument_count` of
+ * them; argv is permuted. Not thread-safe. */
 MUST_CHECK options_result options_parse(const option_table *table, int argc, char **argv, char ***arguments,
                                         int *argument_count);
 
@@ -52,8 +52,8 @@ typedef struct verb {
     const char *help;
 } verb;
 
-/* Runs the verb that argv[1] names, or prints the list (for "help" and --help on standard output, exit 0; for none or
- * an unknown one on standard error, exit 2). `program` is what was typed so far, "cellule admin". */
+/* Runs the verb that argv[1] names, or prints the list (for "help" and --help on standard output, exit 0; for
+ * none or an unknown one on standard error, exit 2). `program` is what was typed so far, "cellule admin". */
 MUST_CHECK int options_run_verb(const char *program, const verb *verbs, size_t count, int argc, char **argv);
 
 /* Prints "cellule VERB: the error's text" on standard error; returns 1, the exit code. */

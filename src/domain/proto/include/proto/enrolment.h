@@ -3,9 +3,9 @@
 
 #include "proto/message.h"
 
-/* What a machine sends once, with a join token, to become a worker: POST /v1/worker/enrol, one JSON object. The
- * signature, by the key that it will work under, is over proto_enrolment_bytes, so nobody can enrol a key that he
- * doesn't hold. */
+/* What a machine sends once, with a join token, to become a worker: POST /v1/worker/enrol, one JSON object.
+ * The signature, by the key that it will work under, is over proto_enrolment_bytes, so nobody can enrol a key
+ * that he doesn't hold. */
 #define PROTO_ENROLMENT_PATH "/v1/worker/enrol"
 
 enum {
