@@ -1,0 +1,138 @@
+#ifndef FAKE_WORKER_FAKE_H
+#define FAKE_WORKER_FAKE_H
+
+#include "base/list.h"
+#include "crypto/sign.h"
+#include "home.h"
+#include "http/websocket.h"
+#include "ledger/receipt.h"
+#include "proto/session.h"
+
+/* A worker without a model, for tests and benchmarks: it speaks the real protocol over real connections, and
+ * its answers are a function of the question and the seed, so that any two give the same bits. With --behave
+ * it breaks one rule. What happens is told on standard output, one JSON object a line. One loop thread. */
+
+/* Name on the command line, what it does. Unless said otherwise at the first byte of each job, the rest being
+ * right. */
+#define BEHAVIOURS(X)                                                                                        \
+    X(HONEST, "honest", "follows the protocol")                                                              \
+    X(FORGED_RECEIPT, "forged-receipt", "a right answer with a wrong signature")                             \
+    X(WRONG_TOKEN_COUNT, "wrong-token-count", "done claims more tokens than were sent")                      \
+    X(PROMPT_TOKEN_LIE, "prompt-token-lie", "done claims a million tokens of prompt")                        \
+    X(FALSE_CANCELLED, "false-cancelled", "done says that the job was cancelled")                            \
+    X(FOREIGN_JOB, "foreign-job", "answers a job that nobody has, then its own")                             \
+    X(STOLEN_JOB, "stolen-job", "session 0 also answers each job of the others; needs --count 2")            \
+    X(OVER_CREDIT, "over-credit", "sends all tokens, whatever the credit")                                   \
+    X(SEQ_GAP, "seq-gap", "leaves a number out in its deltas")                                               \
+    X(NEVER_ANSWER, "never-answer", "takes jobs and is silent; beats, and confirms cancels")                 \
+    X(NEVER_CANCEL, "never-cancel", "takes jobs and is silent, about cancels too; beats")                    \
+    X(ANSWER_THEN_HANG, "answer-then-hang", "stops after half of the answer; beats, and confirms cancels")   \
+    X(ANSWER_THEN_CUT, "answer-then-cut", "cuts the connection after half of the answer")                    \
+    X(NO_BEATS, "no-beats", "one beat, then never again")                                                    \
+    X(BINARY_MESSAGE, "binary-message", "a binary message when a job comes")                                 \
+    X(GARBAGE, "garbage", "text that isn't JSON when a job comes")                                           \
+    X(HUGE_MESSAGE, "huge-message", "a message over 1 MiB when a job comes")                                 \
+    X(POOL_MESSAGE, "pool-message", "a message that only pools send when a job comes")                       \
+    X(DOUBLE_HELLO, "double-hello", "hello again when a job comes")                                          \
+    X(NO_HELLO, "no-hello", "connects and is silent")                                                        \
+    X(WRONG_PROOF, "wrong-proof", "a proof by another key")                                                  \
+    X(WRONG_POOL, "wrong-pool", "a proof made for another pool")                                             \
+    X(OTHER_KEY, "other-key", "claims its id under a key that isn't enrolled")                               \
+    X(DIFFERENT_TEXT, "different-text", "answers other bits than the others")
+
+typedef enum behaviour {
+#define X(name, text, help) name,
+    BEHAVIOURS(X)
+#undef X
+} behaviour;
+
+typedef struct fake_options {
+    const char *state;
+    const char *join;
+    const char *model;
+    const char *profile;
+    const char *digest; /* 64 hex digits */
+    behaviour behave;
+    uint64_t count;
+    uint64_t slots;
+    uint64_t reply_bytes;
+    uint64_t tokens;
+    uint64_t events_per_second;
+    uint64_t delay_ms;
+    uint64_t spread_ms;
+    bool once;
+    bool quiet;
+} fake_options;
+
+/* Who a session says it is. Only the first FAKE_KEYS_KEPT keep their key in locked memory. */
+enum { FAKE_COUNT_MAX = 100000, FAKE_KEYS_KEPT = 256 };
+
+typedef struct fake_identity {
+    uint8_t seed[SIGN_SEED_SIZE];
+    uint8_t public_key[SIGN_PUBLIC_SIZE];
+    uint8_t worker_id[PROTO_ID_SIZE];
+    sign_key *key; /* NULL: made from the seed when needed */
+} fake_identity;
+
+typedef struct fake fake;
+
+typedef struct fake_session {
+    fake *owner;
+    size_t number;
+    const fake_identity *identity;
+    websocket *socket;
+    proto_state state; /* PROTO_CLOSED: not connected */
+    uint8_t nonce[PROTO_NONCE_SIZE];
+    uint64_t lease_ms;
+    uint32_t back_off_ms;
+    ev_timer connect_timer;
+    ev_timer beat_timer;
+    list_node jobs;
+    size_t job_count;
+    bool ended; /* will not dial again */
+} fake_session;
+
+struct fake {
+    fake_options options;
+    worker_home home;
+    uint8_t digest[PROTO_DIGEST_SIZE];
+    ev_loop *loop;
+    net *net;
+    net_tls *tls;
+    arena *scratch; /* for the message being handled */
+    buffer output;  /* the message being sent */
+    uint64_t noise; /* what makes this process's text differ, with different-text */
+    fake_identity *identities;
+    fake_session *sessions;
+    size_t serving;
+    size_t ended;
+    uint64_t since_ms; /* when the first session dialled, or the first was lost */
+    uint64_t jobs_done;
+    bool stopping;
+};
+
+/* identities.c: from the state folder, or enrolled now with the file of join tokens and kept there. */
+MUST_CHECK bool fake_identities_load(fake *f, error *err);
+void fake_identities_free(fake *f);
+MUST_CHECK bool fake_sign(const fake_identity *who, slice bytes, uint8_t signature[SIGN_SIGNATURE_SIZE],
+                          error *err);
+
+/* session.c */
+void fake_session_start(fake *f, size_t number);
+/* Sends past the state table, so that broken messages go out too. */
+void fake_send(fake_session *s, const proto_message *message);
+void fake_send_hello(fake_session *s);
+
+/* job.c */
+void fake_job_start(fake_session *s, const proto_job *wanted);
+void fake_job_cancel(fake_session *s, const uint8_t id[PROTO_ID_SIZE]);
+void fake_job_credit(fake_session *s, const proto_credit *credit);
+void fake_job_drop_all(fake_session *s);
+
+/* report.c: a line about a session (NULL: about all). `id` and `text` may be NULL, `name` too. */
+void fake_report(const fake_session *s, const char *event, const uint8_t id[PROTO_ID_SIZE], const char *name,
+                 uint64_t number, slice text);
+/* The same, also with --quiet: about the whole process. */
+void fake_report_all(const fake *f, const char *event);
+
+#endif

@@ -1,0 +1,323 @@
+#include "fake.h"
+
+#include "base/memory.h"
+#include "os/clock.h"
+
+#include <stdio.h>
+
+enum { MILLION = 1000000 };
+
+typedef struct fake_job {
+    list_node node; /* in fake_session.jobs */
+    fake_session *session;
+    uint8_t id[PROTO_ID_SIZE];
+    uint8_t salt[PROTO_SALT_SIZE];
+    receipt receipt;
+    char *text;
+    size_t text_length;
+    uint32_t *tokens;
+    uint32_t total; /* tokens of the answer */
+    uint32_t sent;
+    uint64_t credit; /* given in all */
+    uint64_t seq;
+    uint64_t start_ms; /* ev_now_ms */
+    bool silent;       /* never-answer and its like */
+    ev_timer timer;
+} fake_job;
+
+/* splitmix64 (Steele, Lea, Flood 2014): the answer must only be reproducible. */
+static uint64_t next_random(uint64_t *state) {
+    uint64_t z = *state += 0x9e3779b97f4a7c15U;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    return z ^ (z >> 31);
+}
+
+static uint64_t mix(uint64_t state, slice bytes) {
+    for (size_t i = 0; i < bytes.length; i++) {
+        state = (state ^ bytes.data[i]) * 0x100000001b3U;
+    }
+    return next_random(&state);
+}
+
+static void write_answer(fake_job *j, const proto_job *wanted) {
+    const fake *f = j->session->owner;
+    uint64_t state = wanted->seed ^ (f->options.behave == DIFFERENT_TEXT ? f->noise : 0);
+    for (size_t i = 0; i < wanted->message_count; i++) {
+        state = mix(mix(state, wanted->messages[i].role), wanted->messages[i].content);
+    }
+    for (size_t i = 0; i < j->text_length; i++) {
+        uint64_t letter = next_random(&state) % 32;
+        j->text[i] = letter < 26 ? (char)('a' + letter) : ' ';
+    }
+    for (uint32_t i = 0; i < j->total; i++) {
+        j->tokens[i] = (uint32_t)(next_random(&state) % 32000);
+    }
+}
+
+static fake_job *find(fake_session *s, const uint8_t id[PROTO_ID_SIZE]) {
+    for (list_node *node = s->jobs.next; node != &s->jobs; node = node->next) {
+        fake_job *j = LIST_ENTRY(node, fake_job, node);
+        if (memcmp(j->id, id, PROTO_ID_SIZE) == 0) {
+            return j;
+        }
+    }
+    return NULL;
+}
+
+static void job_free(fake_job *j) {
+    ev_timer_stop(&j->timer);
+    list_remove(&j->node);
+    j->session->job_count--;
+    memory_free(j->text);
+    memory_free(j->tokens);
+    memory_free(j);
+}
+
+/* The bytes of text before token `count`. */
+static size_t text_until(const fake_job *j, uint32_t count) {
+    return j->total == 0 ? 0 : (size_t)((uint64_t)j->text_length * count / j->total);
+}
+
+static void send_delta(fake_job *j, uint32_t count) {
+    size_t from = text_until(j, j->sent);
+    proto_message delta = {.type = PROTO_DELTA,
+                           .delta = {.seq = j->seq,
+                                     .text = slice_of(j->text + from, text_until(j, j->sent + count) - from),
+                                     .tokens = j->tokens + j->sent,
+                                     .token_count = count}};
+    memcpy(delta.delta.id, j->id, sizeof delta.delta.id);
+    j->seq += j->session->owner->options.behave == SEQ_GAP ? 2 : 1;
+    j->sent += count;
+    fake_send(j->session, &delta);
+}
+
+static bool sign_receipt(fake_job *j, proto_done *done, error *err) {
+    receipt *r = &j->receipt;
+    buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
+    r->finished_ms = clock_unix_ms();
+    r->completion_tokens = j->total;
+    bool made = receipt_hash_tokens(j->tokens, j->total, r->token_hash, err) &&
+                receipt_hash_answer(j->salt, slice_of(j->text, j->text_length), r->answer_hash, err) &&
+                hash_sha256(slice_of(j->tokens, j->total * sizeof *j->tokens), r->commitment, err) &&
+                receipt_encode(r, &bytes, err) &&
+                fake_sign(j->session->identity, buffer_slice(&bytes), done->signature, err);
+    buffer_free(&bytes);
+    return made;
+}
+
+static void send_done(fake_job *j) {
+    fake_session *s = j->session;
+    behaviour behave = s->owner->options.behave;
+    receipt *r = &j->receipt;
+    error err = {0};
+    if (behave == PROMPT_TOKEN_LIE) {
+        r->prompt_tokens = MILLION;
+    }
+    r->finish = behave == FALSE_CANCELLED ? RECEIPT_FINISH_CANCELLED : r->finish;
+    proto_message message = {.type = PROTO_DONE};
+    proto_done *done = &message.done;
+    if (!sign_receipt(j, done, &err)) {
+        fake_report(s, "not_signed", j->id, NULL, 0, slice_of_text(err.text));
+        websocket_abort(s->socket);
+        return;
+    }
+    memcpy(done->id, j->id, sizeof done->id);
+    memcpy(done->commitment, r->commitment, sizeof done->commitment);
+    done->finish = r->finish == RECEIPT_FINISH_LENGTH      ? PROTO_LENGTH
+                   : r->finish == RECEIPT_FINISH_CANCELLED ? PROTO_CANCELLED
+                                                           : PROTO_STOP;
+    done->prompt_tokens = r->prompt_tokens;
+    done->completion_tokens = r->completion_tokens + (behave == WRONG_TOKEN_COUNT ? 7 : 0);
+    done->started_ms = r->started_ms;
+    done->finished_ms = r->finished_ms;
+    if (behave == FORGED_RECEIPT) {
+        done->signature[10] ^= 1;
+    }
+    fake_report(s, "done", j->id, "tokens", j->total, (slice){0});
+    s->owner->jobs_done++;
+    fake_send(s, &message);
+    job_free(j);
+}
+
+/* What may go out now, by the clock and the credit. */
+static uint32_t sendable(const fake_job *j) {
+    const fake_options *o = &j->session->owner->options;
+    uint64_t now = ev_now_ms(j->session->owner->loop);
+    uint64_t due = j->total;
+    if (now < j->start_ms || j->silent) {
+        return 0;
+    }
+    if (o->events_per_second > 0) {
+        due = 1 + (now - j->start_ms) * o->events_per_second / 1000;
+    }
+    if (o->behave == ANSWER_THEN_HANG || o->behave == ANSWER_THEN_CUT) {
+        due = due < j->total / 2 ? due : j->total / 2;
+    }
+    uint64_t allowed = o->behave == OVER_CREDIT ? j->total : j->credit;
+    due = due < allowed ? due : allowed;
+    due = due < j->total ? due : j->total;
+    return due > j->sent ? (uint32_t)due - j->sent : 0;
+}
+
+static void job_go_on(void *context) {
+    fake_job *j = context;
+    fake_session *s = j->session;
+    const fake_options *o = &s->owner->options;
+    uint32_t most = o->events_per_second > 0 ? 1 : PROTO_TOKENS_MAX;
+    for (uint32_t count = sendable(j); count > 0 && s->state != PROTO_CLOSED; count = sendable(j)) {
+        send_delta(j, count < most ? count : most);
+    }
+    if (o->behave == ANSWER_THEN_CUT && j->sent == j->total / 2) {
+        websocket_abort(s->socket);
+    } else if (j->sent == j->total && !j->silent && ev_now_ms(s->owner->loop) >= j->start_ms &&
+               s->state != PROTO_CLOSED) {
+        send_done(j);
+    } else if (o->events_per_second > 0 && !j->silent && !ev_timer_is_running(&j->timer)) {
+        uint64_t interval = 1000 / o->events_per_second;
+        ev_timer_start_repeating(s->owner->loop, &j->timer, interval > 0 ? interval : 1);
+    }
+}
+
+static void send_foreign_delta(fake_session *s, const uint8_t id[PROTO_ID_SIZE], uint8_t change) {
+    static const uint32_t token = 1;
+    proto_message delta = {
+        .type = PROTO_DELTA,
+        .delta = {.text = SLICE_LITERAL("an answer nobody asked for"), .tokens = &token, .token_count = 1}};
+    memcpy(delta.delta.id, id, sizeof delta.delta.id);
+    delta.delta.id[0] ^= change;
+    fake_send(s, &delta);
+}
+
+static void send_huge(fake_session *s) {
+    size_t length = PROTO_MESSAGE_MAX + 1;
+    char *text = memory_allocate(length);
+    if (text != NULL) {
+        memset(text, ' ', length);
+        (void)!websocket_send_text(s->socket, slice_of(text, length));
+        memory_free(text);
+    }
+}
+
+/* What the behaviour does when a job comes. */
+static void misbehave(fake_session *s, const uint8_t id[PROTO_ID_SIZE]) {
+    switch (s->owner->options.behave) {
+    case FOREIGN_JOB:
+        send_foreign_delta(s, id, 1);
+        return;
+    case STOLEN_JOB:
+        if (s->number != 0) {
+            send_foreign_delta(&s->owner->sessions[0], id, 0);
+        }
+        return;
+    case BINARY_MESSAGE:
+        (void)!websocket_send_binary(s->socket, SLICE_LITERAL("\x01\x02"));
+        return;
+    case GARBAGE:
+        (void)!websocket_send_text(s->socket, SLICE_LITERAL("{\"type\":\"delta\",,}"));
+        return;
+    case POOL_MESSAGE:
+        (void)!websocket_send_text(s->socket, SLICE_LITERAL("{\"type\":\"drain\"}"));
+        return;
+    case HUGE_MESSAGE:
+        send_huge(s);
+        return;
+    case DOUBLE_HELLO:
+        fake_send_hello(s);
+        return;
+    default:
+        return;
+    }
+}
+
+static bool fill_receipt(fake_job *j, const proto_job *wanted, error *err) {
+    const fake *f = j->session->owner;
+    receipt *r = &j->receipt;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < wanted->message_count; i++) {
+        bytes += wanted->messages[i].content.length;
+    }
+    *r = (receipt){.version = RECEIPT_VERSION,
+                   .temperature = wanted->temperature,
+                   .top_p = wanted->top_p,
+                   .max_tokens = wanted->max_tokens,
+                   .seed = wanted->seed,
+                   .prompt_tokens = (uint32_t)(bytes / 4 + 4),
+                   .finish = j->total < f->options.tokens ? RECEIPT_FINISH_LENGTH : RECEIPT_FINISH_STOP,
+                   .started_ms = clock_unix_ms()};
+    memcpy(r->pool_id, f->home.pool_id, sizeof r->pool_id);
+    memcpy(r->job_id, wanted->id, sizeof r->job_id);
+    memcpy(r->worker_id, j->session->identity->worker_id, sizeof r->worker_id);
+    memcpy(r->model_digest, f->digest, sizeof r->model_digest);
+    snprintf(r->engine_profile, sizeof r->engine_profile, "%s", f->options.profile);
+    return receipt_hash_prompt(wanted->salt, (const receipt_message *)(const void *)wanted->messages,
+                               wanted->message_count, r->prompt_hash, err) &&
+           receipt_hash_stop(wanted->stop, wanted->stop_count, r->stop_hash, err);
+}
+
+static fake_job *job_new(fake_session *s, const proto_job *wanted) {
+    const fake_options *o = &s->owner->options;
+    fake_job *j = memory_allocate_zeroed(1, sizeof *j);
+    if (j == NULL) {
+        return NULL;
+    }
+    j->session = s;
+    memcpy(j->id, wanted->id, sizeof j->id);
+    memcpy(j->salt, wanted->salt, sizeof j->salt);
+    j->total = (uint32_t)(o->tokens < wanted->max_tokens ? o->tokens : wanted->max_tokens);
+    j->text_length = (size_t)(o->reply_bytes * j->total / o->tokens);
+    j->text = memory_allocate(j->text_length + 1);
+    j->tokens = memory_allocate_zeroed(j->total, sizeof *j->tokens);
+    j->credit = wanted->credit;
+    j->start_ms = ev_now_ms(s->owner->loop) + o->delay_ms;
+    j->silent = o->behave == NEVER_ANSWER || o->behave == NEVER_CANCEL;
+    ev_timer_init(&j->timer, job_go_on, j);
+    list_append(&s->jobs, &j->node);
+    s->job_count++;
+    return j;
+}
+
+void fake_job_start(fake_session *s, const proto_job *wanted) {
+    error err = {0};
+    fake_report(s, "job", wanted->id, "credit", wanted->credit, (slice){0});
+    fake_job *j = job_new(s, wanted);
+    if (j == NULL || j->text == NULL || j->tokens == NULL || !fill_receipt(j, wanted, &err)) {
+        websocket_abort(s->socket);
+        return;
+    }
+    write_answer(j, wanted);
+    misbehave(s, wanted->id);
+    if (s->owner->options.delay_ms > 0) {
+        ev_timer_start(s->owner->loop, &j->timer, s->owner->options.delay_ms);
+    } else {
+        job_go_on(j);
+    }
+}
+
+void fake_job_cancel(fake_session *s, const uint8_t id[PROTO_ID_SIZE]) {
+    fake_job *j = find(s, id);
+    fake_report(s, "cancel", id, "sent_tokens", j == NULL ? 0 : j->sent, (slice){0});
+    if (j == NULL || s->owner->options.behave == NEVER_CANCEL) {
+        return;
+    }
+    proto_message fail = {.type = PROTO_FAIL,
+                          .fail = {.code = SLICE_LITERAL(PROTO_FAIL_CANCELLED), .retryable = true}};
+    memcpy(fail.fail.id, id, PROTO_ID_SIZE);
+    job_free(j);
+    fake_send(s, &fail);
+}
+
+void fake_job_credit(fake_session *s, const proto_credit *credit) {
+    fake_job *j = find(s, credit->id);
+    if (j != NULL) {
+        fake_report(s, "credit", credit->id, "tokens", credit->tokens, (slice){0});
+        j->credit += credit->tokens;
+        job_go_on(j);
+    }
+}
+
+void fake_job_drop_all(fake_session *s) {
+    while (!list_is_empty(&s->jobs)) {
+        job_free(LIST_ENTRY(list_first(&s->jobs), fake_job, node));
+    }
+}
