@@ -347,7 +347,7 @@ void worker_job_fail(agent *a, const uint8_t id[PIPE_JOB_SIZE], const pipe_fail 
 
 void worker_job_fail_all(agent *a, const char *reason) {
     while (!list_is_empty(&a->jobs)) {
-        worker_job *j = LIST_ENTRY(list_first(&a->jobs), worker_job, node);
+        worker_job *j = LIST_ENTRY(a->jobs.next, worker_job, node);
         j->finished = true;
         job_fail(j, PROTO_FAIL_ENGINE, slice_of_text(reason), true);
     }
@@ -355,7 +355,7 @@ void worker_job_fail_all(agent *a, const char *reason) {
 
 void worker_job_drop_all(agent *a) {
     while (!list_is_empty(&a->jobs)) {
-        worker_job *j = LIST_ENTRY(list_first(&a->jobs), worker_job, node);
+        worker_job *j = LIST_ENTRY(a->jobs.next, worker_job, node);
         cancel_in_engine(j);
         job_free(j);
     }
