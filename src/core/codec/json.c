@@ -1,21 +1,47 @@
 #include "codec/json.h"
 
+#include "base/list.h"
 #include "base/memory.h"
 
 #include <jansson.h>
+#include <setjmp.h>
 
-/* jansson calls some failed allocations a syntax error and passes over others: this remembers them for the
- * parse under way. */
-static _Thread_local bool memory_is_out;
+/* jansson can't go on without memory: it passes over some failed allocations, stumbles over what is missing
+ * (an assertion), and forgets what it holds. So a failed allocation leaves the parse at once, with longjmp,
+ * and what the parse has taken is freed here: it is kept in a ring, whose head is this; each block stands
+ * behind its node. */
+typedef struct parse {
+    list_node taken;
+    jmp_buf out_of_memory;
+} parse;
+
+static _Thread_local parse *parse_under_way;
 
 static void *allocate(size_t size) {
-    void *block = memory_allocate(size);
-    memory_is_out = memory_is_out || block == NULL;
-    return block;
+    list_node *node = size > SIZE_MAX - sizeof *node ? NULL : memory_allocate(sizeof *node + size);
+    if (node == NULL && parse_under_way != NULL) {
+        longjmp(parse_under_way->out_of_memory, 1);
+    }
+    if (node == NULL) {
+        return NULL;
+    }
+    list_init(node);
+    if (parse_under_way != NULL) {
+        list_append(&parse_under_way->taken, node);
+    }
+    return node + 1;
+}
+
+static void release(void *block) {
+    if (block != NULL) {
+        list_node *node = (list_node *)block - 1;
+        list_remove(node);
+        memory_free(node);
+    }
 }
 
 void json_start(uint64_t seed) {
-    json_set_alloc_funcs(allocate, memory_free);
+    json_set_alloc_funcs(allocate, release);
     /* 0 would make jansson look for a seed of its own. */
     json_object_seed(seed == 0 ? 1 : (size_t)seed);
 }
@@ -61,6 +87,27 @@ static const char *reason_of(const json_error_t *problem) {
     }
 }
 
+/* NULL if it failed; `*memory_is_out` says whether it was that. */
+static json_t *load(slice text, json_error_t *problem, bool *memory_is_out) {
+    parse here;
+    list_init(&here.taken);
+    *memory_is_out = setjmp(here.out_of_memory) != 0;
+    if (!*memory_is_out) {
+        parse_under_way = &here;
+        json_t *root = json_loadb((const char *)text.data, text.length, JSON_REJECT_DUPLICATES, problem);
+        parse_under_way = NULL;
+        if (root != NULL) {
+            list_remove(&here.taken);
+            return root;
+        }
+    }
+    parse_under_way = NULL;
+    while (!list_is_empty(&here.taken)) {
+        release(list_first(&here.taken) + 1);
+    }
+    return NULL;
+}
+
 json_value *json_parse(slice text, json_limits limits, error *err) {
     if (text.length > limits.size) {
         error_set(err, ERROR_LIMIT, "JSON of %zu bytes is larger than the %zu allowed", text.length,
@@ -75,14 +122,11 @@ json_value *json_parse(slice text, json_limits limits, error *err) {
         return NULL;
     }
     json_error_t problem = {0};
-    memory_is_out = false;
-    json_t *root = json_loadb((const char *)text.data, text.length, JSON_REJECT_DUPLICATES, &problem);
+    bool memory_is_out = false;
+    json_t *root = load(text, &problem, &memory_is_out);
     if (memory_is_out) {
-        json_decref(root);
         error_memory(err);
-        return NULL;
-    }
-    if (root == NULL) {
+    } else if (root == NULL) {
         error_set(err, ERROR_INVALID, "this is not valid JSON: %s (line %d, column %d)", reason_of(&problem),
                   problem.line, problem.column);
     }
