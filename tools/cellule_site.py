@@ -12,7 +12,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-MODEL = pathlib.Path(os.environ.get("CELLULE_DEMO_MODEL", ROOT / "demo" / "cellule-demo.gguf"))
+MODEL = ROOT / "demo" / "cellule-demo.gguf"
 START_SECONDS = 30
 STOP_SECONDS = 10
 

@@ -33,16 +33,24 @@ static const cyaml_schema_field_t fields[] = {
 
 static const cyaml_schema_value_t schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, settings_file, fields)};
 
-/* libcyaml tells what is wrong only through its log: the first line is the cause, the later ones where it
- * was. */
-static void keep_first_line(cyaml_log_t level, void *context, const char *format, va_list arguments)
+/* libcyaml tells what is wrong only through its log: first the cause, then, from the inside out, where it
+ * was; the innermost place is kept. */
+static void keep_cause(cyaml_log_t level, void *context, const char *format, va_list arguments)
     PRINTF_LIKE(3, 0);
 
-static void keep_first_line(cyaml_log_t level, void *context, const char *format, va_list arguments) {
+static void keep_cause(cyaml_log_t level, void *context, const char *format, va_list arguments) {
     error *cause = context;
-    if (level >= CYAML_LOG_ERROR && cause->text[0] == '\0') {
-        vsnprintf(cause->text, sizeof cause->text, format, arguments);
-        cause->text[strcspn(cause->text, "\n")] = '\0';
+    char line[ERROR_TEXT_SIZE];
+    if (level < CYAML_LOG_ERROR || vsnprintf(line, sizeof line, format, arguments) < 0) {
+        return;
+    }
+    line[strcspn(line, "\n")] = '\0';
+    const char *place = strstr(line, "in mapping field ");
+    if (cause->text[0] == '\0') {
+        error_set(cause, ERROR_INVALID, "%s", line);
+    } else if (place != NULL && strstr(cause->text, " in mapping field ") == NULL) {
+        error before = *cause;
+        error_set(cause, ERROR_INVALID, "%.300s %.150s", before.text, place);
     }
 }
 
@@ -137,7 +145,7 @@ static bool load_file(const char *path, settings_file **file, error *err) {
         return true;
     }
     error cause = {0};
-    cyaml_config_t config = {.log_fn = keep_first_line,
+    cyaml_config_t config = {.log_fn = keep_cause,
                              .log_ctx = &cause,
                              .mem_fn = allocate_for_cyaml,
                              .log_level = CYAML_LOG_ERROR,

@@ -1,0 +1,105 @@
+#include "accounts.h"
+#include "fleet.h"
+
+#include "unit.h"
+
+static const uint8_t seed[MAP_SEED_SIZE] = {1};
+
+static store_loaded_key make_key(uint8_t first, uint64_t key_id, uint64_t user_id, uint64_t expires_ms) {
+    store_loaded_key key = {.key_id = key_id,
+                            .user_id = user_id,
+                            .user_name = SLICE_LITERAL("ann"),
+                            .role = SLICE_LITERAL("it_admin"),
+                            .expires_ms = expires_ms};
+    key.token_hash[0] = first;
+    return key;
+}
+
+static void test_a_key_is_found_until_it_expires_or_is_removed(void **state) {
+    (void)state;
+    error err = {0};
+    accounts *all = accounts_new(seed, &err);
+    store_loaded_key forever = make_key(1, 11, 5, 0);
+    store_loaded_key brief = make_key(2, 12, 5, 1000);
+    store_loaded_key other = make_key(3, 13, 6, 0);
+    assert_true(accounts_add_stored(all, &forever, &err));
+    assert_true(accounts_add_stored(all, &brief, &err));
+    assert_true(accounts_add_stored(all, &other, &err));
+    const account *found = accounts_find(all, forever.token_hash, 99999);
+    assert_non_null(found);
+    assert_int_equal(found->role, AUTH_IT_ADMIN);
+    assert_string_equal(found->user_name, "ann");
+    assert_non_null(accounts_find(all, brief.token_hash, 999));
+    assert_null(accounts_find(all, brief.token_hash, 1000));
+    accounts_remove_key(all, forever.token_hash);
+    accounts_remove_key(all, forever.token_hash);
+    assert_null(accounts_find(all, forever.token_hash, 0));
+    accounts_remove_user(all, 5);
+    assert_null(accounts_find(all, brief.token_hash, 0));
+    assert_non_null(accounts_find(all, other.token_hash, 0));
+    assert_int_equal(accounts_count(all), 1);
+    accounts_free(all);
+}
+
+static void test_a_role_that_does_not_exist_gives_no_account(void **state) {
+    (void)state;
+    error err = {0};
+    accounts *all = accounts_new(seed, &err);
+    store_loaded_key key = make_key(1, 11, 5, 0);
+    key.role = SLICE_LITERAL("root");
+    assert_false(accounts_add_stored(all, &key, &err));
+    assert_int_equal(err.code, ERROR_CORRUPT);
+    assert_null(accounts_find(all, key.token_hash, 0));
+    accounts_free(all);
+}
+
+static void test_a_worker_is_refused_once_revoked_or_expired(void **state) {
+    (void)state;
+    error err = {0};
+    fleet *all = fleet_new(seed, &err);
+    store_worker stored = {.name = SLICE_LITERAL("desk"), .owner = SLICE_LITERAL("ann"), .expires_ms = 1000};
+    stored.id[0] = 0xAB;
+    assert_true(fleet_put_stored(all, &stored, &err));
+    fleet_worker *worker = fleet_find(all, stored.id);
+    assert_non_null(worker);
+    assert_string_equal(worker->id_hex, "ab000000000000000000000000000000");
+    assert_null(fleet_refusal(worker, 999));
+    assert_string_equal(fleet_refusal(worker, 1000), "expired");
+    stored.expires_ms = 0;
+    stored.revoked_ms = 5;
+    assert_true(fleet_put_stored(all, &stored, &err));
+    assert_ptr_equal(fleet_find(all, stored.id), worker);
+    assert_string_equal(fleet_refusal(worker, 0), "revoked");
+    fleet_free(all);
+}
+
+static void test_each_failed_allocation_leaves_whole_directories(void **state) {
+    (void)state;
+    error err = {0};
+    store_loaded_key key = make_key(1, 11, 5, 0);
+    store_worker stored = {.name = SLICE_LITERAL("desk")};
+    bool reached = true;
+    for (int nth = 0; reached; nth++) {
+        accounts *all = accounts_new(seed, &err);
+        fleet *workers = fleet_new(seed, &err);
+        fault_fail_nth(nth);
+        bool added = accounts_add_stored(all, &key, &err);
+        bool put = fleet_put_stored(workers, &stored, &err);
+        reached = fault_stop();
+        assert_int_equal(accounts_find(all, key.token_hash, 0) != NULL, added);
+        assert_int_equal(fleet_find(workers, stored.id) != NULL, put);
+        assert_int_equal(added && put, !reached);
+        accounts_free(all);
+        fleet_free(workers);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_key_is_found_until_it_expires_or_is_removed),
+        cmocka_unit_test(test_a_role_that_does_not_exist_gives_no_account),
+        cmocka_unit_test(test_a_worker_is_refused_once_revoked_or_expired),
+        cmocka_unit_test(test_each_failed_allocation_leaves_whole_directories),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
