@@ -411,6 +411,16 @@ void net_stream_abort(net_stream *stream) {
     stream_finish(stream, NULL);
 }
 
+/* A slow peer may take its time as long as it takes anything. */
+static void close_or_wait(net_stream *stream) {
+    ev_loop *loop = stream->owner->loop;
+    if (ev_now_ms(loop) - stream->last_progress < CLOSE_TIMEOUT_MS) {
+        ev_timer_start(loop, &stream->timer, CLOSE_TIMEOUT_MS);
+    } else {
+        net_stream_abort(stream);
+    }
+}
+
 static void on_timer(void *argument) {
     net_stream *stream = argument;
     switch (stream->state) {
@@ -418,7 +428,7 @@ static void on_timer(void *argument) {
         stream_finish(stream, NULL);
         break;
     case STREAM_CLOSING:
-        net_stream_abort(stream);
+        close_or_wait(stream);
         break;
     default:
         stream_fail(stream, ERROR_TIMEOUT,

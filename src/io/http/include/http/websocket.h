@@ -28,7 +28,8 @@ typedef struct websocket_handlers {
     void (*on_open)(void *context); /* client only */
     /* A whole message, valid during the call; text is UTF-8. */
     void (*on_message)(void *context, slice message, bool is_text);
-    void (*on_drained)(void *context); /* output had to wait and has gone; may be NULL */
+    /* All output has gone, after some had to wait or a message was refused for its size. May be NULL. */
+    void (*on_drained)(void *context);
     /* The last call. `code`: what the peer gave, or else what we closed with; WEBSOCKET_CUT when the
      * connection was lost or never came about (`reason` says why). */
     void (*on_closed)(void *context, unsigned code, slice reason);

@@ -76,7 +76,7 @@ uint64_t net_stream_last_progress(const net_stream *stream);
  * that the peer has left, perhaps with data unread. */
 void net_stream_pause_reading(net_stream *stream);
 void net_stream_resume_reading(net_stream *stream);
-/* Sends what is queued (for 10 s at most), then closes. No on_data comes after it. */
+/* Sends what is queued, then closes; cut when the peer takes nothing for 10 s. No on_data comes after it. */
 void net_stream_close(net_stream *stream);
 /* Cuts the connection at once with a reset, so that the peer sees an error. */
 void net_stream_abort(net_stream *stream);
