@@ -371,8 +371,8 @@ static void finish_whole(job *j, const receipt *fields) {
         job_end_with_error(j, 503, "memory", "the pool is out of memory; ask again");
         return;
     }
+    job_release(j); /* before the answer: the job lives in the request's arena, which ends with it */
     http_respond(request, 200, headers, 2, buffer_slice(&body));
-    job_release(j);
     buffer_wipe(&body);
 }
 
