@@ -6,12 +6,14 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { REPLY_LIMIT = 16 * 1024 * 1024 };
+enum { REPLY_LIMIT = 16 * 1024 * 1024, SECRET_REPLY_SIZE = 4096 };
 
 static const http_header json_type = {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")};
 
 void reply_json_begin(reply_json *answer) {
     answer->body = buffer_make(REPLY_LIMIT);
+    /* Room for any reply with a key in it, so that no copy of the key is left behind by growing. */
+    (void)!buffer_reserve(&answer->body, SECRET_REPLY_SIZE);
     answer->w = json_writer_make(&answer->body);
 }
 

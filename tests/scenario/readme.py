@@ -1,0 +1,98 @@
+"""The commands of README.md's section "Make a site", as a reader would type them: readme.py BINARY TOP"""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import tap
+
+BINARY, TOP = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
+sys.path.insert(0, str(TOP / "tools"))
+from cellule_site import free_port  # noqa: E402
+
+SECONDS = 60
+
+
+def commands():
+    """The lines of the section's shell blocks, without their comments."""
+    text = (TOP / "README.md").read_text(encoding="utf-8")
+    section = text.split("## Make a site\n")[1].split("\n## ")[0]
+    lines = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
+    return [re.sub(r"\s+#.*", "", line) for line in lines]
+
+
+class Reader:
+    """Types commands in a folder of its own; what a reader would copy from the screen is put in for the capitals."""
+
+    def __init__(self, folder, port):
+        self.folder = folder
+        self.port = port
+        self.seen = {}
+        self.children = []
+        self.environment = {**os.environ, "HOME": str(folder), "PATH": f"{BINARY.parent}:{os.environ['PATH']}"}
+
+    def type(self, line):
+        for name, value in self.seen.items():
+            line = re.sub(rf"\b{name}\b", value, line)
+        line = line.replace("8443", str(self.port)).replace("0.0.0.0", "127.0.0.1").replace("demo/", f"{TOP}/demo/")
+        if line.startswith("export "):
+            self.environment.update(word.split("=", 1) for word in line.split()[1:])
+        elif line.endswith("&"):
+            self.children.append(subprocess.Popen(line[:-1].split(), cwd=self.folder, env=self.environment,
+                                                  stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        else:
+            self.run(line)
+
+    def run(self, line):
+        """Runs it until it succeeds: what was started a moment ago may not serve yet."""
+        end = time.monotonic() + SECONDS
+        while True:
+            done = subprocess.run(line, shell=True, cwd=self.folder, env=self.environment, text=True,
+                                  capture_output=True, check=False, timeout=SECONDS)
+            self.look(line, done.stdout)
+            if done.returncode == 0:
+                return
+            if time.monotonic() > end:
+                raise AssertionError(f"{line}: {done.stderr}")
+            time.sleep(0.2)
+
+    def look(self, line, output):
+        for name, pattern in (("ADMIN_KEY", r"admin key +(ck_\S+)"), ("TOKEN", r"join (cj_\S+)"),
+                              ("WORKER_ID", r"^([0-9a-f]{32}) ")):
+            found = re.search(pattern, output, re.MULTILINE)
+            if found:
+                self.seen[name] = found.group(1)
+        found = re.search(r"^(ck_\S+)$", output, re.MULTILINE)
+        if "user add bob" in line and found:
+            self.seen["BOB_KEY"] = found.group(1)
+        if line.startswith("cellule ask"):
+            self.answer = output
+
+    def stop(self):
+        for child in self.children:
+            child.send_signal(signal.SIGTERM)
+        for child in self.children:
+            child.wait(30)
+
+
+class Readme(unittest.TestCase):
+    def test_the_commands_of_the_readme_make_a_site_that_answers(self):
+        with tempfile.TemporaryDirectory() as folder:
+            reader = Reader(pathlib.Path(folder), free_port())
+            try:
+                for line in commands():
+                    reader.type(line)
+            finally:
+                reader.stop()
+            self.assertIn("signed", reader.answer)
+            self.assertEqual(set(reader.seen), {"ADMIN_KEY", "TOKEN", "BOB_KEY", "WORKER_ID"})
+
+
+if __name__ == "__main__":
+    tap.main()
