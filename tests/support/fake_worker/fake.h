@@ -62,6 +62,7 @@ typedef struct fake_options {
     uint64_t spread_ms;
     bool once;
     bool quiet;
+    bool timestamps;
 } fake_options;
 
 /* Who a session says it is. Only the first FAKE_KEYS_KEPT keep their key in locked memory. */

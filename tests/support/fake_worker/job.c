@@ -3,7 +3,9 @@
 #include "base/memory.h"
 #include "os/clock.h"
 
+#include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 enum { MILLION = 1000000 };
 
@@ -79,8 +81,21 @@ static size_t text_until(const fake_job *j, uint32_t count) {
     return j->total == 0 ? 0 : (size_t)((uint64_t)j->text_length * count / j->total);
 }
 
+/* For measuring: the text says when it was sent, "@" and 16 digits of nanoseconds of the monotonic clock. */
+static void write_time(char *text, size_t length) {
+    char stamp[32];
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    int written = snprintf(stamp, sizeof stamp, "@%016" PRIu64,
+                           (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec);
+    memcpy(text, stamp, length < (size_t)written ? length : (size_t)written);
+}
+
 static void send_delta(fake_job *j, uint32_t count) {
     size_t from = text_until(j, j->sent);
+    if (j->session->owner->options.timestamps) {
+        write_time(j->text + from, text_until(j, j->sent + count) - from);
+    }
     proto_message delta = {.type = PROTO_DELTA,
                            .delta = {.seq = j->seq,
                                      .text = slice_of(j->text + from, text_until(j, j->sent + count) - from),

@@ -144,6 +144,8 @@ int main(int argc, char **argv) {
          600000},
         {"behave", OPTION_TEXT, &behave, "NAME", "the rule to break; an unknown name lists them", 0, 0},
         {"once", OPTION_FLAG, &o->once, NULL, "don't dial again; end when all sessions have ended", 0, 0},
+        {"timestamps", OPTION_FLAG, &o->timestamps, NULL, "the text of each delta is the time of its sending",
+         0, 0},
         {"quiet", OPTION_FLAG, &o->quiet, NULL, "tell only when all sessions serve, and the end", 0, 0},
     };
     const option_table table = {.usage = "fake_worker --state DIR [options]",
