@@ -34,7 +34,9 @@ static bool read_wish(pool *p, http_request *request, bool with_user, key_wish *
     if (root == NULL) {
         return false;
     }
-    bool read = (!with_user || json_get_text(root, "name", &wish->user, err)) &&
+    bool read = (json_kind_of(root) == JSON_KIND_OBJECT ||
+                 error_set(err, ERROR_INVALID, "the body must be a JSON object")) &&
+                (!with_user || json_get_text(root, "name", &wish->user, err)) &&
                 json_get_text_or(root, "role", role, &role, err) &&
                 json_get_text_or(root, "label", (slice){0}, &wish->label, err) &&
                 json_get_u64_or(root, "days", 0, days_limit, 0, &days, err);
@@ -123,7 +125,7 @@ void admin_user_add(pool *p, http_request *request, const account *who, slice se
     error err = {0};
     auth_role role = AUTH_EMPLOYEE;
     if (!read_wish(p, request, true, &wish, &err)) {
-        reply_failure(request, &err);
+        reply_unreadable(request, NULL, &err);
     } else if (!auth_role_parse(wish.role, &role)) {
         reply_error(request, 400, "role", NULL,
                     "role must be employee, worker_owner, it_admin or security_officer");
@@ -138,7 +140,7 @@ void admin_key_add(pool *p, http_request *request, const account *who, slice nam
     key_wish wish = {0};
     error err = {0};
     if (!read_wish(p, request, false, &wish, &err)) {
-        reply_failure(request, &err);
+        reply_unreadable(request, NULL, &err);
     } else {
         add_key(p, request, who, name, NULL, &wish);
     }

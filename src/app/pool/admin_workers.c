@@ -102,7 +102,7 @@ void admin_join_token_add(pool *p, http_request *request, const account *who, sl
     if (root == NULL || !json_get_text(root, "owner", &owner, &err) ||
         !json_get_u64_or(root, "days", 1, 3650, p->settings.worker_days, &days, &err)) {
         json_free(root);
-        reply_failure(request, &err);
+        reply_unreadable(request, NULL, &err);
         return;
     }
     if (!store_display_name_is_valid(owner)) {
@@ -268,7 +268,7 @@ void admin_enrol(pool *p, http_request *request) {
     store_enrolment enrolment;
     error err = {0};
     if (!read_enrolment(request, &enrolment, &err)) {
-        reply_failure(request, &err);
+        reply_unreadable(request, NULL, &err);
         return;
     }
     reply_later *later = reply_later_new(p, request, 0);

@@ -26,7 +26,7 @@ void chat_completions(pool *p, http_request *request, const account *who, slice 
         return;
     } else if (!chat_request_parse(http_request_body(request), &p->settings, http_request_arena(request),
                                    &chat, &param, &err)) {
-        reply_error(request, reply_status_of(err.code), param, NULL, "%s", err.text);
+        reply_unreadable(request, param, &err);
     } else {
         job_start(p, request, who, &chat);
     }

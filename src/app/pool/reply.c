@@ -115,6 +115,11 @@ void reply_failure(http_request *request, const error *failure) {
                 failure->text);
 }
 
+void reply_unreadable(http_request *request, const char *param, const error *failure) {
+    unsigned status = failure->code == ERROR_LIMIT ? 400 : reply_status_of(failure->code);
+    reply_error(request, status, param, NULL, "%s", failure->text);
+}
+
 static void forget_request(void *context) {
     ((reply_later *)context)->request = NULL;
 }
