@@ -136,24 +136,27 @@ static void tell(server *out, const error *err) {
     }
 }
 
+static bool open_model(const settings *s, slice *file, error *err) {
+    if (!file_map(s->model, file, err)) {
+        return false;
+    }
+    return file->length <= file_size_max ||
+           error_set(err, ERROR_LIMIT, "%s is larger than any model: name another file", s->model);
+}
+
 /* Everything that reads the file's content comes after the sandbox. */
 static bool run(const settings *s, error *err) {
-    slice file;
-    if (!crypto_start(err) || !file_map(s->model, &file, err)) {
+    if (!crypto_start(err)) {
         return false;
-    }
-    if (file.length > file_size_max) {
-        return error_set(err, ERROR_LIMIT, "%s is larger than any model: name another file", s->model);
     }
     server *out = s->check ? NULL : server_new(STDIN_FILENO, STDOUT_FILENO, err);
-    if ((out == NULL && !s->check) || !sandbox_enter(err)) {
+    if (out == NULL && !s->check) {
         return false;
     }
-    if (s->check) {
-        return check(s, file, err);
-    }
-    bool good = serve(s, file, out, err);
-    if (!good) {
+    slice file;
+    bool good = open_model(s, &file, err) && sandbox_enter(err) &&
+                (s->check ? check(s, file, err) : serve(s, file, out, err));
+    if (!good && !s->check) {
         tell(out, err);
     }
     return good;
