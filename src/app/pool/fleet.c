@@ -56,7 +56,9 @@ bool fleet_put_stored(fleet *f, const store_worker *stored, error *err) {
     copy_text(worker->owner, sizeof worker->owner, stored->owner);
     worker->created_ms = stored->created_ms;
     worker->expires_ms = stored->expires_ms;
-    worker->revoked_ms = stored->revoked_ms;
+    if (worker->revoked_ms == 0) { /* revoking counts at once, and what was read before it must not undo it */
+        worker->revoked_ms = stored->revoked_ms;
+    }
     worker->last_seen_ms = stored->last_seen_ms;
     return true;
 }
