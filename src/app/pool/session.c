@@ -119,6 +119,7 @@ static void handle_beat(session *s, const proto_beat *beat) {
     if (!store_worker_seen(s->pool->store, s->worker->id, s->worker->last_seen_ms, &err)) {
         log_debug("beat not noted", LOG_CAUSE(&err));
     }
+    session_check_expiry(s);
 }
 
 static void handle_message(session *s, const proto_message *message) {

@@ -89,20 +89,26 @@ static bool proof_holds(const session *s, const proto_proof *proof) {
     return holds;
 }
 
-static void session_expired(void *context) {
-    session *s = context;
-    if (s->state == PROTO_SERVING || s->state == PROTO_DRAINING) {
+void session_check_expiry(session *s) {
+    uint64_t now = clock_unix_ms();
+    ev_timer_stop(&s->timer);
+    if (s->worker->expires_ms == 0) {
+        return;
+    }
+    if (s->worker->expires_ms <= now) {
         session_revoke(s->worker, "this worker's enrolment has expired");
     } else {
-        session_close(s, PROTO_CLOSE_TIMEOUT, "hello and proof must come within 10 seconds");
+        ev_timer_start(s->pool->loop, &s->timer, s->worker->expires_ms - now);
     }
 }
 
-static void arm_expiry(session *s) {
-    uint64_t now = clock_unix_ms();
-    ev_timer_stop(&s->timer);
-    if (s->worker->expires_ms > now) {
-        ev_timer_start(s->pool->loop, &s->timer, s->worker->expires_ms - now);
+/* Of the handshake, later of the enrolment: that one is a date, so the clock is asked again. */
+static void time_is_over(void *context) {
+    session *s = context;
+    if (s->state == PROTO_SERVING || s->state == PROTO_DRAINING) {
+        session_check_expiry(s);
+    } else {
+        session_close(s, PROTO_CLOSE_TIMEOUT, "hello and proof must come within 10 seconds");
     }
 }
 
@@ -136,11 +142,11 @@ static void welcome(session *s) {
         return;
     }
     p->counters.sessions_opened++;
-    arm_expiry(s);
     log_info("worker connected", LOG_TEXT("worker", s->worker->id_hex), LOG_TEXT("name", s->worker->name),
              LOG_TEXT("peer", s->peer));
     dispatch_worker_ready(s->handle, ev_now_ms(p->loop));
     pool_arm_dispatch(p);
+    session_check_expiry(s);
 }
 
 void session_handle_proof(session *s, const proto_proof *proof) {
@@ -155,6 +161,6 @@ void session_handle_proof(session *s, const proto_proof *proof) {
 }
 
 void session_start_handshake(session *s) {
-    ev_timer_init(&s->timer, session_expired, s);
+    ev_timer_init(&s->timer, time_is_over, s);
     ev_timer_start(s->pool->loop, &s->timer, HANDSHAKE_MS);
 }

@@ -42,5 +42,8 @@ void session_violation(session *s, unsigned code, const char *what);
 void session_start_handshake(session *s);
 void session_handle_hello(session *s, const proto_hello *hello);
 void session_handle_proof(session *s, const proto_proof *proof);
+/* Of a welcomed session: closes it if its worker's enrolment is over by now, else sets the timer for then.
+ * Called with each beat too, for the clock may be put forward and an enrolment renewed. */
+void session_check_expiry(session *s);
 
 #endif
