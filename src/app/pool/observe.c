@@ -22,7 +22,6 @@ static void reply_ready(http_request *request, bool writable) {
 
 static void probe_written(void *context, const error *failure) {
     reply_later later = reply_later_take(context);
-    later.pool->store_failed = failure != NULL;
     if (later.request != NULL) {
         reply_ready(later.request, failure == NULL);
     }
@@ -40,9 +39,11 @@ static void probe_store(pool *p, http_request *request) {
 }
 
 void observe_ready(pool *p, http_request *request) {
+    store_statistics stats;
+    store_stats(p->store, &stats);
     if (p->draining) {
         reply_error(request, 503, NULL, "pool_stopping", "the pool is stopping");
-    } else if (p->store_failed) {
+    } else if (stats.failing) {
         probe_store(p, request);
     } else {
         reply_ready(request, true);

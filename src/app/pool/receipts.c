@@ -31,7 +31,6 @@ struct receipt_storing {
 
 static void stored(void *context, const error *failure) {
     receipt_storing *storing = context;
-    storing->pool->store_failed = failure != NULL;
     if (storing->job != NULL) {
         job_receipt_stored(storing->job, &storing->fields, failure);
     }

@@ -50,7 +50,6 @@ typedef struct pool {
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
     error start_failure;
-    bool store_failed; /* the last write failed: not ready */
     uint16_t port;
     char host_name[254]; /* this machine's, for join tokens */
     pool_counters counters;

@@ -63,6 +63,20 @@ static void fail_all(request *first, const error *cause) {
     }
 }
 
+/* What was asked for wasn't at fault. */
+static bool is_of_database(const request *r) {
+    switch (r->failure.code) {
+    case ERROR_IO:
+    case ERROR_TIMEOUT:
+    case ERROR_MEMORY:
+    case ERROR_CORRUPT:
+    case ERROR_INTERNAL:
+        return r->failed;
+    default:
+        return false;
+    }
+}
+
 batch_result batch_run(database *d, request *first) {
     batch_result result = {0};
     error lost;
@@ -78,6 +92,7 @@ batch_result batch_run(database *d, request *first) {
     for (const request *r = first; r != NULL; r = r->next) {
         result.requests++;
         result.failures += r->failed ? 1 : 0;
+        result.broken = result.broken || is_of_database(r);
     }
     return result;
 }

@@ -41,6 +41,7 @@ typedef struct batch_result {
     uint64_t failures;
     bool wrote;
     bool synced;
+    bool broken; /* a failure that was the database's, not the request's own */
     uint64_t commit_us;
 } batch_result;
 /* Runs a chain of requests in one transaction and commits it: each is then done, or has failed. */

@@ -69,6 +69,9 @@ static void account(store *s, const batch_result *result) {
     s->statistics.requests += result->requests;
     s->statistics.failures += result->failures;
     s->statistics.last_batch = result->requests;
+    if (result->broken || result->wrote) { /* that it can be read proves nothing */
+        s->statistics.failing = result->broken;
+    }
     if (result->wrote) {
         s->statistics.commits++;
         s->statistics.synced_commits += result->synced ? 1 : 0;

@@ -44,6 +44,7 @@ typedef struct store_statistics {
     uint64_t synced_commits; /* of these, made durable against power loss before the answer */
     uint64_t last_commit_us; /* duration of the last commit alone */
     uint64_t last_batch;     /* operations in the last transaction */
+    bool failing;            /* disk, lock or memory failed it, and nothing was written since */
 } store_statistics;
 
 /* Any thread. */
