@@ -23,8 +23,8 @@ void reply_error(http_request *request, unsigned status, const char *param, cons
                  const char *format, ...) PRINTF_LIKE(5, 6);
 /* The status that fits the error's code, its text as the message. */
 void reply_failure(http_request *request, const error *failure);
-/* What the client sent can't be read: 400, also where it is larger or nested deeper than is read here, for 429
- * would have it sent again; 503 when memory is out. `param` may be NULL. */
+/* What the client sent can't be read: 400, also where it is larger or nested deeper than is read here, for
+ * 429 would have it sent again; 503 when memory is out. `param` may be NULL. */
 void reply_unreadable(http_request *request, const char *param, const error *failure);
 /* The error object alone, for events and for errors that the server answers itself. */
 void reply_write_error(buffer *out, unsigned status, const char *param, const char *code, slice message);

@@ -157,9 +157,15 @@ static bool start_tls(pool *p, error *err) {
     return p->tls != NULL;
 }
 
+static const char plain_http_answer[] =
+    "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n"
+    "{\"error\":{\"message\":\"this address speaks HTTPS only: begin the URL with https://\","
+    "\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"https_wanted\"}}";
+
 static bool start_network(pool *p, error *err) {
     net_config config = net_config_default();
     config.connection_limit = (size_t)p->settings.connections_limit;
+    config.plain_answer = slice_of_text(plain_http_answer);
     p->net = net_new(p->loop, &config, err);
     return p->net != NULL;
 }

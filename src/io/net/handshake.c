@@ -35,8 +35,21 @@ void handshake_over(net_stream *stream) {
     }
 }
 
+/* What has come is read first: closing with it unread would reset the connection and take the answer back. */
+static void answer_in_the_clear(net_stream *stream) {
+    net *n = stream->owner;
+    int reason = ERR_GET_REASON(ERR_peek_error());
+    bool is_http = reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST;
+    if (stream->accepted && is_http && n->config.plain_answer.length > 0) {
+        (void)!recv(stream->descriptor, n->scratch, sizeof n->scratch, MSG_DONTWAIT);
+        (void)!send(stream->descriptor, n->config.plain_answer.data, n->config.plain_answer.length,
+                    MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+}
+
 static void handshake_failed(net_stream *stream) {
     error cause;
+    answer_in_the_clear(stream);
     long verified = SSL_get_verify_result(stream->ssl);
     if (!stream->accepted && verified != X509_V_OK) {
         error_set(&cause, ERROR_DENIED, "the server's certificate is not trusted: %s",

@@ -16,6 +16,7 @@ typedef struct net_config {
     unsigned accept_budget;    /* connections accepted per turn and listener */
     unsigned handshake_budget; /* TLS handshake steps per turn, so that many arrivals don't stall others */
     uint32_t handshake_timeout_ms; /* for the client's first bytes, and again for the rest of the handshake */
+    slice plain_answer; /* sent to who speaks plain HTTP where TLS is served; must outlive the net */
 } net_config;
 
 net_config net_config_default(void); /* 65,536; 4,096; 64; 8; 20 s */
