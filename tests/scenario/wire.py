@@ -238,7 +238,7 @@ class SiteCase(unittest.TestCase):
 
     def long_body(self, **more):
         """A question whose answer takes a while: sampled, so that it doesn't end by itself soon."""
-        return self.chat_body("Tell me everything.", temperature=2, max_tokens=1500, stream=True, **more)
+        return self.chat_body("Tell me everything.", **{"temperature": 2, "max_tokens": 1500, "stream": True, **more})
 
     def chat(self, key=None, **more):
         return self.ask("POST", "/v1/chat/completions", self.chat_body(**more), key or self.site.user_key)
