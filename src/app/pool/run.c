@@ -154,7 +154,8 @@ static bool start_tls(pool *p, error *err) {
     }
     p->tls = net_tls_server_new(buffer_slice(&server.certificate), buffer_slice(&server.key), err);
     certificate_pair_free(&server);
-    return p->tls != NULL;
+    return p->tls != NULL ||
+           error_context(err, "%s/server.pem, %s/server.key", p->site.folder, p->site.folder);
 }
 
 static const char plain_http_answer[] =
@@ -253,6 +254,7 @@ static void stop_loop(void *context) {
 /* Leaves a moment for the last bytes to go out: errors, and the close frames of the workers' connections. */
 static void stop_soon(void *context) {
     pool *p = context;
+    ev_timer_stop(&p->drain_timer);
     ev_timer_init(&p->drain_timer, stop_loop, p);
     ev_timer_start(p->loop, &p->drain_timer, LAST_WORDS_MS);
 }
@@ -364,7 +366,8 @@ static int run_pool(const run_options *options, const char *settings_path) {
         return options_fail("cellule pool run", &err);
     }
     p->settings_path = settings_path;
-    bool settled = crypto_start(&err) && pool_settings_load(settings_path, &p->settings, &err);
+    bool settled = crypto_start(&err) && site_exists(options->site, &err) &&
+                   pool_settings_load(settings_path, &p->settings, &err);
     if (settled) {
         configure_log(&p->settings);
     }
