@@ -30,22 +30,22 @@ static bool read_keys(site *s, error *err) {
     }
     hex_encode(slice_of(s->pool_id, sizeof s->pool_id), s->pool_id_hex);
     return site_path(s->folder, SITE_CA_CERTIFICATE, path, err) && file_read_all(path, &s->ca_pem, err) &&
-           certificate_pin(buffer_slice(&s->ca_pem), s->ca_pin, err);
+           (certificate_pin(buffer_slice(&s->ca_pem), s->ca_pin, err) || error_context(err, "%s", path));
+}
+
+bool site_exists(const char *folder, error *err) {
+    char path[SITE_PATH_SIZE];
+    return site_path(folder, SITE_SETTINGS, path, err) &&
+           (file_exists(path) ||
+            error_set(err, ERROR_NOT_FOUND,
+                      "there is no site in %s; make one with: cellule pool init --site %s", folder, folder));
 }
 
 bool site_open(const char *folder, site *s, error *err) {
     char path[SITE_PATH_SIZE];
     *s = (site){.ca_pem = buffer_make(SITE_PEM_LIMIT)};
     snprintf(s->folder, sizeof s->folder, "%s", folder);
-    if (!site_path(folder, SITE_SETTINGS, path, err)) {
-        return false;
-    }
-    if (!file_exists(path)) {
-        return error_set(err, ERROR_NOT_FOUND,
-                         "there is no site in %s; make one with: cellule pool init --site %s", folder,
-                         folder);
-    }
-    if (!site_path(folder, SITE_LOCK, path, err)) {
+    if (!site_exists(folder, err) || !site_path(folder, SITE_LOCK, path, err)) {
         return false;
     }
     s->lock = file_lock_take(path, err);

@@ -40,6 +40,8 @@ typedef struct site {
     uint8_t ca_pin[CERTIFICATE_PIN_SIZE];
 } site;
 
+/* ERROR_NOT_FOUND, which says how to make one. */
+MUST_CHECK bool site_exists(const char *folder, error *err);
 /* Takes the lock (refused while another pool has it) and reads the keys. Blocks. */
 MUST_CHECK bool site_open(const char *folder, site *s, error *err);
 void site_close(site *s); /* harmless after a failed site_open */
