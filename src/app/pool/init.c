@@ -180,7 +180,17 @@ static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH
                          "there is a site in %s already; choose another folder with --site DIR",
                          options->site);
     }
-    /* pool.yaml comes last: a folder without it is no site, and init can be run again. */
+    if (!site_path(options->site, SITE_CA_KEY, path, err)) {
+        return false;
+    }
+    if (file_exists(path)) {
+        return error_set(
+            err, ERROR_CONFLICT,
+            "%s holds the rest of a site without its pool.yaml: put that back, or remove the folder if "
+            "making the site broke off",
+            options->site);
+    }
+    /* pool.yaml comes last: a folder without it is no site. */
     return collect_names(options, &names, err) && file_make_folder(options->site, 0700, err) &&
            write_certificates(options->site, &names, err) && write_pool_key(options->site, err) &&
            add_admin(options->site, options->admin, key, err) && write_settings(options, err);

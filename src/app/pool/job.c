@@ -93,9 +93,12 @@ static void tell_queue_position(void *context) {
     if (position == 0) {
         return;
     }
+    if (!j->head_sent && !send_head(j)) {
+        return;
+    }
     buffer events = buffer_make(EVENT_LIMIT);
     buffer_append_format(&events, ": queued %zu\n\n", position);
-    if ((j->head_sent || send_head(j)) && send_events(j, &events)) {
+    if (send_events(j, &events)) {
         ev_timer_start(j->pool->loop, &j->queue_timer, NEWS_MS);
     }
 }
@@ -103,8 +106,13 @@ static void tell_queue_position(void *context) {
 static job *job_make(pool *p, http_request *request, const account *who, const chat_request *chat) {
     job *j = arena_allocate(http_request_arena(request), sizeof *j);
     error err;
-    uint8_t random[sizeof(dispatch_id) + sizeof j->nonce + sizeof j->salt + sizeof j->seed];
-    if (j == NULL || !random_bytes(random, sizeof random, &err)) {
+    struct {
+        dispatch_id id;
+        uint8_t nonce[sizeof j->nonce];
+        uint8_t salt[sizeof j->salt];
+        uint64_t seed;
+    } drawn;
+    if (j == NULL || !random_bytes(&drawn, sizeof drawn, &err)) {
         return NULL;
     }
     *j = (job){.pool = p,
@@ -112,18 +120,13 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
                .user_id = who->user_id,
                .key_id = who->key_id,
                .chat = *chat,
+               .id = drawn.id,
+               .seed = chat->has_seed ? chat->seed : drawn.seed,
                .created_ms = clock_unix_ms(),
                .text = buffer_make(TEXT_LIMIT),
                .tokens = buffer_make(TEXT_LIMIT)};
-    const uint8_t *at = random;
-    memcpy(j->id.bytes, at, sizeof j->id.bytes);
-    at += sizeof j->id.bytes;
-    memcpy(j->nonce, at, sizeof j->nonce);
-    at += sizeof j->nonce;
-    memcpy(j->salt, at, sizeof j->salt);
-    at += sizeof j->salt;
-    memcpy(&j->seed, at, sizeof j->seed);
-    j->seed = chat->has_seed ? chat->seed : j->seed;
+    memcpy(j->nonce, drawn.nonce, sizeof j->nonce);
+    memcpy(j->salt, drawn.salt, sizeof j->salt);
     hex_encode(slice_of(j->id.bytes, sizeof j->id.bytes), j->id_hex);
     list_init(&j->node);
     list_init(&j->stalled_node);
@@ -211,9 +214,7 @@ static bool take_text(job *j, slice text, slice *fresh, error *err) {
     }
     j->replayed += compared;
     *fresh = slice_after(text, compared);
-    if (!buffer_append(&j->text, *fresh)) {
-        return error_set(err, ERROR_LIMIT, "the answer is too long, or memory is out");
-    }
+    buffer_append(&j->text, *fresh);
     j->replayed += fresh->length;
     return true;
 }
@@ -252,7 +253,7 @@ bool job_delta(job *j, const proto_delta *delta, error *err) {
     j->token_count += delta->token_count;
     j->pool->counters.tokens += delta->token_count;
     ev_timer_stop(&j->queue_timer);
-    if (buffer_failed(&j->tokens) || !send_text(j, fresh)) {
+    if (buffer_failed(&j->text) || buffer_failed(&j->tokens) || !send_text(j, fresh)) {
         job_end_with_error(j, 503, "memory", "the pool is out of memory; ask again");
         return true;
     }
