@@ -69,22 +69,28 @@ static bool path_matches(const char *pattern, slice path, slice *wild) {
     return expected.length == 0 && path.length == 0;
 }
 
-/* NULL: the request was answered with 401. */
+/* NULL: the request was answered. Only a key that was looked for and not found is called invalid. */
 static const account *authenticate(pool *p, http_request *request) {
     slice field;
     slice token;
     uint8_t token_hash[AUTH_HASH_SIZE];
     error err = {0};
-    if (!http_request_header(request, "authorization", &field)) {
+    if (http_request_header_count(request, "authorization") != 1 ||
+        !http_request_header(request, "authorization", &field)) {
+        p->counters.unauthorized++;
         reply_error(request, 401, NULL, "missing_api_key",
-                    "no key: send the header Authorization: Bearer ck_…");
+                    "no key: send the header Authorization: Bearer ck_… once");
         return NULL;
     }
     const account *who = NULL;
     if (auth_bearer_parse(field, &token) && auth_user_key_hash(token, token_hash, &err)) {
         who = accounts_find(p->accounts, token_hash, clock_unix_ms());
+    } else if (err.code != ERROR_NONE && err.code != ERROR_DENIED) {
+        reply_failure(request, &err);
+        return NULL;
     }
     if (who == NULL) {
+        p->counters.unauthorized++;
         reply_error(
             request, 401, NULL, "invalid_api_key",
             "this key is not valid here: it is mistyped, expired or revoked; ask the admin for a new one");
@@ -95,8 +101,9 @@ static const account *authenticate(pool *p, http_request *request) {
 static void run_route(pool *p, http_request *request, const route *found, slice segment) {
     const account *who = authenticate(p, request);
     if (who == NULL) {
-        p->counters.unauthorized++;
-    } else if (!auth_allowed(who->role, found->action)) {
+        return;
+    }
+    if (!auth_allowed(who->role, found->action)) {
         p->counters.unauthorized++;
         reply_error(request, 403, NULL, "not_allowed", "the role %s may not do this (%s)",
                     auth_role_name(who->role), auth_action_name(found->action));
