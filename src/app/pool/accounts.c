@@ -35,37 +35,51 @@ static slice key_of(const uint8_t token_hash[STORE_HASH_SIZE]) {
     return slice_of(token_hash, STORE_HASH_SIZE);
 }
 
-bool accounts_add(accounts *all, const account *added) {
-    account *copy = memory_allocate(sizeof *copy);
-    if (copy == NULL) {
-        return false;
+/* The account of this key, made if it isn't there. */
+static account *place_of(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE], error *err) {
+    account *place = map_get(all->by_hash, key_of(token_hash));
+    if (place != NULL) {
+        return place;
     }
-    *copy = *added;
-    account *there = map_get(all->by_hash, key_of(copy->token_hash));
-    if (!map_put(all->by_hash, key_of(copy->token_hash), copy)) {
-        memory_free(copy);
-        return false;
+    place = memory_allocate_zeroed(1, sizeof *place);
+    if (place == NULL || !map_put(all->by_hash, key_of(token_hash), place)) {
+        memory_free(place);
+        error_memory(err);
+        return NULL;
     }
-    memory_free(there);
-    return true;
+    memcpy(place->token_hash, token_hash, STORE_HASH_SIZE);
+    return place;
+}
+
+bool accounts_reserve(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE], error *err) {
+    return place_of(all, token_hash, err) != NULL;
 }
 
 bool accounts_add_stored(accounts *all, const store_loaded_key *key, error *err) {
-    account added = {.key_id = key->key_id, .user_id = key->user_id, .expires_ms = key->expires_ms};
-    memcpy(added.token_hash, key->token_hash, STORE_HASH_SIZE);
-    if (!auth_role_parse(key->role, &added.role) || key->user_name.length > STORE_NAME_MAX) {
+    auth_role role = AUTH_EMPLOYEE;
+    if (!auth_role_parse(key->role, &role) || key->user_name.length > STORE_NAME_MAX) {
         return error_set(err, ERROR_CORRUPT,
                          "the database gives the user %.*s a role that doesn't exist: %.*s",
                          SLICE_FORMAT(key->user_name), SLICE_FORMAT(key->role));
     }
-    memcpy(added.user_name, key->user_name.data, key->user_name.length);
-    return accounts_add(all, &added) || error_memory(err);
+    account *place = place_of(all, key->token_hash, err);
+    if (place == NULL) {
+        return false;
+    }
+    place->key_id = key->key_id;
+    place->user_id = key->user_id;
+    place->role = role;
+    place->expires_ms = key->expires_ms;
+    memcpy(place->user_name, key->user_name.data, key->user_name.length);
+    return true;
 }
 
 const account *accounts_find(const accounts *all, const uint8_t token_hash[STORE_HASH_SIZE],
                              uint64_t unix_ms) {
     const account *found = map_get(all->by_hash, key_of(token_hash));
-    return found != NULL && (found->expires_ms == 0 || unix_ms < found->expires_ms) ? found : NULL;
+    bool valid =
+        found != NULL && found->key_id != 0 && (found->expires_ms == 0 || unix_ms < found->expires_ms);
+    return valid ? found : NULL;
 }
 
 void accounts_remove_key(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]) {

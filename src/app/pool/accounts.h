@@ -11,7 +11,7 @@ typedef struct accounts accounts;
 
 typedef struct account {
     uint8_t token_hash[STORE_HASH_SIZE];
-    uint64_t key_id;
+    uint64_t key_id; /* 0: only a place, see accounts_reserve */
     uint64_t user_id;
     char user_name[STORE_NAME_MAX + 1];
     auth_role role;
@@ -21,9 +21,11 @@ typedef struct account {
 MUST_CHECK accounts *accounts_new(const uint8_t seed[MAP_SEED_SIZE], error *err);
 void accounts_free(accounts *all); /* NULL is allowed */
 
-/* Copies `added`. False only if memory is out. */
-MUST_CHECK bool accounts_add(accounts *all, const account *added);
+/* Adds or updates. */
 MUST_CHECK bool accounts_add_stored(accounts *all, const store_loaded_key *key, error *err);
+/* Makes a place for a key that is about to be stored, so that adding it can't fail for memory afterwards.
+ * Until then nobody is found by it; accounts_remove_key gives the place back. */
+MUST_CHECK bool accounts_reserve(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE], error *err);
 /* NULL if nobody has this key, or it has expired at `unix_ms`. Valid until the account is removed. */
 const account *accounts_find(const accounts *all, const uint8_t token_hash[STORE_HASH_SIZE],
                              uint64_t unix_ms);

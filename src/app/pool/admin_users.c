@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-enum { BODY_DEPTH = 4 };
+enum { BODY_DEPTH = 4, KEY_ANSWER_SIZE = 1024 /* of what is said about a new key, at most */ };
 
 static const uint64_t days_limit = 3650;
 static const uint64_t day_ms = 24 * 3600 * 1000;
@@ -66,23 +66,20 @@ static bool draw_key(const key_wish *wish, reply_later *later, store_new_key *ke
 static void key_is_stored(void *context, const store_loaded_key *key, const error *failure) {
     reply_later later = reply_later_take(context);
     error err = {0};
-    bool counts = failure == NULL && accounts_add_stored(later.pool->accounts, key, &err);
-    if (failure == NULL) {
+    if (failure == NULL && !accounts_add_stored(later.pool->accounts, key, &err)) {
+        failure = &err; /* never for memory: the place is reserved */
+    }
+    if (failure != NULL) {
+        accounts_remove_key(later.pool->accounts, later.bytes);
+    } else {
         log_info("key added", LOG_U64("by", later.user_id), LOG_SLICE("user", key->user_name),
                  LOG_U64("key", key->key_id));
     }
-    if (later.request == NULL) {
-        secret_wipe(&later, sizeof later);
-        return;
-    }
-    if (failure != NULL) {
+    if (later.request != NULL && failure != NULL) {
         reply_failure(later.request, failure);
-    } else if (!counts) {
-        reply_error(later.request, 503, NULL, "memory",
-                    "the key is stored but counts only after a restart: %s", err.text);
-    } else {
+    } else if (later.request != NULL) {
         reply_json answer;
-        reply_json_begin(&answer);
+        reply_json_begin_in(&answer, &later);
         json_write_object_begin(&answer.w);
         json_add_text(&answer.w, "object", SLICE_LITERAL("cellule.key"));
         json_add_text(&answer.w, "user", key->user_name);
@@ -93,13 +90,13 @@ static void key_is_stored(void *context, const store_loaded_key *key, const erro
         json_write_object_end(&answer.w);
         reply_json_end(&answer, later.request, 201);
     }
-    secret_wipe(&later, sizeof later);
+    reply_later_end(&later);
 }
 
 static void fail_later(reply_later *later, const error *err) {
     reply_later taken = reply_later_take(later);
     reply_failure(taken.request, err);
-    secret_wipe(&taken, sizeof taken);
+    reply_later_end(&taken);
 }
 
 /* Draws the key and hands it to the store: with a new user if `role` is given, else as a further key. */
@@ -111,10 +108,16 @@ static void add_key(pool *p, http_request *request, const account *who, slice us
     if (later == NULL) {
         return;
     }
-    bool queued = draw_key(wish, later, &key, &err) &&
-                  (role != NULL ? store_user_add(p->store, user, *role, &key, key_is_stored, later, &err)
-                                : store_key_add(p->store, user, &key, key_is_stored, later, &err));
+    bool reserved = draw_key(wish, later, &key, &err) && reply_later_reserve(later, KEY_ANSWER_SIZE, &err) &&
+                    accounts_reserve(p->accounts, key.token_hash, &err);
+    memcpy(later->bytes, key.token_hash, sizeof key.token_hash);
+    bool queued =
+        reserved && (role != NULL ? store_user_add(p->store, user, *role, &key, key_is_stored, later, &err)
+                                  : store_key_add(p->store, user, &key, key_is_stored, later, &err));
     if (!queued) {
+        if (reserved) {
+            accounts_remove_key(p->accounts, key.token_hash);
+        }
         fail_later(later, &err);
     }
 }
@@ -203,15 +206,6 @@ void admin_user_list(pool *p, http_request *request, const account *who, slice s
         !store_user_list(p->store, page_after(request), STORE_LIST_MAX, users_listed, later, &err)) {
         fail_later(later, &err);
     }
-}
-
-static void reply_done(http_request *request) {
-    reply_json answer;
-    reply_json_begin(&answer);
-    json_write_object_begin(&answer.w);
-    json_add_bool(&answer.w, "done", true);
-    json_write_object_end(&answer.w);
-    reply_json_end(&answer, request, 200);
 }
 
 static void user_disabled(void *context, uint64_t user_id, const error *failure) {

@@ -15,7 +15,7 @@
 
 #include <stdio.h>
 
-enum { BODY_DEPTH = 4 };
+enum { BODY_DEPTH = 4, JOIN_ANSWER_SIZE = 1024 /* at most, without the CA's certificate */ };
 
 static const uint64_t day_ms = 24 * 3600 * 1000;
 static const uint64_t minute_ms = 60 * 1000;
@@ -46,7 +46,7 @@ static bool public_address(const pool *p, char address[AUTH_ADDRESS_MAX + 1], er
 static void fail_later(reply_later *later, const error *err) {
     reply_later taken = reply_later_take(later);
     reply_failure(taken.request, err);
-    secret_wipe(&taken, sizeof taken);
+    reply_later_end(&taken);
 }
 
 static void join_token_stored(void *context, const error *failure) {
@@ -54,23 +54,20 @@ static void join_token_stored(void *context, const error *failure) {
     if (failure == NULL) {
         log_info("join token made", LOG_U64("by", later.user_id), LOG_TEXT("owner", later.name));
     }
-    if (later.request == NULL || failure != NULL) {
-        if (later.request != NULL) {
-            reply_failure(later.request, failure);
-        }
-        secret_wipe(&later, sizeof later);
-        return;
+    if (later.request != NULL && failure != NULL) {
+        reply_failure(later.request, failure);
+    } else if (later.request != NULL) {
+        reply_json answer;
+        reply_json_begin_in(&answer, &later);
+        json_write_object_begin(&answer.w);
+        json_add_text(&answer.w, "object", SLICE_LITERAL("cellule.join_token"));
+        json_add_text(&answer.w, "owner", slice_of_text(later.name));
+        json_add_u64(&answer.w, "minutes", later.pool->settings.join_token_minutes);
+        json_add_text(&answer.w, "token", slice_of_text(later.secret));
+        json_write_object_end(&answer.w);
+        reply_json_end(&answer, later.request, 201);
     }
-    reply_json answer;
-    reply_json_begin(&answer);
-    json_write_object_begin(&answer.w);
-    json_add_text(&answer.w, "object", SLICE_LITERAL("cellule.join_token"));
-    json_add_text(&answer.w, "owner", slice_of_text(later.name));
-    json_add_u64(&answer.w, "minutes", later.pool->settings.join_token_minutes);
-    json_add_text(&answer.w, "token", slice_of_text(later.secret));
-    json_write_object_end(&answer.w);
-    reply_json_end(&answer, later.request, 201);
-    secret_wipe(&later, sizeof later);
+    reply_later_end(&later);
 }
 
 static bool make_join_token(pool *p, const account *who, slice owner, uint64_t days, reply_later *later,
@@ -88,7 +85,8 @@ static bool make_join_token(pool *p, const account *who, slice owner, uint64_t d
                 auth_join_secret_hash(token.secret, stored.secret_hash, err);
     memcpy(stored.id, token.id, sizeof stored.id);
     secret_wipe(&token, sizeof token);
-    return made && store_join_token_add(p->store, &stored, join_token_stored, later, err);
+    return made && reply_later_reserve(later, JOIN_ANSWER_SIZE, err) &&
+           store_join_token_add(p->store, &stored, join_token_stored, later, err);
 }
 
 void admin_join_token_add(pool *p, http_request *request, const account *who, slice segment) {
@@ -183,12 +181,7 @@ static void worker_revoked(void *context, const error *failure) {
                     failure->text);
         return;
     }
-    reply_json answer;
-    reply_json_begin(&answer);
-    json_write_object_begin(&answer.w);
-    json_add_bool(&answer.w, "done", true);
-    json_write_object_end(&answer.w);
-    reply_json_end(&answer, later.request, 200);
+    reply_done(later.request);
 }
 
 void admin_worker_revoke(pool *p, http_request *request, const account *who, slice worker_id) {
@@ -215,37 +208,42 @@ void admin_worker_revoke(pool *p, http_request *request, const account *who, sli
 static void worker_enrolled(void *context, const store_worker *worker, const error *failure) {
     reply_later later = reply_later_take(context);
     error err = {0};
-    bool known = failure == NULL && fleet_put_stored(later.pool->fleet, worker, &err);
-    if (later.request == NULL) {
-        return;
-    }
-    if (!known) {
-        reply_failure(later.request, failure != NULL ? failure : &err);
-        return;
-    }
     char id[2 * STORE_WORKER_ID_SIZE + 1];
-    hex_encode(slice_of(worker->id, sizeof worker->id), id);
-    log_info("worker enrolled", LOG_TEXT("worker", id), LOG_SLICE("name", worker->name),
-             LOG_SLICE("owner", worker->owner));
-    reply_json answer;
-    reply_json_begin(&answer);
-    json_write_object_begin(&answer.w);
-    json_add_text(&answer.w, "object", SLICE_LITERAL("cellule.enrolment"));
-    json_add_text(&answer.w, "worker_id", slice_of_text(id));
-    json_add_u64(&answer.w, "expires_ms", worker->expires_ms);
-    json_add_text(&answer.w, "pool_id", slice_of_text(later.pool->site.pool_id_hex));
-    json_add_text(&answer.w, "ca", buffer_slice(&later.pool->site.ca_pem));
-    json_write_object_end(&answer.w);
-    reply_json_end(&answer, later.request, 201);
+    if (failure == NULL && !fleet_put_stored(later.pool->fleet, worker, &err)) {
+        failure = &err;
+    }
+    if (failure != NULL) {
+        fleet_release(later.pool->fleet, later.bytes);
+    } else {
+        hex_encode(slice_of(worker->id, sizeof worker->id), id);
+        log_info("worker enrolled", LOG_TEXT("worker", id), LOG_SLICE("name", worker->name),
+                 LOG_SLICE("owner", worker->owner));
+    }
+    if (later.request != NULL && failure != NULL) {
+        reply_failure(later.request, failure);
+    } else if (later.request != NULL) {
+        reply_json answer;
+        reply_json_begin_in(&answer, &later);
+        json_write_object_begin(&answer.w);
+        json_add_text(&answer.w, "object", SLICE_LITERAL("cellule.enrolment"));
+        json_add_text(&answer.w, "worker_id", slice_of_text(id));
+        json_add_u64(&answer.w, "expires_ms", worker->expires_ms);
+        json_add_text(&answer.w, "pool_id", slice_of_text(later.pool->site.pool_id_hex));
+        json_add_text(&answer.w, "ca", buffer_slice(&later.pool->site.ca_pem));
+        json_write_object_end(&answer.w);
+        reply_json_end(&answer, later.request, 201);
+    }
+    reply_later_end(&later);
 }
 
 static bool signature_holds(const proto_enrolment *wish, error *err) {
     buffer bytes = buffer_make(PROTO_ENROLMENT_MAX);
     proto_enrolment_bytes(wish, &bytes);
-    bool holds =
-        !buffer_failed(&bytes) && sign_verify(wish->public_key, buffer_slice(&bytes), wish->signature);
+    bool holds = !buffer_failed(&bytes) || error_memory(err);
+    holds = holds && (sign_verify(wish->public_key, buffer_slice(&bytes), wish->signature) ||
+                      error_set(err, ERROR_DENIED, "the enrolment isn't signed by the key it names"));
     buffer_wipe(&bytes);
-    return holds || error_set(err, ERROR_DENIED, "the enrolment isn't signed by the key it names");
+    return holds;
 }
 
 static bool read_enrolment(http_request *request, store_enrolment *enrolment, error *err) {
@@ -272,7 +270,15 @@ void admin_enrol(pool *p, http_request *request) {
         return;
     }
     reply_later *later = reply_later_new(p, request, 0);
-    if (later != NULL && !store_join_token_consume(p->store, &enrolment, worker_enrolled, later, &err)) {
+    if (later == NULL) {
+        return;
+    }
+    memcpy(later->bytes, enrolment.worker_id, sizeof enrolment.worker_id);
+    bool queued = reply_later_reserve(later, JOIN_ANSWER_SIZE + 2 * buffer_length(&p->site.ca_pem), &err) &&
+                  fleet_reserve(p->fleet, enrolment.worker_id, &err) &&
+                  store_join_token_consume(p->store, &enrolment, worker_enrolled, later, &err);
+    if (!queued) {
+        fleet_release(p->fleet, enrolment.worker_id);
         fail_later(later, &err);
     }
 }

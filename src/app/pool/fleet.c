@@ -5,6 +5,7 @@
 
 struct fleet {
     map *by_id;
+    size_t reserved; /* of these, places only */
 };
 
 fleet *fleet_new(const uint8_t seed[MAP_SEED_SIZE], error *err) {
@@ -16,7 +17,7 @@ fleet *fleet_new(const uint8_t seed[MAP_SEED_SIZE], error *err) {
         error_memory(err);
         return NULL;
     }
-    f->by_id = by_id;
+    *f = (fleet){.by_id = by_id};
     return f;
 }
 
@@ -40,15 +41,38 @@ static void copy_text(char *target, size_t size, slice text) {
     target[length] = '\0';
 }
 
-bool fleet_put_stored(fleet *f, const store_worker *stored, error *err) {
-    fleet_worker *worker = fleet_find(f, stored->id);
-    if (worker == NULL) {
-        worker = memory_allocate_zeroed(1, sizeof *worker);
-        if (worker == NULL || !map_put(f->by_id, slice_of(stored->id, STORE_WORKER_ID_SIZE), worker)) {
-            memory_free(worker);
-            return error_memory(err);
-        }
+static fleet_worker *place_of(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]) {
+    return map_get(f->by_id, slice_of(id, STORE_WORKER_ID_SIZE));
+}
+
+bool fleet_reserve(fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE], error *err) {
+    if (place_of(f, id) != NULL) {
+        return true;
     }
+    fleet_worker *place = memory_allocate_zeroed(1, sizeof *place);
+    if (place == NULL || !map_put(f->by_id, slice_of(id, STORE_WORKER_ID_SIZE), place)) {
+        memory_free(place);
+        return error_memory(err);
+    }
+    f->reserved++;
+    return true;
+}
+
+void fleet_release(fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]) {
+    fleet_worker *place = place_of(f, id);
+    if (place != NULL && !place->enrolled) {
+        memory_free(map_remove(f->by_id, slice_of(id, STORE_WORKER_ID_SIZE)));
+        f->reserved--;
+    }
+}
+
+bool fleet_put_stored(fleet *f, const store_worker *stored, error *err) {
+    if (!fleet_reserve(f, stored->id, err)) {
+        return false;
+    }
+    fleet_worker *worker = place_of(f, stored->id);
+    f->reserved -= !worker->enrolled;
+    worker->enrolled = true;
     memcpy(worker->id, stored->id, sizeof worker->id);
     hex_encode(slice_of(stored->id, sizeof stored->id), worker->id_hex);
     memcpy(worker->public_key, stored->public_key, sizeof worker->public_key);
@@ -64,16 +88,23 @@ bool fleet_put_stored(fleet *f, const store_worker *stored, error *err) {
 }
 
 fleet_worker *fleet_find(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]) {
-    return map_get(f->by_id, slice_of(id, STORE_WORKER_ID_SIZE));
+    fleet_worker *worker = place_of(f, id);
+    return worker != NULL && worker->enrolled ? worker : NULL;
 }
 
 size_t fleet_count(const fleet *f) {
-    return map_count(f->by_id);
+    return map_count(f->by_id) - f->reserved;
 }
 
 fleet_worker *fleet_next(const fleet *f, size_t *position) {
     void *value = NULL;
-    return map_next(f->by_id, position, NULL, &value) ? value : NULL;
+    while (map_next(f->by_id, position, NULL, &value)) {
+        fleet_worker *worker = value;
+        if (worker->enrolled) {
+            return worker;
+        }
+    }
+    return NULL;
 }
 
 const char *fleet_refusal(const fleet_worker *worker, uint64_t unix_ms) {

@@ -18,6 +18,7 @@ typedef struct fleet_worker {
     uint64_t expires_ms; /* Unix; 0: never */
     uint64_t revoked_ms; /* 0: approved */
     uint64_t last_seen_ms;
+    bool enrolled;    /* false: only a place, see fleet_reserve */
     session *session; /* the session that serves under this id; NULL: not connected */
 } fleet_worker;
 
@@ -26,6 +27,11 @@ void fleet_free(fleet *f); /* NULL is allowed */
 
 /* Adds or updates; a live session stays linked. */
 MUST_CHECK bool fleet_put_stored(fleet *f, const store_worker *stored, error *err);
+/* Makes a place for a worker that is about to be stored, so that putting it can't fail for memory afterwards.
+ * Until then it isn't found; fleet_release gives the place back, and does nothing if the worker is enrolled.
+ */
+MUST_CHECK bool fleet_reserve(fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE], error *err);
+void fleet_release(fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]);
 /* NULL if none is enrolled under this id. Valid until fleet_free. */
 fleet_worker *fleet_find(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]);
 size_t fleet_count(const fleet *f);

@@ -10,6 +10,10 @@ enum { REPLY_LIMIT = 16 * 1024 * 1024, SECRET_REPLY_SIZE = 4096 };
 
 static const http_header json_type = {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")};
 
+static const slice out_of_memory =
+    SLICE_LITERAL("{\"error\":{\"message\":\"out of memory; try again later\",\"type\":\"server_error\","
+                  "\"param\":null,\"code\":\"memory\"}}");
+
 void reply_json_begin(reply_json *answer) {
     answer->body = buffer_make(REPLY_LIMIT);
     /* Room for any reply with a key in it, so that no copy of the key is left behind by growing. */
@@ -19,13 +23,15 @@ void reply_json_begin(reply_json *answer) {
 
 void reply_json_end(reply_json *answer, http_request *request, unsigned status) {
     if (buffer_failed(&answer->body)) {
-        http_respond(request, 500, &json_type, 1,
-                     SLICE_LITERAL("{\"error\":{\"message\":\"out of memory; try again later\",\"type\":"
-                                   "\"server_error\",\"param\":null,\"code\":\"memory\"}}"));
+        http_respond(request, 503, &json_type, 1, out_of_memory);
     } else {
         http_respond(request, status, &json_type, 1, buffer_slice(&answer->body));
     }
     buffer_wipe(&answer->body);
+}
+
+void reply_done(http_request *request) {
+    http_respond(request, 200, &json_type, 1, SLICE_LITERAL("{\"done\":true}"));
 }
 
 static const char *type_of(unsigned status) {
@@ -68,7 +74,7 @@ static void respond_error(http_request *request, unsigned status, const buffer *
     const http_header denied[] = {json_type, {SLICE_LITERAL("WWW-Authenticate"), SLICE_LITERAL("Bearer")}};
     bool retry = status == 429 || status == 503;
     http_respond(request, status, status == 401 ? denied : headers, retry || status == 401 ? 2 : 1,
-                 buffer_slice(body));
+                 buffer_failed(body) ? out_of_memory : buffer_slice(body));
 }
 
 void reply_error(http_request *request, unsigned status, const char *param, const char *code,
@@ -143,4 +149,20 @@ reply_later reply_later_take(void *context) {
     secret_wipe(later, sizeof *later);
     memory_free(later);
     return copy;
+}
+
+bool reply_later_reserve(reply_later *later, size_t size, error *err) {
+    later->room = buffer_make(REPLY_LIMIT);
+    return buffer_reserve(&later->room, size) != NULL || error_memory(err);
+}
+
+void reply_json_begin_in(reply_json *answer, reply_later *taken) {
+    answer->body = taken->room;
+    taken->room = (buffer){0};
+    answer->w = json_writer_make(&answer->body);
+}
+
+void reply_later_end(reply_later *taken) {
+    buffer_wipe(&taken->room);
+    secret_wipe(taken, sizeof *taken);
 }

@@ -8,7 +8,7 @@
 
 /* Answers in the shapes OpenAI's clients expect. Each ends the request. */
 
-/* An answer being built: reply_json_begin, write with `w`, reply_json_end sends it (500 if memory was out).
+/* An answer being built: reply_json_begin, write with `w`, reply_json_end sends it (503 if memory was out).
  */
 typedef struct reply_json {
     buffer body;
@@ -16,6 +16,9 @@ typedef struct reply_json {
 } reply_json;
 void reply_json_begin(reply_json *answer);
 void reply_json_end(reply_json *answer, http_request *request, unsigned status);
+
+/* {"done":true}, which needs no memory. */
+void reply_done(http_request *request);
 
 /* {"error":{"message","type","param","code"}}; `type` follows from the status; `param` and `code` may be
  * NULL. */
@@ -37,12 +40,20 @@ typedef struct reply_later {
     pool *pool;
     http_request *request;
     uint64_t user_id;
-    char secret[512]; /* a key or token to be shown once; wiped */
-    uint8_t bytes[64];
+    char secret[512];  /* a key or token to be shown once; wiped */
+    uint8_t bytes[64]; /* the hash of the key, or the id, that is being stored */
     char name[128];
+    buffer room; /* for the answer, see reply_later_reserve */
 } reply_later;
 MUST_CHECK reply_later *reply_later_new(pool *p, http_request *request, uint64_t user_id);
+/* Makes room for an answer of so many bytes before anything is stored: what was done can then also be said.
+ */
+MUST_CHECK bool reply_later_reserve(reply_later *later, size_t size, error *err);
 /* Copies the state out, wipes and frees it. */
 reply_later reply_later_take(void *context);
+/* reply_json_begin, in the room that was reserved. */
+void reply_json_begin_in(reply_json *answer, reply_later *taken);
+/* Wipes what was taken, with the room if it wasn't used. */
+void reply_later_end(reply_later *taken);
 
 #endif
