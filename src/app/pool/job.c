@@ -42,6 +42,7 @@ static void job_release(job *j) {
     list_remove(&j->node);
     list_remove(&j->stalled_node);
     buffer_wipe(&j->text);
+    buffer_wipe(&j->end);
     buffer_free(&j->tokens);
 }
 
@@ -85,6 +86,10 @@ static void job_end_with_error(job *j, unsigned status, const char *code, const 
         http_stream_end(request);
     }
     buffer_free(&events);
+}
+
+static void end_for_memory(job *j) {
+    job_end_with_error(j, 503, "memory", "the pool is out of memory; ask again");
 }
 
 static void tell_queue_position(void *context) {
@@ -214,31 +219,35 @@ static bool take_text(job *j, slice text, slice *fresh, error *err) {
     }
     j->replayed += compared;
     *fresh = slice_after(text, compared);
-    buffer_append(&j->text, *fresh);
+    if (fresh->length > TEXT_LIMIT - buffer_length(&j->text)) {
+        return error_set(err, ERROR_LIMIT, "the answer is too long");
+    }
     j->replayed += fresh->length;
-    return true;
+    return buffer_append(&j->text, *fresh) || error_memory(err);
 }
 
 static bool send_text(job *j, slice text) {
     if (!j->chat.stream || text.length == 0) {
         return true;
     }
-    buffer events = buffer_make(EVENT_LIMIT);
     if (!j->head_sent && !send_head(j)) {
         return false;
     }
+    buffer events = buffer_make(EVENT_LIMIT);
     if (!j->started) {
         /* The worker was lost a moment ago: what it said is forgotten, and another begins anew. */
         if (!dispatch_job_started(j->handle)) {
-            buffer_free(&events);
             return true;
         }
         j->started = true;
         j->chunk_prefix = answer_chunk_prefix(j);
+        if (j->chunk_prefix.length == 0) {
+            return false;
+        }
         answer_write_role(j->chunk_prefix, &events);
     }
     answer_write_text(j->chunk_prefix, text, &events);
-    return j->chunk_prefix.length > 0 && send_events(j, &events);
+    return send_events(j, &events);
 }
 
 bool job_delta(job *j, const proto_delta *delta, error *err) {
@@ -246,19 +255,24 @@ bool job_delta(job *j, const proto_delta *delta, error *err) {
     if (delta->text.length > (delta->token_count + 1) * TEXT_PER_TOKEN) {
         return error_set(err, ERROR_INVALID, "a delta has more text than its tokens can hold");
     }
+    pool *p = j->pool;
     if (!take_text(j, delta->text, &fresh, err)) {
-        return false;
+        if (err->code != ERROR_MEMORY) {
+            return false;
+        }
+        end_for_memory(j);
+        return true;
     }
     buffer_append(&j->tokens, slice_of(delta->tokens, delta->token_count * sizeof delta->tokens[0]));
     j->token_count += delta->token_count;
-    j->pool->counters.tokens += delta->token_count;
+    p->counters.tokens += delta->token_count;
     ev_timer_stop(&j->queue_timer);
-    if (buffer_failed(&j->text) || buffer_failed(&j->tokens) || !send_text(j, fresh)) {
-        job_end_with_error(j, 503, "memory", "the pool is out of memory; ask again");
+    if (buffer_failed(&j->tokens) || !send_text(j, fresh)) {
+        end_for_memory(j);
         return true;
     }
-    tell_consumed(j);
-    pool_arm_dispatch(j->pool);
+    tell_consumed(j); /* may end the job: if the credit can't be sent, the worker is lost */
+    pool_arm_dispatch(p);
     return true;
 }
 
@@ -331,28 +345,38 @@ void job_end_all(pool *p) {
     }
 }
 
+/* What is still to be sent once the receipt is stored. */
+static bool write_end(job *j, const receipt *fields) {
+    j->end = buffer_make(2 * TEXT_LIMIT);
+    if (!j->chat.stream) {
+        answer_write_whole(j, fields, &j->end);
+        return !buffer_failed(&j->end);
+    }
+    if (!j->started) {
+        j->chunk_prefix = answer_chunk_prefix(j);
+        answer_write_role(j->chunk_prefix, &j->end);
+    }
+    answer_write_end(j, j->chunk_prefix, fields, &j->end);
+    return j->chunk_prefix.length > 0 && !buffer_failed(&j->end);
+}
+
 void job_complete(job *j, const fleet_worker *worker, const signed_receipt *entry) {
     error err = {0};
     j->handle = NULL;
     list_remove(&j->stalled_node);
+    if (entry == NULL || !write_end(j, &entry->fields)) {
+        end_for_memory(j);
+        return;
+    }
     j->storing = receipts_store(j->pool, j, worker, entry, &err);
     if (j->storing == NULL) {
-        job_receipt_stored(j, &entry->fields, &err);
+        job_receipt_stored(j, &err);
     }
 }
 
-static void finish_stream(job *j, const receipt *fields) {
+static void finish_stream(job *j) {
     http_request *request = j->request;
-    buffer events = buffer_make(EVENT_LIMIT);
-    bool ready = j->head_sent || send_head(j);
-    if (ready && !j->started) {
-        j->chunk_prefix = answer_chunk_prefix(j);
-        answer_write_role(j->chunk_prefix, &events);
-    }
-    answer_write_end(j, j->chunk_prefix, fields, &events);
-    bool written = ready && j->chunk_prefix.length > 0 && !buffer_failed(&events) &&
-                   http_stream_write(request, buffer_slice(&events));
-    buffer_free(&events);
+    bool written = (j->head_sent || send_head(j)) && http_stream_write(request, buffer_slice(&j->end));
     job_release(j);
     if (written) {
         http_stream_end(request);
@@ -361,23 +385,18 @@ static void finish_stream(job *j, const receipt *fields) {
     }
 }
 
-static void finish_whole(job *j, const receipt *fields) {
+static void finish_whole(job *j) {
     http_request *request = j->request;
     const http_header headers[] = {{SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")},
                                    {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->id_hex)}};
-    buffer body = buffer_make(2 * TEXT_LIMIT);
-    answer_write_whole(j, fields, &body);
-    if (buffer_failed(&body)) {
-        buffer_free(&body);
-        job_end_with_error(j, 503, "memory", "the pool is out of memory; ask again");
-        return;
-    }
+    buffer body = j->end;
+    j->end = buffer_make(0);
     job_release(j); /* before the answer: the job lives in the request's arena, which ends with it */
     http_respond(request, 200, headers, 2, buffer_slice(&body));
     buffer_wipe(&body);
 }
 
-void job_receipt_stored(job *j, const receipt *fields, const error *failure) {
+void job_receipt_stored(job *j, const error *failure) {
     j->storing = NULL;
     if (failure != NULL) {
         log_error("receipt not stored", LOG_TEXT("job", j->id_hex), LOG_CAUSE(failure));
@@ -388,9 +407,9 @@ void job_receipt_stored(job *j, const receipt *fields, const error *failure) {
     }
     j->pool->counters.answers++;
     if (j->chat.stream) {
-        finish_stream(j, fields);
+        finish_stream(j);
     } else {
-        finish_whole(j, fields);
+        finish_whole(j);
     }
 }
 

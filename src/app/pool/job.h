@@ -42,7 +42,9 @@ typedef struct job {
     bool input_refused;
     char refusal[256];        /* what the worker said when it refused the job */
     receipt_storing *storing; /* the receipt is with the store */
-    ev_timer queue_timer;     /* streaming: news while it waits */
+    buffer end; /* what completes the answer: made before its receipt is stored, so that nothing but the
+                   connection can fail afterwards */
+    ev_timer queue_timer; /* streaming: news while it waits */
 } job;
 
 /* Takes over the request: makes the job, submits it, answers errors. */
@@ -52,13 +54,15 @@ void job_start(pool *p, http_request *request, const account *who, const chat_re
  * is then still the dispatcher's. */
 MUST_CHECK bool job_delta(job *j, const proto_delta *delta, error *err);
 /* Builds the receipt from what the pool knows and what the worker claims and checks the worker's signature,
- * before the dispatcher hears that the job is done. */
+ * before the dispatcher hears that the job is done. ERROR_INVALID and ERROR_CORRUPT are the worker's fault,
+ * others the pool's own. */
 MUST_CHECK bool job_check_receipt(job *j, const fleet_worker *worker, const proto_done *done,
                                   signed_receipt *entry, error *err);
-/* The dispatcher has let go: store the receipt, then complete the answer. */
+/* The dispatcher has let go: store the receipt, then complete the answer. NULL: the pool could not make it.
+ */
 void job_complete(job *j, const fleet_worker *worker, const signed_receipt *entry);
 /* The store's answer to that. */
-void job_receipt_stored(job *j, const receipt *fields, const error *failure);
+void job_receipt_stored(job *j, const error *failure);
 /* The worker refused: the reason is kept for the client. */
 void job_note_refusal(job *j, bool input_refused, slice text);
 

@@ -15,24 +15,21 @@ bool receipts_check(pool *p, session *worker_session, signed_receipt *entry, err
         return true;
     }
     p->counters.receipts_checked++;
-    if (!receipt_verify_worker(entry, err)) {
-        p->counters.receipts_refused++;
-        return false;
-    }
-    return true;
+    bool holds = receipt_verify_worker(entry, err);
+    p->counters.receipts_refused += !holds && err->code == ERROR_CORRUPT;
+    return holds;
 }
 
 /* Outlives the job, which may end while the store works. */
 struct receipt_storing {
     pool *pool;
     job *job; /* NULL once forgotten */
-    receipt fields;
 };
 
 static void stored(void *context, const error *failure) {
     receipt_storing *storing = context;
     if (storing->job != NULL) {
-        job_receipt_stored(storing->job, &storing->fields, failure);
+        job_receipt_stored(storing->job, failure);
     }
     memory_free(storing);
 }
@@ -44,7 +41,7 @@ receipt_storing *receipts_store(pool *p, job *j, const fleet_worker *worker, con
         error_memory(err);
         return NULL;
     }
-    *storing = (receipt_storing){.pool = p, .job = j, .fields = entry->fields};
+    *storing = (receipt_storing){.pool = p, .job = j};
     store_receipt record = {.user_id = j->user_id,
                             .created_ms = clock_unix_ms(),
                             .receipt = slice_of(entry->bytes, entry->length)};
@@ -96,7 +93,12 @@ static void receipt_found(void *context, const store_receipt *found, const error
                     failure->code == ERROR_NOT_FOUND ? "you have no receipt of this job" : failure->text);
         return;
     }
-    if (!sign_found(later.pool, found, &entry, &err)) {
+    bool signed_by_us = sign_found(later.pool, found, &entry, &err);
+    if (!signed_by_us && err.code != ERROR_CORRUPT) {
+        reply_failure(later.request, &err);
+        return;
+    }
+    if (!signed_by_us) {
         later.pool->counters.receipts_refused++;
         log_error("a stored receipt does not hold", LOG_CAUSE(&err));
         reply_error(later.request, 502, NULL, "receipt_refused",

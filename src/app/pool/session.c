@@ -75,7 +75,8 @@ static void handle_done(session *s, const proto_done *done) {
     signed_receipt entry;
     memcpy(id.bytes, done->id, sizeof id.bytes);
     job *j = dispatch_worker_job(s->handle, &id);
-    if (j != NULL && !job_check_receipt(j, s->worker, done, &entry, &err)) {
+    bool checked = j != NULL && job_check_receipt(j, s->worker, done, &entry, &err);
+    if (j != NULL && !checked && (err.code == ERROR_INVALID || err.code == ERROR_CORRUPT)) {
         session_violation(s, PROTO_CLOSE_JOB, err.text);
         return;
     }
@@ -84,7 +85,7 @@ static void handle_done(session *s, const proto_done *done) {
     if (verdict == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "done, for a job not held or with a false token count");
     } else if (verdict == DISPATCH_OK) {
-        job_complete(j, s->worker, &entry);
+        job_complete(j, s->worker, checked ? &entry : NULL);
     }
     pool_arm_dispatch(s->pool);
 }
@@ -161,8 +162,11 @@ static void on_message(void *context, slice text, bool is_text) {
     }
     arena_reset(s->pool->scratch);
     if (!proto_decode(text, s->pool->scratch, &message, &err)) {
-        session_violation(s, err.code == ERROR_MEMORY ? PROTO_CLOSE_INTERNAL : PROTO_CLOSE_BAD_MESSAGE,
-                          err.text);
+        if (err.code == ERROR_MEMORY) {
+            session_close(s, PROTO_CLOSE_INTERNAL, err.text);
+        } else {
+            session_violation(s, PROTO_CLOSE_BAD_MESSAGE, err.text);
+        }
     } else if (!proto_session_move(&s->state, PROTO_WORKER, message.type, &close_code)) {
         session_violation(s, close_code, "a message that this state of the session doesn't allow");
     } else {

@@ -71,20 +71,21 @@ void session_handle_hello(session *s, const proto_hello *hello) {
     }
 }
 
-static bool proof_holds(const session *s, const proto_proof *proof) {
+/* ERROR_DENIED: the proof is false. */
+static bool proof_holds(const session *s, const proto_proof *proof, error *err) {
     proto_proof_input input = {0};
-    error err = {0};
     memcpy(input.pool_id, s->pool->site.pool_id, sizeof input.pool_id);
     memcpy(input.worker_id, s->worker->id, sizeof input.worker_id);
     memcpy(input.worker_nonce, s->worker_nonce, sizeof input.worker_nonce);
     memcpy(input.pool_nonce, s->pool_nonce, sizeof input.pool_nonce);
-    if (!websocket_tls_exporter(s->socket, PROTO_EXPORTER_LABEL, input.exporter, &err)) {
+    if (!websocket_tls_exporter(s->socket, PROTO_EXPORTER_LABEL, input.exporter, err)) {
         return false;
     }
     buffer bytes = buffer_make(1024);
     proto_proof_bytes(&input, &bytes);
-    bool holds =
-        !buffer_failed(&bytes) && sign_verify(s->worker->public_key, buffer_slice(&bytes), proof->signature);
+    bool holds = !buffer_failed(&bytes) || error_memory(err);
+    holds = holds && (sign_verify(s->worker->public_key, buffer_slice(&bytes), proof->signature) ||
+                      error_set(err, ERROR_DENIED, "the proof doesn't hold"));
     buffer_free(&bytes);
     return holds;
 }
@@ -151,12 +152,15 @@ static void welcome(session *s) {
 
 void session_handle_proof(session *s, const proto_proof *proof) {
     const char *refusal = fleet_refusal(s->worker, clock_unix_ms());
+    error err = {0};
     if (refusal != NULL) {
         session_refuse(s, refusal, "this worker may not serve any more; ask the admin");
-    } else if (!proof_holds(s, proof)) {
+    } else if (proof_holds(s, proof, &err)) {
+        welcome(s);
+    } else if (err.code == ERROR_DENIED) {
         session_refuse(s, PROTO_REFUSE_PROOF, "the proof doesn't hold for this key, pool and connection");
     } else {
-        welcome(s);
+        session_close(s, PROTO_CLOSE_INTERNAL, err.text);
     }
 }
 
