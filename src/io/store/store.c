@@ -30,6 +30,8 @@ struct store {
     size_t queue_limit;
     mailbox *mailbox;
     worker_notes *notes;
+    chain submitted; /* this turn of the loop; the loop's own, as is `hand_over` */
+    ev_deferred hand_over;
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
@@ -136,6 +138,19 @@ static void *work(void *argument) {
     return NULL;
 }
 
+/* What one turn of the loop asks for goes over together: one wake-up and, as a rule, one transaction. */
+static void hand_over(void *argument) {
+    store *s = argument;
+    chain submitted = chain_take(&s->submitted);
+    if (submitted.first == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&s->lock);
+    chain_append(&s->waiting, submitted.first, submitted.last);
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+}
+
 static bool run_at_once(store *s, request *r) {
     batch_result result = batch_run(s->database, r);
     pthread_mutex_lock(&s->lock);
@@ -155,15 +170,18 @@ bool request_submit(store *s, request *r, error *err) {
         accepted = error_set(err, ERROR_LIMIT, "the database is behind; try again");
     } else if (accepted && s->loop != NULL) {
         s->outstanding++;
-        chain_append(&s->waiting, r, r);
-        pthread_cond_signal(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);
     if (!accepted) {
         request_free(r);
         return false;
     }
-    return s->loop != NULL || run_at_once(s, r);
+    if (s->loop == NULL) {
+        return run_at_once(s, r);
+    }
+    chain_append(&s->submitted, r, r);
+    ev_defer(s->loop, &s->hand_over);
+    return true;
 }
 
 worker_notes *store_worker_notes(store *s) {
@@ -234,6 +252,7 @@ store *store_open(const store_options *options, error *err) {
         return NULL;
     }
     init_lock(s);
+    ev_deferred_init(&s->hand_over, hand_over, s);
     s->loop = options->loop;
     s->queue_limit = options->queue_limit == 0 ? QUEUE_LIMIT : options->queue_limit;
     if (!open_parts(s, options, err)) {
@@ -251,6 +270,8 @@ void store_close(store *s) {
     if (!worker_notes_write(s, &err)) {
         log_warning("when workers were last seen is not kept", LOG_CAUSE(&err));
     }
+    hand_over(s);
+    ev_defer_cancel(&s->hand_over);
     pthread_mutex_lock(&s->lock);
     s->stopping = true;
     pthread_cond_signal(&s->changed);
