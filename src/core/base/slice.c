@@ -100,13 +100,26 @@ size_t slice_utf8_length(slice a) {
     return length;
 }
 
+/* Nearly all text is ASCII: eight bytes at a time. */
+static slice skip_ascii(slice a) {
+    uint64_t word = 0;
+    while (a.length >= sizeof word) {
+        memcpy(&word, a.data, sizeof word);
+        if ((word & 0x8080808080808080U) != 0) {
+            break;
+        }
+        a = slice_of(a.data + sizeof word, a.length - sizeof word);
+    }
+    return a;
+}
+
 bool slice_is_utf8(slice a) {
-    while (a.length > 0) {
+    for (a = skip_ascii(a); a.length > 0; a = skip_ascii(a)) {
         size_t length = slice_utf8_length(a);
         if (length == 0) {
             return false;
         }
-        a = slice_after(a, length);
+        a = slice_of(a.data + length, a.length - length);
     }
     return true;
 }
