@@ -1,10 +1,10 @@
 #include "schema_internal.h"
 
+#include "codec/base64.h"
 #include "crypto/hash.h"
 
-/* Nearly all messages are deltas, and nearly all of them are written as proto_encode writes them:
- * {"type":"delta","id":"…","seq":0,"text":"…","tokens":[1,2]}
- * Every step here takes that form alone. */
+/* Nearly all messages come exactly as proto_encode writes them: the schema's members in its order, nothing
+ * between them. Every step here takes that form alone; a tree of JSON values costs several times as much. */
 
 static bool take(slice *rest, slice expected) {
     if (!slice_starts_with(*rest, expected)) {
@@ -15,13 +15,13 @@ static bool take(slice *rest, slice expected) {
 }
 
 /* At most 16 digits: beyond that the bound is passed anyway. */
-static bool take_number(slice *rest, uint64_t most, uint64_t *value) {
+static bool take_number(slice *rest, uint64_t least, uint64_t most, uint64_t *value) {
     size_t i = 0;
     uint64_t sum = 0;
     while (i < rest->length && i < 17 && rest->data[i] >= '0' && rest->data[i] <= '9') {
         sum = sum * 10 + (uint64_t)(rest->data[i++] - '0');
     }
-    if (i == 0 || i > 16 || sum > most || (i > 1 && rest->data[0] == '0')) {
+    if (i == 0 || i > 16 || sum < least || sum > most || (i > 1 && rest->data[0] == '0')) {
         return false;
     }
     *rest = slice_after(*rest, i);
@@ -84,41 +84,111 @@ static size_t count_commas(slice text) {
     return count;
 }
 
-/* What stands between the brackets. */
-static bool take_tokens(slice list, arena *a, proto_delta *delta) {
+/* Up to the closing bracket. */
+static bool take_numbers(slice *rest, const field *f, arena *a, uint8_t *message) {
+    const field *element = &f->inner.fields[0];
+    slice list = slice_part(*rest, 0, slice_find(*rest, ']'));
     size_t count = list.length == 0 ? 0 : count_commas(list) + 1;
-    uint32_t *tokens = count > PROTO_TOKENS_MAX ? NULL : arena_allocate_array(a, count, sizeof *tokens);
-    if (tokens == NULL) {
+    uint32_t *numbers =
+        count < f->least || count > f->most ? NULL : arena_allocate_array(a, count, sizeof *numbers);
+    if (numbers == NULL) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        uint64_t token = 0;
-        if ((i > 0 && !take(&list, SLICE_LITERAL(","))) || !take_number(&list, PROTO_TOKEN_ID_MAX, &token)) {
+        uint64_t number = 0;
+        if ((i > 0 && !take(rest, SLICE_LITERAL(","))) ||
+            !take_number(rest, element->least, element->most, &number)) {
             return false;
         }
-        tokens[i] = (uint32_t)token;
+        numbers[i] = (uint32_t)number;
     }
-    delta->tokens = tokens;
-    delta->token_count = count;
-    return list.length == 0;
+    *(uint32_t **)(void *)(message + f->offset) = numbers;
+    *(size_t *)(void *)(message + f->count_offset) = count;
+    return take(rest, SLICE_LITERAL("]"));
 }
 
-bool proto_delta_decode(slice text, arena *a, proto_message *out) {
-    static const slice tail = {(const uint8_t *)"]}", 2};
-    proto_delta delta;
-    if (text.length > PROTO_MESSAGE_MAX || !take(&text, SLICE_LITERAL("{\"type\":\"delta\",\"id\":\"")) ||
-        !hex_decode(slice_part(text, 0, 2 * sizeof delta.id), delta.id, sizeof delta.id)) {
+/* A string without escapes, up to its closing quote. */
+static slice take_word(slice *rest) {
+    size_t end = slice_find(*rest, '"');
+    slice word = slice_part(*rest, 0, end);
+    *rest = slice_after(*rest, end == SIZE_MAX ? rest->length : end + 1);
+    return word;
+}
+
+static bool take_choice(slice *rest, const field *f, unsigned *place) {
+    slice word = take_word(rest);
+    for (unsigned i = 0; f->names[i] != NULL; i++) {
+        if (slice_equal_text(word, f->names[i])) {
+            *place = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_flag(slice *rest, bool *place) {
+    *place = take(rest, SLICE_LITERAL("true"));
+    return *place || take(rest, SLICE_LITERAL("false"));
+}
+
+static bool take_string(slice *rest, const field *f, arena *a, uint8_t *message) {
+    void *place = message + f->offset;
+    if (!take(rest, SLICE_LITERAL("\""))) {
         return false;
     }
-    text = slice_after(text, 2 * sizeof delta.id);
-    if (!take(&text, SLICE_LITERAL("\",\"seq\":")) || !take_number(&text, PROTO_INTEGER_MAX, &delta.seq) ||
-        !take(&text, SLICE_LITERAL(",\"text\":\"")) || !take_text(&text, a, &delta.text) ||
-        !take(&text, SLICE_LITERAL(",\"tokens\":[")) || text.length < tail.length ||
-        !slice_equal(slice_after(text, text.length - tail.length), tail) ||
-        !take_tokens(slice_part(text, 0, text.length - tail.length), a, &delta)) {
+    switch (f->kind) {
+    case FIELD_HEX:
+        return hex_decode(take_word(rest), place, (size_t)f->most);
+    case FIELD_BYTES:
+        return base64url_decode_exact(take_word(rest), place, (size_t)f->most);
+    case FIELD_NAME:
+        return take_choice(rest, f, place);
+    case FIELD_TEXT: {
+        slice *text = place;
+        return take_text(rest, a, text) && text->length >= f->least && text->length <= f->most;
+    }
+    default:
         return false;
     }
-    out->type = PROTO_DELTA;
-    out->delta = delta;
-    return true;
+}
+
+static bool take_value(slice *rest, const field *f, arena *a, uint8_t *message) {
+    uint64_t number = 0;
+    switch (f->kind) {
+    case FIELD_U32:
+        if (!take_number(rest, f->least, f->most, &number)) {
+            return false;
+        }
+        *(uint32_t *)(void *)(message + f->offset) = (uint32_t)number;
+        return true;
+    case FIELD_U64:
+        return take_number(rest, f->least, f->most, (uint64_t *)(void *)(message + f->offset));
+    case FIELD_BOOL:
+        return take_flag(rest, (bool *)(void *)(message + f->offset));
+    case FIELD_ITEMS:
+        return !f->in_place && f->inner.fields[0].name == NULL && f->inner.fields[0].kind == FIELD_U32 &&
+               take(rest, SLICE_LITERAL("[")) && take_numbers(rest, f, a, message);
+    default:
+        return take_string(rest, f, a, message);
+    }
+}
+
+static bool take_member(slice *rest, const field *f, arena *a, uint8_t *message) {
+    size_t length = strlen(f->name);
+    return take(rest, SLICE_LITERAL(",\"")) && take(rest, slice_of(f->name, length)) &&
+           take(rest, SLICE_LITERAL("\":")) && take_value(rest, f, a, message);
+}
+
+bool proto_canonical_decode(slice text, arena *a, proto_message *out) {
+    if (text.length > PROTO_MESSAGE_MAX || !take(&text, SLICE_LITERAL("{\"type\":\"")) ||
+        !proto_type_parse(take_word(&text), &out->type)) {
+        return false;
+    }
+    const schema *s = proto_schema(out->type);
+    for (size_t i = 0; i < s->count; i++) {
+        if (!take_member(&text, &s->fields[i], a, proto_payload(out))) {
+            return false;
+        }
+    }
+    return slice_equal(text, SLICE_LITERAL("}"));
 }

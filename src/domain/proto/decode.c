@@ -184,5 +184,5 @@ bool proto_general_decode(slice text, arena *a, proto_message *out, error *err) 
 }
 
 bool proto_decode(slice text, arena *a, proto_message *out, error *err) {
-    return proto_delta_decode(text, a, out) || proto_general_decode(text, a, out, err);
+    return proto_canonical_decode(text, a, out) || proto_general_decode(text, a, out, err);
 }

@@ -52,9 +52,9 @@ bool proto_type_parse(slice name, proto_type *type);
 /* The checks of texts that both ways share. */
 bool proto_text_is_good(const field *f, slice text);
 
-/* Takes a delta in exactly the form that proto_encode writes. False: it is something else, or wrong; the
- * general decoder says what. */
-bool proto_delta_decode(slice text, arena *a, proto_message *out);
+/* Takes a message in exactly the form that proto_encode writes, if its members are of the kinds that the
+ * frequent messages have. False: it is something else, or wrong; the general decoder says what. */
+bool proto_canonical_decode(slice text, arena *a, proto_message *out);
 /* For any message. */
 MUST_CHECK bool proto_general_decode(slice text, arena *a, proto_message *out, error *err);
 

@@ -118,6 +118,31 @@ static void test_the_documented_exchange_is_a_whole_session(void **state) {
     assert_true(moves >= 14);
 }
 
+/* A blank keeps a message from the decoder for the exact form that proto_encode writes. */
+static void test_a_message_means_the_same_with_and_without_blanks(void **state) {
+    (void)state;
+    example examples[64];
+    size_t count = read_examples(examples, 64);
+    for (size_t i = 0; i < count; i++) {
+        proto_message plain;
+        proto_message blank;
+        error err;
+        buffer spaced = buffer_make(PROTO_MESSAGE_MAX);
+        buffer first = buffer_make(PROTO_MESSAGE_MAX);
+        buffer second = buffer_make(PROTO_MESSAGE_MAX);
+        buffer_append_text(&spaced, "{ ");
+        buffer_append(&spaced, slice_after(examples[i].text, 1));
+        assert_true(proto_decode(examples[i].text, memory_of_test, &plain, &err));
+        assert_true(proto_decode(buffer_slice(&spaced), memory_of_test, &blank, &err));
+        assert_true(proto_encode(&plain, &first, &err) && proto_encode(&blank, &second, &err));
+        assert_true(slice_equal(buffer_slice(&first), buffer_slice(&second)));
+        assert_true(slice_equal(buffer_slice(&first), examples[i].text));
+        buffer_free(&spaced);
+        buffer_free(&first);
+        buffer_free(&second);
+    }
+}
+
 static void test_the_documented_proof_is_signed_by_the_documented_key(void **state) {
     (void)state;
     example examples[64];
@@ -374,6 +399,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_the_documented_examples_are_every_message_in_its_written_form),
         TEST(test_the_documented_exchange_is_a_whole_session),
+        TEST(test_a_message_means_the_same_with_and_without_blanks),
         TEST(test_the_documented_proof_is_signed_by_the_documented_key),
         TEST(test_the_fields_of_a_job_come_out),
         TEST(test_deltas_come_out_the_same_in_any_form),
