@@ -128,6 +128,7 @@ static void fill_dispatch_config(const pool *p, dispatch_config *config) {
     const pool_settings *s = &p->settings;
     *config = dispatch_config_default();
     config->queue_deadline_ms = s->queue_deadline_ms;
+    config->model_grace_ms = s->model_grace_ms;
     config->job_deadline_ms = s->job_deadline_ms;
     config->first_token_timeout_ms = s->first_token_timeout_ms;
     config->progress_timeout_ms = s->progress_timeout_ms;

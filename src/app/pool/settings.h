@@ -24,6 +24,8 @@
     NUMBER(queue_limit, 1000, 1, 1000000, "questions waiting for a worker at most (restart)")                \
     NUMBER(queue_limit_per_user, 50, 1, 1000000, "of these, of one user (restart)")                          \
     NUMBER(queue_deadline_ms, 30000, 10, 3600000, "a question waits this long for a worker (restart)")       \
+    NUMBER(model_grace_ms, 15000, 0, 3600000,                                                                \
+           "a question waits this long for a worker to come back when none has its model (restart)")         \
     NUMBER(job_deadline_ms, 600000, 1000, 86400000, "an answer must be complete within this (restart)")      \
     NUMBER(first_token_timeout_ms, 60000, 100, 3600000,                                                      \
            "a worker that says nothing for this long about a new job is taken to hang (restart)")            \

@@ -8,8 +8,7 @@
 #include <stdio.h>
 
 enum {
-    PING_MS = 5000,
-    HUNG_MS = 20000,      /* without a word while it should answer pings */
+    PINGS_UNANSWERED = 4, /* that fit into hung_ms */
     FIRST_PAUSE_MS = 500, /* before it is started again; doubles up to the longest */
     LONGEST_PAUSE_MS = 30000,
     MESSAGE_MEMORY = 8 * 1024 * 1024
@@ -95,7 +94,7 @@ static void on_output(void *context, slice bytes) {
 /* Whatever hangs is killed; on_exit does the rest. While a model loads its progress counts as an answer. */
 static void ping(void *context) {
     engine_process *e = context;
-    if (ev_now_ms(e->loop) - e->heard_ms > HUNG_MS) {
+    if (ev_now_ms(e->loop) - e->heard_ms > e->options.hung_ms) {
         log_error("the engine hangs: killing it");
         ev_process_kill(e->child, SIGKILL);
         return;
@@ -127,7 +126,7 @@ static void start_child(void *context) {
         lose(e, err.text);
         return;
     }
-    ev_timer_start_repeating(e->loop, &e->ping_timer, PING_MS);
+    ev_timer_start_repeating(e->loop, &e->ping_timer, e->options.hung_ms / PINGS_UNANSWERED);
 }
 
 engine_process *engine_process_new(ev_loop *loop, const engine_process_options *options,

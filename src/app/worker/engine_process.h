@@ -11,6 +11,7 @@ typedef struct engine_process_options {
     const char *model; /* path of the GGUF */
     uint32_t slots;
     uint32_t context; /* 0: the model's own */
+    uint32_t hung_ms; /* without a word while it should answer pings: it is killed */
 } engine_process_options;
 
 typedef struct engine_process_handlers {

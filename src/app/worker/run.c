@@ -24,6 +24,7 @@ typedef struct run_options {
     bool log_json;
     uint64_t slots;
     uint64_t context;
+    uint64_t engine_timeout_ms;
 } run_options;
 
 void agent_check_stopped(agent *a) {
@@ -161,8 +162,10 @@ static bool agent_start(agent *a, const run_options *options, error *err) {
     if (a->tls == NULL) {
         return a->scratch == NULL ? error_memory(err) : false;
     }
-    engine_process_options engine = {
-        .model = options->model, .slots = (uint32_t)options->slots, .context = (uint32_t)options->context};
+    engine_process_options engine = {.model = options->model,
+                                     .slots = (uint32_t)options->slots,
+                                     .context = (uint32_t)options->context,
+                                     .hung_ms = (uint32_t)options->engine_timeout_ms};
     a->engine = engine_process_new(a->loop, &engine, &handlers, a, err);
     return a->engine != NULL;
 }
@@ -223,7 +226,8 @@ static int run_worker(const run_options *options) {
 }
 
 int worker_run_main(int argc, char **argv) {
-    run_options options = {.state = worker_home_default(), .log_level = "info", .slots = 2};
+    run_options options = {
+        .state = worker_home_default(), .log_level = "info", .slots = 2, .engine_timeout_ms = 20000};
     const option_row rows[] = {
         {"model", OPTION_TEXT, &options.model, "FILE", "the model, a GGUF file; must be given", 0, 0},
         {"name", OPTION_TEXT, &options.name, "NAME", "the model's name for users; else the file's name", 0,
@@ -232,6 +236,8 @@ int worker_run_main(int argc, char **argv) {
         {"slots", OPTION_U64, &options.slots, "N", "answers computed at once", 1, SLOTS_LIMIT},
         {"context", OPTION_U64, &options.context, "N", "tokens of a conversation; 0: as the model says", 0,
          CONTEXT_LIMIT},
+        {"engine-timeout-ms", OPTION_U64, &options.engine_timeout_ms, "N",
+         "an engine silent for this long is killed and started again", 100, 3600000},
         {"log-level", OPTION_TEXT, &options.log_level, "LEVEL", "debug, info, warning or error", 0, 0},
         {"log-json", OPTION_FLAG, &options.log_json, NULL, "log JSON lines", 0, 0},
     };
