@@ -146,6 +146,15 @@ static void give_up(agent *a, const char *reason) {
     agent_check_stopped(a);
 }
 
+/* Coming back would throw the other one out, and so on for ever. */
+static void step_aside(agent *a) {
+    log_error(
+        "another process runs with this worker's key: stop it, or join here with a new token and --state",
+        LOG_TEXT("worker", a->home.worker_id_hex));
+    a->exit_status = 1;
+    a->stopping = true;
+}
+
 static bool refusal_is_final(slice code) {
     return !slice_equal_text(code, PROTO_REFUSE_FULL) && !slice_equal_text(code, PROTO_REFUSE_DRAINING) &&
            !slice_equal_text(code, PROTO_OTHER);
@@ -227,6 +236,9 @@ static void on_closed(void *context, unsigned code, slice reason) {
     if (!a->stopping) {
         log_warning("not connected to the pool", LOG_TEXT("host", a->home.host), LOG_U64("close_code", code),
                     LOG_SLICE("reason", reason));
+    }
+    if (code == PROTO_CLOSE_REPLACED && !a->stopping) {
+        step_aside(a);
     }
     worker_job_drop_all(a);
     connect_later(a);

@@ -135,7 +135,7 @@ int main(int argc, char **argv) {
          0},
         {"digest", OPTION_TEXT, &o->digest, "HEX", "its digest", 0, 0},
         {"slots", OPTION_U64, &o->slots, "N", "answers at once, of each session", 1, PROTO_SLOTS_MAX},
-        {"reply-bytes", OPTION_U64, &o->reply_bytes, "N", "bytes of an answer", 0, 4194304},
+        {"reply-bytes", OPTION_U64, &o->reply_bytes, "N", "bytes of an answer", 0, 16777216},
         {"tokens", OPTION_U64, &o->tokens, "N", "tokens of an answer; max_tokens cuts it", 1, 1048576},
         {"events-per-second", OPTION_U64, &o->events_per_second, "N",
          "a delta of one token this often; 0: all at once", 0, 100000},
