@@ -6,6 +6,7 @@
 #include "worker/worker.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static int print_version(int argc, char **argv) {
     (void)argc;
@@ -24,5 +25,8 @@ int main(int argc, char **argv) {
         {"engine", engine_main, "load a model and compute; started by the worker"},
         {"version", print_version, "print the version"},
     };
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        return print_version(argc, argv);
+    }
     return options_run_verb("cellule", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
 }
