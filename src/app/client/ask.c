@@ -188,7 +188,9 @@ static bool run_ask(ask *a, error *err) {
         return false;
     }
     bool answered = stream_answer(a, job, err);
-    show(a, SLICE_LITERAL("\n"));
+    if (buffer_length(&a->answer) > 0) {
+        show(a, SLICE_LITERAL("\n"));
+    }
     if (!answered) {
         return false;
     }
