@@ -172,6 +172,11 @@ static bool write_settings(const init_options *options, error *err) {
 static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH + 1], error *err) {
     char path[SITE_PATH_SIZE];
     server_names names;
+    slice host;
+    uint16_t port = 0;
+    if (!auth_address_split(slice_of_text(options->listen), &host, &port)) {
+        return error_set(err, ERROR_INVALID, "--listen takes ADDRESS:PORT, not \"%s\"", options->listen);
+    }
     if (!site_path(options->site, SITE_SETTINGS, path, err)) {
         return false;
     }
