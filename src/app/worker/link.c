@@ -137,9 +137,9 @@ static void handle_welcome(agent *a, const proto_welcome *welcome) {
 }
 
 /* Some refusals can't heal by themselves: then the process ends and says what to do. */
-static void give_up(agent *a, const char *reason) {
+static void give_up(agent *a, slice reason) {
     log_error("the pool doesn't want this worker; ask the admin, then join again",
-              LOG_TEXT("reason", reason));
+              LOG_SLICE("reason", reason));
     a->exit_status = 1;
     a->stopping = true;
     worker_job_drop_all(a);
@@ -161,16 +161,10 @@ static bool refusal_is_final(slice code) {
 }
 
 static void handle_refuse(agent *a, const proto_refuse *refuse) {
-    char text[PROTO_TEXT_MAX + 1];
-    slice shown = slice_part(refuse->text, 0, sizeof text - 1);
-    if (shown.length > 0) {
-        memcpy(text, shown.data, shown.length);
-    }
-    text[shown.length] = '\0';
     if (refusal_is_final(refuse->code)) {
-        give_up(a, text);
+        give_up(a, refuse->text);
     } else {
-        log_warning("refused for now", LOG_SLICE("code", refuse->code), LOG_TEXT("reason", text));
+        log_warning("refused for now", LOG_SLICE("code", refuse->code), LOG_SLICE("reason", refuse->text));
     }
 }
 
@@ -198,7 +192,7 @@ static void handle_message(agent *a, const proto_message *message) {
         log_info("the pool drains this session");
         return;
     case PROTO_REVOKE:
-        give_up(a, "revoked");
+        give_up(a, message->revoke.reason);
         return;
     default:
         link_close(a, PROTO_CLOSE_VIOLATION, "a message that only workers send");
