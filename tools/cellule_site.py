@@ -70,6 +70,7 @@ class Site:
         self.model = pathlib.Path(model)
         self.worker_count = worker_count
         self.settings = settings or {}
+        self.pool_environment = {}
         self.pool = None
         self.workers = []
 
@@ -139,7 +140,7 @@ class Site:
 
     def start_pool(self):
         self.pool = Process("pool", [self.binary, "pool", "run", "--site", str(self.folder)],
-                            self.folder / "pool.log")
+                            self.folder / "pool.log", self.pool_environment)
         self.wait_for("the pool answers", self.pool_answers, [self.pool])
 
     def pool_answers(self):

@@ -10,7 +10,7 @@ import subprocess
 import threading
 
 import tap
-from wire import BINARY, Answer, SiteCase, free_port, request, wait_for
+from wire import BINARY, Answer, SiteCase, free_port, frozen, request, wait_for
 
 NOBODY = "nobody"
 ROLES = ("employee", "worker_owner", "it_admin", "security_officer")
@@ -93,14 +93,17 @@ class Keys(SiteCase):
         second = self.admin_ask("POST", "/v1/admin/users/leaver/keys").json
         body = self.long_body()
         with self.connect() as mine, self.connect() as other:
-            for connection, key in ((mine, first["key"]), (other, second["key"])):
-                connection.send(request("POST", "/v1/chat/completions", body, key))
+            with frozen(self.site):
+                for connection, key in ((mine, first["key"]), (other, second["key"])):
+                    connection.send(request("POST", "/v1/chat/completions", body, key))
+                wait_for("both run", lambda: self.metrics()["cellule_jobs_running"] == 2)
+            for connection in (mine, other):
                 self.assertEqual(connection.head()[0], 200)
-                self.assertTrue(connection.chunk())
-            self.assertEqual(self.admin_ask("POST", f"/v1/admin/keys/{first['key_id']}/revoke").status, 200)
-            last = b""
-            while chunk := mine.chunk():
-                last = chunk
+            with frozen(self.site):
+                self.assertEqual(self.admin_ask("POST", f"/v1/admin/keys/{first['key_id']}/revoke").status, 200)
+                last = b""
+                while chunk := mine.chunk():
+                    last = chunk
             self.assertEqual(chunk, b"", "an orderly end of the body")
             self.assertNotIn(b"[DONE]", last)
             error = json.loads(last.decode().strip().rpartition("data: ")[2])["error"]
@@ -116,7 +119,7 @@ class Keys(SiteCase):
         keys = [self.add_user("dismissed", "it_admin")["key"],
                 self.admin_ask("POST", "/v1/admin/users/dismissed/keys").json["key"]]
         token = self.ask("POST", "/v1/admin/join-tokens", {"owner": "x"}, keys[0]).json["token"]
-        with self.connect() as connection:
+        with frozen(self.site), self.connect() as connection:
             connection.send(request("POST", "/v1/chat/completions", self.long_body(stream=False), keys[0]))
             wait_for("it runs", lambda: self.metrics()["cellule_jobs_running"] == 1)
             self.assertEqual(self.admin_ask("POST", "/v1/admin/users/dismissed/disable").status, 200)
@@ -267,9 +270,10 @@ class Revocation(SiteCase):
             status, headers = connection.head()
             self.assertEqual(status, 200)
             first = connection.chunk()
-            worker = self.running()
-            self.assertEqual(self.admin_ask("POST", f"/v1/admin/workers/{worker}/revoke").status, 200)
-            listed = {one["id"]: one for one in self.site.admin("worker", "list")["workers"]}
+            with frozen(self.site):
+                worker = self.running()
+                self.assertEqual(self.admin_ask("POST", f"/v1/admin/workers/{worker}/revoke").status, 200)
+                listed = {one["id"]: one for one in self.site.admin("worker", "list")["workers"]}
             self.assertFalse(listed[worker]["connected"])
             self.assertEqual(listed[worker]["state"], "revoked")
             moved = Answer(status, headers, first)

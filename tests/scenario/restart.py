@@ -13,7 +13,7 @@ import time
 import unittest
 
 import tap
-from wire import BINARY, Connection, Site, SiteCase, free_port, request, scratch_site, trust, wait_for
+from wire import BINARY, Connection, Site, SiteCase, free_port, frozen, request, scratch_site, trust, wait_for
 
 BACK_SECONDS = 15  # the bound for workers to be back
 
@@ -129,9 +129,10 @@ class Stopped(unittest.TestCase):
             idle = Connection(site.address, trust(site.ca_file))
             self.assertEqual(idle.ask("GET", "/healthz").status, 200)
             stream = self.long_stream(site)
-            site.pool.signal(signal.SIGTERM)
-            wait_for("the door is shut", lambda: self.refused(site))
-            self.assertEqual(idle.rest(), b"")
+            with frozen(site):
+                site.pool.signal(signal.SIGTERM)
+                wait_for("the door is shut", lambda: self.refused(site))
+                self.assertEqual(idle.rest(), b"")
             last = self.finish(stream)
             self.assertTrue(last.rstrip().endswith(b"data: [DONE]"), last)
             self.assertEqual(site.pool.child.wait(20), 0)
@@ -149,9 +150,10 @@ class Stopped(unittest.TestCase):
 
     def test_what_takes_longer_than_the_drain_ends_with_an_error_event(self):
         with scratch_site({"drain_timeout_ms": 0}) as site:
-            stream = self.long_stream(site, max_tokens=4000)
-            site.pool.signal(signal.SIGTERM)
-            last = self.finish(stream)
+            stream = self.long_stream(site)
+            with frozen(site):
+                site.pool.signal(signal.SIGTERM)
+                last = self.finish(stream)
             self.assertIn(b"pool_stopping", last)
             self.assertNotIn(b"[DONE]", last)
             self.assertEqual(site.pool.child.wait(20), 0)

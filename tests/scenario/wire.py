@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import ssl
 import sys
@@ -212,8 +213,14 @@ class SiteCase(unittest.TestCase):
         cls.addClassCleanup(scratch.cleanup)
         cls.site = Site(scratch.name, BINARY, worker_count=cls.worker_count, settings=cls.settings)
         cls.addClassCleanup(cls.site.stop)
+        cls.site.make()
+        cls.prepare()
         cls.site.start()
         cls.context = trust(cls.site.ca_file)
+
+    @classmethod
+    def prepare(cls):
+        """Before the pool starts."""
 
     @classmethod
     def tearDownClass(cls):
@@ -282,6 +289,26 @@ class SiteCase(unittest.TestCase):
 
     def pool_log(self):
         return (self.site.folder / "pool.log").read_text(errors="replace")
+
+
+def children(pid):
+    lists = pathlib.Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for names in lists for child in names.read_text().split()]
+
+
+@contextlib.contextmanager
+def frozen(site):
+    """The workers' engines stand still: what is being answered stays so. (After 20 s they are taken to hang.)"""
+    engines = [child for worker in site.workers if worker.alive() for child in children(worker.child.pid)]
+    assert engines
+    for engine in engines:
+        os.kill(engine, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for engine in engines:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(engine, signal.SIGCONT)
 
 
 @contextlib.contextmanager
