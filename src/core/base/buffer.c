@@ -98,7 +98,7 @@ void buffer_commit(buffer *b, size_t length) {
     b->end += length < room ? length : room;
 }
 
-bool buffer_append(buffer *b, slice bytes) {
+bool buffer_append_growing(buffer *b, slice bytes) {
     uint8_t *place = buffer_reserve(b, bytes.length);
     if (place == NULL) {
         return false;
@@ -108,14 +108,6 @@ bool buffer_append(buffer *b, slice bytes) {
     }
     b->end += bytes.length;
     return true;
-}
-
-bool buffer_append_text(buffer *b, const char *text) {
-    return buffer_append(b, slice_of_text(text));
-}
-
-bool buffer_append_byte(buffer *b, uint8_t byte) {
-    return buffer_append(b, slice_of(&byte, 1));
 }
 
 bool buffer_append_format(buffer *b, const char *format, ...) {

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Whole numbers below it are written without an exponent by printf's %.15g, too. */
+#define WHOLE_LIMIT 1e15
+
 json_writer json_writer_make(buffer *out) {
     return (json_writer){.out = out};
 }
@@ -131,6 +134,10 @@ void json_write_double(json_writer *w, double value) {
         json_write_null(w);
         return;
     }
+    if (value >= 1 && value < WHOLE_LIMIT && value == floor(value)) { /* the usual values of parameters */
+        json_write_u64(w, (uint64_t)value);
+        return;
+    }
     char text[32];
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);
@@ -157,8 +164,11 @@ void json_write_bytes(json_writer *w, slice bytes) {
 }
 
 void json_write_u64_text(json_writer *w, uint64_t value) {
+    uint8_t digits[DECIMAL_MAX];
     separate(w);
-    buffer_append_format(w->out, "\"%llu\"", (unsigned long long)value);
+    buffer_append_byte(w->out, '"');
+    buffer_append(w->out, decimal_of(value, digits));
+    buffer_append_byte(w->out, '"');
 }
 
 void json_write_raw(json_writer *w, slice json) {

@@ -34,6 +34,12 @@ static inline bool buffer_failed(const buffer *b) {
     return b->failed;
 }
 
+/* True if `length` more bytes fit without the buffer having to grow. */
+static inline bool buffer_has_room(const buffer *b, size_t length) {
+    size_t used = b->end - b->start;
+    return !b->failed && length <= b->capacity - b->end && used <= b->limit && length <= b->limit - used;
+}
+
 /* Forgets the content and the failure, keeps the memory. */
 void buffer_clear(buffer *b);
 /* Drops what is behind the first `length` bytes. */
@@ -45,10 +51,22 @@ MUST_CHECK uint8_t *buffer_reserve(buffer *b, size_t length);
 void buffer_commit(buffer *b, size_t length);
 
 /* These return false when the buffer has failed; a writer may ignore that and ask buffer_failed at the end.
- */
-bool buffer_append(buffer *b, slice bytes);
-bool buffer_append_text(buffer *b, const char *text);
-bool buffer_append_byte(buffer *b, uint8_t byte);
+ * buffer_append_growing is buffer_append for what is not there yet. */
+bool buffer_append_growing(buffer *b, slice bytes);
+static inline bool buffer_append(buffer *b, slice bytes) {
+    if (bytes.length == 0 || !buffer_has_room(b, bytes.length)) { /* memcpy takes no NULL */
+        return buffer_append_growing(b, bytes);
+    }
+    memcpy(b->bytes + b->end, bytes.data, bytes.length);
+    b->end += bytes.length;
+    return true;
+}
+static inline bool buffer_append_text(buffer *b, const char *text) {
+    return buffer_append(b, slice_of_text(text));
+}
+static inline bool buffer_append_byte(buffer *b, uint8_t byte) {
+    return buffer_append(b, slice_of(&byte, 1));
+}
 bool buffer_append_format(buffer *b, const char *format, ...) PRINTF_LIKE(2, 3);
 bool buffer_append_u32_big_endian(buffer *b, uint32_t value);
 bool buffer_append_u64_big_endian(buffer *b, uint64_t value);
