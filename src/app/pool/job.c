@@ -116,6 +116,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
         uint8_t nonce[sizeof j->nonce];
         uint8_t salt[sizeof j->salt];
         uint64_t seed;
+        uint64_t check;
     } drawn;
     if (j == NULL || !random_bytes(&drawn, sizeof drawn, &err)) {
         return NULL;
@@ -127,6 +128,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
                .chat = *chat,
                .id = drawn.id,
                .seed = chat->has_seed ? chat->seed : drawn.seed,
+               .check_draw = (uint8_t)drawn.check,
                .created_ms = clock_unix_ms(),
                .text = buffer_make(TEXT_LIMIT),
                .tokens = buffer_make(TEXT_LIMIT)};

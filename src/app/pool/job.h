@@ -30,6 +30,7 @@ typedef struct job {
     chat_request chat;
     uint64_t created_ms; /* Unix */
     uint64_t seed;
+    uint8_t check_draw; /* random, known to nobody else: receipts.h */
     uint8_t nonce[32];
     uint8_t salt[RECEIPT_SALT_SIZE];
     buffer text;     /* of the answer */

@@ -64,5 +64,5 @@ bool job_check_receipt(job *j, const fleet_worker *worker, const proto_done *don
         memcpy(signed_by_worker->salt, j->salt, sizeof signed_by_worker->salt);
     }
     buffer_free(&bytes);
-    return made && receipts_check(j->pool, worker->session, signed_by_worker, err);
+    return made && receipts_check(j, worker->session, signed_by_worker, err);
 }

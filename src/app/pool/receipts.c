@@ -8,10 +8,29 @@
 #include "session.h"
 #include "store/receipts.h"
 
-enum { EXPIRE_BATCH = 500 };
+enum {
+    EXPIRE_BATCH = 500,
+    CHECKED_FIRST = 20,      /* receipts of a session that are always verified */
+    CHECKED_PER_SECOND = 50, /* and these after it, of all sessions */
+    CHECKED_SHARE = 32       /* beyond, one in this many */
+};
 
-bool receipts_check(pool *p, session *worker_session, signed_receipt *entry, error *err) {
-    if (!session_wants_receipt_check(worker_session)) {
+static bool wants_check(pool *p, uint64_t receipts_of_session, uint8_t draw) {
+    uint64_t second = ev_now_ms(p->loop) / 1000;
+    if (second != p->check_second) {
+        p->check_second = second;
+        p->checked_in_second = 0;
+    }
+    if (receipts_of_session > CHECKED_FIRST && p->checked_in_second >= CHECKED_PER_SECOND) {
+        return draw < 256 / CHECKED_SHARE;
+    }
+    p->checked_in_second++;
+    return true;
+}
+
+bool receipts_check(job *j, session *worker_session, signed_receipt *entry, error *err) {
+    pool *p = j->pool;
+    if (!wants_check(p, session_count_receipt(worker_session), j->check_draw)) {
         return true;
     }
     p->counters.receipts_checked++;

@@ -5,10 +5,11 @@
 
 /* Receipts between the worker's signature, the store and the user. */
 
-/* Verifies the worker's signature before the answer is completed. An Ed25519 verification costs more than all
- * else about a short answer, so it is budgeted: a worker's first 20 in a session and then up to 50 a second
- * are all verified; beyond that one in 16, drawn at random, and all the rest when the receipt is fetched. */
-MUST_CHECK bool receipts_check(pool *p, session *worker_session, signed_receipt *entry, error *err);
+/* Verifies the worker's signature before the answer is completed. An Ed25519 verification costs as much as
+ * all else about a short answer, so it is budgeted: a worker's first 20 in a session and then up to 50 a
+ * second of all workers' are verified; beyond that one in 32, by the job's own draw, and all the rest when
+ * the receipt is fetched. */
+MUST_CHECK bool receipts_check(job *j, session *worker_session, signed_receipt *entry, error *err);
 
 /* Hands the receipt to the store; job_receipt_stored follows, unless receipts_forget is called first (the job
  * has ended; the receipt is kept all the same). NULL: it couldn't be queued. */

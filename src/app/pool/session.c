@@ -5,13 +5,9 @@
 #include "dispatch/job.h"
 #include "job.h"
 #include "os/clock.h"
-#include "os/random.h"
 #include "reply.h"
 
 enum {
-    CHECKED_FIRST = 20,      /* receipts of a session that are always verified */
-    CHECKED_PER_SECOND = 50, /* and these after it */
-    CHECKED_SHARE = 16,      /* beyond, one in this many */
     DEADLINE_GRACE_MS = 2000 /* the pool gives a late job up before the worker does */
 };
 
@@ -291,22 +287,8 @@ void session_drained(session *s) {
     session_close(s, PROTO_CLOSE_GOING_AWAY, "drained");
 }
 
-/* A cheap generator is enough for the draw: the worker can't see it, and whatever it lets pass is verified
- * when the receipt is fetched. */
-bool session_wants_receipt_check(session *s) {
-    uint64_t second = ev_now_ms(s->pool->loop) / 1000;
-    uint8_t draw = 0;
-    error err = {0};
-    s->receipts++;
-    if (second != s->check_second) {
-        s->check_second = second;
-        s->checked = 0;
-    }
-    if (s->receipts <= CHECKED_FIRST || s->checked < CHECKED_PER_SECOND) {
-        s->checked++;
-        return true;
-    }
-    return !random_bytes(&draw, sizeof draw, &err) || draw < 256 / CHECKED_SHARE;
+uint64_t session_count_receipt(session *s) {
+    return ++s->receipts;
 }
 
 void session_revoke(fleet_worker *worker, const char *reason) {

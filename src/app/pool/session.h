@@ -24,8 +24,8 @@ void session_drained(session *s);
 
 /* The model's digest and engine profile into a receipt. False if the session doesn't offer it. */
 MUST_CHECK bool session_describe_model(const session *s, slice model, receipt *fields, error *err);
-/* Whether the next receipt's signature is to be verified at once (receipts.h). Counts it if so. */
-bool session_wants_receipt_check(session *s);
+/* Counts a receipt; how many there were in this session with it. */
+uint64_t session_count_receipt(session *s);
 
 /* Tells the worker why and closes its live session, if there is one. Its jobs go elsewhere. */
 void session_revoke(fleet_worker *worker, const char *reason);

@@ -28,8 +28,6 @@ struct session {
     size_t model_count;
     ev_timer timer; /* handshake, then expiry */
     uint64_t receipts;
-    uint64_t check_second; /* the second that `checked` counts in */
-    uint32_t checked;
     char peer[NET_ADDRESS_SIZE];
 };
 

@@ -51,7 +51,9 @@ typedef struct pool {
     bool draining;
     error start_failure;
     uint16_t port;
-    char host_name[254]; /* this machine's, for join tokens */
+    char host_name[254];   /* this machine's, for join tokens */
+    uint64_t check_second; /* receipts verified at once are counted by the second (receipts.h) */
+    uint32_t checked_in_second;
     pool_counters counters;
 } pool;
 
