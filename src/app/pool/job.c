@@ -108,6 +108,14 @@ static void tell_queue_position(void *context) {
     }
 }
 
+/* As UUIDv7 has it (RFC 9562 §5.7): 48 bits of time before the random ones, so that receipts come to stand in
+ * the database's index in the order in which they are written, and not each on a page of its own. */
+static void put_time(dispatch_id *id, uint64_t unix_ms) {
+    for (size_t i = 0; i < 6; i++) {
+        id->bytes[i] = (uint8_t)(unix_ms >> (40 - 8 * i));
+    }
+}
+
 static job *job_make(pool *p, http_request *request, const account *who, const chat_request *chat) {
     job *j = arena_allocate(http_request_arena(request), sizeof *j);
     error err;
@@ -132,6 +140,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
                .created_ms = clock_unix_ms(),
                .text = buffer_make(TEXT_LIMIT),
                .tokens = buffer_make(TEXT_LIMIT)};
+    put_time(&j->id, j->created_ms);
     memcpy(j->nonce, drawn.nonce, sizeof j->nonce);
     memcpy(j->salt, drawn.salt, sizeof j->salt);
     hex_encode(slice_of(j->id.bytes, sizeof j->id.bytes), j->id_hex);
