@@ -88,7 +88,11 @@ static void job_end_with_error(job *j, unsigned status, const char *code, const 
     buffer_free(&events);
 }
 
+/* Unless what couldn't be written was for a client that has left: client_left follows. */
 static void end_for_memory(job *j) {
+    if (http_request_is_cut(j->request)) {
+        return;
+    }
     job_end_with_error(j, 503, "memory", "the pool is out of memory; ask again");
 }
 

@@ -83,6 +83,10 @@ bool http_stream_begin(http_request *request, unsigned status, const http_header
     return true;
 }
 
+bool http_request_is_cut(const http_request *request) {
+    return request->over || !net_stream_is_open(request->connection->stream);
+}
+
 bool http_stream_write(http_request *request, slice bytes) {
     http_connection *connection = request->connection;
     size_t limit = connection->server->config.output_limit;

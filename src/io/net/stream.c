@@ -338,6 +338,10 @@ static void flush_this_turn(net_stream *stream) {
     ev_defer(stream->owner->loop, &stream->owner->flush);
 }
 
+bool net_stream_is_open(const net_stream *stream) {
+    return stream->state == STREAM_OPEN;
+}
+
 bool net_stream_write_parts(net_stream *stream, const slice *parts, size_t count) {
     size_t total = 0;
     for (size_t i = 0; i < count; i++) {

@@ -100,6 +100,9 @@ void http_request_on_drained(http_request *request, void (*on_drained)(void *con
 void http_respond(http_request *request, unsigned status, const http_header *headers, size_t count,
                   slice body);
 
+/* The connection is gone or being cut: nothing can be written, and on_closed was told or follows. */
+bool http_request_is_cut(const http_request *request);
+
 /* A streamed answer: chunked, or for HTTP/1.0 ended by closing. False: memory is out; the connection is being
  * cut and on_closed follows. */
 MUST_CHECK bool http_stream_begin(http_request *request, unsigned status, const http_header *headers,

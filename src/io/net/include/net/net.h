@@ -82,6 +82,9 @@ void net_stream_close(net_stream *stream);
 /* Cuts the connection at once with a reset, so that the peer sees an error. */
 void net_stream_abort(net_stream *stream);
 
+/* False from the moment it is being closed or was cut: on_closed is under way. */
+bool net_stream_is_open(const net_stream *stream);
+
 enum { NET_ADDRESS_SIZE = 46 };
 /* The peer's numeric address, without port. IPv4 is written as IPv4. */
 void net_stream_peer(const net_stream *stream, char text[NET_ADDRESS_SIZE]);
