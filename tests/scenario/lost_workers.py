@@ -4,7 +4,7 @@ bits or ends with an error event. Covers the hole "a cut stream ends like a comp
 import signal
 
 import tap
-from fleet import FleetCase
+from fleet import FleetCase, eventually
 
 SEED = {"seed": 11}
 
@@ -106,6 +106,40 @@ class LostWorkers(FleetCase):
         first.signal(signal.SIGKILL)
         self.assertEqual(liar.wait("closed")["code"], 4005)
         self.assert_broken_off(answer, "no_worker")
+
+    def test_with_nobody_left_a_question_that_waits_gets_an_error_status(self):
+        """Not a 200 with an apology."""
+        worker = self.fake("--behave", "answer-then-hang")
+        tokens = self.metric("completion_tokens_total")
+        whole = self.question(**SEED, stream=False)
+        eventually("half of it came", lambda: self.metric("completion_tokens_total") > tokens)
+        silent = self.fake("--behave", "never-answer", "--model", "other")
+        streamed = self.question(**SEED, model="other")
+        silent.wait("job")
+        for lost in [worker, silent]:
+            self.kill(lost)
+        for answer in [whole, streamed]:
+            answer.finish()
+            self.assertEqual(answer.status, 503, answer.raw)
+            self.assertEqual(answer.error["code"], "no_worker")
+            self.assertTrue(answer.complete)
+
+
+class Queued(FleetCase):
+    settings = {"queue_deadline_ms": 2500}
+
+    def test_news_of_the_queue_are_comments_and_what_fails_after_them_fails_as_an_event(self):
+        worker = self.fake("--behave", "never-answer", "--slots", 1)
+        self.question()
+        worker.wait("job")
+        streamed = self.question()
+        whole = self.question(stream=False)
+        self.assert_broken_off(streamed, "queue_deadline")
+        self.assertIn(b": queued 1\n\n", streamed.body)
+        self.assertNotIn(b"event:", streamed.body)
+        self.assertEqual(streamed.text, "")
+        self.assertEqual(whole.finish().status, 503)
+        self.assertEqual(whole.error["code"], "queue_deadline")
 
 
 if __name__ == "__main__":
