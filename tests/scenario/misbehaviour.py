@@ -9,14 +9,15 @@ QUESTION = {"question": "How do I add a worker?", "seed": 7}
 
 
 class BrokenJob(FleetCase):
-    """The honest worker has one slot, and that is busy: the question goes to the one that breaks the rule."""
+    """The honest worker has one slot and is busy, and of two idle ones the new one would be chosen: the question goes to
+    the one that breaks the rule."""
 
     settings = {"credit_window": 64}
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        honest = cls.start_fake("--slots", 1, "--events-per-second", 100)
+        honest = cls.start_fake("--slots", 1, "--events-per-second", 200)
         honest.wait("serving")
         cls.addClassCleanup(honest.stop)
         cls.undisturbed = Question(cls.site, **QUESTION).finish().text
