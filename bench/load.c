@@ -331,11 +331,9 @@ int main(int argc, char **argv) {
                                 .summary = "Asks a server again and again; the key comes from CELLULE_KEY.",
                                 .rows = rows,
                                 .row_count = sizeof rows / sizeof rows[0]};
-    char **arguments = NULL;
-    int count = 0;
-    options_result parsed = options_parse(&table, argc, argv, &arguments, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+    int status = 0;
+    if (!options_parse(&table, argc, argv, NULL, &status)) {
+        return status;
     }
     error err = {0};
     bool started = start(&l, &err);

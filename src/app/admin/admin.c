@@ -17,17 +17,9 @@ static void print_status(const json_value *answer) {
 }
 
 static int status_main(int argc, char **argv) {
-    static const admin_verb request = {
-        .program = "cellule admin status",
-        .usage = "cellule admin status [options]",
-        .summary = "Says how the pool is.",
-        .method = "GET",
-        .prefix = "/v1/admin/status",
-        .suffix = "",
-        .has_word = false,
-        .print = print_status,
-    };
-    return admin_run_verb(&request, argc, argv);
+    static const admin_request status = {
+        "status", NULL, "Says how the pool is.", "GET", "/v1/admin/status", "", print_status};
+    return admin_run_request("cellule admin", &status, 1, argc, argv);
 }
 
 int admin_main(int argc, char **argv) {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { PATH_SIZE = 512, ANSWER_LIMIT = 64 * 1024 * 1024 };
+enum { NAME_SIZE = 128, USAGE_SIZE = 160, PATH_SIZE = 512, ANSWER_LIMIT = 64 * 1024 * 1024 };
 
 static void print_raw(const json_value *answer) {
     buffer text = buffer_make(ANSWER_LIMIT);
@@ -62,34 +62,48 @@ void admin_print_done(const json_value *answer) {
     printf("done\n");
 }
 
-bool admin_word_is_plain(const char *word) {
+bool admin_word_is_plain(const char *program, const char *word) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ._@-";
-    return word[0] != '\0' && word[strspn(word, plain)] == '\0';
+    if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+        return true;
+    }
+    fprintf(stderr, "%s: \"%s\" is not a name or an id; the list shows them\n", program, word);
+    return false;
 }
 
-int admin_run_verb(const admin_verb *request, int argc, char **argv) {
+static int run_request(const char *program, const admin_request *request, int argc, char **argv) {
+    char name[NAME_SIZE];
+    char usage[USAGE_SIZE];
+    char path[PATH_SIZE];
+    snprintf(name, sizeof name, "%s %s", program, request->verb);
+    snprintf(usage, sizeof usage, "%s %s [options]%s%s", program, request->verb,
+             request->word == NULL ? "" : " ", request->word == NULL ? "" : request->word);
     admin_options options = {0};
     const option_row rows[] = {ADMIN_OPTION_ROWS(&options)};
-    const option_table table = {.usage = request->usage,
+    const option_table table = {.usage = usage,
                                 .summary = request->summary,
                                 .rows = rows,
                                 .row_count = sizeof rows / sizeof rows[0],
-                                .least_arguments = request->has_word ? 1 : 0,
-                                .most_arguments = request->has_word ? 1 : 0};
-    char **words = NULL;
-    int count = 0;
-    char path[PATH_SIZE];
-    options_result parsed = options_parse(&table, argc, argv, &words, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+                                .takes_word = request->word != NULL};
+    const char *word = "";
+    int status = 0;
+    if (!options_parse(&table, argc, argv, &word, &status)) {
+        return status;
     }
-    const char *word = count > 0 ? words[0] : "";
-    if (request->has_word && !admin_word_is_plain(word)) {
-        fprintf(stderr, "%s: \"%s\" is not a name or an id; the list shows them\n", request->program, word);
-        return 2;
+    if (request->word != NULL && !admin_word_is_plain(name, word)) {
+        return OPTIONS_WRONG_USAGE;
     }
     snprintf(path, sizeof path, "%s%s%s", request->prefix, word, request->suffix);
-    admin_call call = {
-        .program = request->program, .method = request->method, .path = path, .print = request->print};
+    admin_call call = {.program = name, .method = request->method, .path = path, .print = request->print};
     return admin_run(&options, &call);
+}
+
+int admin_run_request(const char *program, const admin_request *requests, size_t count, int argc,
+                      char **argv) {
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(requests[i].verb, argv[0]) == 0) {
+            return run_request(program, &requests[i], argc, argv);
+        }
+    }
+    return OPTIONS_WRONG_USAGE;
 }

@@ -26,23 +26,27 @@ typedef struct admin_call {
 } admin_call;
 
 /* Makes the call and prints the answer, or says why not. Returns the exit code. */
-int admin_run(const admin_options *options, const admin_call *call);
+MUST_CHECK int admin_run(const admin_options *options, const admin_call *call);
 
-/* A whole verb whose only word, if it has one, goes into the path: prefix WORD suffix. */
-typedef struct admin_verb {
-    const char *program; /* "cellule admin user list" */
-    const char *usage;
+/* A whole verb as data: its only word, if it takes one, goes into the path: prefix WORD suffix. */
+typedef struct admin_request {
+    const char *verb; /* "list" */
+    const char *word; /* "NAME", for the usage; NULL: it takes none */
     const char *summary;
     const char *method;
     const char *prefix;
     const char *suffix;
-    bool has_word;
     void (*print)(const json_value *answer);
-} admin_verb;
-int admin_run_verb(const admin_verb *request, int argc, char **argv);
+} admin_request;
 
-/* A segment of a path: names and ids need no escape, so whatever would is refused before it is sent. */
-bool admin_word_is_plain(const char *word);
+/* Runs the request whose verb is argv[0]; `program` is what comes before it: "cellule admin user". Returns
+ * the exit code. */
+MUST_CHECK int admin_run_request(const char *program, const admin_request *requests, size_t count, int argc,
+                                 char **argv);
+
+/* A segment of a path: names and ids need no escape, so whatever would is refused before it is sent, with a
+ * sentence on standard error. */
+MUST_CHECK bool admin_word_is_plain(const char *program, const char *word);
 
 /* Members of an answer; empty, 0 or false where they are missing. */
 slice admin_text(const json_value *object, const char *name);

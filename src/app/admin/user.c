@@ -77,15 +77,13 @@ static int user_add(int argc, char **argv) {
                                 .summary = "Adds a user with a first key, which is printed once.",
                                 .rows = rows,
                                 .row_count = sizeof rows / sizeof rows[0],
-                                .least_arguments = 1,
-                                .most_arguments = 1};
-    char **words = NULL;
-    int count = 0;
-    options_result parsed = options_parse(&table, argc, argv, &words, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+                                .takes_word = true};
+    const char *word = NULL;
+    int status = 0;
+    if (!options_parse(&table, argc, argv, &word, &status)) {
+        return status;
     }
-    return send_key_wish(&options, "cellule admin user add", "/v1/admin/users", words[0]);
+    return send_key_wish(&options, "cellule admin user add", "/v1/admin/users", word);
 }
 
 static int user_key(int argc, char **argv) {
@@ -99,84 +97,40 @@ static int user_key(int argc, char **argv) {
                                 .summary = "Gives a user a further key, which is printed once.",
                                 .rows = rows,
                                 .row_count = sizeof rows / sizeof rows[0],
-                                .least_arguments = 1,
-                                .most_arguments = 1};
-    char **words = NULL;
-    int count = 0;
+                                .takes_word = true};
+    const char *word = NULL;
+    int status = 0;
     char path[PATH_SIZE];
-    options_result parsed = options_parse(&table, argc, argv, &words, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+    if (!options_parse(&table, argc, argv, &word, &status)) {
+        return status;
     }
-    if (!admin_word_is_plain(words[0])) {
-        fprintf(stderr, "cellule admin user key: \"%s\" is not a user's name\n", words[0]);
-        return 2;
+    if (!admin_word_is_plain("cellule admin user key", word)) {
+        return OPTIONS_WRONG_USAGE;
     }
-    snprintf(path, sizeof path, "/v1/admin/users/%s/keys", words[0]);
+    snprintf(path, sizeof path, "/v1/admin/users/%s/keys", word);
     return send_key_wish(&options, "cellule admin user key", path, NULL);
 }
 
-static int user_list(int argc, char **argv) {
-    static const admin_verb request = {
-        .program = "cellule admin user list",
-        .usage = "cellule admin user list [options]",
-        .summary = "Lists the users.",
-        .method = "GET",
-        .prefix = "/v1/admin/users",
-        .suffix = "",
-        .has_word = false,
-        .print = print_users,
-    };
-    return admin_run_verb(&request, argc, argv);
-}
+static const admin_request requests[] = {
+    {"list", NULL, "Lists the users.", "GET", "/v1/admin/users", "", print_users},
+    {"keys", "NAME", "Lists a user's keys; never the keys themselves.", "GET", "/v1/admin/users/", "/keys",
+     print_keys},
+    {"revoke", "KEY_ID", "Revokes one key at once; what it is asking ends with an error.", "POST",
+     "/v1/admin/keys/", "/revoke", admin_print_done},
+    {"disable", "NAME", "Shuts a user out at once, with all keys.", "POST", "/v1/admin/users/", "/disable",
+     admin_print_done},
+};
 
-static int user_keys(int argc, char **argv) {
-    static const admin_verb request = {
-        .program = "cellule admin user keys",
-        .usage = "cellule admin user keys [options] NAME",
-        .summary = "Lists a user's keys; never the keys themselves.",
-        .method = "GET",
-        .prefix = "/v1/admin/users/",
-        .suffix = "/keys",
-        .has_word = true,
-        .print = print_keys,
-    };
-    return admin_run_verb(&request, argc, argv);
-}
-
-static int user_revoke(int argc, char **argv) {
-    static const admin_verb request = {
-        .program = "cellule admin user revoke",
-        .usage = "cellule admin user revoke [options] KEY_ID",
-        .summary = "Revokes one key at once; what it is asking ends with an error.",
-        .method = "POST",
-        .prefix = "/v1/admin/keys/",
-        .suffix = "/revoke",
-        .has_word = true,
-        .print = admin_print_done,
-    };
-    return admin_run_verb(&request, argc, argv);
-}
-
-static int user_disable(int argc, char **argv) {
-    static const admin_verb request = {
-        .program = "cellule admin user disable",
-        .usage = "cellule admin user disable [options] NAME",
-        .summary = "Shuts a user out at once, with all his keys.",
-        .method = "POST",
-        .prefix = "/v1/admin/users/",
-        .suffix = "/disable",
-        .has_word = true,
-        .print = admin_print_done,
-    };
-    return admin_run_verb(&request, argc, argv);
+static int run_request(int argc, char **argv) {
+    return admin_run_request("cellule admin user", requests, sizeof requests / sizeof requests[0], argc,
+                             argv);
 }
 
 int admin_user_main(int argc, char **argv) {
     static const verb verbs[] = {
-        {"add", user_add, "add a user with a first key"}, {"list", user_list, "list users"},
-        {"key", user_key, "give a user a further key"},   {"keys", user_keys, "list a user's keys"},
-        {"revoke", user_revoke, "revoke one key"},        {"disable", user_disable, "shut a user out"},
+        {"add", user_add, "add a user with a first key"}, {"list", run_request, "list users"},
+        {"key", user_key, "give a user a further key"},   {"keys", run_request, "list a user's keys"},
+        {"revoke", run_request, "revoke one key"},        {"disable", run_request, "shut a user out"},
     };
     return options_run_verb("cellule admin user", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
 }

@@ -38,22 +38,16 @@ static int worker_token(int argc, char **argv) {
     uint64_t days = 0;
     const option_row rows[] = {
         ADMIN_OPTION_ROWS(&options),
-        {"owner", OPTION_TEXT, &owner, "NAME", "whose machine it is; must be given", 0, 0},
+        {"owner", OPTION_REQUIRED, &owner, "NAME", "whose machine it is", 0, 0},
         {"days", OPTION_U64, &days, "N", "days that the worker is enrolled for; 0: as configured", 0, 3650},
     };
     const option_table table = {.usage = "cellule admin worker token --owner NAME [options]",
                                 .summary = "Makes a join token: one machine may enrol with it, once, soon.",
                                 .rows = rows,
                                 .row_count = sizeof rows / sizeof rows[0]};
-    char **words = NULL;
-    int count = 0;
-    options_result parsed = options_parse(&table, argc, argv, &words, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
-    }
-    if (owner == NULL) {
-        fprintf(stderr, "cellule admin worker token: say whose machine it is: --owner NAME\n");
-        return 2;
+    int status = 0;
+    if (!options_parse(&table, argc, argv, NULL, &status)) {
+        return status;
     }
     buffer body = buffer_make(BODY_LIMIT);
     json_writer w = json_writer_make(&body);
@@ -68,44 +62,28 @@ static int worker_token(int argc, char **argv) {
                        .path = "/v1/admin/join-tokens",
                        .body = buffer_slice(&body),
                        .print = print_token};
-    int status = admin_run(&options, &call);
+    status = admin_run(&options, &call);
     buffer_free(&body);
     return status;
 }
 
-static int worker_list(int argc, char **argv) {
-    static const admin_verb request = {
-        .program = "cellule admin worker list",
-        .usage = "cellule admin worker list [options]",
-        .summary = "Lists the enrolled workers and their sessions.",
-        .method = "GET",
-        .prefix = "/v1/admin/workers",
-        .suffix = "",
-        .has_word = false,
-        .print = print_workers,
-    };
-    return admin_run_verb(&request, argc, argv);
-}
+static const admin_request requests[] = {
+    {"list", NULL, "Lists the enrolled workers and their sessions.", "GET", "/v1/admin/workers", "",
+     print_workers},
+    {"revoke", "WORKER_ID", "Shuts a worker out at once; its jobs go to others.", "POST",
+     "/v1/admin/workers/", "/revoke", admin_print_done},
+};
 
-static int worker_revoke(int argc, char **argv) {
-    static const admin_verb request = {
-        .program = "cellule admin worker revoke",
-        .usage = "cellule admin worker revoke [options] WORKER_ID",
-        .summary = "Shuts a worker out at once; its jobs go to others.",
-        .method = "POST",
-        .prefix = "/v1/admin/workers/",
-        .suffix = "/revoke",
-        .has_word = true,
-        .print = admin_print_done,
-    };
-    return admin_run_verb(&request, argc, argv);
+static int run_request(int argc, char **argv) {
+    return admin_run_request("cellule admin worker", requests, sizeof requests / sizeof requests[0], argc,
+                             argv);
 }
 
 int admin_worker_main(int argc, char **argv) {
     static const verb verbs[] = {
         {"token", worker_token, "make a join token"},
-        {"list", worker_list, "list workers"},
-        {"revoke", worker_revoke, "shut a worker out"},
+        {"list", run_request, "list workers"},
+        {"revoke", run_request, "shut a worker out"},
     };
     return options_run_verb("cellule admin worker", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
 }

@@ -14,7 +14,6 @@ typedef struct ask {
     const char *model;
     const char *system;
     const char *receipt_path;
-    const char *question;
     uint64_t max_tokens;
     bool json;
 
@@ -223,20 +222,18 @@ int ask_main(int argc, char **argv) {
             "and that it is about this question and this answer. Exit 0 only if all that holds.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
-        .least_arguments = 1,
-        .most_arguments = 1,
+        .takes_word = true,
     };
-    char **arguments = NULL;
-    int count = 0;
+    const char *word = NULL;
+    int status = 0;
     error err = {0};
-    options_result parsed = options_parse(&table, argc, argv, &arguments, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+    if (!options_parse(&table, argc, argv, &word, &status)) {
+        return status;
     }
     if (a.system != NULL) {
         a.messages[a.message_count++] = (receipt_message){SLICE_LITERAL("system"), slice_of_text(a.system)};
     }
-    a.messages[a.message_count++] = (receipt_message){SLICE_LITERAL("user"), slice_of_text(arguments[0])};
+    a.messages[a.message_count++] = (receipt_message){SLICE_LITERAL("user"), slice_of_text(word)};
     bool done = run_ask(&a, &err);
     api_close(a.api);
     buffer_wipe(&a.answer);

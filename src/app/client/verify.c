@@ -24,7 +24,7 @@ static bool check_file(const verify_options *options, const char *path, signed_r
     uint64_t seed = 0;
     buffer json = buffer_make(RECEIPT_JSON_LIMIT);
     buffer answer = buffer_make(ANSWER_LIMIT);
-    if (options->pool_id == NULL || !hex_decode(slice_of_text(options->pool_id), pool_id, sizeof pool_id)) {
+    if (!hex_decode(slice_of_text(options->pool_id), pool_id, sizeof pool_id)) {
         return error_set(
             err, ERROR_INVALID,
             "say which pool you trust: --pool-id HEX, the 64 digits that `cellule pool init` printed");
@@ -71,7 +71,7 @@ static void print_result(const verify_options *options, const signed_receipt *en
 static int verify_receipt_main(int argc, char **argv) {
     verify_options options = {0};
     const option_row rows[] = {
-        {"pool-id", OPTION_TEXT, &options.pool_id, "HEX", "the pool that you trust; must be given", 0, 0},
+        {"pool-id", OPTION_REQUIRED, &options.pool_id, "HEX", "the pool that you trust", 0, 0},
         {"question", OPTION_TEXT, &options.question, "TEXT", "must be what was asked (one user message)", 0,
          0},
         {"answer", OPTION_TEXT, &options.answer, "FILE", "must be what was answered, byte for byte", 0, 0},
@@ -84,18 +84,16 @@ static int verify_receipt_main(int argc, char **argv) {
                    "they are given, that it is about this question and this answer.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
-        .least_arguments = 1,
-        .most_arguments = 1,
+        .takes_word = true,
     };
-    char **arguments = NULL;
-    int count = 0;
+    const char *word = NULL;
+    int status = 0;
     error err = {0};
     signed_receipt entry;
-    options_result parsed = options_parse(&table, argc, argv, &arguments, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+    if (!options_parse(&table, argc, argv, &word, &status)) {
+        return status;
     }
-    bool valid = check_file(&options, arguments[0], &entry, &err);
+    bool valid = check_file(&options, word, &entry, &err);
     if (valid) {
         print_result(&options, &entry);
     }

@@ -28,10 +28,10 @@ typedef struct settings {
     bool check;
 } settings;
 
-static options_result parse(int argc, char **argv, settings *s) {
+static bool parse(int argc, char **argv, settings *s, int *status) {
     *s = (settings){.slots = 1, .memory_mib = MEMORY_MIB_DEFAULT};
     const option_row rows[] = {
-        {"model", OPTION_TEXT, &s->model, "FILE", "the model, a GGUF file; must be given", 0, 0},
+        {"model", OPTION_REQUIRED, &s->model, "FILE", "the model, a GGUF file", 0, 0},
         {"slots", OPTION_U64, &s->slots, "N", "answers computed at once", 1, SERVER_SLOTS_MAX},
         {"context", OPTION_U64, &s->context, "TOKENS", "of a conversation; 0: as the model says", 0,
          CONTEXT_MAX},
@@ -46,14 +46,7 @@ static options_result parse(int argc, char **argv, settings *s) {
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
     };
-    char **arguments = NULL;
-    int count = 0;
-    options_result result = options_parse(&table, argc, argv, &arguments, &count);
-    if (result == OPTIONS_RUN && s->model == NULL) {
-        fprintf(stderr, "cellule engine: name a model with --model FILE\n");
-        return OPTIONS_BAD;
-    }
-    return result;
+    return options_parse(&table, argc, argv, NULL, status);
 }
 
 static bool send_loading(server *out, uint32_t percent, error *err) {
@@ -165,16 +158,13 @@ static bool run(const settings *s, error *err) {
 int engine_main(int argc, char **argv) {
     settings s;
     error err;
-    options_result parsed = parse(argc, argv, &s);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+    int status = 0;
+    if (!parse(argc, argv, &s, &status)) {
+        return status;
     }
     signal(SIGPIPE, SIG_IGN);
-    bool good = run(&s, &err);
-    if (!good) {
-        fprintf(stderr, "cellule engine: %s\n", err.text);
-    }
+    status = run(&s, &err) ? 0 : options_fail("cellule engine", &err);
     /* Not by way of exit handlers, which may want rights that are gone; the kernel takes the memory back. */
     fflush(NULL);
-    _exit(good ? 0 : 1);
+    _exit(status);
 }

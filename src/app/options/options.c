@@ -18,6 +18,8 @@ static void print_help(const option_table *table) {
         if (row->kind == OPTION_U64) {
             printf(" (%llu to %llu; default %llu)", (unsigned long long)row->least,
                    (unsigned long long)row->most, (unsigned long long)*(const uint64_t *)row->target);
+        } else if (row->kind == OPTION_REQUIRED) {
+            printf("; must be given");
         } else if (row->kind == OPTION_TEXT && *(const char *const *)row->target != NULL) {
             printf(" (default %s)", *(const char *const *)row->target);
         }
@@ -35,6 +37,7 @@ static bool set_value(const option_row *row, const char *usage, const char *valu
         *(bool *)row->target = true;
         return true;
     case OPTION_TEXT:
+    case OPTION_REQUIRED:
         *(const char **)row->target = value;
         return true;
     case OPTION_U64:
@@ -50,14 +53,26 @@ static bool set_value(const option_row *row, const char *usage, const char *valu
     return true;
 }
 
-static options_result bad_usage(const option_table *table) {
+static bool bad_usage(const option_table *table) {
     fprintf(stderr, "Usage: %s\nTry --help for what each option does.\n", table->usage);
-    return OPTIONS_BAD;
+    return false;
 }
 
-options_result options_parse(const option_table *table, int argc, char **argv, char ***arguments,
-                             int *argument_count) {
+static bool nothing_is_missing(const option_table *table) {
+    for (size_t i = 0; i < table->row_count; i++) {
+        const option_row *row = &table->rows[i];
+        if (row->kind == OPTION_REQUIRED && *(const char *const *)row->target == NULL) {
+            fprintf(stderr, "Usage: %s\n--%s %s must be given: %s\n", table->usage, row->name, row->argument,
+                    row->help);
+            return false;
+        }
+    }
+    return true;
+}
+
+bool options_parse(const option_table *table, int argc, char **argv, const char **word, int *status) {
     struct option rows[ROWS_LIMIT + 2] = {0};
+    *status = OPTIONS_WRONG_USAGE;
     if (table->row_count > ROWS_LIMIT) {
         return bad_usage(table);
     }
@@ -71,21 +86,27 @@ options_result options_parse(const option_table *table, int argc, char **argv, c
     for (int chosen = 0; (chosen = getopt_long(argc, argv, "h", rows, NULL)) != -1;) {
         if (chosen == 'h') {
             print_help(table);
-            return OPTIONS_HELP;
+            *status = 0;
+            return false;
         }
         if (chosen < FIRST_ROW_VALUE) {
             return bad_usage(table);
         }
         if (!set_value(&table->rows[chosen - FIRST_ROW_VALUE], argv[0], optarg)) {
-            return OPTIONS_BAD;
+            return false;
         }
     }
-    *arguments = argv + optind;
-    *argument_count = argc - optind;
-    if (*argument_count < table->least_arguments || *argument_count > table->most_arguments) {
+    if (argc - optind != (table->takes_word ? 1 : 0)) {
         return bad_usage(table);
     }
-    return OPTIONS_RUN;
+    if (table->takes_word) {
+        *word = argv[optind];
+    }
+    if (!nothing_is_missing(table)) {
+        return false;
+    }
+    *status = 0;
+    return true;
 }
 
 static void print_verbs(FILE *out, const char *program, const verb *verbs, size_t count) {
@@ -108,7 +129,7 @@ int options_run_verb(const char *program, const verb *verbs, size_t count, int a
         fprintf(stderr, "%s: there is no verb \"%s\"\n\n", program, name);
     }
     print_verbs(asked ? stdout : stderr, program, verbs, count);
-    return asked ? 0 : 2;
+    return asked ? 0 : OPTIONS_WRONG_USAGE;
 }
 
 int options_fail(const char *program, const error *err) {

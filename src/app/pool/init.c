@@ -245,21 +245,17 @@ int pool_init_main(int argc, char **argv) {
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
     };
-    char **arguments = NULL;
-    int count = 0;
-    options_result parsed = options_parse(&table, argc, argv, &arguments, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+    int status = 0;
+    if (!options_parse(&table, argc, argv, NULL, &status)) {
+        return status;
     }
     error err = {0};
     site made = {0};
     char key[AUTH_USER_KEY_LENGTH + 1] = "";
-    int status = 1;
     if (!crypto_start(&err) || !init_site(&options, key, &err) || !site_open(options.site, &made, &err)) {
-        options_fail("cellule pool init", &err);
+        status = options_fail("cellule pool init", &err);
     } else {
         print_result(&options, &made, key);
-        status = 0;
     }
     secret_wipe(key, sizeof key);
     site_close(&made);

@@ -407,14 +407,13 @@ int pool_run_main(int argc, char **argv) {
         .row_count = sizeof rows / sizeof rows[0],
         .more = settings,
     };
-    char **arguments = NULL;
-    int count = 0;
+    int status = 0;
     char path[SITE_PATH_SIZE];
     error err = {0};
-    options_result parsed = options_parse(&table, argc, argv, &arguments, &count);
+    bool parsed = options_parse(&table, argc, argv, NULL, &status);
     memory_free(settings);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+    if (!parsed) {
+        return status;
     }
     if (!site_path(options.site, SITE_SETTINGS, path, &err)) {
         return options_fail("cellule pool run", &err);

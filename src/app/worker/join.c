@@ -139,17 +139,15 @@ int worker_join_main(int argc, char **argv) {
             "authority the token pins), and keeps the answer. The token works once, for ten minutes.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
-        .least_arguments = 1,
-        .most_arguments = 1,
+        .takes_word = true,
     };
-    char **arguments = NULL;
-    int count = 0;
+    const char *word = NULL;
+    int status = 0;
     error err = {0};
-    options_result parsed = options_parse(&table, argc, argv, &arguments, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+    if (!options_parse(&table, argc, argv, &word, &status)) {
+        return status;
     }
-    bool done = crypto_start(&err) && run_join(&j, arguments[0], &err);
+    bool done = crypto_start(&err) && run_join(&j, word, &err);
     sign_key_free(j.key);
     secret_wipe(&j.token, sizeof j.token);
     crypto_stop();

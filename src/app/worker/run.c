@@ -229,7 +229,7 @@ int worker_run_main(int argc, char **argv) {
     run_options options = {
         .state = worker_home_default(), .log_level = "info", .slots = 2, .engine_timeout_ms = 20000};
     const option_row rows[] = {
-        {"model", OPTION_TEXT, &options.model, "FILE", "the model, a GGUF file; must be given", 0, 0},
+        {"model", OPTION_REQUIRED, &options.model, "FILE", "the model, a GGUF file", 0, 0},
         {"name", OPTION_TEXT, &options.name, "NAME", "the model's name for users; else the file's name", 0,
          0},
         {"state", OPTION_TEXT, &options.state, "DIR", "folder that `worker join` made", 0, 0},
@@ -249,17 +249,9 @@ int worker_run_main(int argc, char **argv) {
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
     };
-    char **arguments = NULL;
-    int count = 0;
-    options_result parsed = options_parse(&table, argc, argv, &arguments, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
-    }
-    if (options.model == NULL) {
-        error err = {0};
-        error_set(&err, ERROR_INVALID, "say which model to run: --model FILE.gguf");
-        options_fail("cellule worker run", &err);
-        return 2;
+    int status = 0;
+    if (!options_parse(&table, argc, argv, NULL, &status)) {
+        return status;
     }
     return run_worker(&options);
 }

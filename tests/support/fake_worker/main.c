@@ -125,8 +125,8 @@ int main(int argc, char **argv) {
                         .reply_bytes = 650,
                         .tokens = 130};
     const option_row rows[] = {
-        {"state", OPTION_TEXT, &o->state, "DIR", "folder with the keys; as `cellule worker join` makes it", 0,
-         0},
+        {"state", OPTION_REQUIRED, &o->state, "DIR",
+         "folder with the keys; as `cellule worker join` makes it", 0, 0},
         {"join", OPTION_TEXT, &o->join, "FILE",
          "first enrol --count workers with these join tokens, one a line", 0, 0},
         {"count", OPTION_U64, &o->count, "N", "sessions, each a worker of its own", 1, FAKE_COUNT_MAX},
@@ -154,15 +154,12 @@ int main(int argc, char **argv) {
                                     "made-up answers.",
                                 .rows = rows,
                                 .row_count = sizeof rows / sizeof rows[0]};
-    char **arguments = NULL;
-    int count = 0;
-    options_result parsed = options_parse(&table, argc, argv, &arguments, &count);
-    if (parsed != OPTIONS_RUN) {
-        return parsed == OPTIONS_HELP ? 0 : 2;
+    int status = 0;
+    if (!options_parse(&table, argc, argv, NULL, &status)) {
+        return status;
     }
-    if (o->state == NULL || !find_behaviour(behave, &o->behave)) {
-        fprintf(stderr, "fake_worker: give --state DIR and a behaviour\n");
-        return 2;
+    if (!find_behaviour(behave, &o->behave)) {
+        return OPTIONS_WRONG_USAGE;
     }
     return fake_run(&f);
 }

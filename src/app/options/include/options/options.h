@@ -9,9 +9,10 @@
 /* Command lines as tables: one row per option gives parsing, bounds and --help. */
 
 typedef enum option_kind {
-    OPTION_FLAG, /* bool *: set to true */
-    OPTION_TEXT, /* const char **: points into argv */
-    OPTION_U64   /* uint64_t *: decimal, within least..most */
+    OPTION_FLAG,     /* bool *: set to true */
+    OPTION_TEXT,     /* const char **: points into argv */
+    OPTION_REQUIRED, /* the same, and it must be given */
+    OPTION_U64       /* uint64_t *: decimal, within least..most */
 } option_kind;
 
 typedef struct option_row {
@@ -29,21 +30,17 @@ typedef struct option_table {
     const char *summary; /* what the verb does, a sentence or two */
     const option_row *rows;
     size_t row_count;
-    int least_arguments; /* how many words may stand beside the options */
-    int most_arguments;
+    bool takes_word;  /* exactly one word stands beside the options; else none */
     const char *more; /* printed at the end of --help; may be NULL */
 } option_table;
 
-typedef enum options_result {
-    OPTIONS_RUN,  /* go on */
-    OPTIONS_HELP, /* help was printed on standard output: exit 0 */
-    OPTIONS_BAD   /* a sentence was printed on standard error: exit 2 */
-} options_result;
+enum { OPTIONS_WRONG_USAGE = 2 /* the exit code */ };
 
-/* Parses argv[1..]. On OPTIONS_RUN `*arguments` points at the words that aren't options, `*argument_count` of
- * them; argv is permuted. Not thread-safe. */
-MUST_CHECK options_result options_parse(const option_table *table, int argc, char **argv, char ***arguments,
-                                        int *argument_count);
+/* Parses argv[1..]. True: go on, `*status` is 0; `*word` points at the word beside the options (`word` may be
+ * NULL if the table takes none). False: end with `*status`: 0 after --help, which went to standard output;
+ * OPTIONS_WRONG_USAGE after what a sentence on standard error explains. Permutes argv. Not thread-safe. */
+MUST_CHECK bool options_parse(const option_table *table, int argc, char **argv, const char **word,
+                              int *status);
 
 /* A verb and what runs it; argv[0] is the verb itself. */
 typedef struct verb {
