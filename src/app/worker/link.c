@@ -212,7 +212,11 @@ static void on_message(void *context, slice text, bool is_text) {
     if (a->state == PROTO_CLOSED) {
         return;
     }
-    if (!is_text || !proto_decode(text, a->scratch, &message, &err)) {
+    bool decoded = is_text && proto_decode(text, a->scratch, &message, &err);
+    if (!decoded && err.code == ERROR_MEMORY) {
+        log_error("a message from the pool can't be read", LOG_CAUSE(&err));
+        link_close(a, PROTO_CLOSE_INTERNAL, err.text);
+    } else if (!decoded) {
         log_error("the pool sent what isn't a message", LOG_CAUSE(&err));
         link_close(a, PROTO_CLOSE_BAD_MESSAGE, "not a message of this protocol");
     } else if (!proto_session_move(&a->state, PROTO_POOL, message.type, &code)) {
