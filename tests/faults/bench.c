@@ -4,9 +4,10 @@
 #include "os/random.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 
-enum { SETTLE_MS = 10000, MISSES = 3, QUIET_MS = 3 };
+enum { SETTLE_MS = 10000, MISSES = 3, QUIET_MS = 3, LONG_QUESTION = 6000 /* several blocks of memory */ };
 
 /* --- judging --- */
 
@@ -38,9 +39,10 @@ outcome judge_json(const reply *r, unsigned expected_status) {
     return OUTCOME_REFUSED;
 }
 
-outcome judge_chat(const reply *r) {
+outcome judge_chat(bench *b, const reply *r) {
     outcome result = judge_json(r, 200);
-    if (result == OUTCOME_DONE && !reply_has(r, "\"content\":\"" WORKER_ANSWER "\"")) {
+    snprintf(b->text, sizeof b->text, "\"content\":\"%s\"", b->answer);
+    if (result == OUTCOME_DONE && !reply_has(r, b->text)) {
         fail_with(r, "a wrong answer");
     }
     return result;
@@ -61,15 +63,15 @@ static void join_events(const reply *r, char *text, size_t size) {
     text[length] = '\0';
 }
 
-outcome judge_stream(const reply *r) {
-    char text[256];
+outcome judge_stream(bench *b, const reply *r) {
+    char text[sizeof b->answer];
     if (r->status != 0 && r->status != 200) {
         return judge_json(r, 200);
     }
     bool done = reply_has(r, "data: [DONE]\n\n");
     bool failed = reply_has(r, "data: {\"error\":");
     join_events(r, text, sizeof text);
-    if (strncmp(text, WORKER_ANSWER, strlen(text)) != 0 || (done && strcmp(text, WORKER_ANSWER) != 0)) {
+    if (strncmp(text, b->answer, strlen(text)) != 0 || (done && strcmp(text, b->answer) != 0)) {
         fail_with(r, "a wrong answer");
     }
     if ((done && failed) || (!done && !failed && !r->cut)) {
@@ -99,10 +101,18 @@ void bench_expect_receipt(bench *b, const char *job) {
     const reply *r = bench_ask(b, "GET", path, b->site.admin_key, NULL, 200);
     if (!receipt_read_json(buffer_slice(&r->body), &entry, &err) ||
         !receipt_verify(&entry, b->site.pool_id, &err) ||
-        !receipt_hash_answer(entry.salt, SLICE_LITERAL(WORKER_ANSWER), digest, &err)) {
+        !receipt_hash_answer(entry.salt, slice_of_text(b->answer), digest, &err)) {
         fail_msg("%s", err.text);
     }
     assert_memory_equal(digest, entry.fields.answer_hash, sizeof digest);
+}
+
+const char *bench_question(bench *b, bool stream) {
+    snprintf(b->question, sizeof b->question,
+             "{\"model\":\"%s\",\"stream\":%s,\"temperature\":0,\"max_tokens\":8,"
+             "\"messages\":[{\"role\":\"user\",\"content\":\"How do I add a worker?%*s\"}]}",
+             b->model, stream ? "true" : "false", b->agent > 0 ? 0 : LONG_QUESTION, "");
+    return b->question;
 }
 
 void bench_enrol(bench *b, honest_worker *w) {
@@ -132,13 +142,14 @@ static uint64_t metric(const reply *r, const char *name) {
 }
 
 static bool is_settled(bench *b, const reply *r) {
-    uint64_t connections = b->worker_count + 1 + (b->client.connected && !b->client.wire.closed ? 1 : 0);
+    uint64_t workers = b->worker_count + (b->agent > 0 ? 1 : 0);
+    uint64_t connections = workers + 1 + (b->client.connected && !b->client.wire.closed ? 1 : 0);
     return metric(r, "slots_busy") == 0 && metric(r, "jobs_running") == 0 && metric(r, "jobs_queued") == 0 &&
-           metric(r, "workers_connected") == b->worker_count && metric(r, "http_connections") == connections;
+           metric(r, "workers_connected") == workers && metric(r, "http_connections") == connections;
 }
 
 /* Every slot and connection comes back, and the next question is answered. */
-static void expect_recovery(bench *b) {
+void bench_expect_recovery(bench *b) {
     char job[33];
     wire_run_until(&b->site.wire, bench_workers_serve, b);
     uint64_t deadline = ev_now_ms(b->site.wire.loop) + SETTLE_MS;
@@ -150,8 +161,8 @@ static void expect_recovery(bench *b) {
         wire_run_for(&b->site.wire, 2);
         r = bench_ask(b, "GET", "/metrics", b->site.admin_key, NULL, 200);
     }
-    r = bench_ask(b, "POST", CHAT_PATH, b->site.admin_key, CHAT_BODY, 200);
-    assert_int_equal(judge_chat(r), OUTCOME_DONE);
+    r = bench_ask(b, "POST", CHAT_PATH, b->site.admin_key, bench_question(b, false), 200);
+    assert_int_equal(judge_chat(b, r), OUTCOME_DONE);
     snprintf(job, sizeof job, "%s", r->job);
     bench_expect_receipt(b, job);
     for (size_t i = 0; i < b->worker_count; i++) {
@@ -163,30 +174,40 @@ static void expect_recovery(bench *b) {
 
 /* --- the rounds --- */
 
-static void start(bench *b, size_t worker_count) {
-    error err;
+void bench_make(bench *b) {
     static fault_control *control;
     const char *seed = getenv("CELLULE_FAULTS_SEED");
-    *b = (bench){.control = {.site = &b->site}, .client = {.site = &b->site}, .worker_count = worker_count};
+    error err;
+    *b = (bench){.control = {.site = &b->site},
+                 .client = {.site = &b->site},
+                 .model = WORKER_MODEL,
+                 .answer = WORKER_ANSWER};
     control = control == NULL ? fault_control_make() : control;
-    b->site.control = control;
-    site_start(&b->site);
+    fault_control_give(control);
+    b->faults = control;
+    site_make(&b->site);
     assert_true(random_bytes(&b->seed, sizeof b->seed, &err));
     b->seed = seed != NULL ? strtoull(seed, NULL, 10) : b->seed % 1000000;
+}
+
+static void start(bench *b, size_t worker_count) {
+    bench_make(b);
+    b->worker_count = worker_count;
+    site_serve(&b->site);
     for (size_t i = 0; i < worker_count; i++) {
         honest_worker_make(&b->workers[i], &b->site, &b->vanish);
         bench_enrol(b, &b->workers[i]);
         honest_worker_go(&b->workers[i]);
     }
     wire_run_until(&b->site.wire, bench_workers_serve, b);
-    expect_recovery(b);
+    bench_expect_recovery(b);
 }
 
 /* Threads of the pool may go on after the answer: waits until nothing has been allocated for a moment. */
 static void let_it_rest(bench *b) {
     uint64_t calls = UINT64_MAX;
-    while (calls != b->site.control->points[FAULT_MEMORY].calls) {
-        calls = b->site.control->points[FAULT_MEMORY].calls;
+    while (calls != b->faults->points[FAULT_MEMORY].calls) {
+        calls = b->faults->points[FAULT_MEMORY].calls;
         wire_run_for(&b->site.wire, QUIET_MS);
     }
 }
@@ -197,20 +218,20 @@ static bool run_round(bench *b, const scenario *what, int64_t n) {
     if (what->prepare != NULL) {
         what->prepare(b);
     }
-    fault_control_arm(b->site.control, FAULT_MEMORY, n);
+    fault_control_arm(b->faults, FAULT_MEMORY, n);
     what->act(b);
     let_it_rest(b);
-    b->calls = b->site.control->points[FAULT_MEMORY].calls;
-    bool reached = fault_control_disarm(b->site.control, FAULT_MEMORY);
+    b->calls = b->faults->points[FAULT_MEMORY].calls;
+    bool reached = fault_control_disarm(b->faults, FAULT_MEMORY);
     site_expect_alive(&b->site);
     if (what->check != NULL) {
         what->check(b);
     }
-    expect_recovery(b);
+    bench_expect_recovery(b);
     return reached;
 }
 
-static void run_rounds(bench *b, const scenario *what) {
+void bench_run_rounds(bench *b, const scenario *what) {
     size_t points = 0;
     size_t misses = 0;
     (void)run_round(b, what, INT64_MAX); /* the first time does what later ones needn't */
@@ -231,17 +252,27 @@ static void run_rounds(bench *b, const scenario *what) {
 
 void bench_run(bench *b, size_t worker_count, const scenario *what) {
     start(b, worker_count);
-    run_rounds(b, what);
+    bench_run_rounds(b, what);
+    bench_end(b);
+}
+
+void bench_end(bench *b) {
     client_free(&b->client);
     client_free(&b->control);
-    for (size_t i = 0; i < worker_count; i++) {
+    for (size_t i = 0; i < b->worker_count; i++) {
         honest_worker_free(&b->workers[i]);
     }
-    site_stop(&b->site);
+    if (b->site.pool > 0) {
+        site_stop(&b->site);
+    }
     b->finished = true;
 }
 
 void bench_destroy(bench *b) {
+    if (b->agent > 0) {
+        (void)kill(b->agent, SIGKILL);
+        (void)program_wait(b->agent);
+    }
     if (!b->finished) {
         fprintf(stderr, "# failed with CELLULE_FAULTS_SEED=%" PRIu64 " at allocation %" PRIu64 "; the log:\n",
                 b->seed, b->at);

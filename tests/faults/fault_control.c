@@ -16,20 +16,27 @@ static const char *const point_names[FAULT_POINT_COUNT] = {
 static fault_control *obeyed;
 
 fault_control *fault_control_make(void) {
-    char number[16];
     int descriptor = memfd_create("faults", 0);
     if (descriptor < 0 || ftruncate(descriptor, sizeof(fault_control)) != 0) {
         abort();
     }
     fault_control *control = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
-    snprintf(number, sizeof number, "%d", descriptor);
-    if (control == MAP_FAILED || setenv(FAULT_CONTROL_VARIABLE, number, 1) != 0) {
+    if (control == MAP_FAILED) {
         abort();
     }
+    control->descriptor = descriptor;
     for (int point = 0; point < FAULT_POINT_COUNT; point++) {
-        (void)fault_control_disarm(control, point);
+        (void)fault_control_disarm(control, (fault_point)point);
     }
     return control;
+}
+
+void fault_control_give(const fault_control *control) {
+    char number[16];
+    snprintf(number, sizeof number, "%d", control->descriptor);
+    if (setenv(FAULT_CONTROL_VARIABLE, number, 1) != 0) {
+        abort();
+    }
 }
 
 void fault_control_arm(fault_control *control, fault_point point, int64_t nth) {
@@ -55,6 +62,10 @@ static int decide(const char *name, int *failnum, void **failinfo, unsigned int 
     }
     obeyed->points[point].reached = true;
     return 1;
+}
+
+fault_control *fault_control_obeyed(void) {
+    return obeyed;
 }
 
 bool fault_control_obey(void) {

@@ -15,14 +15,21 @@ typedef struct bench {
     site site;
     honest_worker workers[2];
     size_t worker_count;
-    bool vanish;    /* see honest_worker.h */
-    client control; /* a connection that is open before any fault */
-    client client;  /* the one that meets them */
-    char name[32];  /* of this round: user, machine */
+    bool vanish; /* see honest_worker.h */
+    fault_control *faults;
+    pid_t agent; /* a real worker, or 0 */
+    const char *model;
+    char answer[512]; /* of the workers to every question */
+    client control;   /* a connection that is open before any fault */
+    client client;    /* the one that meets them */
+    char name[32];    /* of this round: user, machine */
     char path[128];
     char text[4096];
+    char question[8192];
     char key[64]; /* a user's */
     char job[33];
+    char token[512]; /* a join token */
+    size_t reloads;
     outcome result;
     uint64_t seed;
     uint64_t at;    /* the allocation that fails */
@@ -44,25 +51,30 @@ typedef struct scenario {
 
 /* Makes a site with so many workers, runs the scenario, ends it: no leak. */
 void bench_run(bench *b, size_t worker_count, const scenario *what);
+/* Of that: only the site, without a pool that serves; and the rounds, on a bench that is ready. */
+void bench_make(bench *b);
+void bench_run_rounds(bench *b, const scenario *what);
+void bench_end(bench *b);
+/* Waits until every worker serves and nothing is held, and asks a question that must be answered. */
+void bench_expect_recovery(bench *b);
 /* Tears down, whatever is left; shows the log if the scenario didn't come to its end. */
 void bench_destroy(bench *b);
 
 outcome judge_json(const reply *r, unsigned expected_status);
-outcome judge_chat(const reply *r);
-outcome judge_stream(const reply *r);
+outcome judge_chat(bench *b, const reply *r);
+outcome judge_stream(bench *b, const reply *r);
 
 /* Without faults, on the connection that is kept for it; fails the test unless that status comes. */
 const reply *bench_ask(bench *b, const char *method, const char *path, const char *key, const char *body,
                        unsigned status);
-/* The receipt of that job must be there, signed by both, for WORKER_ANSWER. */
+/* The receipt of that job must be there, signed by both, for the workers' answer. */
 void bench_expect_receipt(bench *b, const char *job);
 /* A join token for the admin's key, in b->text. */
 void bench_enrol(bench *b, honest_worker *w);
 bool bench_workers_serve(void *bench);
 
-#define CHAT_BODY "{\"model\":\"test\",\"messages\":[{\"role\":\"user\",\"content\":\"Count.\"}]}"
-#define STREAM_BODY                                                                                          \
-    "{\"model\":\"test\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"Count.\"}]}"
+/* A question; valid until the next call. */
+const char *bench_question(bench *b, bool stream);
 #define CHAT_PATH "/v1/chat/completions"
 
 #endif

@@ -7,9 +7,9 @@
 #include "os/file.h"
 #include "os/random.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,7 +17,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { START_MS = 20000, STOP_MS = 20000, POLL_MS = 5, LOG_SHOWN = 4000, BODY_LIMIT = 4 * 1024 * 1024 };
+enum {
+    START_MS = 20000,
+    STOP_MS = 20000,
+    POLL_MS = 5,
+    LOG_SHOWN = 4000,
+    BODY_LIMIT = 4 * 1024 * 1024,
+    QUEUE_MS = 1000
+};
 
 static void must(bool good, const error *err) {
     if (!good) {
@@ -27,12 +34,18 @@ static void must(bool good, const error *err) {
 
 /* --- processes --- */
 
+static bool leaks_count = true;
+
+void program_count_leaks(bool count) {
+    leaks_count = count;
+}
+
 pid_t program_start(const char *const *arguments, const char *log) {
     pid_t process = fork();
     if (process == 0) {
         int out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
         /* Unlike the program's own 1. */
-        (void)setenv("ASAN_OPTIONS", "exitcode=99", 1);
+        (void)setenv("ASAN_OPTIONS", leaks_count ? "exitcode=99" : "exitcode=99:detect_leaks=0", 1);
         (void)setenv("UBSAN_OPTIONS", "exitcode=99:print_stacktrace=1", 1);
         if (out >= 0 && dup2(out, 1) >= 0 && dup2(out, 2) >= 0) {
             execv("/proc/self/exe", (char *const *)(uintptr_t)arguments);
@@ -47,9 +60,9 @@ static int exit_code(int status) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
-int program_wait(pid_t process) {
+int program_wait_for(pid_t process, int milliseconds) {
     int status = 0;
-    for (int waited = 0; waited < STOP_MS; waited += POLL_MS) {
+    for (int waited = 0; waited < milliseconds; waited += POLL_MS) {
         if (waitpid(process, &status, WNOHANG) == process) {
             return exit_code(status);
         }
@@ -58,6 +71,10 @@ int program_wait(pid_t process) {
     (void)kill(process, SIGKILL);
     (void)waitpid(process, &status, 0);
     return exit_code(status);
+}
+
+int program_wait(pid_t process) {
+    return program_wait_for(process, STOP_MS);
 }
 
 void site_show_log(const site *s) {
@@ -92,9 +109,12 @@ static uint16_t find_port(void) {
     return ntohs(address.sin_port);
 }
 
-static void make_site(site *s) {
+static void make_folder(site *s) {
     snprintf(s->folder, sizeof s->folder, "/tmp/cellule-faults-XXXXXX");
     assert_non_null(mkdtemp(s->folder));
+}
+
+static void make_site(site *s) {
     snprintf(s->log, sizeof s->log, "%s/made", s->folder);
     char address[32];
     s->port = find_port();
@@ -104,50 +124,59 @@ static void make_site(site *s) {
     assert_int_equal(program_wait(program_start(arguments, s->log)), 0);
     reply made = {.body = buffer_make(BODY_LIMIT)};
     char id[2 * HASH_SIZE + 1];
+    char path[128];
     error err;
     must(file_read_all(s->log, &made.body, &err), &err);
     reply_text(&made, "admin_key", s->admin_key, sizeof s->admin_key);
     reply_text(&made, "pool_id", id, sizeof id);
     assert_true(hex_decode(slice_of_text(id), s->pool_id, sizeof s->pool_id));
-    buffer_free(&made.body);
-}
-
-static void trust_site(site *s) {
-    char path[128];
-    buffer ca = buffer_make(BODY_LIMIT);
-    error err;
-    snprintf(path, sizeof path, "%s/ca.pem", s->folder);
-    must(file_read_all(path, &ca, &err), &err);
-    s->tls = net_tls_client_new(&(net_tls_client_options){.ca_pem = buffer_slice(&ca)}, &err);
+    reply_text(&made, "ca_pin", id, sizeof id);
+    assert_true(hex_decode(slice_of_text(id), s->ca_pin, sizeof s->ca_pin));
+    s->tls = net_tls_client_new(&(net_tls_client_options){.pin = s->ca_pin}, &err);
     must(s->tls != NULL, &err);
-    buffer_free(&ca);
+    buffer_free(&made.body);
+    snprintf(path, sizeof path, "%s/pool.yaml", s->folder);
+    FILE *settings = fopen(path, "ae");
+    assert_non_null(settings);
+    fprintf(settings, "queue_deadline_ms: %d\n", QUEUE_MS);
+    assert_int_equal(fclose(settings), 0);
 }
 
-bool site_has_logged(const site *s, const char *text) {
+size_t site_count_logged(const site *s, const char *text) {
     buffer log = buffer_make(BODY_LIMIT);
     error err;
-    bool found = file_read_all(s->log, &log, &err) &&
-                 slice_find_slice(buffer_slice(&log), slice_of_text(text)) != SIZE_MAX;
+    size_t count = 0;
+    if (file_read_all(s->log, &log, &err)) {
+        slice rest = buffer_slice(&log);
+        for (size_t at = 0; (at = slice_find_slice(rest, slice_of_text(text))) != SIZE_MAX; count++) {
+            rest = slice_after(rest, at + strlen(text));
+        }
+    }
     buffer_free(&log);
-    return found;
+    return count;
 }
 
-void site_start(site *s) {
+void site_make(site *s) {
     uint64_t seed = 0;
     error err;
     must(crypto_start(&err) && random_bytes(&seed, sizeof seed, &err), &err);
     json_start(seed);
     wire_start(&s->wire);
+    make_folder(s);
     make_site(s);
-    trust_site(s);
     snprintf(s->log, sizeof s->log, "%s/log", s->folder);
+}
+
+void site_serve(site *s) {
+    static const char served[] = "event=serving";
     const char *const arguments[] = {"cellule", "pool", "run", "--site", s->folder, NULL};
+    size_t before = site_count_logged(s, served);
     s->pool = program_start(arguments, s->log);
     bool serving = false;
     for (int waited = 0; !serving && waited < START_MS; waited += POLL_MS) {
         usleep(POLL_MS * 1000);
         site_expect_alive(s);
-        serving = site_has_logged(s, "serving");
+        serving = site_count_logged(s, served) > before;
     }
     assert_true(serving);
 }
@@ -162,6 +191,17 @@ void site_stop(site *s) {
     }
 }
 
+static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place) {
+    (void)status;
+    (void)kind;
+    (void)place;
+    return remove(path);
+}
+
+void folder_remove(const char *folder) {
+    (void)nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
 void site_destroy(site *s) {
     if (s->pool > 0) {
         (void)kill(s->pool, SIGKILL);
@@ -170,14 +210,7 @@ void site_destroy(site *s) {
     net_tls_free(s->tls);
     s->tls = NULL;
     wire_stop(&s->wire);
-    DIR *folder = opendir(s->folder);
-    for (struct dirent *entry = NULL; folder != NULL && (entry = readdir(folder)) != NULL;) {
-        (void)unlinkat(dirfd(folder), entry->d_name, 0);
-    }
-    if (folder != NULL) {
-        closedir(folder);
-        (void)rmdir(s->folder);
-    }
+    folder_remove(s->folder);
 }
 
 /* --- clients --- */

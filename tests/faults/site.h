@@ -10,34 +10,40 @@
 #include <sys/types.h>
 
 /* A real site for tests: made by `pool init`, served by `pool run` in another process (this program, run
- * again), whose faults `control` decides. Clients are here, over TLS. Everything fails the test when it can't
- * go on. */
+ * again). Clients are here, over TLS. Everything fails the test when it can't go on. */
 typedef struct site {
     wire wire;
-    fault_control *control;
     char folder[64];
     char log[96]; /* what the pool writes */
     pid_t pool;
     uint16_t port;
-    net_tls *tls;
+    net_tls *tls; /* of clients: pins the CA, so the pool's whole chain is needed */
+    uint8_t ca_pin[NET_TLS_PIN_SIZE];
     uint8_t pool_id[HASH_SIZE];
     char admin_key[64];
 } site;
 
-void site_start(site *s);
+void site_make(site *s);
+void site_serve(site *s);
+void folder_remove(const char *folder);
 /* SIGTERM, and the pool must end well: no leak, no report of a sanitizer. */
 void site_stop(site *s);
 /* Ends what is left of it, without asking how. */
 void site_destroy(site *s);
 void site_show_log(const site *s);
-bool site_has_logged(const site *s, const char *text);
+/* How often the text stands in the log. */
+size_t site_count_logged(const site *s, const char *text);
 /* Fails the test if the pool has ended. */
 void site_expect_alive(const site *s);
 
 /* Runs this program with those arguments (NULL at the end), output to `log`; returns at once. */
 pid_t program_start(const char *const *arguments, const char *log);
+/* Whether a leak fails the programs started from now on (it does at first). OpenSSL 3.0 itself leaks when
+ * memory is out while it is first set up. */
+void program_count_leaks(bool count);
 /* The exit status, or 256 and the signal. */
 int program_wait(pid_t process);
+int program_wait_for(pid_t process, int milliseconds);
 
 /* One answer. */
 typedef struct reply {

@@ -1,0 +1,37 @@
+#ifndef SCENARIOS_H
+#define SCENARIOS_H
+
+/* In questions.c, changes.c and processes.c. Each makes its bench, runs, ends it. `state` is a bench. */
+#define QUESTIONS(X)                                                                                         \
+    X(chat_over_a_kept_connection)                                                                           \
+    X(streamed_chat)                                                                                         \
+    X(a_receipt_is_fetched)                                                                                  \
+    X(chat_over_a_new_connection)                                                                            \
+    X(a_client_leaves_in_mid_answer)                                                                         \
+    X(a_client_leaves_before_its_answer)                                                                     \
+    X(a_worker_is_lost_and_another_goes_on)
+#define CHANGES(X)                                                                                           \
+    X(a_user_is_added)                                                                                       \
+    X(a_key_is_added)                                                                                        \
+    X(a_key_is_revoked)                                                                                      \
+    X(a_join_token_is_made)                                                                                  \
+    X(a_machine_is_enrolled)                                                                                 \
+    X(a_worker_connects)                                                                                     \
+    X(the_pool_reloads)
+#define PROCESSES(X)                                                                                         \
+    X(a_site_is_checked)                                                                                     \
+    X(a_pool_starts)                                                                                         \
+    X(a_site_is_made)                                                                                        \
+    X(a_machine_joins)                                                                                       \
+    X(a_worker_answers)
+
+#define X(name) void name(void **state);
+QUESTIONS(X)
+CHANGES(X)
+PROCESSES(X)
+#undef X
+
+/* In the child: `pool run --check` with one fault after the other. The exit status. */
+int check_rounds(const char *folder);
+
+#endif
