@@ -7,7 +7,7 @@ import struct
 import subprocess
 
 import tap
-from wire import BINARY, SiteCase
+from wire import BINARY, SiteCase, request
 
 SECONDS = 60
 UINT32, FLOAT32, STRING, ARRAY = 4, 6, 8, 9
@@ -147,8 +147,9 @@ class BadGguf(SiteCase):
             worker = self.site.start_worker(1)
             self.site.wait_for("it is connected", lambda: self.site.connected_workers() == 2, [worker])
             os.truncate(path, 4096)
-            self.ask("POST", "/v1/chat/completions", self.chat_body(), self.site.user_key)
-            self.assertEqual(worker.child.wait(SECONDS), 1, worker.last_lines())
+            with self.connect() as connection:
+                connection.send(request("POST", "/v1/chat/completions", self.chat_body(), self.site.user_key))
+                self.assertEqual(worker.child.wait(SECONDS), 1, worker.last_lines())
         finally:
             self.site.model = model
         self.check_good_request()

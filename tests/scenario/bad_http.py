@@ -237,6 +237,17 @@ class BadHttp(SiteCase):
         self.assertNotIn("elsewhere", answer.json["token"])
         self.assertNotIn("10.9.8.7", self.pool_log())
 
+    def test_a_stream_is_data_and_comments_and_ends_with_done(self):
+        """A custom event type breaks official clients; a cut must not look like an end."""
+        answer = self.chat(stream=True, stream_options={"include_usage": True})
+        self.assertEqual(answer.headers["content-type"], "text/event-stream")
+        self.assertTrue(answer.complete)
+        for line in answer.body.decode().split("\n"):
+            self.assertTrue(line == "" or line.startswith(("data: ", ":")), line)
+        self.assertEqual(answer.events.count("[DONE]"), 1)
+        self.assertEqual(answer.events[-1], "[DONE]")
+        self.assertNotIn("[DONE]", answer.events[:-1])
+
     def test_errors_tell_nothing_of_others(self):
         """Neither what the last request held nor what the program knows comes back in an error."""
         secret = "the merger is on Tuesday"
