@@ -26,12 +26,13 @@ class Storage(SiteCase):
 
     def check_broken(self):
         key = self.admin_ask("GET", "/v1/admin/users/victim/keys").json["keys"][0]["id"]
-        with concurrent.futures.ThreadPoolExecutor(5) as crowd:
+        self.check_error(self.admin_ask("POST", "/v1/admin/users", {"name": "half"}), self.code)
+        self.check_error(self.ask("GET", "/readyz"), 503, "database")
+        with concurrent.futures.ThreadPoolExecutor(4) as crowd:
             whole = crowd.submit(self.chat)
             stream = crowd.submit(self.chat, stream=True)
             changes = [crowd.submit(self.admin_ask, "POST", path, body) for path, body in (
-                ("/v1/admin/users", {"name": "half"}), ("/v1/admin/join-tokens", {"owner": "half"}),
-                (f"/v1/admin/keys/{key}/revoke", None))]
+                ("/v1/admin/join-tokens", {"owner": "half"}), (f"/v1/admin/keys/{key}/revoke", None))]
         self.check_error(whole.result(), 503, "receipt_not_stored")
         stream = stream.result()
         self.assertEqual(stream.status, 200)
@@ -40,7 +41,6 @@ class Storage(SiteCase):
         self.assertIn("receipt_not_stored", stream.events[-1])
         for change in changes:
             self.check_error(change.result(), self.code)
-        self.check_error(self.ask("GET", "/readyz"), 503, "database")
         self.assertEqual(self.ask("GET", "/healthz").status, 200)
         self.assertEqual(self.ask("GET", "/v1/models", key=self.site.user_key).status, 200)
         self.assertEqual(self.metrics()["cellule_workers_connected"], 1)
@@ -203,6 +203,31 @@ class Locked(Storage):
             self.assertEqual(done.returncode, 1)
             self.assertIn("locked", done.stderr)
             self.assertEqual(site.cellule("pool", "run", "--site", scratch, "--check").returncode, 0)
+
+
+class Overlap(SiteCase):
+    worker_count = 1
+
+    def test_a_revocation_outlives_an_enrolment_that_was_under_way(self):
+        """The machine enrols again while it is revoked: what the enrolment read before must not undo it."""
+        worker = self.site.admin("worker", "list")["workers"][0]["id"]
+        token = self.site.admin("worker", "token", "--owner", "owner1")["token"]
+        other = sqlite3.connect(self.site.folder / "pool.db", isolation_level=None)
+        with concurrent.futures.ThreadPoolExecutor(2) as crowd:
+            other.execute("BEGIN EXCLUSIVE")
+            try:
+                joining = crowd.submit(self.site.cellule, "worker", "join", token, "--state",
+                                       self.site.worker_folder(0), check=False)
+                wait_for("it enrols", lambda: joining.done() or self.metrics()["cellule_store_queued"] > 0)
+                revoking = crowd.submit(self.admin_ask, "POST", f"/v1/admin/workers/{worker}/revoke")
+                wait_for("it is revoked", lambda: self.site.admin("worker", "list")["workers"][0]["state"] == "revoked")
+            finally:
+                other.execute("ROLLBACK")
+                other.close()
+            joining.result()
+            revoking.result()
+        self.assertEqual(self.site.admin("worker", "list")["workers"][0]["state"], "revoked")
+        self.assertEqual(self.site.workers[0].child.wait(20), 1)
 
 
 if __name__ == "__main__":
