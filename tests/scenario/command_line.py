@@ -139,7 +139,7 @@ class Usage(Case):
                 self.check(run("verify", "receipt", "--pool-id", pool, path), FAILED)
         self.check(run("verify", "receipt", "--pool-id", pool, self.folder), FAILED, str(self.folder))
         self.check(run("verify", "receipt", "--pool-id", "short", path), FAILED, "--pool-id")
-        self.check(run("verify", "receipt", path), FAILED, "--pool-id")
+        self.check(run("verify", "receipt", path), USAGE, "--pool-id")
 
 
 class Site(SiteCase, Case):
