@@ -160,6 +160,7 @@ static bool write_settings(const init_options *options, error *err) {
     buffer_append_format(&text,
                          "# The settings of this pool; those behind a # stand at their default.\n"
                          "# After a change: cellule pool run --site DIR --check, then send the pool SIGHUP.\n"
+                         "# Those marked (restart) count from the next start.\n"
                          "listen: \"%s\"\n\n%s",
                          options->listen, described);
     memory_free(described);

@@ -14,17 +14,17 @@ enum { SETTINGS_FILE_LIMIT = 256 * 1024, DESCRIPTION_LIMIT = 64 * 1024 };
 
 /* What the YAML says: a NULL is a key that is not there. */
 typedef struct settings_file {
-#define NUMBER(name, initial, least, most, doc) uint64_t *name;
-#define TEXT(name, initial, doc) char *name;
+#define NUMBER(name, initial, least, most, when, doc) uint64_t *name;
+#define TEXT(name, initial, when, doc) char *name;
     POOL_SETTINGS(NUMBER, TEXT)
 #undef NUMBER
 #undef TEXT
 } settings_file;
 
 static const cyaml_schema_field_t fields[] = {
-#define NUMBER(name, initial, least, most, doc)                                                              \
+#define NUMBER(name, initial, least, most, when, doc)                                                        \
     CYAML_FIELD_UINT_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, settings_file, name),
-#define TEXT(name, initial, doc)                                                                             \
+#define TEXT(name, initial, when, doc)                                                                       \
     CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, settings_file, name, 0, 1024),
     POOL_SETTINGS(NUMBER, TEXT)
 #undef NUMBER
@@ -88,12 +88,12 @@ static bool check_words(const pool_settings *settings, error *err) {
 }
 
 static bool fill(pool_settings *settings, const settings_file *file, error *err) {
-#define NUMBER(name, initial, least, most, doc)                                                              \
+#define NUMBER(name, initial, least, most, when, doc)                                                        \
     settings->name = file->name == NULL ? (initial) : *file->name;                                           \
     if (!check_number(#name, settings->name, least, most, err)) {                                            \
         return false;                                                                                        \
     }
-#define TEXT(name, initial, doc)                                                                             \
+#define TEXT(name, initial, when, doc)                                                                       \
     settings->name = memory_copy_string(file->name == NULL ? (initial) : file->name);                        \
     if (settings->name == NULL) {                                                                            \
         return error_memory(err);                                                                            \
@@ -105,12 +105,31 @@ static bool fill(pool_settings *settings, const settings_file *file, error *err)
 }
 
 void pool_settings_free(pool_settings *settings) {
-#define NUMBER(name, initial, least, most, doc)
-#define TEXT(name, initial, doc) memory_free(settings->name);
+#define NUMBER(name, initial, least, most, when, doc)
+#define TEXT(name, initial, when, doc) memory_free(settings->name);
     POOL_SETTINGS(NUMBER, TEXT)
 #undef NUMBER
 #undef TEXT
     *settings = (pool_settings){0};
+}
+
+void pool_settings_swap(pool_settings *running, pool_settings *read) {
+    pool_settings before = *running;
+#define AT_START false
+#define LIVE true
+#define SWAP(name, when)                                                                                     \
+    if (when) {                                                                                              \
+        running->name = read->name;                                                                          \
+        read->name = before.name;                                                                            \
+    }
+#define NUMBER(name, initial, least, most, when, doc) SWAP(name, when)
+#define TEXT(name, initial, when, doc) SWAP(name, when)
+    POOL_SETTINGS(NUMBER, TEXT)
+#undef NUMBER
+#undef TEXT
+#undef SWAP
+#undef AT_START
+#undef LIVE
 }
 
 /* A file with nothing but comments has no YAML document, which libcyaml calls an error: here it means
@@ -179,13 +198,18 @@ bool pool_settings_load(const char *path, pool_settings *settings, error *err) {
 
 char *pool_settings_describe(void) {
     buffer text = buffer_make(DESCRIPTION_LIMIT);
-#define NUMBER(name, initial, least, most, doc)                                                              \
-    buffer_append_format(&text, "# %s; %llu to %llu\n#%s: %llu\n", doc, (unsigned long long)(least),         \
+#define AT_START " (restart)"
+#define LIVE ""
+#define NUMBER(name, initial, least, most, when, doc)                                                        \
+    buffer_append_format(&text, "# %s; %llu to %llu\n#%s: %llu\n", doc when, (unsigned long long)(least),    \
                          (unsigned long long)(most), #name, (unsigned long long)(initial));
-#define TEXT(name, initial, doc) buffer_append_format(&text, "# %s\n#%s: \"%s\"\n", doc, #name, initial);
+#define TEXT(name, initial, when, doc)                                                                       \
+    buffer_append_format(&text, "# %s\n#%s: \"%s\"\n", doc when, #name, initial);
     POOL_SETTINGS(NUMBER, TEXT)
 #undef NUMBER
 #undef TEXT
+#undef AT_START
+#undef LIVE
     buffer_append_byte(&text, '\0');
     if (buffer_failed(&text)) {
         buffer_free(&text);

@@ -5,45 +5,48 @@
 
 #include <stdint.h>
 
-/* Every setting of the pool: one row gives the YAML key, the default, the bounds, --help and the
- * documentation. NUMBER(name, default, least, most, doc) and TEXT(name, default, doc). Those marked "restart"
- * take effect only at start; the others also on SIGHUP. */
+/* Every setting of the pool: one row gives the YAML key, the default, the bounds, when it counts, --help and
+ * the documentation. NUMBER(name, default, least, most, when, doc) and TEXT(name, default, when, doc).
+ * AT_START: the next start takes it; LIVE: SIGHUP too. */
 #define POOL_SETTINGS(NUMBER, TEXT)                                                                          \
-    TEXT(listen, "0.0.0.0:8443", "address and port to serve HTTPS on (restart)")                             \
-    TEXT(public_address, "",                                                                                 \
+    TEXT(listen, "0.0.0.0:8443", AT_START, "address and port to serve HTTPS on")                             \
+    TEXT(public_address, "", LIVE,                                                                           \
          "host:port that workers and clients dial; empty: this host's name and the port")                    \
-    TEXT(log_level, "info", "least level logged: debug, info, warning or error")                             \
-    TEXT(log_format, "text", "text (key=value) or json (a JSON object a line)")                              \
-    NUMBER(connections_limit, 16384, 16, 1000000, "open connections at most (restart)")                      \
-    NUMBER(body_limit, 4194304, 1024, 67108864, "bytes of a request body at most (restart)")                 \
-    NUMBER(head_timeout_ms, 10000, 100, 600000, "a request's head must be whole within this (restart)")      \
-    NUMBER(body_timeout_ms, 30000, 100, 600000, "a request's body must be whole within this (restart)")      \
-    NUMBER(idle_timeout_ms, 75000, 1000, 3600000, "a kept-alive connection may be idle this long (restart)") \
-    NUMBER(write_timeout_ms, 30000, 100, 600000,                                                             \
-           "a client that takes no byte of its answer for this long is cut off (restart)")                   \
-    NUMBER(queue_limit, 1000, 1, 1000000, "questions waiting for a worker at most (restart)")                \
-    NUMBER(queue_limit_per_user, 50, 1, 1000000, "of these, of one user (restart)")                          \
-    NUMBER(queue_deadline_ms, 30000, 10, 3600000, "a question waits this long for a worker (restart)")       \
-    NUMBER(model_grace_ms, 15000, 0, 3600000,                                                                \
-           "a question waits this long for a worker to come back when none has its model (restart)")         \
-    NUMBER(job_deadline_ms, 600000, 1000, 86400000, "an answer must be complete within this (restart)")      \
-    NUMBER(first_token_timeout_ms, 60000, 100, 3600000,                                                      \
-           "a worker that says nothing for this long about a new job is taken to hang (restart)")            \
-    NUMBER(progress_timeout_ms, 20000, 100, 3600000,                                                         \
-           "a worker that stops in mid-answer for this long is taken to hang (restart)")                     \
-    NUMBER(attempts_limit, 3, 1, 10, "workers tried for one question at most (restart)")                     \
-    NUMBER(credit_window, 256, 16, 65536, "tokens a worker may be ahead of the client (restart)")            \
-    NUMBER(max_tokens_default, 1024, 1, 1048576, "length of an answer where the client names none")          \
-    NUMBER(max_tokens_limit, 32768, 1, 1048576, "length of an answer at most; more asked for is refused")    \
-    NUMBER(beat_ms, 10000, 100, 60000, "workers say that they live this often; dead after 2.5 (restart)")    \
-    NUMBER(join_token_minutes, 10, 1, 1440, "a join token can be used for this long")                        \
-    NUMBER(worker_days, 365, 1, 3650, "a worker is enrolled for this long where the admin names no other")   \
-    NUMBER(receipt_days, 90, 1, 3650, "receipts are kept for this long")                                     \
-    NUMBER(drain_timeout_ms, 30000, 0, 3600000, "on SIGTERM, answers under way may take this long to end")
+    TEXT(log_level, "info", LIVE, "least level logged: debug, info, warning or error")                       \
+    TEXT(log_format, "text", LIVE, "text (key=value) or json (a JSON object a line)")                        \
+    NUMBER(connections_limit, 16384, 16, 1000000, AT_START, "open connections at most")                      \
+    NUMBER(body_limit, 4194304, 1024, 67108864, AT_START, "bytes of a request body at most")                 \
+    NUMBER(head_timeout_ms, 10000, 100, 600000, AT_START, "a request's head must be whole within this")      \
+    NUMBER(body_timeout_ms, 30000, 100, 600000, AT_START, "a request's body must be whole within this")      \
+    NUMBER(idle_timeout_ms, 75000, 1000, 3600000, AT_START, "a kept-alive connection may be idle this long") \
+    NUMBER(write_timeout_ms, 30000, 100, 600000, AT_START,                                                   \
+           "a client that takes no byte of its answer for this long is cut off")                             \
+    NUMBER(queue_limit, 1000, 1, 1000000, LIVE, "questions waiting for a worker at most")                    \
+    NUMBER(queue_limit_per_user, 50, 1, 1000000, LIVE, "of these, of one user")                              \
+    NUMBER(queue_deadline_ms, 30000, 10, 3600000, LIVE, "a question waits this long for a worker")           \
+    NUMBER(model_grace_ms, 15000, 1, 3600000, LIVE,                                                          \
+           "a question waits this long for a worker to come back when none has its model")                   \
+    NUMBER(job_deadline_ms, 600000, 1000, 86400000, LIVE, "an answer must be complete within this")          \
+    NUMBER(first_token_timeout_ms, 60000, 100, 3600000, LIVE,                                                \
+           "a worker that says nothing for this long about a new job is taken to hang")                      \
+    NUMBER(progress_timeout_ms, 20000, 100, 3600000, LIVE,                                                   \
+           "a worker that stops in mid-answer for this long is taken to hang")                               \
+    NUMBER(attempts_limit, 3, 1, 10, LIVE, "workers tried for one question at most")                         \
+    NUMBER(credit_window, 256, 16, 65536, LIVE, "tokens a worker may be ahead of the client")                \
+    NUMBER(max_tokens_default, 1024, 1, 1048576, LIVE, "length of an answer where the client names none")    \
+    NUMBER(max_tokens_limit, 32768, 1, 1048576, LIVE,                                                        \
+           "length of an answer at most; more asked for is refused")                                         \
+    NUMBER(beat_ms, 10000, 100, 60000, AT_START, "workers say that they live this often; dead after 2.5")    \
+    NUMBER(join_token_minutes, 10, 1, 1440, LIVE, "a join token can be used for this long")                  \
+    NUMBER(worker_days, 365, 1, 3650, LIVE,                                                                  \
+           "a worker is enrolled for this long where the admin names no other")                              \
+    NUMBER(receipt_days, 90, 1, 3650, LIVE, "receipts are kept for this long")                               \
+    NUMBER(drain_timeout_ms, 30000, 0, 3600000, LIVE,                                                        \
+           "on SIGTERM, answers under way may take this long to end")
 
 typedef struct pool_settings {
-#define NUMBER(name, initial, least, most, doc) uint64_t name;
-#define TEXT(name, initial, doc) char *name;
+#define NUMBER(name, initial, least, most, when, doc) uint64_t name;
+#define TEXT(name, initial, when, doc) char *name;
     POOL_SETTINGS(NUMBER, TEXT)
 #undef NUMBER
 #undef TEXT
@@ -53,6 +56,8 @@ typedef struct pool_settings {
  * is an error that names it. A NULL path gives the defaults. The caller frees with pool_settings_free. */
 MUST_CHECK bool pool_settings_load(const char *path, pool_settings *settings, error *err);
 void pool_settings_free(pool_settings *settings);
+/* Exchanges the LIVE settings of the two, so that `running` takes what was read; twice undoes it. */
+void pool_settings_swap(pool_settings *running, pool_settings *read);
 
 /* Every setting with default, bounds and documentation, as the commented YAML that --help shows. Owned by the
  * caller (memory_free); NULL if memory is out. */

@@ -97,13 +97,33 @@ static void test_the_description_holds_every_default(void **state) {
     memory_free(text);
     assert_true(pool_settings_load(path, &described, &err));
     assert_true(pool_settings_load(NULL, &defaults, &err));
-#define NUMBER(name, initial, least, most, doc) assert_int_equal(described.name, defaults.name);
-#define TEXT(name, initial, doc) assert_string_equal(described.name, defaults.name);
+#define NUMBER(name, initial, least, most, when, doc) assert_int_equal(described.name, defaults.name);
+#define TEXT(name, initial, when, doc) assert_string_equal(described.name, defaults.name);
     POOL_SETTINGS(NUMBER, TEXT)
 #undef NUMBER
 #undef TEXT
     pool_settings_free(&described);
     pool_settings_free(&defaults);
+}
+
+static void test_what_counts_at_start_only_is_not_exchanged(void **state) {
+    (void)state;
+    pool_settings running;
+    pool_settings read;
+    error err = {0};
+    assert_true(pool_settings_load(NULL, &running, &err));
+    write_settings("queue_limit: 7\nbeat_ms: 200\nlisten: \"127.0.0.1:1\"\nlog_level: debug\n");
+    assert_true(pool_settings_load(path, &read, &err));
+    pool_settings_swap(&running, &read);
+    assert_int_equal(running.queue_limit, 7);
+    assert_int_equal(running.beat_ms, 10000);
+    assert_string_equal(running.listen, "0.0.0.0:8443");
+    assert_string_equal(running.log_level, "debug");
+    pool_settings_swap(&running, &read);
+    assert_int_equal(running.queue_limit, 1000);
+    assert_string_equal(running.log_level, "info");
+    pool_settings_free(&running);
+    pool_settings_free(&read);
 }
 
 static void test_each_failed_allocation_is_an_error(void **state) {
@@ -127,6 +147,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_wrong_is_named),
         cmocka_unit_test(test_a_missing_file_is_an_error),
         cmocka_unit_test(test_the_description_holds_every_default),
+        cmocka_unit_test(test_what_counts_at_start_only_is_not_exchanged),
         cmocka_unit_test(test_each_failed_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
