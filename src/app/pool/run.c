@@ -1,251 +1,23 @@
 #include "commands.h"
 
-#include "auth/token.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "codec/json.h"
 #include "crypto/start.h"
-#include "hooks.h"
 #include "job.h"
 #include "options/options.h"
-#include "os/host.h"
-#include "os/random.h"
-#include "receipts.h"
-#include "routes.h"
 #include "session.h"
-#include "state.h"
-#include "store/keys.h"
+#include "start.h"
 
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 
-enum {
-    HOUSEKEEPING_MS = 60000,
-    LAST_WORDS_MS = 100,
-    SCRATCH_LIMIT = 8 * 1024 * 1024,
-    OUTPUT_LIMIT = 4 * 1024 * 1024
-};
+enum { HOUSEKEEPING_MS = 60000, LAST_WORDS_MS = 100 };
 
 typedef struct signals {
     ev_signal *terminate;
     ev_signal *interrupt;
     ev_signal *hangup;
 } signals;
-
-void pool_arm_dispatch(pool *p) {
-    uint64_t now = ev_now_ms(p->loop);
-    uint64_t next = dispatch_next_deadline(p->dispatch);
-    if (next == UINT64_MAX) {
-        ev_timer_stop(&p->dispatch_timer);
-    } else {
-        ev_timer_start(p->loop, &p->dispatch_timer, next > now ? next - now : 0);
-    }
-}
-
-static void tick_dispatch(void *context) {
-    pool *p = context;
-    dispatch_tick(p->dispatch, ev_now_ms(p->loop));
-    pool_arm_dispatch(p);
-}
-
-static void keep_house(void *context) {
-    receipts_expire(context);
-}
-
-static void on_request(void *context, http_request *request) {
-    routes_handle(context, request);
-}
-
-/* Starting: each step leaves the pool in a state that pool_stop can undo. */
-
-static void raise_descriptor_limit(const pool *p) {
-    struct rlimit limit;
-    rlim_t wanted = (rlim_t)p->settings.connections_limit + 256;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted) {
-        limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
-        if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted) {
-            log_warning("fewer descriptors than connections_limit", LOG_U64("limit", limit.rlim_cur));
-        }
-    }
-}
-
-static void keys_loaded(void *context, const store_loaded_key *keys, size_t count, const error *failure) {
-    pool *p = context;
-    error err = {0};
-    for (size_t i = 0; failure == NULL && i < count; i++) {
-        if (!accounts_add_stored(p->accounts, &keys[i], &err)) {
-            failure = &err;
-        }
-    }
-    if (failure != NULL) {
-        p->start_failure = *failure;
-    }
-}
-
-static void workers_loaded(void *context, const store_worker *workers, size_t count, const error *failure) {
-    pool *p = context;
-    error err = {0};
-    for (size_t i = 0; failure == NULL && i < count; i++) {
-        if (!fleet_put_stored(p->fleet, &workers[i], &err)) {
-            failure = &err;
-        }
-    }
-    if (failure != NULL) {
-        p->start_failure = *failure;
-    }
-}
-
-/* The database is read before the loop runs: a store without a loop runs each operation at once. */
-static bool load_database(pool *p, const char *path, error *err) {
-    store *database = store_open(&(store_options){.path = path}, err);
-    bool loaded = database != NULL && store_load_keys(database, keys_loaded, p, err) &&
-                  store_load_workers(database, workers_loaded, p, err);
-    store_close(database);
-    if (loaded && p->start_failure.code != ERROR_NONE) {
-        *err = p->start_failure;
-        loaded = false;
-    }
-    return loaded;
-}
-
-static bool start_store(pool *p, error *err) {
-    char path[SITE_PATH_SIZE];
-    p->accounts = accounts_new(p->map_seed, err);
-    p->fleet = p->accounts == NULL ? NULL : fleet_new(p->map_seed, err);
-    p->scratch = arena_new(SCRATCH_LIMIT);
-    if (p->fleet == NULL || p->scratch == NULL) {
-        return error_memory(err);
-    }
-    if (!site_path(p->site.folder, SITE_DATABASE, path, err) || !load_database(p, path, err)) {
-        return false;
-    }
-    p->store = store_open(&(store_options){.path = path, .loop = p->loop}, err);
-    return p->store != NULL;
-}
-
-static void fill_dispatch_config(const pool *p, dispatch_config *config) {
-    const pool_settings *s = &p->settings;
-    *config = dispatch_config_default();
-    config->queue_deadline_ms = s->queue_deadline_ms;
-    config->model_grace_ms = s->model_grace_ms;
-    config->job_deadline_ms = s->job_deadline_ms;
-    config->first_token_timeout_ms = s->first_token_timeout_ms;
-    config->progress_timeout_ms = s->progress_timeout_ms;
-    config->dead_after_ms = s->beat_ms * 5 / 2;
-    config->queue_limit = s->queue_limit;
-    config->queue_limit_per_user = s->queue_limit_per_user;
-    config->max_attempts = (uint32_t)s->attempts_limit;
-    config->credit_window = (uint32_t)s->credit_window;
-    memcpy(config->map_seed, p->map_seed, sizeof config->map_seed);
-}
-
-static bool start_dispatch(pool *p, error *err) {
-    dispatch_config config;
-    dispatch_hooks hooks = pool_dispatch_hooks(p);
-    fill_dispatch_config(p, &config);
-    p->dispatch = dispatch_new(&config, &hooks, err);
-    return p->dispatch != NULL;
-}
-
-static bool start_tls(pool *p, error *err) {
-    certificate_pair server;
-    if (!site_read_server(p->site.folder, &server, err)) {
-        return false;
-    }
-    p->tls = net_tls_server_new(buffer_slice(&server.certificate), buffer_slice(&server.key), err);
-    certificate_pair_free(&server);
-    return p->tls != NULL ||
-           error_context(err, "%s/server.pem, %s/server.key", p->site.folder, p->site.folder);
-}
-
-static const char plain_http_answer[] =
-    "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: application/json\r\n\r\n"
-    "{\"error\":{\"message\":\"this address speaks HTTPS only: begin the URL with https://\","
-    "\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"https_wanted\"}}";
-
-static bool start_network(pool *p, error *err) {
-    net_config config = net_config_default();
-    config.connection_limit = (size_t)p->settings.connections_limit;
-    config.plain_answer = slice_of_text(plain_http_answer);
-    p->net = net_new(p->loop, &config, err);
-    return p->net != NULL;
-}
-
-static bool start_server(pool *p, error *err) {
-    static const http_server_handlers handlers = {.on_request = on_request, .error_body = routes_error_body};
-    const pool_settings *s = &p->settings;
-    http_server_config config = http_server_config_default();
-    slice host;
-    uint16_t port = 0;
-    char address[AUTH_ADDRESS_MAX + 1];
-    config.body_limit = (size_t)s->body_limit;
-    config.memory_limit = (size_t)s->body_limit * 2 + SCRATCH_LIMIT;
-    config.output_limit = OUTPUT_LIMIT;
-    config.head_timeout_ms = (uint32_t)s->head_timeout_ms;
-    config.body_timeout_ms = (uint32_t)s->body_timeout_ms;
-    config.idle_timeout_ms = (uint32_t)s->idle_timeout_ms;
-    config.write_timeout_ms = (uint32_t)s->write_timeout_ms;
-    p->server = http_server_new(p->net, &config, &handlers, p, err);
-    if (p->server == NULL) {
-        return false;
-    }
-    if (!auth_address_split(slice_of_text(s->listen), &host, &port)) {
-        return error_set(err, ERROR_INVALID, "listen: \"%s\" is not ADDRESS:PORT; correct it", s->listen);
-    }
-    snprintf(address, sizeof address, "%.*s", SLICE_FORMAT(host));
-    return http_server_listen(p->server, address, port, p->tls, &p->port, err) ||
-           error_context(err, "listening on %s", s->listen);
-}
-
-static void find_host_name(pool *p) {
-    host_names names = {0};
-    error err = {0};
-    if (host_find_names(&names, &err) && names.name_count > 0) {
-        snprintf(p->host_name, sizeof p->host_name, "%s", names.names[0]);
-    }
-}
-
-static void configure_log(const pool_settings *settings) {
-    log_level level = LOG_INFO;
-    if (log_level_parse(settings->log_level, &level)) {
-        log_configure(level, strcmp(settings->log_format, "json") == 0);
-    }
-}
-
-/* SIGHUP: new certificates and settings; what is wrong is left as it was and logged. */
-static void reload(void *context) {
-    pool *p = context;
-    certificate_pair server;
-    pool_settings settings;
-    error err = {0};
-    if (!site_read_server(p->site.folder, &server, &err)) {
-        log_error("certificate not reloaded", LOG_CAUSE(&err));
-    } else {
-        if (!net_tls_server_reload(p->tls, buffer_slice(&server.certificate), buffer_slice(&server.key),
-                                   &err)) {
-            log_error("certificate not reloaded", LOG_CAUSE(&err));
-        }
-        certificate_pair_free(&server);
-    }
-    if (!pool_settings_load(p->settings_path, &settings, &err)) {
-        log_error("settings not reloaded", LOG_CAUSE(&err));
-        return;
-    }
-    dispatch_config config;
-    pool_settings before = p->settings;
-    p->settings = settings;
-    fill_dispatch_config(p, &config);
-    if (!dispatch_configure(p->dispatch, &config, &err)) {
-        log_error("settings not reloaded", LOG_CAUSE(&err));
-        p->settings = before;
-        pool_settings_free(&settings);
-        return;
-    }
-    configure_log(&settings);
-    pool_settings_free(&before);
-    log_info("certificate and settings reloaded");
-}
 
 static void stop_loop(void *context) {
     pool *p = context;
@@ -284,52 +56,15 @@ static void terminate(void *context) {
     http_server_drain(p->server, stop_soon, p);
 }
 
+static void reload(void *context) {
+    pool_reload(context);
+}
+
 static bool start_signals(pool *p, signals *all, error *err) {
     all->terminate = ev_signal_new(p->loop, SIGTERM, terminate, p, err);
     all->interrupt = all->terminate == NULL ? NULL : ev_signal_new(p->loop, SIGINT, terminate, p, err);
     all->hangup = all->interrupt == NULL ? NULL : ev_signal_new(p->loop, SIGHUP, reload, p, err);
     return all->hangup != NULL;
-}
-
-static bool pool_start(pool *p, const char *site_folder, error *err) {
-    uint64_t json_seed = 0;
-    list_init(&p->jobs);
-    list_init(&p->stalled);
-    list_init(&p->sessions);
-    ev_timer_init(&p->dispatch_timer, tick_dispatch, p);
-    ev_timer_init(&p->stall_timer, job_check_stalled, p);
-    ev_timer_init(&p->housekeeping_timer, keep_house, p);
-    if (!random_bytes(p->map_seed, sizeof p->map_seed, err) ||
-        !random_bytes(&json_seed, sizeof json_seed, err)) {
-        return false;
-    }
-    json_start(json_seed);
-    raise_descriptor_limit(p);
-    find_host_name(p);
-    if (!site_open(site_folder, &p->site, err)) {
-        return false;
-    }
-    p->loop = ev_loop_new(err);
-    return p->loop != NULL && start_store(p, err) && start_dispatch(p, err) && start_tls(p, err) &&
-           start_network(p, err) && start_server(p, err);
-}
-
-/* In the order in which things use each other; harmless for what wasn't started. */
-static void pool_stop(pool *p) {
-    if (p->dispatch != NULL) {
-        job_end_all(p);
-    }
-    http_server_free(p->server);
-    net_free(p->net);
-    net_tls_free(p->tls);
-    store_close(p->store);
-    dispatch_free(p->dispatch);
-    accounts_free(p->accounts);
-    fleet_free(p->fleet);
-    arena_free(p->scratch);
-    ev_loop_free(p->loop);
-    site_close(&p->site);
-    pool_settings_free(&p->settings);
 }
 
 static bool serve(pool *p, error *err) {
@@ -371,7 +106,7 @@ static int run_pool(const run_options *options, const char *settings_path) {
     bool settled = crypto_start(&err) && site_exists(options->site, &err) &&
                    pool_settings_load(settings_path, &p->settings, &err);
     if (settled) {
-        configure_log(&p->settings);
+        pool_configure_log(&p->settings);
     }
     bool started = settled && pool_start(p, options->site, &err);
     if (started && options->check) {

@@ -57,8 +57,7 @@ typedef struct pool {
     pool_counters counters;
 } pool;
 
-/* Runs the dispatcher's due deadlines and sets the timer for the next. After every call that may have moved
- * one. */
+/* Sets the timer for the dispatcher's next deadline. After every call that may have moved one. */
 void pool_arm_dispatch(pool *p);
 
 #endif
