@@ -212,7 +212,7 @@ static void expect_body(http_connection *connection) {
         request->delivered = request->streams_body;
     }
     http1_limits limits = server->limits;
-    limits.body = request->streams_body ? UINT64_MAX : server->config.body_limit;
+    limits.body = request->streams_body ? UINT64_MAX : request->collected.limit;
     if (request->head.framing == HTTP1_LENGTH && request->head.content_length > limits.body) {
         connection_refuse(connection, 413, "the request's body is too large");
         return;

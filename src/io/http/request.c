@@ -120,6 +120,10 @@ void *http_request_server_context(const http_request *request) {
     return request->connection->server->context;
 }
 
+void http_request_limit_body(http_request *request, size_t limit) {
+    request->collected.limit = limit < request->collected.limit ? limit : request->collected.limit;
+}
+
 void http_request_set_data(http_request *request, void *data) {
     request->data = data;
 }

@@ -289,6 +289,12 @@ void websocket_set_handlers(websocket *ws, const websocket_handlers *handlers, v
     ws->context = context;
 }
 
+void websocket_limit_messages(websocket *ws, size_t limit) {
+    size_t there = buffer_length(&ws->message);
+    ws->message_limit = limit < there ? there : limit;
+    ws->message.limit = ws->message_limit;
+}
+
 static bool send_if_room(websocket *ws, uint8_t opcode, slice payload) {
     size_t pending = websocket_pending(ws);
     if (ws->state != WEBSOCKET_OPEN) {

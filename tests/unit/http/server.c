@@ -39,7 +39,9 @@ static void on_request(void *context, http_request *request) {
 }
 
 static http_body_mode choose_body(void *context, http_request *request) {
-    (void)request;
+    if (slice_equal_text(http_request_path(request), "/small")) {
+        http_request_limit_body(request, 4);
+    }
     return ((fixture *)context)->stream_bodies ? HTTP_BODY_STREAM : HTTP_BODY_COLLECT;
 }
 
@@ -167,6 +169,17 @@ static void test_pipelined_requests_are_answered_in_order(void **state) {
     stop(&f);
 }
 
+static void test_a_body_within_its_own_limit_is_taken(void **state) {
+    (void)state;
+    fixture f;
+    wire_client client;
+    start(&f);
+    open_client(&f, &client);
+    send_and_expect(&f, &client, "POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nabcd", "abcd");
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
 static void test_malformed_requests_get_their_status_and_the_end(void **state) {
     (void)state;
     static const struct {
@@ -180,6 +193,9 @@ static void test_malformed_requests_get_their_status_and_the_end(void **state) {
         {"GET / HTTP/3.0\r\nHost: a\r\n\r\n", "HTTP/1.1 505 "},
         {"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", "HTTP/1.1 413 "},
         {"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400 "},
+        {"POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabcde", "HTTP/1.1 413 "},
+        {"POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nabcd\r\n1\r\ne\r\n",
+         "HTTP/1.1 413 "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         fixture f;
@@ -566,6 +582,7 @@ int main(void) {
         cmocka_unit_test(test_a_connection_serves_one_request_after_another),
         cmocka_unit_test(test_a_request_may_come_byte_by_byte),
         cmocka_unit_test(test_pipelined_requests_are_answered_in_order),
+        cmocka_unit_test(test_a_body_within_its_own_limit_is_taken),
         cmocka_unit_test(test_malformed_requests_get_their_status_and_the_end),
         cmocka_unit_test(test_a_client_that_leaves_is_noticed_while_its_answer_is_pending),
     };

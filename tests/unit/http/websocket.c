@@ -149,6 +149,10 @@ static bool here_has_expected(void *argument) {
     return f->here.messages >= f->expected;
 }
 
+static bool there_has_one(void *argument) {
+    return ((fixture *)argument)->there.messages == 1;
+}
+
 static bool there_has_two(void *argument) {
     return ((fixture *)argument)->there.messages >= 2;
 }
@@ -406,6 +410,26 @@ static void test_fragments_may_not_add_up_beyond_the_limit(void **state) {
     stop(&f);
 }
 
+static void test_the_limit_may_be_changed_while_it_is_open(void **state) {
+    (void)state;
+    fixture f;
+    wire_client client;
+    start(&f, false);
+    raw_open(&f, &client);
+    websocket_limit_messages(f.there.ws, 2);
+    wire_send(&client, SLICE_LITERAL("\x81\x82\0\0\0\0ab"));
+    wire_run_until(&f.wire, there_has_one, &f);
+    websocket_limit_messages(f.there.ws, 3);
+    wire_send(&client, SLICE_LITERAL("\x81\x83\0\0\0\0cde"));
+    wire_run_until(&f.wire, there_has_two, &f);
+    websocket_limit_messages(f.there.ws, 2);
+    wire_send(&client, SLICE_LITERAL("\x81\x83\0\0\0\0cde"));
+    wire_run_until(&f.wire, there_is_closed, &f);
+    assert_int_equal(f.there.code, WEBSOCKET_TOO_BIG);
+    wire_client_free(&f.wire, &client);
+    stop(&f);
+}
+
 static void test_frames_right_behind_the_request_are_taken(void **state) {
     (void)state;
     fixture f;
@@ -482,6 +506,7 @@ int main(void) {
         cmocka_unit_test(test_frames_may_come_byte_by_byte),
         cmocka_unit_test(test_what_the_protocol_forbids_ends_with_its_code),
         cmocka_unit_test(test_fragments_may_not_add_up_beyond_the_limit),
+        cmocka_unit_test(test_the_limit_may_be_changed_while_it_is_open),
         cmocka_unit_test(test_frames_right_behind_the_request_are_taken),
         cmocka_unit_test(test_a_conversation_survives_every_failed_allocation),
     };

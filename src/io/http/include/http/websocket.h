@@ -53,6 +53,8 @@ MUST_CHECK websocket *websocket_connect(net *n, const websocket_options *options
 
 /* From now on these are called instead. */
 void websocket_set_handlers(websocket *ws, const websocket_handlers *handlers, void *context);
+/* The largest message taken from now on; close code 1009 beyond. */
+void websocket_limit_messages(websocket *ws, size_t limit);
 /* Queues the message, or nothing: false when the queue's limit would be passed, memory is out, or it is not
  * open. `text` must be UTF-8. */
 MUST_CHECK bool websocket_send_text(websocket *ws, slice text);
