@@ -8,6 +8,7 @@
 #include "os/random.h"
 #include "receipts.h"
 #include "reply.h"
+#include "session.h"
 
 #include <stdio.h>
 
@@ -177,6 +178,11 @@ void job_start(pool *p, http_request *request, const account *who, const chat_re
     }
     dispatch_spec spec = {.id = j->id, .user = j->user_id, .model = chat->model, .context = j};
     error err = {0};
+    if (!session_check_job(j, &err)) {
+        job_release(j);
+        reply_unreadable(request, "messages", &err);
+        return;
+    }
     j->handle = dispatch_submit(p->dispatch, &spec, ev_now_ms(p->loop), &err);
     pool_arm_dispatch(p);
     if (j->handle == NULL) {

@@ -8,7 +8,9 @@
 #include "reply.h"
 
 enum {
-    DEADLINE_GRACE_MS = 2000 /* the pool gives a late job up before the worker does */
+    DEADLINE_GRACE_MS = 2000, /* the pool gives a late job up before the worker does */
+    JOB_ROOM = 8192,          /* for a job's message without its chat: model and stops have bounds */
+    MESSAGE_ROOM = 128
 };
 
 bool session_send(session *s, const proto_message *message) {
@@ -236,8 +238,8 @@ static uint32_t deadline_of(const job *j) {
     return (uint32_t)(left < PROTO_DEADLINE_MAX_MS ? left : PROTO_DEADLINE_MAX_MS);
 }
 
-void session_send_job(session *s, job *j, uint64_t credit) {
-    const session_model *model = find_model(s, j->chat.model);
+/* All of the message but what depends on the worker. */
+static proto_message message_of(const job *j) {
     proto_message message = {.type = PROTO_JOB,
                              .job = {.model = j->chat.model,
                                      .messages = (const proto_chat *)(const void *)j->chat.messages,
@@ -248,11 +250,41 @@ void session_send_job(session *s, job *j, uint64_t credit) {
                                      .stop_count = j->chat.stop_count,
                                      .seed = j->seed,
                                      .deadline_ms = deadline_of(j),
-                                     .credit = (uint32_t)credit}};
+                                     .credit = PROTO_COUNT_MAX}};
     memcpy(message.job.id, j->id.bytes, sizeof message.job.id);
     memcpy(message.job.stop, j->chat.stops, sizeof j->chat.stops);
     memcpy(message.job.nonce, j->nonce, sizeof message.job.nonce);
     memcpy(message.job.salt, j->salt, sizeof message.job.salt);
+    return message;
+}
+
+/* As JSON a byte of text becomes at most six, and the frame around each message has room in MESSAGE_ROOM. */
+static bool is_surely_small(const chat_request *chat) {
+    size_t bytes = JOB_ROOM;
+    for (size_t i = 0; i < chat->message_count; i++) {
+        bytes += chat->messages[i].content.length * 6 + MESSAGE_ROOM;
+    }
+    return bytes <= PROTO_MESSAGE_MAX;
+}
+
+bool session_check_job(const job *j, error *err) {
+    if (j->chat.model.length > PROTO_NAME_MAX || is_surely_small(&j->chat)) {
+        return true; /* no worker has a model with a longer name: the dispatcher says so */
+    }
+    proto_message message = message_of(j);
+    buffer text = buffer_make(PROTO_MESSAGE_MAX);
+    bool fits = buffer_reserve(&text, PROTO_MESSAGE_MAX) != NULL || error_memory(err);
+    if (fits && !proto_encode(&message, &text, err)) {
+        fits = error_set(err, ERROR_LIMIT, "the messages are too long: all together may have up to 1 MiB");
+    }
+    buffer_wipe(&text);
+    return fits;
+}
+
+void session_send_job(session *s, job *j, uint64_t credit) {
+    const session_model *model = find_model(s, j->chat.model);
+    proto_message message = message_of(j);
+    message.job.credit = (uint32_t)credit;
     if (model != NULL) {
         memcpy(message.job.digest, model->digest, sizeof message.job.digest);
     }

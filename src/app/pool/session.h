@@ -14,6 +14,8 @@ void session_accept(pool *p, http_request *request);
 
 /* Hooks of the dispatcher: pass a job, credit or a cancel on to the worker. */
 typedef struct job job;
+/* ERROR_LIMIT if the job is longer than a message may be: no worker could be told of it. */
+MUST_CHECK bool session_check_job(const job *j, error *err);
 void session_send_job(session *s, job *j, uint64_t credit);
 void session_send_credit(session *s, const dispatch_id *id, uint64_t tokens);
 void session_send_cancel(session *s, const dispatch_id *id);
