@@ -11,6 +11,8 @@
 #include "reply.h"
 #include "session.h"
 
+enum { STRANGER_BODY_MAX = 16384 }; /* bytes from whoever has no right here: more than any enrolment */
+
 typedef struct route {
     const char *method;
     const char *path; /* one segment may be "*": the handler gets it */
@@ -37,11 +39,13 @@ static const route routes[] = {
 };
 
 /* These carry their own proof, or tell nothing that a stranger may not know. */
-static const struct {
+typedef struct public_route {
     const char *method;
     const char *path;
     void (*handle)(pool *p, http_request *request);
-} public_routes[] = {
+} public_route;
+
+static const public_route public_routes[] = {
     {"GET", "/healthz", observe_health},       {"GET", "/readyz", observe_ready},
     {"GET", "/v1/pool", observe_pool},         {"GET", "/v1/worker", session_accept},
     {"POST", "/v1/worker/enrol", admin_enrol},
@@ -69,46 +73,71 @@ static bool path_matches(const char *pattern, slice path, slice *wild) {
     return expected.length == 0 && path.length == 0;
 }
 
-/* NULL: the request was answered. Only a key that was looked for and not found is called invalid. */
-static const account *authenticate(pool *p, http_request *request) {
+/* Whose key the request has; NULL if none, or if `err` is set. */
+static const account *identify(const pool *p, const http_request *request, error *err) {
     slice field;
     slice token;
     uint8_t token_hash[AUTH_HASH_SIZE];
-    error err = {0};
     if (http_request_header_count(request, "authorization") != 1 ||
-        !http_request_header(request, "authorization", &field)) {
-        p->counters.unauthorized++;
+        !http_request_header(request, "authorization", &field) || !auth_bearer_parse(field, &token) ||
+        !auth_user_key_hash(token, token_hash, err)) {
+        return NULL;
+    }
+    return accounts_find(p->accounts, token_hash, clock_unix_ms());
+}
+
+/* Only a key that was looked for and not found is called invalid. */
+static void refuse_stranger(pool *p, http_request *request, const error *failure) {
+    if (failure->code != ERROR_NONE && failure->code != ERROR_DENIED) {
+        reply_failure(request, failure);
+        return;
+    }
+    p->counters.unauthorized++;
+    if (http_request_header_count(request, "authorization") != 1) {
         reply_error(request, 401, NULL, "missing_api_key",
                     "no key: send the header Authorization: Bearer ck_… once");
-        return NULL;
-    }
-    const account *who = NULL;
-    if (auth_bearer_parse(field, &token) && auth_user_key_hash(token, token_hash, &err)) {
-        who = accounts_find(p->accounts, token_hash, clock_unix_ms());
-    } else if (err.code != ERROR_NONE && err.code != ERROR_DENIED) {
-        reply_failure(request, &err);
-        return NULL;
-    }
-    if (who == NULL) {
-        p->counters.unauthorized++;
+    } else {
         reply_error(
             request, 401, NULL, "invalid_api_key",
             "this key is not valid here: it is mistyped, expired or revoked; ask the admin for a new one");
     }
-    return who;
 }
 
-static void run_route(pool *p, http_request *request, const route *found, slice segment) {
-    const account *who = authenticate(p, request);
-    if (who == NULL) {
-        return;
+static void refuse_role(pool *p, http_request *request, const account *who, auth_action action) {
+    p->counters.unauthorized++;
+    reply_error(request, 403, NULL, "not_allowed", "the role %s may not do this (%s)",
+                auth_role_name(who->role), auth_action_name(action));
+}
+
+static const public_route *find_public(slice method, slice path, bool *path_exists) {
+    for (size_t i = 0; i < sizeof public_routes / sizeof public_routes[0]; i++) {
+        bool same = slice_equal_text(path, public_routes[i].path);
+        if (same && slice_equal_text(method, public_routes[i].method)) {
+            return &public_routes[i];
+        }
+        *path_exists = *path_exists || same;
     }
-    if (!auth_allowed(who->role, found->action)) {
-        p->counters.unauthorized++;
-        reply_error(request, 403, NULL, "not_allowed", "the role %s may not do this (%s)",
-                    auth_role_name(who->role), auth_action_name(found->action));
+    return NULL;
+}
+
+static const route *find_route(slice method, slice path, slice *segment, bool *path_exists) {
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        bool same = path_matches(routes[i].path, path, segment);
+        if (same && slice_equal_text(method, routes[i].method)) {
+            return &routes[i];
+        }
+        *path_exists = *path_exists || same;
+    }
+    return NULL;
+}
+
+static void refuse_address(http_request *request, slice method, bool path_exists) {
+    if (path_exists) {
+        reply_error(request, 405, NULL, "method_not_allowed", "this address doesn't take %.*s",
+                    SLICE_FORMAT(method));
     } else {
-        found->handle(p, request, who, segment);
+        reply_error(request, 404, NULL, "not_found",
+                    "there is nothing at this address; the API is under /v1");
     }
 }
 
@@ -117,30 +146,58 @@ void routes_handle(pool *p, http_request *request) {
     slice path = http_request_path(request);
     slice segment = {0};
     bool path_exists = false;
+    error err = {0};
     p->counters.requests++;
-    for (size_t i = 0; i < sizeof public_routes / sizeof public_routes[0]; i++) {
-        bool same = slice_equal_text(path, public_routes[i].path);
-        if (same && slice_equal_text(method, public_routes[i].method)) {
-            public_routes[i].handle(p, request);
-            return;
-        }
-        path_exists = path_exists || same;
-    }
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        bool same = path_matches(routes[i].path, path, &segment);
-        if (same && slice_equal_text(method, routes[i].method)) {
-            run_route(p, request, &routes[i], segment);
-            return;
-        }
-        path_exists = path_exists || same;
-    }
-    if (path_exists) {
-        reply_error(request, 405, NULL, "method_not_allowed", "this address doesn't take %.*s",
-                    SLICE_FORMAT(method));
+    const public_route *open = find_public(method, path, &path_exists);
+    const route *found = open != NULL ? NULL : find_route(method, path, &segment, &path_exists);
+    const account *who = found == NULL ? NULL : identify(p, request, &err);
+    if (open != NULL) {
+        open->handle(p, request);
+    } else if (found == NULL) {
+        refuse_address(request, method, path_exists);
+    } else if (who == NULL) {
+        refuse_stranger(p, request, &err);
+    } else if (!auth_allowed(who->role, found->action)) {
+        refuse_role(p, request, who, found->action);
     } else {
-        reply_error(request, 404, NULL, "not_found",
-                    "there is nothing at this address; the API is under /v1");
+        found->handle(p, request, who, segment);
     }
+}
+
+/* 0 if it comes in chunks. */
+static uint64_t declared_length(const http_request *request) {
+    slice text;
+    uint64_t length = 0;
+    return http_request_header(request, "content-length", &text) && slice_to_u64(text, &length) ? length : 0;
+}
+
+http_body_mode routes_expect_body(void *context, http_request *request) {
+    pool *p = context;
+    slice method = http_request_method(request);
+    slice path = http_request_path(request);
+    slice segment = {0};
+    bool path_exists = false;
+    error err = {0};
+    const public_route *open = find_public(method, path, &path_exists);
+    const route *found = open != NULL ? NULL : find_route(method, path, &segment, &path_exists);
+    const account *who = found == NULL ? NULL : identify(p, request, &err);
+    if (who != NULL && auth_allowed(who->role, found->action)) {
+        return HTTP_BODY_COLLECT;
+    }
+    uint64_t length = declared_length(request);
+    http_request_limit_body(request, STRANGER_BODY_MAX);
+    if (open != NULL || length <= STRANGER_BODY_MAX || length > p->settings.body_limit) {
+        return HTTP_BODY_COLLECT; /* what is too long for anybody is said to be so */
+    }
+    p->counters.requests++;
+    if (found == NULL) {
+        refuse_address(request, method, path_exists);
+    } else if (who == NULL) {
+        refuse_stranger(p, request, &err);
+    } else {
+        refuse_role(p, request, who, found->action);
+    }
+    return HTTP_BODY_COLLECT;
 }
 
 slice routes_error_body(void *context, unsigned status, const char *reason, const char **media_type) {

@@ -10,7 +10,8 @@
 enum {
     DEADLINE_GRACE_MS = 2000, /* the pool gives a late job up before the worker does */
     JOB_ROOM = 8192,          /* for a job's message without its chat: model and stops have bounds */
-    MESSAGE_ROOM = 128
+    MESSAGE_ROOM = 128,
+    STRANGER_MESSAGE_MAX = 65536 /* until the welcome: more than any hello */
 };
 
 bool session_send(session *s, const proto_message *message) {
@@ -209,6 +210,7 @@ void session_accept(pool *p, http_request *request) {
         reply_failure(request, &err);
         return;
     }
+    websocket_limit_messages(s->socket, STRANGER_MESSAGE_MAX);
     websocket_peer(s->socket, s->peer);
     list_append(&p->sessions, &s->node);
     session_start_handshake(s);

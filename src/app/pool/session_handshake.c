@@ -142,6 +142,7 @@ static void welcome(session *s) {
         session_close(s, PROTO_CLOSE_INTERNAL, "out of memory");
         return;
     }
+    websocket_limit_messages(s->socket, PROTO_MESSAGE_MAX);
     p->counters.sessions_opened++;
     log_info("worker connected", LOG_TEXT("worker", s->worker->id_hex), LOG_TEXT("name", s->worker->name),
              LOG_TEXT("peer", s->peer));

@@ -154,7 +154,8 @@ static bool start_network(pool *p, error *err) {
 }
 
 static bool start_server(pool *p, error *err) {
-    static const http_server_handlers handlers = {.on_request = on_request, .error_body = routes_error_body};
+    static const http_server_handlers handlers = {
+        .on_request = on_request, .choose_body = routes_expect_body, .error_body = routes_error_body};
     const pool_settings *s = &p->settings;
     http_server_config config = http_server_config_default();
     slice host;
