@@ -229,17 +229,24 @@ void job_check_stalled(void *context) {
     }
 }
 
-/* After a resumed restart the same bytes must come again; those are compared and left out. Returns what is
- * new. */
-static bool take_text(job *j, slice text, slice *fresh, error *err) {
+/* Of the text that the current worker repeats: how much of `text` must equal what is known. */
+static size_t repeated_length(const job *j, slice text) {
     size_t known = buffer_length(&j->text) - j->replayed;
-    size_t compared = text.length < known ? text.length : known;
-    if (compared > 0 && !slice_equal(slice_part(buffer_slice(&j->text), j->replayed, compared),
-                                     slice_part(text, 0, compared))) {
-        return error_set(err, ERROR_CORRUPT, "the answer differs from the same model's on another worker");
-    }
-    j->replayed += compared;
-    *fresh = slice_after(text, compared);
+    return text.length < known ? text.length : known;
+}
+
+/* After a resumed restart the same bytes must come again. */
+static bool is_different(const job *j, slice text) {
+    size_t length = repeated_length(j, text);
+    return length > 0 &&
+           !slice_equal(slice_part(buffer_slice(&j->text), j->replayed, length), slice_part(text, 0, length));
+}
+
+/* What is repeated is left out; returns what is new. */
+static bool take_text(job *j, slice text, slice *fresh, error *err) {
+    size_t repeated = repeated_length(j, text);
+    j->replayed += repeated;
+    *fresh = slice_after(text, repeated);
     if (fresh->length > TEXT_LIMIT - buffer_length(&j->text)) {
         return error_set(err, ERROR_LIMIT, "the answer is too long");
     }
@@ -271,12 +278,23 @@ static bool send_text(job *j, slice text) {
     return send_events(j, &events);
 }
 
+/* Two workers gave different answers where the model promises the same. Which of them is wrong can't be told
+ * here, so neither is blamed: else one that lies and leaves could have the others thrown out. */
+static void end_as_different(job *j) {
+    job_end_with_error(j, 502, "answer_differs",
+                       "two workers computed different answers, so neither can be relied on; ask again");
+}
+
 bool job_delta(job *j, const proto_delta *delta, error *err) {
+    pool *p = j->pool;
     slice fresh = {0};
     if (delta->text.length > (delta->token_count + 1) * TEXT_PER_TOKEN) {
         return error_set(err, ERROR_INVALID, "a delta has more text than its tokens can hold");
     }
-    pool *p = j->pool;
+    if (is_different(j, delta->text)) {
+        end_as_different(j);
+        return true;
+    }
     if (!take_text(j, delta->text, &fresh, err)) {
         if (err->code != ERROR_MEMORY) {
             return false;
@@ -295,6 +313,14 @@ bool job_delta(job *j, const proto_delta *delta, error *err) {
     tell_consumed(j); /* may end the job: if the credit can't be sent, the worker is lost */
     pool_arm_dispatch(p);
     return true;
+}
+
+bool job_is_short(job *j) {
+    bool is_short = j->replayed < buffer_length(&j->text);
+    if (is_short) {
+        end_as_different(j);
+    }
+    return is_short;
 }
 
 void job_restarted(job *j, bool resumed) {

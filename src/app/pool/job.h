@@ -54,6 +54,9 @@ void job_start(pool *p, http_request *request, const account *who, const chat_re
 /* What the serving worker says. False: the worker broke the protocol and its session must be closed; the job
  * is then still the dispatcher's. */
 MUST_CHECK bool job_delta(job *j, const proto_delta *delta, error *err);
+/* The worker says that its answer is complete, but another worker's had gone further already: true, and the
+ * job has ended with an error. */
+MUST_CHECK bool job_is_short(job *j);
 /* Builds the receipt from what the pool knows and what the worker claims and checks the worker's signature,
  * before the dispatcher hears that the job is done. ERROR_INVALID and ERROR_CORRUPT are the worker's fault,
  * others the pool's own. */

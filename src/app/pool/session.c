@@ -74,6 +74,12 @@ static void handle_done(session *s, const proto_done *done) {
     signed_receipt entry;
     memcpy(id.bytes, done->id, sizeof id.bytes);
     job *j = dispatch_worker_job(s->handle, &id);
+    if (j != NULL && job_is_short(j)) {
+        if (s->handle == NULL) { /* it could not be told, and is lost */
+            return;
+        }
+        j = NULL; /* from here on this message is about a job that was taken away */
+    }
     bool checked = j != NULL && job_check_receipt(j, s->worker, done, &entry, &err);
     if (j != NULL && !checked && (err.code == ERROR_INVALID || err.code == ERROR_CORRUPT)) {
         session_violation(s, PROTO_CLOSE_JOB, err.text);
