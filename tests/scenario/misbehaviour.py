@@ -66,6 +66,9 @@ class BrokenJob(FleetCase):
     def test_more_tokens_than_credit_close_the_session(self):
         self.break_rule("over-credit", 4005)
 
+    def test_more_tokens_than_were_asked_for_close_the_session(self):
+        self.break_rule("over-max-tokens", 4005, "--tokens", 2000)
+
     def test_a_gap_in_the_deltas_closes_the_session(self):
         self.break_rule("seq-gap", 4005, "--events-per-second", 100)
 

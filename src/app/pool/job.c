@@ -291,6 +291,9 @@ bool job_delta(job *j, const proto_delta *delta, error *err) {
     if (delta->text.length > (delta->token_count + 1) * TEXT_PER_TOKEN) {
         return error_set(err, ERROR_INVALID, "a delta has more text than its tokens can hold");
     }
+    if (delta->token_count > j->chat.max_tokens - j->token_count) {
+        return error_set(err, ERROR_INVALID, "more tokens than were asked for");
+    }
     if (is_different(j, delta->text)) {
         end_as_different(j);
         return true;

@@ -46,8 +46,8 @@ bool job_check_receipt(job *j, const fleet_worker *worker, const proto_done *don
     if (done->finish == PROTO_CANCELLED) {
         return error_set(err, ERROR_INVALID, "the worker says that a job was cancelled which wasn't");
     }
-    if (done->prompt_tokens > prompt_tokens_limit(&j->chat) || j->token_count > j->chat.max_tokens) {
-        return error_set(err, ERROR_INVALID, "the token counts can't be true");
+    if (done->prompt_tokens > prompt_tokens_limit(&j->chat)) {
+        return error_set(err, ERROR_INVALID, "the count of the prompt's tokens can't be true");
     }
     receipt fields;
     buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);

@@ -23,6 +23,7 @@
     X(FOREIGN_JOB, "foreign-job", "answers a job that nobody has, then its own")                             \
     X(STOLEN_JOB, "stolen-job", "session 0 also answers each job of the others; needs --count 2")            \
     X(OVER_CREDIT, "over-credit", "sends all tokens, whatever the credit")                                   \
+    X(OVER_MAX_TOKENS, "over-max-tokens", "sends all its tokens, however few were asked for")                \
     X(SEQ_GAP, "seq-gap", "leaves a number out in its deltas")                                               \
     X(NEVER_ANSWER, "never-answer", "takes jobs and is silent; beats, and confirms cancels")                 \
     X(NEVER_CANCEL, "never-cancel", "takes jobs and is silent, about cancels too; beats")                    \

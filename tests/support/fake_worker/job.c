@@ -279,7 +279,8 @@ static fake_job *job_new(fake_session *s, const proto_job *wanted) {
     j->session = s;
     memcpy(j->id, wanted->id, sizeof j->id);
     memcpy(j->salt, wanted->salt, sizeof j->salt);
-    j->total = (uint32_t)(o->tokens < wanted->max_tokens ? o->tokens : wanted->max_tokens);
+    bool all = o->behave == OVER_MAX_TOKENS || o->tokens < wanted->max_tokens;
+    j->total = all ? (uint32_t)o->tokens : wanted->max_tokens;
     j->text_length = (size_t)(o->reply_bytes * j->total / o->tokens);
     j->text = memory_allocate(j->text_length + 1);
     j->tokens = memory_allocate_zeroed(j->total, sizeof *j->tokens);
