@@ -368,31 +368,56 @@ void job_failed(job *j, dispatch_failure reason) {
     }
 }
 
-void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
+/* Ending one job can end any other: its cancel may find the worker's connection full, and what that worker
+ * loses may find no other. So what is to end is set apart first, and taken from there while there is some. */
+static void end_all(list_node *ending, unsigned status, const char *code, const char *message) {
+    while (!list_is_empty(ending)) {
+        job_end_with_error(LIST_ENTRY(list_first(ending), job, node), status, code, message);
+    }
+}
+
+static void end_selected(pool *p, bool (*selected)(job *j, const void *by), const void *by, unsigned status,
+                         const char *code, const char *message) {
+    list_node ending;
+    list_init(&ending);
     for (list_node *node = p->jobs.next, *next = NULL; node != &p->jobs; node = next) {
-        job *j = LIST_ENTRY(node, job, node);
         next = node->next;
-        if (j->user_id == user_id && (key_id == 0 || j->key_id == key_id)) {
-            job_end_with_error(j, 401, "key_revoked", "this key was revoked");
+        if (selected(LIST_ENTRY(node, job, node), by)) {
+            list_remove(node);
+            list_append(&ending, node);
         }
     }
+    end_all(&ending, status, code, message);
+}
+
+typedef struct revoked {
+    uint64_t user_id;
+    uint64_t key_id;
+} revoked;
+
+static bool is_revoked(job *j, const void *by) {
+    const revoked *gone = by;
+    return j->user_id == gone->user_id && (gone->key_id == 0 || j->key_id == gone->key_id);
+}
+
+void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
+    revoked gone = {user_id, key_id};
+    end_selected(p, is_revoked, &gone, 401, "key_revoked", "this key was revoked");
+}
+
+static const char stopping_text[] = "the pool is stopping; ask again in a moment";
+
+static bool is_queued(job *j, const void *by) {
+    (void)by;
+    return j->handle != NULL && dispatch_job_position(j->handle) > 0;
 }
 
 void job_end_queued(pool *p) {
-    for (list_node *node = p->jobs.next, *next = NULL; node != &p->jobs; node = next) {
-        job *j = LIST_ENTRY(node, job, node);
-        next = node->next;
-        if (j->handle != NULL && dispatch_job_position(j->handle) > 0) {
-            job_end_with_error(j, 503, "pool_stopping", "the pool is stopping; ask again in a moment");
-        }
-    }
+    end_selected(p, is_queued, NULL, 503, "pool_stopping", stopping_text);
 }
 
 void job_end_all(pool *p) {
-    while (!list_is_empty(&p->jobs)) {
-        job_end_with_error(LIST_ENTRY(list_first(&p->jobs), job, node), 503, "pool_stopping",
-                           "the pool is stopping; ask again in a moment");
-    }
+    end_all(&p->jobs, 503, "pool_stopping", stopping_text);
 }
 
 /* What is still to be sent once the receipt is stored. */
