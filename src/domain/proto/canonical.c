@@ -6,6 +6,9 @@
 /* Nearly all messages come exactly as proto_encode writes them: the schema's members in its order, nothing
  * between them. Every step here takes that form alone; a tree of JSON values costs several times as much. */
 
+enum { FRACTION_DIGITS = 15 };
+#define FRACTION_MOST 999999999999999U
+
 static bool take(slice *rest, slice expected) {
     if (!slice_starts_with(*rest, expected)) {
         return false;
@@ -27,6 +30,35 @@ static bool take_number(slice *rest, uint64_t least, uint64_t most, uint64_t *va
     *rest = slice_after(*rest, i);
     *value = sum;
     return true;
+}
+
+/* Digits, perhaps with a point among them: with at most 15 digits both parts of the fraction are exact, and
+ * so is their quotient but for the one rounding that strtod does, too (Clinger 1990). */
+static bool take_fraction(slice *rest, const field *f, double *value) {
+    uint64_t digits = 0;
+    uint64_t after = 0;
+    double scale = 1;
+    slice whole = *rest;
+    if (!take_number(rest, 0, FRACTION_MOST, &digits)) {
+        return false;
+    }
+    size_t length = whole.length - rest->length;
+    if (take(rest, SLICE_LITERAL("."))) {
+        size_t places = 0;
+        while (places < rest->length && rest->data[places] >= '0' && rest->data[places] <= '9') {
+            if (++places + length > FRACTION_DIGITS) {
+                return false;
+            }
+            after = after * 10 + (uint64_t)(rest->data[places - 1] - '0');
+            scale *= 10;
+        }
+        if (places == 0) {
+            return false;
+        }
+        *rest = slice_after(*rest, places);
+    }
+    *value = ((double)digits * scale + (double)after) / scale;
+    return *value >= (double)f->least && *value <= (double)f->most;
 }
 
 /* The byte that the escape at `at` stands for; 0 for those that are left to the general decoder. */
@@ -163,6 +195,8 @@ static bool take_value(slice *rest, const field *f, arena *a, uint8_t *message) 
         return true;
     case FIELD_U64:
         return take_number(rest, f->least, f->most, (uint64_t *)(void *)(message + f->offset));
+    case FIELD_DOUBLE:
+        return take_fraction(rest, f, (double *)(void *)(message + f->offset));
     case FIELD_BOOL:
         return take_flag(rest, (bool *)(void *)(message + f->offset));
     case FIELD_ITEMS:
