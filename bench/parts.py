@@ -1,5 +1,6 @@
 """The processes of a benchmark: a site whose workers are fake, nginx before an instant backend, and the client."""
 
+import concurrent.futures
 import http.client
 import json
 import os
@@ -20,6 +21,7 @@ IDLE_MODEL = "idle"
 ANSWER_BYTES = 650  # of a whole answer's JSON
 TEXT_BYTES = 374    # of them the text, so that the pool's answers are as long as the backend's
 ANSWER_TOKENS = 64
+TOKEN_CONNECTIONS = 16
 EVENTS_PER_SECOND = 50
 STREAM_TOKENS = 2000  # more than are measured: the client leaves in mid-answer
 EVENT_BYTES = 17      # of text: the time of sending
@@ -69,6 +71,12 @@ def children(pid):
     return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def processor_seconds(pid):
+    """User and system time so far, of all its threads."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def resident_kib(pid):
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
@@ -82,8 +90,8 @@ class FakeWorkers(Process):
     def __init__(self, binary, name, folder, count, model, *options):
         self.count = count
         self.output = folder / f"{name}.log"
-        self.command = [binary, "--state", folder / name, "--count", count, "--model", model, "--slots", "64",
-                        "--quiet", *options]
+        self.command = [binary, "--state", folder / name, "--count", count, "--model", model, "--quiet",
+                        *options]
         self.output.unlink(missing_ok=True)  # of an earlier start: it would tell of that one's connections
         super().__init__(name, list(map(str, self.command)), self.output)
 
@@ -141,32 +149,45 @@ class Bench:
 
     # Workers.
 
-    def join_tokens(self, count):
-        """One connection for all of them: thousands of runs of the command line would take minutes."""
-        path = self.folder / "tokens"
+    def join_tokens(self, name, count):
+        """Over a few connections at a time: thousands of runs of the command line would take minutes."""
+        shares = [count // TOKEN_CONNECTIONS + (i < count % TOKEN_CONNECTIONS) for i in range(TOKEN_CONNECTIONS)]
+        path = self.folder / f"{name}.tokens"
+        with concurrent.futures.ThreadPoolExecutor(TOKEN_CONNECTIONS) as threads:
+            path.write_text("".join(threads.map(self.some_join_tokens, shares)))
+        return path
+
+    def some_join_tokens(self, count):
         context = ssl.create_default_context(cafile=self.site.ca_file)
         host, port = self.site.address.rsplit(":", 1)
         connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=30)
         headers = {"Authorization": f"Bearer {self.site.admin_key}", "Content-Type": "application/json"}
-        with open(path, "w", encoding="utf-8") as file:
-            for _ in range(count):
-                connection.request("POST", "/v1/admin/join-tokens", '{"owner":"bench"}', headers)
-                answer = connection.getresponse()
-                body = answer.read()
-                if answer.status not in (200, 201):
-                    raise SiteError(f"no join token: {body.decode()}")
-                file.write(json.loads(body)["token"] + "\n")
+        tokens = []
+        for _ in range(count):
+            connection.request("POST", "/v1/admin/join-tokens", '{"owner":"bench"}', headers)
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status not in (200, 201):
+                raise SiteError(f"no join token: {body.decode()}")
+            tokens.append(json.loads(body)["token"] + "\n")
         connection.close()
-        return path
+        return "".join(tokens)
 
     def start_workers(self, name, count, model, *options):
-        if not (self.folder / name / "seeds").exists():
-            options = ["--join", self.join_tokens(count), *options]
-        workers = FakeWorkers(self.fake_worker, name, self.folder, count, model, *options)
-        self.started.append(workers)
-        self.site.wait_for(f"{count} workers are connected", lambda: workers.all_connected() is not None,
-                           [self.site.pool, workers], seconds=120)
-        return workers
+        return self.start_all([(name, count, model, *options)])[0]
+
+    def start_all(self, wanted):
+        """Several processes of workers at once: name, count, model, options of each."""
+        running = []
+        for name, count, model, *options in wanted:
+            if not (self.folder / name / "seeds").exists():
+                options = ["--join", self.join_tokens(name, count), *options]
+            running.append(FakeWorkers(self.fake_worker, name, self.folder, count, model, *options))
+            self.started.append(running[-1])
+        self.site.wait_for("all workers are connected",
+                           lambda: all(workers.all_connected() is not None for workers in running),
+                           [self.site.pool, *running], seconds=180)
+        return running
 
     def stop_process(self, process):
         process.stop()

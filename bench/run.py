@@ -11,11 +11,12 @@ import tempfile
 import time
 
 from parts import (ANSWER_TOKENS, EVENT_BYTES, EVENTS_PER_SECOND, IDLE_MODEL, MODEL, STREAM_TOKENS, TEXT_BYTES, Bench,
-                   SiteError, raise_descriptor_limit, resident_kib)
+                   SiteError, processor_seconds, raise_descriptor_limit, resident_kib)
 
 CONNECTIONS = 32
 STREAMS = 200
 FEW_WORKERS = 10
+SLOTS = 64  # of each: none of the clients ever waits for one
 SPARE_DESCRIPTORS = 2000
 
 
@@ -79,9 +80,9 @@ class Runs:
         return cpu_each(self.keep("nginx requests", b.load(b.nginx_port, b.nginx_processes, "whole", self.milliseconds,
                                                            "--connections", CONNECTIONS)), "answers")
 
-    def pool_requests(self, name="pool requests"):
+    def pool_requests(self):
         b = self.bench
-        return cpu_each(self.keep(name, b.load(b.pool_port, [b.pool_process], "whole", self.milliseconds,
+        return cpu_each(self.keep("pool requests", b.load(b.pool_port, [b.pool_process], "whole", self.milliseconds,
                                                "--connections", CONNECTIONS)), "answers")
 
     def nginx_events(self):
@@ -90,9 +91,9 @@ class Runs:
                                                          "--connections", STREAMS, "--stream", path="/events/",
                                                          warm_up=2000)), "events")
 
-    def pool_events(self, name="pool events"):
+    def pool_events(self):
         b = self.bench
-        return cpu_each(self.keep(name, b.load(b.pool_port, [b.pool_process], "stream", self.milliseconds,
+        return cpu_each(self.keep("pool events", b.load(b.pool_port, [b.pool_process], "stream", self.milliseconds,
                                                "--connections", STREAMS, "--stream", warm_up=2000)), "events")
 
     def latency(self, name, port):
@@ -109,25 +110,26 @@ class Runs:
             say(f"  {what}, run {run + 1}: {number(pairs[-1][0])} and {number(pairs[-1][1])}")
         self.rows.add(key, what, statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs),
                       statistics.median(b / a for a, b in pairs), bar, "×")
+        return self.rows.rows[-1]
 
     def requests_and_events(self):
         serving = self.start_serving("serving")
-        self.alternate("request_cpu", f"CPU per request, {CONNECTIONS} clients, µs", self.nginx_requests,
-                       self.pool_requests, 1.5)
+        self.request_row = self.alternate("request_cpu", f"CPU per request, {CONNECTIONS} clients, µs",
+                                          self.nginx_requests, self.pool_requests, 1.5)
         self.latencies()
         self.bench.stop_process(serving)
         streaming = self.start_streaming()
-        self.alternate("event_cpu", f"CPU per event, {STREAMS} streams × {EVENTS_PER_SECOND}/s, µs",
-                       self.nginx_events, self.pool_events, 1.5)
+        self.event_row = self.alternate("event_cpu", f"CPU per event, {STREAMS} streams × {EVENTS_PER_SECOND}/s, µs",
+                                        self.nginx_events, self.pool_events, 1.5)
         self.event_delays()
         self.bench.stop_process(streaming)
 
     def start_serving(self, name):
-        return self.bench.start_workers(name, FEW_WORKERS, MODEL, "--reply-bytes", TEXT_BYTES, "--tokens",
-                                        ANSWER_TOKENS)
+        return self.bench.start_workers(name, FEW_WORKERS, MODEL, "--slots", SLOTS, "--reply-bytes", TEXT_BYTES,
+                                        "--tokens", ANSWER_TOKENS)
 
     def start_streaming(self):
-        return self.bench.start_workers("serving", FEW_WORKERS, MODEL, "--tokens", STREAM_TOKENS, "--reply-bytes",
+        return self.bench.start_workers("serving", FEW_WORKERS, MODEL, "--slots", SLOTS, "--tokens", STREAM_TOKENS, "--reply-bytes",
                                         STREAM_TOKENS * EVENT_BYTES, "--events-per-second", EVENTS_PER_SECOND,
                                         "--timestamps")
 
@@ -152,52 +154,63 @@ class Runs:
     def many_workers(self, count):
         b = self.bench
         say(f"enrolling {count} workers…")
-        before = resident_kib(b.pool_process)
-        idle = b.start_workers("idle", count, IDLE_MODEL)
-        b.stop_process(idle)
+        idle = self.start_idle(count)
+        self.stop_idle(idle)
         b.site.pool.stop()
         b.site.start_pool()
         before = resident_kib(b.pool_process)
-        idle = b.start_workers("idle", count, IDLE_MODEL)
+        idle = self.start_idle(count)
         time.sleep(2)
         after = resident_kib(b.pool_process)
         each = (after - before) / count
         self.rows.add("idle_memory", f"memory per idle worker, {count} of them, KiB", None, each, each, 20, "KiB")
         serving = self.start_serving("serving")
-        self.compare("request_cpu_many", f"CPU per request, with {count} idle workers, µs", "pool requests",
-                     self.pool_requests)
+        self.compare(self.request_row, "request_cpu_many", f"CPU per request, with {count} idle workers, µs",
+                     self.nginx_requests, self.pool_requests)
         b.stop_process(serving)
         streaming = self.start_streaming()
-        self.compare("event_cpu_many", f"CPU per event, with {count} idle workers, µs", "pool events",
-                     self.pool_events)
+        self.compare(self.event_row, "event_cpu_many", f"CPU per event, with {count} idle workers, µs",
+                     self.nginx_events, self.pool_events)
         b.stop_process(streaming)
         self.reconnect(idle, count)
 
-    def compare(self, key, what, name, measure):
-        kind = "answers" if "requests" in name else "events"
-        with_few = statistics.median(cpu_each(result, kind) for result in self.raw[name])
-        with_many = statistics.median(measure(f"{name}, many workers") for _ in range(self.count))
-        self.rows.add(key, what, with_few, with_many, with_many / with_few, 1.2, "×")
+    def start_idle(self, count):
+        """Two processes, for what they do to connect takes longer than what the pool does."""
+        return self.bench.start_all([("idle1", count // 2, IDLE_MODEL), ("idle2", count - count // 2, IDLE_MODEL)])
+
+    def stop_idle(self, idle):
+        for workers in idle:
+            self.bench.stop_process(workers)
+
+    def compare(self, few, key, what, yardstick, ours):
+        """The same once more; the ratio to the yardstick is compared, for minutes have passed."""
+        many = self.alternate(key, what, yardstick, ours, None)
+        ratio = many["result"] / few["result"]
+        self.rows.rows.remove(many)
+        self.rows.add(key, what, few["ours"], many["ours"], ratio, 1.2, "×")
 
     def reconnect(self, idle, count):
         """All are cut off at once and dial at once, while ten others serve."""
         b = self.bench
         serving = self.start_serving("serving")
-        b.stop_process(idle)
+        self.stop_idle(idle)
         span = 12000
         load = b.start_load(b.pool_port, [b.pool_process], "whole", span, "--connections", 4, "--pause", 10, warm_up=500)
         try:
             time.sleep(1)
-            idle = b.start_workers("idle", count, IDLE_MODEL)
+            used = processor_seconds(b.pool_process)
+            idle = self.start_idle(count)
+            used = processor_seconds(b.pool_process) - used
         finally:
             result = self.keep("reconnect", b.finish_load(load, span))
-        seconds = idle.all_connected() / 1000
+        seconds = max(workers.all_connected() for workers in idle) / 1000
         self.rows.add("reconnect", f"{count} workers reconnect, s", None, seconds, seconds, 10, "s")
+        self.rows.add("reconnect_cpu", "  of it CPU time of the pool, s", None, used, used, None, "s")
         worst = result["answer_times"]["max_us"] / 1000
         self.rows.add("reconnect_worst", f"  meanwhile {result['answers']} answers, slowest, ms", None, worst, worst,
                       None, "ms")
         self.rows.add("reconnect_failed", "  of them failed", None, result["failures"], result["failures"], 0, "")
-        b.stop_process(idle)
+        self.stop_idle(idle)
         b.stop_process(serving)
 
 

@@ -3,7 +3,11 @@
 #include "os/random.h"
 #include "proto/proof.h"
 
-enum { FIRST_BACK_OFF_MS = 500, LONGEST_BACK_OFF_MS = 30000 };
+enum {
+    FIRST_BACK_OFF_MS = 500,
+    LONGEST_BACK_OFF_MS = 30000,
+    OPEN_TIMEOUT_MS = 60000 /* thousands in one process keep each other waiting */
+};
 
 static uint64_t draw(uint64_t bound) {
     uint64_t random = 0;
@@ -240,6 +244,7 @@ static void session_connect(void *context) {
                                                        .path = PROTO_PATH,
                                                        .subprotocol = PROTO_SUBPROTOCOL,
                                                        .tls = f->tls,
+                                                       .timeout_ms = OPEN_TIMEOUT_MS,
                                                        .message_limit = PROTO_MESSAGE_MAX},
                                   &handlers, s, &err);
     if (s->socket == NULL) {
