@@ -15,7 +15,6 @@
 enum { BODY_DEPTH = 4, KEY_ANSWER_SIZE = 1024 /* of what is said about a new key, at most */ };
 
 static const uint64_t days_limit = 3650;
-static const uint64_t day_ms = 24 * 3600 * 1000;
 
 /* What a request for a new key says; slices live in the request's arena. */
 typedef struct key_wish {
@@ -44,7 +43,7 @@ static bool read_wish(pool *p, http_request *request, bool with_user, key_wish *
                      arena_copy(http_request_arena(request), role, &wish->role) &&
                      arena_copy(http_request_arena(request), wish->label, &wish->label)) ||
                     error_memory(err));
-    wish->expires_ms = days == 0 ? 0 : clock_unix_ms() + days * day_ms;
+    wish->expires_ms = days == 0 ? 0 : clock_unix_ms() + days * CLOCK_DAY_MS;
     json_free(root);
     return read;
 }
@@ -75,9 +74,7 @@ static void key_is_stored(void *context, const store_loaded_key *key, const erro
         log_info("key added", LOG_U64("by", later.user_id), LOG_SLICE("user", key->user_name),
                  LOG_U64("key", key->key_id));
     }
-    if (later.request != NULL && failure != NULL) {
-        reply_failure(later.request, failure);
-    } else if (later.request != NULL) {
+    if (reply_later_waits(&later, failure)) {
         reply_json answer;
         reply_json_begin_in(&answer, &later);
         json_write_object_begin(&answer.w);
@@ -91,12 +88,6 @@ static void key_is_stored(void *context, const store_loaded_key *key, const erro
         reply_json_end(&answer, later.request, 201);
     }
     reply_later_end(&later);
-}
-
-static void fail_later(reply_later *later, const error *err) {
-    reply_later taken = reply_later_take(later);
-    reply_failure(taken.request, err);
-    reply_later_end(&taken);
 }
 
 /* Draws the key and hands it to the store: with a new user if `role` is given, else as a further key. */
@@ -118,7 +109,7 @@ static void add_key(pool *p, http_request *request, const account *who, slice us
         if (reserved) {
             accounts_remove_key(p->accounts, key.token_hash);
         }
-        fail_later(later, &err);
+        reply_later_fail(later, &err);
     }
 }
 
@@ -159,32 +150,29 @@ static uint64_t page_after(const http_request *request) {
     return after;
 }
 
-static void begin_list(reply_json *answer) {
+static void begin_list(reply_json *answer, const char *name) {
     reply_json_begin(answer);
     json_write_object_begin(&answer->w);
     json_add_text(&answer->w, "object", SLICE_LITERAL("list"));
+    json_write_key(&answer->w, name);
+    json_write_array_begin(&answer->w);
 }
 
-/* `full`: the page is full, there may be more behind its last id. */
-static void end_list(reply_json *answer, http_request *request, bool full) {
-    json_add_bool(&answer->w, "has_more", full);
+/* A full page may have more behind its last id. */
+static void end_list(reply_json *answer, http_request *request, size_t count) {
+    json_write_array_end(&answer->w);
+    json_add_bool(&answer->w, "has_more", count == STORE_LIST_MAX);
     json_write_object_end(&answer->w);
     reply_json_end(answer, request, 200);
 }
 
 static void users_listed(void *context, const store_user *users, size_t count, const error *failure) {
     reply_later later = reply_later_take(context);
-    if (later.request == NULL) {
-        return;
-    }
-    if (failure != NULL) {
-        reply_failure(later.request, failure);
+    if (!reply_later_waits(&later, failure)) {
         return;
     }
     reply_json answer;
-    begin_list(&answer);
-    json_write_key(&answer.w, "users");
-    json_write_array_begin(&answer.w);
+    begin_list(&answer, "users");
     for (size_t i = 0; i < count; i++) {
         json_write_object_begin(&answer.w);
         json_add_u64(&answer.w, "id", users[i].id);
@@ -194,8 +182,7 @@ static void users_listed(void *context, const store_user *users, size_t count, c
         json_add_bool(&answer.w, "disabled", users[i].disabled);
         json_write_object_end(&answer.w);
     }
-    json_write_array_end(&answer.w);
-    end_list(&answer, later.request, count == STORE_LIST_MAX);
+    end_list(&answer, later.request, count);
 }
 
 void admin_user_list(pool *p, http_request *request, const account *who, slice segment) {
@@ -204,7 +191,7 @@ void admin_user_list(pool *p, http_request *request, const account *who, slice s
     reply_later *later = reply_later_new(p, request, who->user_id);
     if (later != NULL &&
         !store_user_list(p->store, page_after(request), STORE_LIST_MAX, users_listed, later, &err)) {
-        fail_later(later, &err);
+        reply_later_fail(later, &err);
     }
 }
 
@@ -215,9 +202,7 @@ static void user_disabled(void *context, uint64_t user_id, const error *failure)
         accounts_remove_user(later.pool->accounts, user_id);
         job_end_revoked(later.pool, user_id, 0);
     }
-    if (later.request != NULL && failure != NULL) {
-        reply_failure(later.request, failure);
-    } else if (later.request != NULL) {
+    if (reply_later_waits(&later, failure)) {
         reply_done(later.request);
     }
 }
@@ -226,23 +211,17 @@ void admin_user_disable(pool *p, http_request *request, const account *who, slic
     error err = {0};
     reply_later *later = reply_later_new(p, request, who->user_id);
     if (later != NULL && !store_user_disable(p->store, name, user_disabled, later, &err)) {
-        fail_later(later, &err);
+        reply_later_fail(later, &err);
     }
 }
 
 static void keys_listed(void *context, const store_key *keys, size_t count, const error *failure) {
     reply_later later = reply_later_take(context);
-    if (later.request == NULL) {
-        return;
-    }
-    if (failure != NULL) {
-        reply_failure(later.request, failure);
+    if (!reply_later_waits(&later, failure)) {
         return;
     }
     reply_json answer;
-    begin_list(&answer);
-    json_write_key(&answer.w, "keys");
-    json_write_array_begin(&answer.w);
+    begin_list(&answer, "keys");
     for (size_t i = 0; i < count; i++) {
         json_write_object_begin(&answer.w);
         json_add_u64(&answer.w, "id", keys[i].id);
@@ -253,8 +232,7 @@ static void keys_listed(void *context, const store_key *keys, size_t count, cons
         json_add_u64(&answer.w, "revoked_ms", keys[i].revoked_ms);
         json_write_object_end(&answer.w);
     }
-    json_write_array_end(&answer.w);
-    end_list(&answer, later.request, count == STORE_LIST_MAX);
+    end_list(&answer, later.request, count);
 }
 
 void admin_key_list(pool *p, http_request *request, const account *who, slice name) {
@@ -262,7 +240,7 @@ void admin_key_list(pool *p, http_request *request, const account *who, slice na
     reply_later *later = reply_later_new(p, request, who->user_id);
     if (later != NULL &&
         !store_key_list(p->store, name, page_after(request), STORE_LIST_MAX, keys_listed, later, &err)) {
-        fail_later(later, &err);
+        reply_later_fail(later, &err);
     }
 }
 
@@ -276,9 +254,7 @@ static void key_revoked(void *context, const uint8_t *token_hash, const error *f
             accounts_remove_key(later.pool->accounts, token_hash);
         }
     }
-    if (later.request != NULL && failure != NULL) {
-        reply_failure(later.request, failure);
-    } else if (later.request != NULL) {
+    if (reply_later_waits(&later, failure)) {
         reply_done(later.request);
     }
 }
@@ -296,6 +272,6 @@ void admin_key_revoke(pool *p, http_request *request, const account *who, slice 
     }
     snprintf(later->name, sizeof later->name, "%.*s", SLICE_FORMAT(slice_part(key_id, 0, 20)));
     if (!store_key_revoke(p->store, id, clock_unix_ms(), key_revoked, later, &err)) {
-        fail_later(later, &err);
+        reply_later_fail(later, &err);
     }
 }

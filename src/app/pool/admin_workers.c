@@ -17,9 +17,6 @@
 
 enum { BODY_DEPTH = 4, JOIN_ANSWER_SIZE = 1024 /* at most, without the CA's certificate */ };
 
-static const uint64_t day_ms = 24 * 3600 * 1000;
-static const uint64_t minute_ms = 60 * 1000;
-
 /* Where workers dial: as configured, or this machine's first name and the port that is served. */
 static bool public_address(const pool *p, char address[AUTH_ADDRESS_MAX + 1], error *err) {
     if (p->settings.public_address[0] != '\0') {
@@ -43,20 +40,12 @@ static bool public_address(const pool *p, char address[AUTH_ADDRESS_MAX + 1], er
     return true;
 }
 
-static void fail_later(reply_later *later, const error *err) {
-    reply_later taken = reply_later_take(later);
-    reply_failure(taken.request, err);
-    reply_later_end(&taken);
-}
-
 static void join_token_stored(void *context, const error *failure) {
     reply_later later = reply_later_take(context);
     if (failure == NULL) {
         log_info("join token made", LOG_U64("by", later.user_id), LOG_TEXT("owner", later.name));
     }
-    if (later.request != NULL && failure != NULL) {
-        reply_failure(later.request, failure);
-    } else if (later.request != NULL) {
+    if (reply_later_waits(&later, failure)) {
         reply_json answer;
         reply_json_begin_in(&answer, &later);
         json_write_object_begin(&answer.w);
@@ -75,8 +64,8 @@ static bool make_join_token(pool *p, const account *who, slice owner, uint64_t d
     auth_join_token token = {0};
     uint64_t now = clock_unix_ms();
     store_join_token stored = {.owner = owner,
-                               .expires_ms = now + p->settings.join_token_minutes * minute_ms,
-                               .worker_expires_ms = now + days * day_ms,
+                               .expires_ms = now + p->settings.join_token_minutes * CLOCK_MINUTE_MS,
+                               .worker_expires_ms = now + days * CLOCK_DAY_MS,
                                .created_by = who->user_id};
     memcpy(token.pin, p->site.ca_pin, sizeof token.pin);
     bool made = random_bytes(token.id, sizeof token.id, err) &&
@@ -112,7 +101,7 @@ void admin_join_token_add(pool *p, http_request *request, const account *who, sl
     if (later != NULL) {
         memcpy(later->name, owner.data, owner.length);
         if (!make_join_token(p, who, owner, days, later, &err)) {
-            fail_later(later, &err);
+            reply_later_fail(later, &err);
         }
     }
     json_free(root);
@@ -201,7 +190,7 @@ void admin_worker_revoke(pool *p, http_request *request, const account *who, sli
     worker->revoked_ms = worker->revoked_ms == 0 ? clock_unix_ms() : worker->revoked_ms;
     session_revoke(worker, "revoked by the admin");
     if (!store_worker_revoke(p->store, id, worker->revoked_ms, worker_revoked, later, &err)) {
-        fail_later(later, &err);
+        reply_later_fail(later, &err);
     }
 }
 
@@ -219,9 +208,7 @@ static void worker_enrolled(void *context, const store_worker *worker, const err
         log_info("worker enrolled", LOG_TEXT("worker", id), LOG_SLICE("name", worker->name),
                  LOG_SLICE("owner", worker->owner));
     }
-    if (later.request != NULL && failure != NULL) {
-        reply_failure(later.request, failure);
-    } else if (later.request != NULL) {
+    if (reply_later_waits(&later, failure)) {
         reply_json answer;
         reply_json_begin_in(&answer, &later);
         json_write_object_begin(&answer.w);
@@ -279,6 +266,6 @@ void admin_enrol(pool *p, http_request *request) {
                   store_join_token_consume(p->store, &enrolment, worker_enrolled, later, &err);
     if (!queued) {
         fleet_release(p->fleet, enrolment.worker_id);
-        fail_later(later, &err);
+        reply_later_fail(later, &err);
     }
 }

@@ -10,7 +10,7 @@ void admin_worker_list(pool *p, http_request *request, const account *who, slice
 void admin_worker_revoke(pool *p, http_request *request, const account *who, slice worker_id);
 
 /* POST /v1/worker/enrol {token_id, token_secret, public_key, signature, name, class}: public, the token is
- * the right. The signature proves that the machine holds the key (worker/enrolment.h). */
+ * the right. The signature proves that the machine holds the key (proto/enrolment.h). */
 void admin_enrol(pool *p, http_request *request);
 
 #endif

@@ -173,7 +173,7 @@ static void refuse(job *j, const error *failure) {
 void job_start(pool *p, http_request *request, const account *who, const chat_request *chat) {
     job *j = job_make(p, request, who, chat);
     if (j == NULL) {
-        reply_error(request, 503, NULL, "memory", "out of memory; try again later");
+        reply_out_of_memory(request);
         return;
     }
     dispatch_spec spec = {.id = j->id, .user = j->user_id, .model = chat->model, .context = j};

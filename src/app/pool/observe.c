@@ -132,7 +132,7 @@ void observe_metrics(pool *p, http_request *request, const account *who, slice s
     add_dispatch_metrics(&text, p);
     add_store_metrics(&text, p);
     if (buffer_failed(&text)) {
-        reply_error(request, 503, NULL, "memory", "out of memory; try again later");
+        reply_out_of_memory(request);
     } else {
         http_respond(request, 200, &type, 1, buffer_slice(&text));
     }

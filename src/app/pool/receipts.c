@@ -153,8 +153,7 @@ void receipts_get(pool *p, http_request *request, const account *who, slice job_
         return;
     }
     if (!store_receipt_get(p->store, job_id, who->user_id, receipt_found, later, &err)) {
-        reply_later_take(later);
-        reply_failure(request, &err);
+        reply_later_fail(later, &err);
     }
 }
 
@@ -168,7 +167,7 @@ static void receipts_expired(void *context, size_t count, const error *failure) 
 }
 
 void receipts_expire(pool *p) {
-    uint64_t age_ms = p->settings.receipt_days * 24 * 3600 * 1000;
+    uint64_t age_ms = p->settings.receipt_days * CLOCK_DAY_MS;
     uint64_t now = clock_unix_ms();
     error err = {0};
     if (now > age_ms &&

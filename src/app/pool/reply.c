@@ -90,6 +90,10 @@ void reply_error(http_request *request, unsigned status, const char *param, cons
     buffer_free(&body);
 }
 
+void reply_out_of_memory(http_request *request) {
+    reply_error(request, 503, NULL, "memory", "out of memory; try again later");
+}
+
 unsigned reply_status_of(error_code code) {
     switch (code) {
     case ERROR_INVALID:
@@ -133,7 +137,7 @@ static void forget_request(void *context) {
 reply_later *reply_later_new(pool *p, http_request *request, uint64_t user_id) {
     reply_later *later = memory_allocate_zeroed(1, sizeof *later);
     if (later == NULL) {
-        reply_error(request, 503, NULL, "memory", "out of memory; try again later");
+        reply_out_of_memory(request);
         return NULL;
     }
     later->pool = p;
@@ -165,4 +169,18 @@ void reply_json_begin_in(reply_json *answer, reply_later *taken) {
 void reply_later_end(reply_later *taken) {
     buffer_wipe(&taken->room);
     secret_wipe(taken, sizeof *taken);
+}
+
+void reply_later_fail(reply_later *later, const error *failure) {
+    reply_later taken = reply_later_take(later);
+    reply_failure(taken.request, failure);
+    reply_later_end(&taken);
+}
+
+bool reply_later_waits(reply_later *taken, const error *failure) {
+    if (taken->request != NULL && failure != NULL) {
+        reply_failure(taken->request, failure);
+        taken->request = NULL;
+    }
+    return taken->request != NULL;
 }

@@ -24,6 +24,8 @@ void reply_done(http_request *request);
  * NULL. */
 void reply_error(http_request *request, unsigned status, const char *param, const char *code,
                  const char *format, ...) PRINTF_LIKE(5, 6);
+/* 503: nothing else could be done for want of memory. */
+void reply_out_of_memory(http_request *request);
 /* The status that fits the error's code, its text as the message. */
 void reply_failure(http_request *request, const error *failure);
 /* What the client sent can't be read: 400, also where it is larger or nested deeper than is read here, for
@@ -51,6 +53,11 @@ MUST_CHECK reply_later *reply_later_new(pool *p, http_request *request, uint64_t
 MUST_CHECK bool reply_later_reserve(reply_later *later, size_t size, error *err);
 /* Copies the state out, wipes and frees it. */
 reply_later reply_later_take(void *context);
+/* Takes and frees it, and answers with the error: the store didn't even accept the task. */
+void reply_later_fail(reply_later *later, const error *failure);
+/* Whether `taken` is still to be answered with a success. False: the client has left, or has just been told
+ * of `failure` (NULL: none). */
+MUST_CHECK bool reply_later_waits(reply_later *taken, const error *failure);
 /* reply_json_begin, in the room that was reserved. */
 void reply_json_begin_in(reply_json *answer, reply_later *taken);
 /* Wipes what was taken, with the room if it wasn't used. */

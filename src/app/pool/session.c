@@ -206,7 +206,7 @@ void session_accept(pool *p, http_request *request) {
     }
     session *s = memory_allocate_zeroed(1, sizeof *s);
     if (s == NULL) {
-        reply_error(request, 503, NULL, "memory", "out of memory; try again later");
+        reply_out_of_memory(request);
         return;
     }
     *s = (session){.pool = p, .state = PROTO_AWAITING_HELLO};
