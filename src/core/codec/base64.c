@@ -39,19 +39,16 @@ bool base64url_append(buffer *out, slice bytes) {
     return !buffer_failed(out);
 }
 
-/* 0 to 63, or 64 for what is not in the alphabet. */
-static uint32_t digit(uint8_t c) {
-    if (c >= 'A' && c <= 'Z') {
-        return (uint32_t)(c - 'A');
-    }
-    if (c >= 'a' && c <= 'z') {
-        return (uint32_t)(c - 'a') + 26;
-    }
-    if (c >= '0' && c <= '9') {
-        return (uint32_t)(c - '0') + 52;
-    }
-    return c == '-' ? 62 : c == '_' ? 63 : 64;
-}
+/* Of each character, one more than its value; 0 for what is not in the alphabet. */
+static const uint8_t digits[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64};
 
 bool base64url_decode(slice text, uint8_t *bytes, size_t capacity, size_t *length) {
     *length = 0;
@@ -63,11 +60,11 @@ bool base64url_decode(slice text, uint8_t *bytes, size_t capacity, size_t *lengt
     unsigned held = 0;
     size_t done = 0;
     for (size_t i = 0; i < text.length; i++) {
-        uint32_t value = digit(text.data[i]);
-        if (value > 63) {
+        uint32_t value = digits[text.data[i]];
+        if (value == 0) {
             return false;
         }
-        bits = bits << 6 | value;
+        bits = bits << 6 | (value - 1);
         held += 6;
         if (held >= 8) {
             held -= 8;
