@@ -128,6 +128,9 @@ class BadHttp(SiteCase):
             with self.subTest(name), self.connect() as connection:
                 connection.send(data)
                 self.assertEqual(connection.answer().status, 200)
+        with self.connect() as connection:
+            connection.send(b"HEAD /healthz HTTP/1.1\r\nHost: pool\r\nConnection: close\r\n\r\n")
+            self.assertRegex(connection.rest(), rb"\AHTTP/1.1 200 OK\r\n(.+\r\n)+\r\n\Z")
 
     def test_pipelined_requests_are_answered_in_order(self):
         with self.connect() as connection:
@@ -138,7 +141,10 @@ class BadHttp(SiteCase):
     def test_unknown_addresses_and_methods_are_told_apart(self):
         self.check_error(self.ask("GET", "/v1/nothing"), 404, "not_found")
         self.check_error(self.ask("DELETE", "/v1/chat/completions", key=self.site.user_key), 405)
-        self.check_error(self.ask("BREW", "/healthz"), 405)
+        refused = self.ask("BREW", "/healthz")
+        self.check_error(refused, 405)
+        self.assertEqual(refused.headers["allow"], "GET")
+        self.assertEqual(self.ask("PUT", "/v1/admin/users", key=self.site.admin_key).headers["allow"], "POST, GET")
         for path in ("/v1/receipts/../admin/users", "/v1//models", "/%2e%2e/etc/passwd", "/v1/models/%00"):
             with self.subTest(path):
                 self.check_error(self.ask("GET", path, key=self.site.admin_key), 404)

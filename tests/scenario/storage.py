@@ -41,6 +41,8 @@ class Storage(SiteCase):
         self.assertIn("receipt_not_stored", stream.events[-1])
         for change in changes:
             self.check_error(change.result(), self.code)
+        # Not stored, but shut out all the same.
+        self.check_error(self.ask("GET", "/v1/models", key=self.victim_key), 401, "invalid_api_key")
         self.assertEqual(self.ask("GET", "/healthz").status, 200)
         self.assertEqual(self.ask("GET", "/v1/models", key=self.site.user_key).status, 200)
         self.assertEqual(self.metrics()["cellule_workers_connected"], 1)
@@ -68,7 +70,7 @@ class Storage(SiteCase):
         database.close()
 
     def run_through(self):
-        self.add_user("victim")
+        self.victim_key = self.add_user("victim")["key"]
         jobs = [self.chat().headers["x-cellule-job"] for _ in range(3)]
         self.assertEqual(self.ask("GET", "/readyz").status, 200)
         self.break_it()

@@ -97,6 +97,28 @@ void accounts_remove_user(accounts *all, uint64_t user_id) {
     }
 }
 
+const account *accounts_find_key_id(const accounts *all, uint64_t key_id) {
+    void *value = NULL;
+    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
+        const account *one = value;
+        if (one->key_id == key_id && key_id != 0) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+const account *accounts_find_user(const accounts *all, slice user_name) {
+    void *value = NULL;
+    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
+        const account *one = value;
+        if (one->key_id != 0 && slice_equal_text(user_name, one->user_name)) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
 size_t accounts_count(const accounts *all) {
     return map_count(all->by_hash);
 }

@@ -32,6 +32,10 @@ const account *accounts_find(const accounts *all, const uint8_t token_hash[STORE
 /* Harmless when there is none. */
 void accounts_remove_key(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]);
 void accounts_remove_user(accounts *all, uint64_t user_id);
+/* The account of a key's id, of any key of a user; NULL if there is none. Valid as accounts_find's. Looks
+ * through all. */
+const account *accounts_find_key_id(const accounts *all, uint64_t key_id);
+const account *accounts_find_user(const accounts *all, slice user_name);
 size_t accounts_count(const accounts *all);
 
 #endif

@@ -195,23 +195,48 @@ void admin_user_list(pool *p, http_request *request, const account *who, slice s
     }
 }
 
+/* Shutting out works at once and is stored then: a database that fails must not keep a door open. */
+static void reply_shut_out(http_request *request, const error *failure, bool shut_out) {
+    if (request == NULL) {
+        return;
+    }
+    if (failure == NULL) {
+        reply_done(request);
+    } else if (shut_out) {
+        reply_error(request, reply_status_of(failure->code), NULL, error_code_name(failure->code),
+                    "shut out until the pool restarts, but that could not be stored: %s; try again",
+                    failure->text);
+    } else {
+        reply_failure(request, failure);
+    }
+}
+
 static void user_disabled(void *context, uint64_t user_id, const error *failure) {
     reply_later later = reply_later_take(context);
     if (failure == NULL) {
         log_info("user disabled", LOG_U64("by", later.user_id), LOG_U64("user", user_id));
+        /* Keys that were being added meanwhile. */
         accounts_remove_user(later.pool->accounts, user_id);
-        job_end_revoked(later.pool, user_id, 0);
     }
-    if (reply_later_waits(&later, failure)) {
-        reply_done(later.request);
-    }
+    reply_shut_out(later.request, failure, later.bytes[0] != 0);
 }
 
 void admin_user_disable(pool *p, http_request *request, const account *who, slice name) {
     error err = {0};
     reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !store_user_disable(p->store, name, user_disabled, later, &err)) {
-        reply_later_fail(later, &err);
+    if (later == NULL) {
+        return;
+    }
+    const account *gone = accounts_find_user(p->accounts, name);
+    if (gone != NULL) {
+        uint64_t user_id = gone->user_id;
+        later->bytes[0] = 1;
+        accounts_remove_user(p->accounts, user_id);
+        job_end_revoked(p, user_id, 0);
+    }
+    if (!store_user_disable(p->store, name, user_disabled, later, &err)) {
+        reply_later taken = reply_later_take(later);
+        reply_shut_out(taken.request, &err, taken.bytes[0] != 0);
     }
 }
 
@@ -247,16 +272,10 @@ void admin_key_list(pool *p, http_request *request, const account *who, slice na
 static void key_revoked(void *context, const uint8_t *token_hash, const error *failure) {
     reply_later later = reply_later_take(context);
     if (failure == NULL) {
-        const account *gone = accounts_find(later.pool->accounts, token_hash, 0);
         log_info("key revoked", LOG_U64("by", later.user_id), LOG_TEXT("key", later.name));
-        if (gone != NULL) {
-            job_end_revoked(later.pool, gone->user_id, gone->key_id);
-            accounts_remove_key(later.pool->accounts, token_hash);
-        }
+        accounts_remove_key(later.pool->accounts, token_hash);
     }
-    if (reply_later_waits(&later, failure)) {
-        reply_done(later.request);
-    }
+    reply_shut_out(later.request, failure, later.bytes[0] != 0);
 }
 
 void admin_key_revoke(pool *p, http_request *request, const account *who, slice key_id) {
@@ -271,7 +290,15 @@ void admin_key_revoke(pool *p, http_request *request, const account *who, slice 
         return;
     }
     snprintf(later->name, sizeof later->name, "%.*s", SLICE_FORMAT(slice_part(key_id, 0, 20)));
+    const account *gone = accounts_find_key_id(p->accounts, id);
+    if (gone != NULL) {
+        uint64_t user_id = gone->user_id;
+        later->bytes[0] = 1;
+        accounts_remove_key(p->accounts, gone->token_hash);
+        job_end_revoked(p, user_id, id);
+    }
     if (!store_key_revoke(p->store, id, clock_unix_ms(), key_revoked, later, &err)) {
-        reply_later_fail(later, &err);
+        reply_later taken = reply_later_take(later);
+        reply_shut_out(taken.request, &err, taken.bytes[0] != 0);
     }
 }

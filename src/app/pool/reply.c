@@ -94,6 +94,16 @@ void reply_out_of_memory(http_request *request) {
     reply_error(request, 503, NULL, "memory", "out of memory; try again later");
 }
 
+void reply_not_allowed(http_request *request, const char *allow) {
+    const http_header headers[] = {json_type, {SLICE_LITERAL("Allow"), slice_of_text(allow)}};
+    buffer body = buffer_make(REPLY_LIMIT);
+    reply_write_error(
+        &body, 405, NULL, "method_not_allowed",
+        SLICE_LITERAL("this address doesn't take this method; the header Allow names those it takes"));
+    http_respond(request, 405, headers, 2, buffer_failed(&body) ? out_of_memory : buffer_slice(&body));
+    buffer_free(&body);
+}
+
 unsigned reply_status_of(error_code code) {
     switch (code) {
     case ERROR_INVALID:

@@ -26,6 +26,8 @@ void reply_error(http_request *request, unsigned status, const char *param, cons
                  const char *format, ...) PRINTF_LIKE(5, 6);
 /* 503: nothing else could be done for want of memory. */
 void reply_out_of_memory(http_request *request);
+/* 405; `allow` is the field of that name: "GET, POST". */
+void reply_not_allowed(http_request *request, const char *allow);
 /* The status that fits the error's code, its text as the message. */
 void reply_failure(http_request *request, const error *failure);
 /* What the client sent can't be read: 400, also where it is larger or nested deeper than is read here, for

@@ -11,6 +11,8 @@
 #include "reply.h"
 #include "session.h"
 
+#include <stdio.h>
+
 enum { STRANGER_BODY_MAX = 16384 }; /* bytes from whoever has no right here: more than any enrolment */
 
 typedef struct route {
@@ -109,58 +111,74 @@ static void refuse_role(pool *p, http_request *request, const account *who, auth
                 auth_role_name(who->role), auth_action_name(action));
 }
 
-static const public_route *find_public(slice method, slice path, bool *path_exists) {
+/* What the table says of a request: one of `open` and `found`, or neither and the methods that the path
+ * takes. */
+typedef struct match {
+    const public_route *open;
+    const route *found;
+    slice segment;
+    char allowed[32]; /* for the field Allow (RFC 9110 §15.5.6); empty: no such path */
+} match;
+
+static void allow_method(match *m, const char *method) {
+    size_t length = strlen(m->allowed);
+    snprintf(m->allowed + length, sizeof m->allowed - length, "%s%s", length == 0 ? "" : ", ", method);
+}
+
+static match find_match(const http_request *request) {
+    match m = {0};
+    slice method = http_request_method(request);
+    slice path = http_request_path(request);
+    if (slice_equal_text(method, "HEAD")) {
+        method = SLICE_LITERAL("GET"); /* the server leaves the body out */
+    }
     for (size_t i = 0; i < sizeof public_routes / sizeof public_routes[0]; i++) {
-        bool same = slice_equal_text(path, public_routes[i].path);
-        if (same && slice_equal_text(method, public_routes[i].method)) {
-            return &public_routes[i];
+        if (!slice_equal_text(path, public_routes[i].path)) {
+            continue;
         }
-        *path_exists = *path_exists || same;
+        if (slice_equal_text(method, public_routes[i].method)) {
+            m.open = &public_routes[i];
+            return m;
+        }
+        allow_method(&m, public_routes[i].method);
     }
-    return NULL;
-}
-
-static const route *find_route(slice method, slice path, slice *segment, bool *path_exists) {
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        bool same = path_matches(routes[i].path, path, segment);
-        if (same && slice_equal_text(method, routes[i].method)) {
-            return &routes[i];
+        if (!path_matches(routes[i].path, path, &m.segment)) {
+            continue;
         }
-        *path_exists = *path_exists || same;
+        if (slice_equal_text(method, routes[i].method)) {
+            m.found = &routes[i];
+            return m;
+        }
+        allow_method(&m, routes[i].method);
     }
-    return NULL;
+    return m;
 }
 
-static void refuse_address(http_request *request, slice method, bool path_exists) {
-    if (path_exists) {
-        reply_error(request, 405, NULL, "method_not_allowed", "this address doesn't take %.*s",
-                    SLICE_FORMAT(method));
-    } else {
+static void refuse_address(http_request *request, const match *m) {
+    if (m->allowed[0] == '\0') {
         reply_error(request, 404, NULL, "not_found",
                     "there is nothing at this address; the API is under /v1");
+    } else {
+        reply_not_allowed(request, m->allowed);
     }
 }
 
 void routes_handle(pool *p, http_request *request) {
-    slice method = http_request_method(request);
-    slice path = http_request_path(request);
-    slice segment = {0};
-    bool path_exists = false;
     error err = {0};
+    match m = find_match(request);
+    const account *who = m.found == NULL ? NULL : identify(p, request, &err);
     p->counters.requests++;
-    const public_route *open = find_public(method, path, &path_exists);
-    const route *found = open != NULL ? NULL : find_route(method, path, &segment, &path_exists);
-    const account *who = found == NULL ? NULL : identify(p, request, &err);
-    if (open != NULL) {
-        open->handle(p, request);
-    } else if (found == NULL) {
-        refuse_address(request, method, path_exists);
+    if (m.open != NULL) {
+        m.open->handle(p, request);
+    } else if (m.found == NULL) {
+        refuse_address(request, &m);
     } else if (who == NULL) {
         refuse_stranger(p, request, &err);
-    } else if (!auth_allowed(who->role, found->action)) {
-        refuse_role(p, request, who, found->action);
+    } else if (!auth_allowed(who->role, m.found->action)) {
+        refuse_role(p, request, who, m.found->action);
     } else {
-        found->handle(p, request, who, segment);
+        m.found->handle(p, request, who, m.segment);
     }
 }
 
@@ -173,29 +191,24 @@ static uint64_t declared_length(const http_request *request) {
 
 http_body_mode routes_expect_body(void *context, http_request *request) {
     pool *p = context;
-    slice method = http_request_method(request);
-    slice path = http_request_path(request);
-    slice segment = {0};
-    bool path_exists = false;
     error err = {0};
-    const public_route *open = find_public(method, path, &path_exists);
-    const route *found = open != NULL ? NULL : find_route(method, path, &segment, &path_exists);
-    const account *who = found == NULL ? NULL : identify(p, request, &err);
-    if (who != NULL && auth_allowed(who->role, found->action)) {
+    match m = find_match(request);
+    const account *who = m.found == NULL ? NULL : identify(p, request, &err);
+    if (who != NULL && auth_allowed(who->role, m.found->action)) {
         return HTTP_BODY_COLLECT;
     }
     uint64_t length = declared_length(request);
     http_request_limit_body(request, STRANGER_BODY_MAX);
-    if (open != NULL || length <= STRANGER_BODY_MAX || length > p->settings.body_limit) {
+    if (m.open != NULL || length <= STRANGER_BODY_MAX || length > p->settings.body_limit) {
         return HTTP_BODY_COLLECT; /* what is too long for anybody is said to be so */
     }
     p->counters.requests++;
-    if (found == NULL) {
-        refuse_address(request, method, path_exists);
+    if (m.found == NULL) {
+        refuse_address(request, &m);
     } else if (who == NULL) {
         refuse_stranger(p, request, &err);
     } else {
-        refuse_role(p, request, who, found->action);
+        refuse_role(p, request, who, m.found->action);
     }
     return HTTP_BODY_COLLECT;
 }

@@ -31,6 +31,10 @@ static void test_a_key_is_found_until_it_expires_or_is_removed(void **state) {
     assert_string_equal(found->user_name, "ann");
     assert_non_null(accounts_find(all, brief.token_hash, 999));
     assert_null(accounts_find(all, brief.token_hash, 1000));
+    assert_int_equal(accounts_find_key_id(all, 12)->user_id, 5);
+    assert_null(accounts_find_key_id(all, 99));
+    assert_int_equal(accounts_find_user(all, SLICE_LITERAL("ann"))->user_id, 5);
+    assert_null(accounts_find_user(all, SLICE_LITERAL("bob")));
     accounts_remove_key(all, forever.token_hash);
     accounts_remove_key(all, forever.token_hash);
     assert_null(accounts_find(all, forever.token_hash, 0));
