@@ -233,7 +233,15 @@ bool file_make_folder(const char *path, unsigned mode, error *err) {
     if (stat(path, &status) != 0) {
         return fail(err, "looking at", path);
     }
-    return S_ISDIR(status.st_mode) || error_set(err, ERROR_CONFLICT, "%s is there and is not a folder", path);
+    if (!S_ISDIR(status.st_mode)) {
+        return error_set(err, ERROR_CONFLICT, "%s is there and is not a folder", path);
+    }
+    if ((status.st_uid != geteuid() && status.st_uid != 0) || (status.st_mode & S_IWOTH) != 0) {
+        return error_set(err, ERROR_DENIED,
+                         "%s is another user's, or open to all for writing: choose a folder of your own",
+                         path);
+    }
+    return true;
 }
 
 bool file_map(const char *path, slice *bytes, error *err) {

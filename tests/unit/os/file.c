@@ -206,6 +206,15 @@ static void test_a_folder_is_made_once_with_its_mode(void **state) {
     assert_int_equal(mode_of(path), 0750);
     assert_true(file_make_folder(path, 0700, &err));
     assert_int_equal(mode_of(path), 0750);
+    assert_int_equal(chmod(path, 0757), 0);
+    assert_false(file_make_folder(path, 0700, &err));
+    assert_int_equal(err.code, ERROR_DENIED);
+    if (geteuid() == 0) {
+        assert_int_equal(chmod(path, 0700), 0);
+        assert_int_equal(chown(path, 12345, 0), 0);
+        assert_false(file_make_folder(path, 0700, &err));
+        assert_int_equal(err.code, ERROR_DENIED);
+    }
     empty_folder();
     assert_true(file_write_atomic(path, SLICE_LITERAL(""), 0600, &err));
     assert_false(file_make_folder(path, 0700, &err));
