@@ -2,6 +2,7 @@
 
 #include "client/api.h"
 #include "codec/json_writer.h"
+#include "options/terminal.h"
 #include "os/file.h"
 #include "receipt_check.h"
 
@@ -70,7 +71,7 @@ static void build_body(const ask *a, buffer *body) {
 
 static void show(const ask *a, slice text) {
     if (!a->json && text.length > 0) {
-        fwrite(text.data, 1, text.length, stdout);
+        terminal_write(stdout, text);
         fflush(stdout);
     }
 }

@@ -1,4 +1,5 @@
 #include "options/options.h"
+#include "options/terminal.h"
 
 #include "base/slice.h"
 
@@ -133,6 +134,8 @@ int options_run_verb(const char *program, const verb *verbs, size_t count, int a
 }
 
 int options_fail(const char *program, const error *err) {
-    fprintf(stderr, "%s: %s\n", program, err->text);
+    fprintf(stderr, "%s: ", program);
+    terminal_write(stderr, slice_of_text(err->text)); /* a pool's or a model's words may be in it */
+    fputc('\n', stderr);
     return 1;
 }
