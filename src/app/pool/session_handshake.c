@@ -119,9 +119,9 @@ static void welcome(session *s) {
     pool *p = s->pool;
     error err = {0};
     dispatch_id id;
-    proto_message message = {
-        .type = PROTO_WELCOME,
-        .welcome = {.lease_ms = PROTO_LEASE_MS, .beat_ms = (uint32_t)p->settings.beat_ms}};
+    proto_message message = {.type = PROTO_WELCOME,
+                             .welcome = {.lease_ms = PROTO_LEASE_BEATS * (uint32_t)p->settings.beat_ms,
+                                         .beat_ms = (uint32_t)p->settings.beat_ms}};
     memcpy(id.bytes, s->worker->id, sizeof id.bytes);
     bool ready = random_bytes(message.welcome.session, sizeof message.welcome.session, &err);
     session *before = s->worker->session;

@@ -30,8 +30,8 @@ typedef struct agent {
     websocket *socket;
     proto_state state; /* PROTO_CLOSED: not connected */
     uint8_t nonce[PROTO_NONCE_SIZE];
-    uint32_t beat_ms;
-    arena *scratch; /* for the message being handled */
+    uint32_t lease_ms; /* without a word from the pool: the connection is dead */
+    arena *scratch;    /* for the message being handled */
     ev_timer beat_timer;
     ev_timer connect_timer;
     uint32_t back_off_ms;

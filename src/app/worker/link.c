@@ -8,8 +8,7 @@
 
 enum {
     FIRST_BACK_OFF_MS = 500, /* doubles up to the longest; each wait is drawn from half of it to all of it */
-    LONGEST_BACK_OFF_MS = 30000,
-    SILENCE_BEATS = 4 /* beats without a word from the pool: the connection is dead */
+    LONGEST_BACK_OFF_MS = 30000
 };
 
 /* Jitter, so that many workers that lost their pool at once don't all come back at once. */
@@ -116,7 +115,7 @@ void agent_beat(agent *a) {
 static void beat_and_listen(void *context) {
     agent *a = context;
     uint64_t silence = ev_now_ms(a->loop) - websocket_last_heard(a->socket);
-    if (silence > (uint64_t)a->beat_ms * SILENCE_BEATS) {
+    if (silence > a->lease_ms) {
         log_warning("the pool has gone silent", LOG_U64("ms", silence));
         websocket_abort(a->socket);
         return;
@@ -129,7 +128,7 @@ static void beat_and_listen(void *context) {
 
 static void handle_welcome(agent *a, const proto_welcome *welcome) {
     a->back_off_ms = FIRST_BACK_OFF_MS;
-    a->beat_ms = welcome->beat_ms;
+    a->lease_ms = welcome->lease_ms;
     ev_timer_start_repeating(a->loop, &a->beat_timer, welcome->beat_ms);
     log_info("connected to the pool", LOG_TEXT("host", a->home.host),
              LOG_TEXT("worker", a->home.worker_id_hex), LOG_TEXT("model", a->model_name));

@@ -33,8 +33,7 @@ enum {
     PROTO_CORES_MAX = 65536,
     PROTO_COUNT_MAX = 16777216, /* tokens: contexts, limits, usage, credit */
     PROTO_DEADLINE_MAX_MS = 86400000,
-    PROTO_LEASE_MS = 60000,
-    PROTO_BEAT_MS = 10000
+    PROTO_LEASE_BEATS = 6 /* beats in a lease */
 };
 #define PROTO_INTEGER_MAX 9007199254740991U /* 2^53 - 1: largest whole number sent as a JSON number */
 
@@ -72,7 +71,6 @@ typedef enum proto_availability { PROTO_AVAILABLE, PROTO_LIMITED, PROTO_PAUSED }
 #define PROTO_REFUSE_PROOF "bad_proof"
 #define PROTO_REFUSE_REVOKED "revoked"
 #define PROTO_REFUSE_EXPIRED "expired"
-#define PROTO_REFUSE_NOT_APPROVED "not_approved"
 #define PROTO_REFUSE_FULL "full"         /* come back later */
 #define PROTO_REFUSE_DRAINING "draining" /* the pool is stopping: come back later */
 #define PROTO_FAIL_MODEL "unknown_model" /* name and digest don't match what is loaded */
