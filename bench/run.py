@@ -96,10 +96,10 @@ class Runs:
         return cpu_each(self.keep("pool events", b.load(b.pool_port, [b.pool_process], "stream", self.milliseconds,
                                                "--connections", STREAMS, "--stream", warm_up=2000)), "events")
 
-    def latency(self, name, port):
-        result = self.keep(name, self.bench.load(port, [], "whole", self.milliseconds, "--connections", 1))
-        cpu_each({**result, "cpu_seconds": 0}, "answers")
-        return result["answer_times"]["p50_us"]
+    def latency(self, name, port, processes=()):
+        """The median, and the processor time of the processes for each answer."""
+        result = self.keep(name, self.bench.load(port, processes, "whole", self.milliseconds, "--connections", 1))
+        return result["answer_times"]["p50_us"], cpu_each(result, "answers")
 
     # The rows.
 
@@ -116,7 +116,7 @@ class Runs:
         serving = self.start_serving("serving")
         self.request_row = self.alternate("request_cpu", f"CPU per request, {CONNECTIONS} clients, µs",
                                           self.nginx_requests, self.pool_requests, 1.5)
-        self.latencies()
+        self.latencies(serving.child.pid)
         self.bench.stop_process(serving)
         streaming = self.start_streaming()
         self.event_row = self.alternate("event_cpu", f"CPU per event, {STREAMS} streams × {EVENTS_PER_SECOND}/s, µs",
@@ -133,16 +133,20 @@ class Runs:
                                         STREAM_TOKENS * EVENT_BYTES, "--events-per-second", EVENTS_PER_SECOND,
                                         "--timestamps")
 
-    def latencies(self):
+    def latencies(self, worker):
         b = self.bench
-        added = {"nginx": [], "pool": []}
+        added = {"nginx": [], "pool": [], "worker": []}
         for _ in range(self.count):
-            direct = self.latency("direct latency", b.backend_ports["tls"])
-            added["nginx"].append(self.latency("nginx latency", b.nginx_port) - direct)
-            added["pool"].append(self.latency("pool latency", b.pool_port) - direct)
+            direct, _ = self.latency("direct latency", b.backend_ports["tls"])
+            added["nginx"].append(self.latency("nginx latency", b.nginx_port)[0] - direct)
+            with_pool, in_worker = self.latency("pool latency", b.pool_port, [worker])
+            added["pool"].append(with_pool - direct)
+            added["worker"].append(in_worker)
             say(f"  time added, 1 client: nginx {added['nginx'][-1]} µs, pool {added['pool'][-1]} µs")
         ours = statistics.median(added["pool"])
         self.rows.add("added_p50", "p50 added, 1 client, µs", statistics.median(added["nginx"]), ours, ours, 150, "µs")
+        in_worker = statistics.median(added["worker"])
+        self.rows.add("added_by_worker", "  of it CPU time of the worker, µs", None, in_worker, in_worker, None, "µs")
 
     def event_delays(self):
         for key, what, field in (("first_event", "first event's way, p50, µs", "first_event_delays"),
