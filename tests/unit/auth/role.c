@@ -19,9 +19,7 @@ static const struct {
     {AUTH_KEY_REVOKE, "nnyy"},
     {AUTH_WORKER_TOKEN_ADD, "nnyn"},
     {AUTH_WORKER_LIST, "nnyy"},
-    {AUTH_WORKER_LIST_OWN, "nyyy"},
     {AUTH_WORKER_REVOKE, "nnyy"},
-    {AUTH_WORKER_APPROVE, "nnny"},
     {AUTH_METRICS_READ, "nnyy"},
 };
 

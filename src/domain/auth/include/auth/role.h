@@ -34,10 +34,7 @@ typedef enum auth_role {
     X(AUTH_KEY_REVOKE, "key_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
     X(AUTH_WORKER_TOKEN_ADD, "worker_token_add", AUTH_IT_ADMIN_BIT)                                          \
     X(AUTH_WORKER_LIST, "worker_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
-    X(AUTH_WORKER_LIST_OWN, "worker_list_own",                                                               \
-      AUTH_WORKER_OWNER_BIT | AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                                 \
     X(AUTH_WORKER_REVOKE, "worker_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
-    X(AUTH_WORKER_APPROVE, "worker_approve", AUTH_SECURITY_OFFICER_BIT)                                      \
     X(AUTH_METRICS_READ, "metrics_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)
 
 typedef enum auth_action {
