@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "crypto/hash.h"
+#include "proto/message.h"
 
 struct fleet {
     map *by_id;
@@ -109,7 +110,7 @@ fleet_worker *fleet_next(const fleet *f, size_t *position) {
 
 const char *fleet_refusal(const fleet_worker *worker, uint64_t unix_ms) {
     if (worker->revoked_ms != 0) {
-        return "revoked";
+        return PROTO_REFUSE_REVOKED;
     }
-    return worker->expires_ms != 0 && unix_ms >= worker->expires_ms ? "expired" : NULL;
+    return worker->expires_ms != 0 && unix_ms >= worker->expires_ms ? PROTO_REFUSE_EXPIRED : NULL;
 }

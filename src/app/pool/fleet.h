@@ -38,7 +38,7 @@ size_t fleet_count(const fleet *f);
 /* for (size_t i = 0; (w = fleet_next(f, &i)) != NULL;) */
 fleet_worker *fleet_next(const fleet *f, size_t *position);
 
-/* Why it may not serve now ("revoked", "expired"), or NULL if it may. */
+/* Why it may not serve now (PROTO_REFUSE_REVOKED, PROTO_REFUSE_EXPIRED), or NULL if it may. */
 const char *fleet_refusal(const fleet_worker *worker, uint64_t unix_ms);
 
 #endif

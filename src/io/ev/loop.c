@@ -329,7 +329,3 @@ void ev_loop_free(ev_loop *loop) {
 uint64_t ev_now_ms(const ev_loop *loop) {
     return uv_now(&loop->uv);
 }
-
-int ev_descriptor_limit(const ev_loop *loop) {
-    return loop->descriptor_limit;
-}

@@ -25,7 +25,6 @@ struct ev_process {
     int open_handles;
     bool exited;
     bool output_ended;
-    bool output_paused;
     bool input_closing;
     bool input_broken;
     bool freed;
@@ -159,18 +158,6 @@ void ev_process_close_input(ev_process *process) {
     if (uv_shutdown(&process->shutdown, (uv_stream_t *)&process->input, on_shutdown) != 0 &&
         !uv_is_closing((uv_handle_t *)&process->input)) {
         uv_close((uv_handle_t *)&process->input, close_one);
-    }
-}
-
-void ev_process_pause_output(ev_process *process) {
-    process->output_paused = true;
-    (void)uv_read_stop((uv_stream_t *)&process->output);
-}
-
-void ev_process_resume_output(ev_process *process) {
-    if (process->output_paused && !process->output_ended) {
-        process->output_paused = false;
-        (void)uv_read_start((uv_stream_t *)&process->output, give_room, on_read);
     }
 }
 

@@ -116,20 +116,8 @@ bool http_request_is_tls(const http_request *request) {
     return net_stream_is_tls(request->connection->stream);
 }
 
-void *http_request_server_context(const http_request *request) {
-    return request->connection->server->context;
-}
-
 void http_request_limit_body(http_request *request, size_t limit) {
     request->collected.limit = limit < request->collected.limit ? limit : request->collected.limit;
-}
-
-void http_request_set_data(http_request *request, void *data) {
-    request->data = data;
-}
-
-void *http_request_data(const http_request *request) {
-    return request->data;
 }
 
 void http_request_pause_body(http_request *request) {

@@ -70,7 +70,6 @@ struct http_request {
     void *closed_context;
     void (*on_drained)(void *context, http_request *request);
     void *drained_context;
-    void *data;
     bool delivered;    /* on_request was called */
     bool streams_body; /* the application takes it piece by piece */
     bool body_paused;

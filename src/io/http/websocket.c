@@ -282,13 +282,6 @@ const net_stream_handlers websocket_stream_handlers = {.on_open = on_open,
                                                        .on_drained = on_drained,
                                                        .on_closed = on_closed};
 
-/* --- the user's side --- */
-
-void websocket_set_handlers(websocket *ws, const websocket_handlers *handlers, void *context) {
-    ws->handlers = handlers;
-    ws->context = context;
-}
-
 void websocket_limit_messages(websocket *ws, size_t limit) {
     size_t there = buffer_length(&ws->message);
     ws->message_limit = limit < there ? there : limit;
@@ -339,10 +332,6 @@ void websocket_resume_reading(websocket *ws) {
 
 void websocket_peer(const websocket *ws, char text[NET_ADDRESS_SIZE]) {
     net_stream_peer(ws->stream, text);
-}
-
-bool websocket_is_tls(const websocket *ws) {
-    return net_stream_is_tls(ws->stream);
 }
 
 uint64_t websocket_last_heard(const websocket *ws) {

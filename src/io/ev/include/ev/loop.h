@@ -21,8 +21,6 @@ void ev_loop_stop(ev_loop *loop);
 void ev_loop_free(ev_loop *loop);
 /* Milliseconds of the monotonic clock, read once per turn. */
 uint64_t ev_now_ms(const ev_loop *loop);
-/* Descriptors from this number on are refused by ev_watch_new. */
-int ev_descriptor_limit(const ev_loop *loop);
 
 /* A timer lives inside its owner: no allocation, start and stop in O(1) (hierarchical wheel, Varghese and
  * Lauck 1987), resolution 1 ms, so a deadline may be moved on every event. */

@@ -30,9 +30,6 @@ MUST_CHECK bool ev_process_write(ev_process *process, slice bytes);
 size_t ev_process_pending(const ev_process *process);
 /* End of input, after what is queued. */
 void ev_process_close_input(ev_process *process);
-/* While paused the child is stopped by the full pipe. */
-void ev_process_pause_output(ev_process *process);
-void ev_process_resume_output(ev_process *process);
 /* Harmless once it has ended. */
 void ev_process_kill(ev_process *process, int signal);
 int ev_process_id(const ev_process *process);

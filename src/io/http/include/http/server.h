@@ -80,12 +80,8 @@ slice http_request_body(const http_request *request); /* empty when streamed */
 arena *http_request_arena(http_request *request);
 const char *http_request_peer(http_request *request); /* numeric address of the connection */
 bool http_request_is_tls(const http_request *request);
-void *http_request_server_context(const http_request *request);
 /* From choose_body: a smaller bound for the body of this request than body_limit; 413 beyond. */
 void http_request_limit_body(http_request *request, size_t limit);
-/* Free for the application. */
-void http_request_set_data(http_request *request, void *data);
-void *http_request_data(const http_request *request);
 /* While paused no on_body comes and the client is held up. */
 void http_request_pause_body(http_request *request);
 void http_request_resume_body(http_request *request);

@@ -9,18 +9,12 @@ typedef struct websocket websocket;
 
 /* Close codes, RFC 6455 §7.4.1 and the IANA registry. 1005 and 1006 are never sent. */
 enum {
-    WEBSOCKET_NORMAL = 1000,
     WEBSOCKET_GOING_AWAY = 1001,
     WEBSOCKET_PROTOCOL_ERROR = 1002,
-    WEBSOCKET_UNSUPPORTED = 1003,
     WEBSOCKET_NO_CODE = 1005,
     WEBSOCKET_CUT = 1006,
     WEBSOCKET_BAD_DATA = 1007,
-    WEBSOCKET_POLICY = 1008,
-    WEBSOCKET_TOO_BIG = 1009,
-    WEBSOCKET_INTERNAL = 1011,
-    WEBSOCKET_RESTART = 1012,
-    WEBSOCKET_TRY_LATER = 1013
+    WEBSOCKET_TOO_BIG = 1009
 };
 
 /* None is called from inside a function called on the WebSocket. */
@@ -51,8 +45,6 @@ typedef struct websocket_options {
 MUST_CHECK websocket *websocket_connect(net *n, const websocket_options *options,
                                         const websocket_handlers *handlers, void *context, error *err);
 
-/* From now on these are called instead. */
-void websocket_set_handlers(websocket *ws, const websocket_handlers *handlers, void *context);
 /* The largest message taken from now on; close code 1009 beyond. */
 void websocket_limit_messages(websocket *ws, size_t limit);
 /* Queues the message, or nothing: false when the queue's limit would be passed, memory is out, or it is not
@@ -71,7 +63,6 @@ void websocket_pause_reading(websocket *ws);
 void websocket_resume_reading(websocket *ws);
 
 void websocket_peer(const websocket *ws, char text[NET_ADDRESS_SIZE]);
-bool websocket_is_tls(const websocket *ws);
 /* When the last byte arrived (ev_now_ms). */
 uint64_t websocket_last_heard(const websocket *ws);
 /* As net_stream_tls_exporter. */
