@@ -52,6 +52,13 @@ class Employees(FleetCase):
             body = {"model": "demo", "messages": messages, "stream": stream}
             self.check_error(self.ask("POST", CHAT, body, self.site.user_key), 400, param="messages")
 
+    def test_a_body_of_very_many_values_is_refused_before_they_are_built(self):
+        """Each costs some hundred bytes and its share of the loop's time."""
+        for many in (b"1," * 40000, b"{}," * 40000, b'"",' * 40000):
+            body = b'{"model":"demo","messages":[' + many + b"1]}"
+            error = self.check_error(self.ask("POST", CHAT, body, self.site.user_key), 400)
+            self.assertIn("values allowed", error["message"])
+
     def test_a_question_longer_than_a_message_may_be_costs_no_worker_its_session(self):
         fleet = self.fake(count=2)
         sessions = self.metric("worker_sessions_total")

@@ -12,7 +12,11 @@
 
 #include <stdio.h>
 
-enum { BODY_DEPTH = 4, KEY_ANSWER_SIZE = 1024 /* of what is said about a new key, at most */ };
+enum {
+    BODY_DEPTH = 4,
+    BODY_VALUES = 64,
+    KEY_ANSWER_SIZE = 1024 /* of what is said about a new key, at most */
+};
 
 static const uint64_t days_limit = 3650;
 
@@ -28,8 +32,9 @@ static bool read_wish(pool *p, http_request *request, bool with_user, key_wish *
     slice role = SLICE_LITERAL("employee");
     uint64_t days = 0;
     slice body = http_request_body(request);
-    json_value *root = json_parse(body.length == 0 ? SLICE_LITERAL("{}") : body,
-                                  (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH}, err);
+    json_value *root = json_parse(
+        body.length == 0 ? SLICE_LITERAL("{}") : body,
+        (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES}, err);
     if (root == NULL) {
         return false;
     }

@@ -15,7 +15,11 @@
 
 #include <stdio.h>
 
-enum { BODY_DEPTH = 4, JOIN_ANSWER_SIZE = 1024 /* at most, without the CA's certificate */ };
+enum {
+    BODY_DEPTH = 4,
+    BODY_VALUES = 64,
+    JOIN_ANSWER_SIZE = 1024 /* at most, without the CA's certificate */
+};
 
 /* Where workers dial: as configured, or this machine's first name and the port that is served. */
 static bool public_address(const pool *p, char address[AUTH_ADDRESS_MAX + 1], error *err) {
@@ -84,8 +88,9 @@ void admin_join_token_add(pool *p, http_request *request, const account *who, sl
     slice owner = {0};
     uint64_t days = 0;
     slice body = http_request_body(request);
-    json_value *root =
-        json_parse(body, (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH}, &err);
+    json_value *root = json_parse(
+        body, (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES},
+        &err);
     if (root == NULL || !json_get_text(root, "owner", &owner, &err) ||
         !json_get_u64_or(root, "days", 1, 3650, p->settings.worker_days, &days, &err)) {
         json_free(root);

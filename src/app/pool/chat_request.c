@@ -246,8 +246,10 @@ bool chat_request_parse(slice body, const pool_settings *settings, arena *memory
                         const char **param, error *err) {
     *chat = (chat_request){0};
     *param = NULL;
-    json_value *root =
-        json_parse(body, (json_limits){.size = settings->body_limit, .depth = CHAT_DEPTH_LIMIT}, err);
+    json_value *root = json_parse(
+        body,
+        (json_limits){.size = settings->body_limit, .depth = CHAT_DEPTH_LIMIT, .values = CHAT_VALUES_LIMIT},
+        err);
     if (root == NULL) {
         return false;
     }

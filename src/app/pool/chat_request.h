@@ -14,7 +14,8 @@ enum {
     CHAT_MESSAGES_LIMIT = 1024,
     CHAT_STOPS_LIMIT = 4,
     CHAT_STOP_LENGTH_LIMIT = 256,
-    CHAT_DEPTH_LIMIT = 32
+    CHAT_DEPTH_LIMIT = 32,
+    CHAT_VALUES_LIMIT = 32768 /* parsing is the loop's work: some 10 ms */
 };
 
 typedef struct chat_request {

@@ -46,21 +46,30 @@ void json_start(uint64_t seed) {
     json_object_seed(seed == 0 ? 1 : (size_t)seed);
 }
 
-/* Bounds the nesting before jansson's recursive parser sees it. Brackets in strings don't count. */
-static bool check_depth(slice text, unsigned limit, error *err) {
+/* Bounds the nesting before jansson's recursive parser sees it, and how much it has to build. What is in
+ * strings doesn't count. */
+static bool check_shape(slice text, unsigned depth_limit, size_t value_limit, error *err) {
     unsigned depth = 0;
+    size_t values = 0;
     bool inside = false;
     for (size_t i = 0; i < text.length; i++) {
         uint8_t c = text.data[i];
         if (inside) {
             i += c == '\\';
             inside = c != '"';
-        } else if (c == '"') {
-            inside = true;
-        } else if ((c == '[' || c == '{') && ++depth > limit) {
-            return error_set(err, ERROR_LIMIT, "JSON is nested deeper than the %u levels allowed", limit);
-        } else if ((c == ']' || c == '}') && depth > 0) {
-            depth--;
+            continue;
+        }
+        bool opens = c == '[' || c == '{';
+        inside = c == '"';
+        depth += opens ? 1 : 0;
+        depth -= (c == ']' || c == '}') && depth > 0 ? 1 : 0;
+        values += opens || c == ',' ? 1 : 0;
+        if (depth > depth_limit) {
+            return error_set(err, ERROR_LIMIT, "JSON is nested deeper than the %u levels allowed",
+                             depth_limit);
+        }
+        if (value_limit > 0 && values > value_limit) {
+            return error_set(err, ERROR_LIMIT, "JSON has more than the %zu values allowed", value_limit);
         }
     }
     return true;
@@ -114,7 +123,8 @@ json_value *json_parse(slice text, json_limits limits, error *err) {
                   limits.size);
         return NULL;
     }
-    if (!check_depth(text, limits.depth < JSON_DEPTH_LIMIT ? limits.depth : JSON_DEPTH_LIMIT, err)) {
+    unsigned depth = limits.depth < JSON_DEPTH_LIMIT ? limits.depth : JSON_DEPTH_LIMIT;
+    if (!check_shape(text, depth, limits.values, err)) {
         return NULL;
     }
     if (text.length == 0) {

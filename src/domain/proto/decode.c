@@ -3,7 +3,7 @@
 #include "codec/json.h"
 #include "crypto/hash.h"
 
-enum { DEPTH_MAX = 8 };
+enum { DEPTH_MAX = 8, VALUES_MAX = 32768 };
 
 static bool read_fields(const json_value *object, const schema *s, uint8_t *place, arena *a, error *err);
 
@@ -174,7 +174,8 @@ static bool read_message(const json_value *root, arena *a, proto_message *out, e
 
 bool proto_general_decode(slice text, arena *a, proto_message *out, error *err) {
     memset(out, 0, sizeof *out);
-    json_value *root = json_parse(text, (json_limits){PROTO_MESSAGE_MAX, DEPTH_MAX}, err);
+    json_value *root = json_parse(
+        text, (json_limits){.size = PROTO_MESSAGE_MAX, .depth = DEPTH_MAX, .values = VALUES_MAX}, err);
     if (root == NULL) {
         return false;
     }

@@ -75,6 +75,12 @@ static void test_size_and_depth_are_bounded(void **state) {
     json_free(root);
     assert_null(json_parse(SLICE_LITERAL("[1,2,3]"), (json_limits){.size = 6, .depth = 2}, &err));
     assert_int_equal(err.code, ERROR_LIMIT);
+    json_limits few = {.size = 100, .depth = 2, .values = 4};
+    assert_null(json_parse(SLICE_LITERAL("[1,2,[],3]"), few, &err));
+    assert_int_equal(err.code, ERROR_LIMIT);
+    root = json_parse(SLICE_LITERAL("[1,\"a,b,{,\",[]]"), few, &err);
+    assert_non_null(root);
+    json_free(root);
     static char huge[100000];
     memset(huge, '[', sizeof huge);
     assert_null(

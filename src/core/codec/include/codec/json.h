@@ -12,6 +12,7 @@ typedef struct json_t json_value;
 typedef struct json_limits {
     size_t size;    /* bytes */
     unsigned depth; /* nested arrays and objects; at most JSON_DEPTH_LIMIT */
+    size_t values;  /* elements and members in all, which cost far more than their bytes; 0: no bound */
 } json_limits;
 
 enum { JSON_DEPTH_LIMIT = 256 };
