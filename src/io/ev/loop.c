@@ -30,8 +30,6 @@ static void use_our_memory(void) {
     (void)uv_replace_allocator(memory_allocate, resize_table, memory_allocate_zeroed, memory_free);
 }
 
-/* --- deferred calls --- */
-
 void ev_deferred_init(ev_deferred *deferred, void (*run)(void *argument), void *argument) {
     *deferred = (ev_deferred){.run = run, .argument = argument};
     list_init(&deferred->node);
@@ -60,8 +58,6 @@ static void run_deferred(ev_loop *loop) {
         list_remove(&last);
     }
 }
-
-/* --- the turn --- */
 
 static void ignore_idle(uv_idle_t *handle) {
     (void)handle;
@@ -98,8 +94,6 @@ static void on_prepare(uv_prepare_t *handle) {
         (void)uv_idle_start(&loop->idle, ignore_idle);
     }
 }
-
-/* --- calls from other threads --- */
 
 bool ev_post(ev_loop *loop, void (*run)(void *argument), void *argument) {
     pthread_mutex_lock(&loop->post_lock);
@@ -151,8 +145,6 @@ static void on_wake(uv_async_t *handle) {
     run_posts(handle->data);
 }
 
-/* --- work in the thread pool --- */
-
 typedef struct work {
     uv_work_t request;
     ev_loop *loop;
@@ -195,8 +187,6 @@ bool ev_work(ev_loop *loop, void (*run)(void *argument), void (*done)(void *argu
     loop->works++;
     return true;
 }
-
-/* --- life --- */
 
 static void free_handle(uv_handle_t *handle) {
     memory_free(handle);

@@ -45,8 +45,6 @@ struct http_exchange {
     bool in_callback;
 };
 
-/* --- life --- */
-
 static void exchange_free(http_exchange *exchange) {
     if (exchange->easy != NULL) {
         (void)curl_multi_remove_handle(exchange->client->multi, exchange->easy);
@@ -60,8 +58,6 @@ static void exchange_free(http_exchange *exchange) {
     exchange->client->count--;
     memory_free(exchange);
 }
-
-/* --- what curl has to say --- */
 
 static void answer(http_exchange *exchange, CURLcode code) {
     error cause;
@@ -209,8 +205,6 @@ static CURLcode apply_pin(CURL *easy, void *ssl_ctx, void *argument) {
     net_tls_pin_apply(ssl_ctx, argument);
     return CURLE_OK;
 }
-
-/* --- setting up --- */
 
 static CURLcode global_result;
 
@@ -383,8 +377,6 @@ http_exchange *http_client_request(http_client *client, const char *method, cons
     }
     return exchange;
 }
-
-/* --- facts --- */
 
 bool http_exchange_header(const http_exchange *exchange, const char *name, slice *value) {
     struct curl_header *header = NULL;

@@ -16,8 +16,6 @@ static ev_loop *loop_of(const http_connection *connection) {
     return net_loop(connection->server->net);
 }
 
-/* --- life --- */
-
 void connection_accept(void *context, net_stream *stream) {
     http_server *server = context;
     http_connection *connection = memory_allocate_zeroed(1, sizeof *connection);
@@ -99,8 +97,6 @@ void connection_upgraded(http_connection *connection, websocket *ws) {
     }
 }
 
-/* --- answers --- */
-
 static void wait_for_request(http_connection *connection) {
     connection->state = CONNECTION_IDLE;
     ev_timer_start(loop_of(connection), &connection->timer, connection->server->config.idle_timeout_ms);
@@ -142,8 +138,6 @@ void connection_refuse(http_connection *connection, unsigned status, const char 
         connection_cut(connection);
     }
 }
-
-/* --- input --- */
 
 static void wait_for_answer(http_connection *connection) {
     connection->state = CONNECTION_ANSWER;
@@ -406,8 +400,6 @@ static void on_drained(void *context) {
     }
     connection_go_on(connection);
 }
-
-/* --- time --- */
 
 /* True if the client has sent too little since the last look. */
 static bool body_is_slow(http_connection *connection) {

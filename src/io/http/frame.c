@@ -3,8 +3,6 @@
 
 #include <openssl/rand.h>
 
-/* --- receiving --- */
-
 static ssize_t give_input(uint8_t *bytes, size_t length, int flags, void *context) {
     (void)flags;
     frame_reader *reader = context;
@@ -168,8 +166,6 @@ slice frames_take(websocket *ws, slice input) {
     }
     return rest;
 }
-
-/* --- sending --- */
 
 static ssize_t take_output(const uint8_t *bytes, size_t length, int flags, void *context) {
     (void)flags;

@@ -6,8 +6,6 @@ enum { CLOSE_TIMEOUT_MS = 5000, CONTROL_ROOM = 4096, REASON_MAX = WEBSOCKET_CONT
 static void on_timer(void *argument);
 static void on_again(void *argument);
 
-/* --- life --- */
-
 websocket *websocket_new(net *n, const websocket_handlers *handlers, void *context, error *err) {
     websocket *ws = memory_allocate_zeroed(1, sizeof *ws);
     if (ws == NULL) {
@@ -49,8 +47,6 @@ void websocket_is_open(websocket *ws) {
     ws->last_heard = ev_now_ms(net_loop(ws->net));
     ev_timer_stop(&ws->timer);
 }
-
-/* --- ends --- */
 
 void websocket_keep_reason(websocket *ws, unsigned code, slice reason) {
     ws->code = (uint16_t)code;
@@ -145,8 +141,6 @@ static void on_timer(void *argument) {
     }
 }
 
-/* --- what came --- */
-
 void websocket_message(websocket *ws, slice message, bool is_text) {
     if (is_text && !slice_is_utf8(message)) {
         websocket_fail(ws, WEBSOCKET_BAD_DATA, "the text is not UTF-8");
@@ -190,8 +184,6 @@ void websocket_control(websocket *ws, uint8_t opcode, slice payload) {
         websocket_abort(ws);
     }
 }
-
-/* --- the stream --- */
 
 static void keep_rest(websocket *ws, slice rest) {
     if (rest.length > 0 && ws->state != WEBSOCKET_ENDING && !buffer_append(&ws->early, rest)) {

@@ -22,8 +22,6 @@ static void on_ready(void *argument, unsigned events);
 
 static const error cut_by_memory = {ERROR_MEMORY, "out of memory"};
 
-/* --- life --- */
-
 bool stream_set_descriptor(net_stream *stream, int descriptor, error *err) {
     stream->watch = ev_watch_new(stream->owner->loop, descriptor, on_ready, stream, err);
     if (stream->watch == NULL) {
@@ -156,8 +154,6 @@ static void fail_of_system(net_stream *stream, int reason) {
     stream_finish(stream, &cause);
 }
 
-/* --- what to wait for --- */
-
 void stream_watch(net_stream *stream) {
     if (stream->watch == NULL) {
         return;
@@ -172,8 +168,6 @@ void stream_watch(net_stream *stream) {
     }
     ev_watch_set(stream->watch, events);
 }
-
-/* --- input --- */
 
 static void tell_end(net_stream *stream) {
     if (stream->end_told || stream->state != STREAM_OPEN) {
@@ -265,8 +259,6 @@ void net_stream_resume_reading(net_stream *stream) {
         ev_defer(stream->owner->loop, &stream->again);
     }
 }
-
-/* --- output --- */
 
 /* All is sent: on_closed is told now, the descriptor stays a little for the peer's sake. */
 static void output_finished(net_stream *stream) {
@@ -394,8 +386,6 @@ uint64_t net_stream_last_progress(const net_stream *stream) {
     return stream->last_progress;
 }
 
-/* --- the end --- */
-
 void net_stream_close(net_stream *stream) {
     if (stream->state == STREAM_OPEN) {
         stream->state = STREAM_CLOSING;
@@ -441,8 +431,6 @@ static void on_timer(void *argument) {
         break;
     }
 }
-
-/* --- events --- */
 
 void stream_begin(net_stream *stream) {
     if (stream->tls == NULL) {
@@ -524,8 +512,6 @@ static void on_ready(void *argument, unsigned events) {
         break;
     }
 }
-
-/* --- facts --- */
 
 void net_stream_set_handlers(net_stream *stream, const net_stream_handlers *handlers, void *context) {
     stream->handlers = handlers;

@@ -43,8 +43,6 @@ void net_tls_free(net_tls *tls) {
     memory_free(tls);
 }
 
-/* --- reading PEM --- */
-
 static int refuse_password(char *text, int size, int writing, void *unused) {
     (void)text, (void)size, (void)writing, (void)unused;
     return -1;
@@ -117,8 +115,6 @@ static bool trust(SSL_CTX *context, slice pem) {
     return good;
 }
 
-/* --- pins --- */
-
 static bool pin_of_certificate(X509 *certificate, uint8_t pin[NET_TLS_PIN_SIZE]) {
     unsigned char *key = NULL;
     int length = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &key);
@@ -157,8 +153,6 @@ void net_tls_pin_apply(void *ssl_ctx, const uint8_t pin[NET_TLS_PIN_SIZE]) {
     SSL_CTX_set_cert_verify_callback(ssl_ctx, verify_by_pin, (void *)(uintptr_t)pin);
     SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_PEER, NULL);
 }
-
-/* --- contexts --- */
 
 /* HTTP/1.1 is what we speak; a client that offers others as well is told so (RFC 7301). */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_length,
@@ -279,8 +273,6 @@ net_tls *net_tls_client_new(const net_tls_client_options *options, error *err) {
     }
     return tls;
 }
-
-/* --- sessions --- */
 
 static bool expect_name(SSL *ssl, const char *name) {
     uint8_t address[sizeof(struct in6_addr)];

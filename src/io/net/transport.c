@@ -6,8 +6,6 @@
 
 enum { LARGEST_TRANSFER = 1 << 30 };
 
-/* --- plain --- */
-
 static transfer plain_result(ssize_t moved, transfer wait) {
     if (moved >= 0) {
         return TRANSFER_DONE;
@@ -37,8 +35,6 @@ static void plain_say_goodbye(net_stream *stream) {
 }
 
 const transport transport_plain = {plain_read, plain_write, plain_holds_input, plain_say_goodbye};
-
-/* --- TLS, straight on the descriptor --- */
 
 static transfer tls_result(net_stream *stream, int returned) {
     switch (SSL_get_error(stream->ssl, returned)) {
