@@ -12,12 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum {
-    DIGEST_PART = 4 * 1024 * 1024,
-    MEMORY_MIB_MAX = 1 << 20,
-    MEMORY_MIB_DEFAULT = 1024,
-    CONTEXT_MAX = 1 << 20
-};
+enum { DIGEST_PART = 4 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20, MEMORY_MIB_DEFAULT = 1024 };
 static const uint64_t file_size_max = UINT64_C(1) << 40;
 
 typedef struct settings {
@@ -32,9 +27,9 @@ static bool parse(int argc, char **argv, settings *s, int *status) {
     *s = (settings){.slots = 1, .memory_mib = MEMORY_MIB_DEFAULT};
     const option_row rows[] = {
         {"model", OPTION_REQUIRED, &s->model, "FILE", "the model, a GGUF file", 0, 0},
-        {"slots", OPTION_U64, &s->slots, "N", "answers computed at once", 1, SERVER_SLOTS_MAX},
+        {"slots", OPTION_U64, &s->slots, "N", "answers computed at once", 1, ENGINE_SLOTS_MAX},
         {"context", OPTION_U64, &s->context, "TOKENS", "of a conversation; 0: as the model says", 0,
-         CONTEXT_MAX},
+         ENGINE_CONTEXT_MAX},
         {"memory", OPTION_U64, &s->memory_mib, "MIB", "to compute with, beside the model", 1, MEMORY_MIB_MAX},
         {"check", OPTION_FLAG, &s->check, NULL, "load the model, say what it is, and exit", 0, 0},
     };

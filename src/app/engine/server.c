@@ -20,7 +20,7 @@ struct server {
     buffer received;
     buffer sending;
     arena *memory; /* of the frame at hand */
-    job jobs[SERVER_SLOTS_MAX];
+    job jobs[ENGINE_SLOTS_MAX];
     uint32_t slots;
     uint32_t running;
     bool input_ended;
@@ -55,7 +55,7 @@ void server_free(server *s) {
     if (s == NULL) {
         return;
     }
-    for (size_t i = 0; i < SERVER_SLOTS_MAX; i++) {
+    for (size_t i = 0; i < ENGINE_SLOTS_MAX; i++) {
         engine_sequence_free(s->jobs[i].sequence);
     }
     buffer_wipe(&s->received);
@@ -250,7 +250,7 @@ static bool step_job(server *s, job *j, error *err) {
 
 bool server_run(server *s, engine_model *model, uint32_t slots, error *err) {
     s->model = model;
-    s->slots = slots < SERVER_SLOTS_MAX ? slots : SERVER_SLOTS_MAX;
+    s->slots = slots < ENGINE_SLOTS_MAX ? slots : ENGINE_SLOTS_MAX;
     while (!s->input_ended) {
         if (!receive(s, err)) {
             return false;

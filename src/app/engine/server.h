@@ -5,8 +5,6 @@
 
 /* The engine's side of the pipe: takes jobs, steps them in turn, one token each, and answers. It looks for
  * input between steps without waiting while there is work, and sleeps on its input when there is none. */
-enum { SERVER_SLOTS_MAX = 64 };
-
 typedef struct server server;
 
 /* `input` and `output` are descriptors, blocking or not; they stay the caller's. */

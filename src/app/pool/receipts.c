@@ -123,7 +123,7 @@ static void receipt_found(void *context, const store_receipt *found, const error
         reply_error(later.request, 502, NULL, "receipt_refused",
                     "the worker's signature on this receipt is not valid: do not rely on the answer; %s",
                     err.text);
-        session_close_forger(later.pool, found->worker_id);
+        session_revoke_forger(later.pool, found->worker_id);
         return;
     }
     if (!found->countersigned &&

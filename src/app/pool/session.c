@@ -348,7 +348,7 @@ static void forger_revoked(void *context, const error *failure) {
     }
 }
 
-void session_close_forger(pool *p, const uint8_t worker_id[STORE_WORKER_ID_SIZE]) {
+void session_revoke_forger(pool *p, const uint8_t worker_id[STORE_WORKER_ID_SIZE]) {
     fleet_worker *worker = fleet_find(p->fleet, worker_id);
     error err = {0};
     if (worker == NULL || worker->revoked_ms != 0) {

@@ -136,7 +136,7 @@ int worker_join_main(int argc, char **argv) {
         .usage = "cellule worker join [options] TOKEN",
         .summary =
             "Enrols this machine: makes its key, shows the token to the pool that the token names (whose\n"
-            "authority the token pins), and keeps the answer. The token works once, for ten minutes.",
+            "authority the token pins), and keeps the answer. The token works once, and not for long.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
         .takes_word = true,

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SLOTS_LIMIT = 64, CONTEXT_LIMIT = 1048576, SCRATCH_LIMIT = 8 * 1024 * 1024 };
+enum { SCRATCH_LIMIT = 8 * 1024 * 1024 };
 
 typedef struct run_options {
     const char *state;
@@ -233,9 +233,9 @@ int worker_run_main(int argc, char **argv) {
         {"name", OPTION_TEXT, &options.name, "NAME", "the model's name for users; else the file's name", 0,
          0},
         {"state", OPTION_TEXT, &options.state, "DIR", "folder that `worker join` made", 0, 0},
-        {"slots", OPTION_U64, &options.slots, "N", "answers computed at once", 1, SLOTS_LIMIT},
+        {"slots", OPTION_U64, &options.slots, "N", "answers computed at once", 1, ENGINE_SLOTS_MAX},
         {"context", OPTION_U64, &options.context, "N", "tokens of a conversation; 0: as the model says", 0,
-         CONTEXT_LIMIT},
+         ENGINE_CONTEXT_MAX},
         {"engine-timeout-ms", OPTION_U64, &options.engine_timeout_ms, "N",
          "an engine silent for this long is killed and started again", 100, 3600000},
         {"log-level", OPTION_TEXT, &options.log_level, "LEVEL", "debug, info, warning or error", 0, 0},

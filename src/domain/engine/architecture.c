@@ -2,11 +2,11 @@
 
 #include "arithmetic.h"
 #include "base/memory.h"
+#include "engine/engine.h"
 
 #include <stdio.h>
 
 enum {
-    CONTEXT_MAX = 1 << 20, /* rope_turns is exact below it */
     WIDTH_MAX = 1 << 16,
     HIDDEN_MAX = 1 << 20,
     LAYERS_MAX = 512,
@@ -119,7 +119,7 @@ static bool read_constants(architecture *a, const gguf *file, error *err) {
 }
 
 static bool read_sizes(architecture *a, const gguf *file, error *err) {
-    return size_key(file, "llama.context_length", CONTEXT_MAX, 0, &a->context, err) &&
+    return size_key(file, "llama.context_length", ENGINE_CONTEXT_MAX, 0, &a->context, err) &&
            size_key(file, "llama.embedding_length", WIDTH_MAX, 0, &a->width, err) &&
            size_key(file, "llama.feed_forward_length", HIDDEN_MAX, 0, &a->hidden, err) &&
            size_key(file, "llama.block_count", LAYERS_MAX, 0, &a->layer_count, err) &&

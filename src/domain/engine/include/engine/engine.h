@@ -15,6 +15,8 @@ typedef struct engine_sequence engine_sequence;
 enum {
     ENGINE_DIGEST_SIZE = 32,
     ENGINE_NONCE_SIZE = 32,
+    ENGINE_SLOTS_MAX = 64,        /* sequences at once that a process may be asked for */
+    ENGINE_CONTEXT_MAX = 1 << 20, /* positions, of a model or of a sequence; rope_turns is exact below it */
     ENGINE_STOPS_MAX = 4,
     ENGINE_STOP_LENGTH_MAX = 256,
     ENGINE_MESSAGES_MAX = 4096,
