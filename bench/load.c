@@ -51,27 +51,38 @@ struct load {
     samples first_delays; /* the same, of each stream's first event */
 };
 
+/* User and system time in ticks: fields 14 and 15 of proc(5)'s stat, of which the second is a name that may
+ * hold anything but ends with the last parenthesis. 0 if the process has ended. */
+static double ticks_of(const char *id) {
+    enum { FIRST_BEHIND_NAME = 3, USER = 14, SYSTEM = 15 };
+    char path[300];
+    char line[2048];
+    snprintf(path, sizeof path, "/proc/%s/stat", id);
+    FILE *file = fopen(path, "re");
+    const char *got = file == NULL ? NULL : fgets(line, sizeof line, file);
+    if (file != NULL) {
+        fclose(file);
+    }
+    char *rest = got == NULL ? NULL : strrchr(line, ')');
+    double ticks = 0;
+    int field = FIRST_BEHIND_NAME;
+    for (char *text = rest == NULL ? NULL : strtok_r(rest + 1, " ", &rest); text != NULL && field <= SYSTEM;
+         text = strtok_r(NULL, " ", &rest), field++) {
+        ticks += field >= USER ? (double)strtoul(text, NULL, 10) : 0;
+    }
+    return ticks;
+}
+
 /* User and system time of the processes so far, in seconds. */
 static double processor_time(const load *l) {
     char list[256];
-    double total = 0;
+    double ticks = 0;
     char *rest = NULL;
     snprintf(list, sizeof list, "%s", l->processes);
     for (char *id = strtok_r(list, ",", &rest); id != NULL; id = strtok_r(NULL, ",", &rest)) {
-        char path[300];
-        unsigned long user = 0;
-        unsigned long system = 0;
-        snprintf(path, sizeof path, "/proc/%s/stat", id);
-        FILE *file = fopen(path, "re");
-        if (file == NULL) {
-            continue;
-        }
-        int found =
-            fscanf(file, "%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system);
-        fclose(file);
-        total += found == 2 ? (double)(user + system) / (double)sysconf(_SC_CLK_TCK) : 0;
+        ticks += ticks_of(id);
     }
-    return total;
+    return ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
 static void note(load *l, samples *all, uint64_t from_ns, uint64_t to_ns) {
