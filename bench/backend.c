@@ -1,6 +1,5 @@
 /* The instant backend behind the yardstick: says at once what the pool's fake worker would say, whole or as
  * events. Plain HTTP for the proxy; TLS for a client that asks it directly. */
-#include "base/memory.h"
 #include "http/server.h"
 #include "options/options.h"
 #include "os/file.h"

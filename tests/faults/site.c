@@ -1,13 +1,11 @@
 #include "site.h"
 
-#include "base/arena.h"
 #include "codec/http1.h"
 #include "codec/json.h"
 #include "crypto/start.h"
 #include "os/file.h"
 #include "os/random.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <netinet/in.h>

@@ -1,6 +1,5 @@
 #include "app_engine/engine_main.h"
 
-#include "base/memory.h"
 #include "crypto/hash.h"
 #include "crypto/start.h"
 #include "options/options.h"

@@ -1,6 +1,5 @@
 #include "answer.h"
 
-#include "codec/sse.h"
 #include "reply.h"
 
 #include <stdio.h>

@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "os/clock.h"
-#include "os/random.h"
 #include "reply.h"
 #include "session.h"
 #include "store/receipts.h"

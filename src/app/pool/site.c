@@ -1,7 +1,6 @@
 #include "site.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static const char *const file_names[SITE_FILE_COUNT] = {
     [SITE_SETTINGS] = "pool.yaml",    [SITE_DATABASE] = "pool.db",  [SITE_LOCK] = "lock",

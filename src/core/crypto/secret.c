@@ -3,7 +3,6 @@
 #include "base/fault.h"
 #include "crypto_internal.h"
 
-#include <errno.h>
 #include <sodium.h>
 #include <string.h>
 

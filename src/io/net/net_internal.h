@@ -127,10 +127,10 @@ struct net_stream {
 /* Adds a stream for `descriptor` (-1: none yet; closed on failure). NULL if memory is out. */
 net_stream *stream_new(net *n, int descriptor, error *err);
 /* Takes over a descriptor that was not there before. */
-bool stream_set_descriptor(net_stream *stream, int descriptor, error *err);
+MUST_CHECK bool stream_set_descriptor(net_stream *stream, int descriptor, error *err);
 /* Closes it, so that another may be tried. */
 void stream_drop_descriptor(net_stream *stream);
-bool stream_set_tls(net_stream *stream, net_tls *tls, const char *server_name, error *err);
+MUST_CHECK bool stream_set_tls(net_stream *stream, net_tls *tls, const char *server_name, error *err);
 /* Connected (and accepted or connecting): handshake if TLS, else open. */
 void stream_begin(net_stream *stream);
 /* Ready for use: tells whoever waited for it. */

@@ -3,7 +3,6 @@
 #include "unit.h"
 
 #include "arithmetic.h"
-#include "base/memory.h"
 #include "model_file.h"
 
 #include <stdlib.h>

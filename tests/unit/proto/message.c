@@ -1,6 +1,5 @@
 #include "proto/message.h"
 
-#include "base/memory.h"
 #include "codec/json.h"
 #include "crypto/hash.h"
 #include "crypto/sign.h"
