@@ -10,11 +10,15 @@
 
 enum { SCRATCH_SIZE = 65536, ADDRESSES_TRIED = 8, HOST_SIZE = 256 };
 
+enum { TLS_NAME_SIZE = 256 };
+
 struct net_tls {
     size_t references;
     SSL_CTX *context;
     bool is_server;
     uint8_t pin[NET_TLS_PIN_SIZE];
+    SSL_SESSION *session; /* client: the last one a server gave, for coming back cheaply; NULL: none */
+    char session_name[TLS_NAME_SIZE]; /* the host that it is of */
 };
 
 typedef union net_address {

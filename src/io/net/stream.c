@@ -535,6 +535,10 @@ bool net_stream_is_tls(const net_stream *stream) {
     return stream->tls != NULL;
 }
 
+bool net_stream_is_resumed(const net_stream *stream) {
+    return stream->ssl != NULL && SSL_session_reused(stream->ssl) == 1;
+}
+
 bool net_stream_tls_exporter(const net_stream *stream, const char *label, uint8_t out[32], error *err) {
     if (stream->ssl == NULL || stream->state != STREAM_OPEN) {
         return error_set(err, ERROR_UNSUPPORTED, "this connection is not protected by TLS");

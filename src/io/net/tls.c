@@ -8,6 +8,7 @@
 #include <openssl/pem.h>
 #include <openssl/sha.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 
 static const char tls12_ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
 
@@ -39,6 +40,7 @@ void net_tls_free(net_tls *tls) {
     if (tls == NULL || --tls->references > 0) {
         return;
     }
+    SSL_SESSION_free(tls->session);
     SSL_CTX_free(tls->context);
     memory_free(tls);
 }
@@ -249,6 +251,40 @@ bool net_tls_server_reload(net_tls *tls, slice certificate_pem, slice key_pem, e
     return true;
 }
 
+/* The host that a connection was made to, as expect_name was told. */
+static void expected_name(SSL *ssl, char name[TLS_NAME_SIZE]) {
+    X509_VERIFY_PARAM *expected = SSL_get0_param(ssl);
+    const char *host = X509_VERIFY_PARAM_get0_host(expected, 0);
+    char *address = host != NULL ? NULL : X509_VERIFY_PARAM_get1_ip_asc(expected);
+    const char *found = host != NULL ? host : address;
+    snprintf(name, TLS_NAME_SIZE, "%s", found == NULL ? "" : found);
+    OPENSSL_free(address);
+}
+
+/* A session is only kept of a server whose certificate and name were verified; a copy, since OpenSSL spoils
+ * its own when the connection is cut, which is just when it is wanted. */
+static int keep_session(SSL *ssl, SSL_SESSION *session) {
+    net_tls *tls = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+    SSL_SESSION *copy = SSL_get_verify_result(ssl) == X509_V_OK ? SSL_SESSION_dup(session) : NULL;
+    if (copy != NULL) {
+        SSL_SESSION_free(tls->session);
+        tls->session = copy;
+        expected_name(ssl, tls->session_name);
+    }
+    tls_clear_errors();
+    return 0;
+}
+
+/* Resuming leaves the certificate out, so it is done only with the host that was verified by this same
+ * context. The keys are fresh all the same (psk_dhe_ke, RFC 8446 §2.2). */
+static void resume(net_tls *tls, SSL *ssl) {
+    char name[TLS_NAME_SIZE];
+    expected_name(ssl, name);
+    if (tls->session != NULL && strcmp(name, tls->session_name) == 0) {
+        (void)SSL_set_session(ssl, tls->session);
+    }
+}
+
 net_tls *net_tls_client_new(const net_tls_client_options *options, error *err) {
     if ((options->ca_pem.length > 0) == (options->pin != NULL)) {
         error_set(err, ERROR_INVALID, "name either a CA certificate or a pin to trust");
@@ -267,6 +303,11 @@ net_tls *net_tls_client_new(const net_tls_client_options *options, error *err) {
         return NULL;
     }
     net_tls *tls = wrap(context, false, err);
+    if (tls != NULL) {
+        SSL_CTX_set_app_data(context, tls);
+        SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+        SSL_CTX_sess_set_new_cb(context, keep_session);
+    }
     if (tls != NULL && options->pin != NULL) {
         memcpy(tls->pin, options->pin, sizeof tls->pin);
         net_tls_pin_apply(context, tls->pin);
@@ -296,6 +337,7 @@ SSL *tls_new_session(net_tls *tls, int descriptor, const char *server_name, erro
         SSL_set_accept_state(ssl);
     } else {
         SSL_set_connect_state(ssl);
+        resume(tls, ssl);
     }
     return ssl;
 }

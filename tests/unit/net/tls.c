@@ -168,6 +168,35 @@ static void test_a_server_without_the_name_is_refused(void **state) {
     stop(&f);
 }
 
+/* Whether a connection to `host` was resumed. It says something, so that the server's ticket arrives. */
+static bool echo_is_resumed(fixture *f, net_tls *tls, const char *host) {
+    wire_client client;
+    wire_connect_to(&f->wire, &client, host, net_listener_port(f->listener), tls);
+    wire_expect_open(&f->wire, &client);
+    wire_send_text(&client, "over and out");
+    wire_expect(&f->wire, &client, "over and out");
+    bool resumed = net_stream_is_resumed(client.stream);
+    wire_client_free(&f->wire, &client);
+    return resumed;
+}
+
+static void test_a_client_that_comes_back_resumes_but_only_with_the_host_it_verified(void **state) {
+    (void)state;
+    fixture f;
+    start(&f);
+    net_tls *tls = trusting(&f.site);
+    net_tls *other = trusting(&f.site);
+    assert_false(echo_is_resumed(&f, tls, "127.0.0.1"));
+    assert_true(echo_is_resumed(&f, tls, "127.0.0.1"));
+    assert_true(echo_is_resumed(&f, tls, "127.0.0.1"));
+    assert_false(echo_is_resumed(&f, tls, "localhost"));
+    assert_true(echo_is_resumed(&f, tls, "localhost"));
+    assert_false(echo_is_resumed(&f, other, "localhost"));
+    net_tls_free(tls);
+    net_tls_free(other);
+    stop(&f);
+}
+
 static void test_a_reload_changes_new_connections_only(void **state) {
     (void)state;
     fixture f;
@@ -326,6 +355,7 @@ int main(void) {
         cmocka_unit_test(test_a_pin_admits_its_ca_and_no_other),
         cmocka_unit_test(test_a_pinned_ca_that_did_not_sign_the_leaf_is_refused),
         cmocka_unit_test(test_a_server_without_the_name_is_refused),
+        cmocka_unit_test(test_a_client_that_comes_back_resumes_but_only_with_the_host_it_verified),
         cmocka_unit_test(test_a_reload_changes_new_connections_only),
         cmocka_unit_test(test_tls_1_2_and_1_3_are_spoken_and_1_1_is_not),
         cmocka_unit_test(test_plain_bytes_at_a_tls_port_end_the_connection),

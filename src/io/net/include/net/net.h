@@ -89,6 +89,8 @@ enum { NET_ADDRESS_SIZE = 46 };
 /* The peer's numeric address, without port. IPv4 is written as IPv4. */
 void net_stream_peer(const net_stream *stream, char text[NET_ADDRESS_SIZE]);
 bool net_stream_is_tls(const net_stream *stream);
+/* TLS was resumed: the server was verified on an earlier connection by the same client settings. */
+bool net_stream_is_resumed(const net_stream *stream);
 /* Keying material bound to this TLS connection (RFC 5705, RFC 8446 §7.5), equal at both ends, empty context.
  * Fails on a plain stream and on TLS 1.2 without extended master secret. */
 MUST_CHECK bool net_stream_tls_exporter(const net_stream *stream, const char *label, uint8_t out[32],
