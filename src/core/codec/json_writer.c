@@ -154,6 +154,10 @@ void json_write_double(json_writer *w, double value) {
         json_write_u64(w, (uint64_t)value);
         return;
     }
+    if (value == 0 && signbit(value)) { /* "-0" would be read back as the whole number 0 */
+        json_write_raw(w, SLICE_LITERAL("-0.0"));
+        return;
+    }
     char text[32];
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, value);

@@ -243,6 +243,7 @@ static void test_the_writer_sets_commas_and_escapes(void **state) {
     json_add_bool(&w, "b", false);
     json_add_double(&w, "d", 0.1);
     json_add_double(&w, "e", 1e21);
+    json_add_double(&w, "z", -0.0);
     json_add_double(&w, "nan", NAN);
     json_add_bytes(&w, "y", SLICE_LITERAL("foob"));
     json_add_u64_text(&w, "u", UINT64_MAX);
@@ -254,7 +255,7 @@ static void test_the_writer_sets_commas_and_escapes(void **state) {
     assert_string_equal(
         (const char *)buffer_slice(&out).data,
         "{\"t\":\"\\\"\\\\/\\b\\f\\n\\r\\t\\u0001\x7f\xC3\xA9\xF0\x9F\x98\x80\",\"a\\\"b\":["
-        "18446744073709551615,-9223372036854775808,[],null,{}],\"b\":false,\"d\":0.1,\"e\":1e+21,"
+        "18446744073709551615,-9223372036854775808,[],null,{}],\"b\":false,\"d\":0.1,\"e\":1e+21,\"z\":-0.0,"
         "\"nan\":null,\"y\":\"Zm9vYg\",\"u\":\"18446744073709551615\",\"n\":null,\"one\":1}");
     buffer_free(&out);
 }
