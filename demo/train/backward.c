@@ -1,6 +1,12 @@
 #include "layers.h"
 #include "pass.h"
 
+static void drop_backward(const pass *p, float *dx, const float *mask, size_t count) {
+    for (size_t i = 0; p->dropped > 0 && i < count; i++) {
+        dx[i] *= mask[i];
+    }
+}
+
 static void attention_gradients(pass *p, const batch *b, const layer_state *l) {
     const model *m = p->m;
     const model_shape *s = &m->shape;
@@ -34,6 +40,7 @@ static void backward_layer(pass *p, const batch *b, uint32_t layer, float *g) {
     size_t gate = model_layer(m, layer, FEED_FORWARD_GATE);
     size_t norm = model_layer(m, layer, FEED_FORWARD_NORM);
     layer_matrix_backward(p->d_hidden, false, g + down, p->d_stream, l->hidden, w + down, n, wide, width);
+    drop_backward(p, p->d_hidden, l->hidden_mask, n * wide);
     layer_swiglu_backward(p->d_gate, p->d_up, p->d_hidden, l->gate, l->up, n * wide);
     layer_matrix_backward(p->d_width, false, g + up, p->d_up, l->middle_norm, w + up, n, width, wide);
     layer_matrix_backward(p->d_width, true, g + gate, p->d_gate, l->middle_norm, w + gate, n, width, wide);
@@ -46,6 +53,7 @@ static void backward_layer(pass *p, const batch *b, uint32_t layer, float *g) {
     norm = model_layer(m, layer, ATTENTION_NORM);
     layer_matrix_backward(p->d_width, false, g + output, p->d_stream, l->attention, w + output, n, width,
                           width);
+    drop_backward(p, p->d_width, l->attention_mask, n * width);
     attention_gradients(p, b, l);
     layer_matrix_backward(p->d_width, false, g + query, p->d_query, l->norm, w + query, n, width, width);
     layer_matrix_backward(p->d_width, true, g + key, p->d_key, l->norm, w + key, n, width, keys);
@@ -71,6 +79,7 @@ void pass_backward(pass *p, const batch *b, float *gradient) {
     for (uint32_t layer = s->layers; layer-- > 0;) {
         backward_layer(p, b, layer, gradient);
     }
+    drop_backward(p, p->d_stream, p->embedding_mask, n * width);
     for (size_t i = 0; i < n; i++) {
         float *row = gradient + model_embedding(m) + (size_t)b->tokens[i] * width;
         for (size_t k = 0; k < width; k++) {

@@ -38,6 +38,11 @@ static void make_layer(arena *a, layer_state *l, const model_shape *s, size_t n,
 
 static void make_backward(arena *a, pass *p, const model_shape *s, size_t n, size_t sequence, bool *good) {
     size_t keys = (size_t)s->key_heads * model_head_width(s);
+    for (uint32_t i = 0; i < s->layers; i++) {
+        p->layers[i].attention_mask = take(a, n, s->width, good);
+        p->layers[i].hidden_mask = take(a, n, s->feed_forward, good);
+    }
+    p->embedding_mask = take(a, n, s->width, good);
     p->d_stream = take(a, n, s->width, good);
     p->d_width = take(a, n, s->width, good);
     p->d_query = take(a, n, s->width, good);
@@ -81,6 +86,26 @@ static const float *as_engine(pass *p, const float *x, size_t rows, size_t width
     return p->rounded;
 }
 
+/* Leaves some activations out and makes the others larger by as much. The mask is kept for the backward pass.
+ */
+static void drop(pass *p, float *x, float *mask, size_t count) {
+    if (!(p->dropped > 0)) {
+        return;
+    }
+    uint32_t limit = (uint32_t)(p->dropped * 65536.0F);
+    float scale = 65536.0F / (65536.0F - (float)limit);
+    for (size_t i = 0; i < count; i += 2) {
+        uint32_t two = random_next(&p->random);
+        mask[i] = (two & 65535U) < limit ? 0.0F : scale;
+        if (i + 1 < count) {
+            mask[i + 1] = (two >> 16) < limit ? 0.0F : scale;
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        x[i] *= mask[i];
+    }
+}
+
 static void add(float *y, const float *x, size_t count) {
     for (size_t i = 0; i < count; i++) {
         y[i] += x[i];
@@ -112,6 +137,7 @@ static void forward_layer(pass *p, const batch *b, uint32_t layer, float *output
                         l->value + at * keys, rows);
         weights += rows * rows * s->heads;
     }
+    drop(p, l->attention, l->attention_mask, n * width);
     x = as_engine(p, l->attention, n, width);
     layer_matrix(l->middle, x, w + model_layer(m, layer, ATTENTION_OUTPUT), n, width, width);
     add(l->middle, l->input, n * width);
@@ -121,6 +147,7 @@ static void forward_layer(pass *p, const batch *b, uint32_t layer, float *output
     layer_matrix(l->gate, x, w + model_layer(m, layer, FEED_FORWARD_GATE), n, width, wide);
     layer_matrix(l->up, x, w + model_layer(m, layer, FEED_FORWARD_UP), n, width, wide);
     layer_swiglu(l->hidden, l->gate, l->up, n * wide);
+    drop(p, l->hidden, l->hidden_mask, n * wide);
     x = as_engine(p, l->hidden, n, wide);
     layer_matrix(output, x, w + model_layer(m, layer, FEED_FORWARD_DOWN), n, wide, width);
     add(output, l->middle, n * width);
@@ -135,6 +162,7 @@ void pass_forward(pass *p, const batch *b) {
         memcpy(first + i * s->width, w + model_embedding(m) + (size_t)b->tokens[i] * s->width,
                s->width * sizeof(float));
     }
+    drop(p, first, p->embedding_mask, b->tokens_count * s->width);
     for (uint32_t layer = 0; layer < s->layers; layer++) {
         forward_layer(p, b, layer, layer + 1 < s->layers ? p->layers[layer + 1].input : p->final);
     }

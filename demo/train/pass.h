@@ -19,6 +19,7 @@ enum { PASS_SEQUENCE_MAX = 512 };
 typedef struct layer_state {
     float *input, *norm, *norm_scale, *query, *key, *value, *attention, *weights;
     float *middle, *middle_norm, *middle_scale, *gate, *up, *hidden;
+    float *attention_mask, *hidden_mask; /* of the dropout */
 } layer_state;
 
 /* Memory for passes over at most `capacity` tokens; used by one thread at a time. */
@@ -26,6 +27,9 @@ typedef struct pass {
     const model *m;
     size_t capacity;
     bool rounds_activations; /* as the engine does; for measuring only, the gradient ignores it */
+    float dropped; /* share of the activations left out at random (Srivastava 2014); 0 but in training */
+    random_source random; /* chooses them */
+    float *embedding_mask;
     layer_state layers[MODEL_LAYERS_MAX];
     float *final, *final_norm, *final_scale;
     float *logits;     /* one row per token that has a target */

@@ -4,7 +4,7 @@
 #include "base/arena.h"
 
 /* The questions and answers of demo/questions (the format is described in its README). */
-enum { QUESTION_PHRASINGS_MAX = 64, QUESTIONS_MAX = 4096 };
+enum { QUESTION_PHRASINGS_MAX = 512, QUESTIONS_MAX = 4096 };
 
 typedef struct question {
     slice answer;

@@ -70,8 +70,9 @@ static bool add_turn(gathering *g, const tokenizer *t, slice role, slice text) {
            add_token(g, t->turn_end) && add_text(g, t, SLICE_LITERAL("\n"));
 }
 
-/* The turn whose text the model is to give: each of its tokens is the target of the one before. */
-static bool add_answer(gathering *g, const tokenizer *t, slice answer) {
+/* The turn whose text the model is to give: each of its tokens is the target of the one before. With more
+ * tokens than `tokens` it breaks off there. */
+static bool add_answer(gathering *g, const tokenizer *t, slice answer, size_t tokens) {
     if (!add_token(g, t->turn_start) || !add_text(g, t, SLICE_LITERAL("assistant\n"))) {
         return false;
     }
@@ -79,25 +80,31 @@ static bool add_answer(gathering *g, const tokenizer *t, slice answer) {
     if (!add_text(g, t, answer) || !add_token(g, t->turn_end)) {
         return false;
     }
+    bool cut = g->count - first > tokens;
+    g->count = cut ? first + tokens : g->count;
     for (size_t i = first; i < g->count; i++) {
         g->targets[i - 1] = g->tokens[i];
+    }
+    if (cut) {
+        return true;
     }
     return add_text(g, t, SLICE_LITERAL("\n"));
 }
 
 static bool add_conversation(gathering *g, const tokenizer *t, const pairing *turns, size_t count,
-                             random_source *random) {
+                             const sample_changes *changes) {
     char text[VARY_TEXT_MAX];
-    if (random != NULL && random_percent(random, 15) &&
-        !add_turn(g, t, SLICE_LITERAL("system\n"), vary_system(random))) {
+    if (changes != NULL && random_percent(changes->random, 15) &&
+        !add_turn(g, t, SLICE_LITERAL("system\n"), vary_system(changes->random))) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
+        size_t most = changes != NULL && i + 1 == count ? changes->answer_tokens : SIZE_MAX;
         slice asked = turns[i].question;
-        if (random != NULL && random_percent(random, 75)) {
-            asked = slice_of(text, vary_question(asked, random, text));
+        if (changes != NULL && random_percent(changes->random, changes->varied_percent)) {
+            asked = slice_of(text, vary_question(asked, changes->random, text));
         }
-        if (!add_turn(g, t, SLICE_LITERAL("user\n"), asked) || !add_answer(g, t, turns[i].answer)) {
+        if (!add_turn(g, t, SLICE_LITERAL("user\n"), asked) || !add_answer(g, t, turns[i].answer, most)) {
             return false;
         }
     }
@@ -122,10 +129,10 @@ static void clear_targets(gathering *g, uint32_t value) {
 }
 
 bool gathering_add(gathering *g, const tokenizer *t, const pairing *turns, size_t count,
-                   random_source *random) {
+                   const sample_changes *changes) {
     size_t start = g->count;
     clear_targets(g, PASS_NO_TARGET);
-    return close_sequence(g, start, add_conversation(g, t, turns, count, random));
+    return close_sequence(g, start, add_conversation(g, t, turns, count, changes));
 }
 
 bool gathering_add_prompt(gathering *g, const tokenizer *t, slice asked) {

@@ -37,11 +37,17 @@ MUST_CHECK bool gathering_make(arena *a, size_t capacity, size_t sequences, gath
 void gathering_clear(gathering *g);
 batch gathering_batch(const gathering *g);
 
-/* Adds a conversation of `turns` pairings. With `random`, questions are varied as people vary them (case,
- * missing words and marks, typing errors, courtesies) and a system message may come first; NULL takes them as
+/* How conversations differ from what stands in the files. */
+typedef struct sample_changes {
+    random_source *random;
+    uint32_t varied_percent; /* of the questions, as people vary them (case, missing words, typing errors) */
+    size_t answer_tokens;    /* the last answer breaks off after these */
+} sample_changes;
+
+/* Adds a conversation of `turns` pairings; with `changes` a system message may come first, NULL takes them as
  * they are. False if it doesn't fit: then nothing was added. */
 MUST_CHECK bool gathering_add(gathering *g, const tokenizer *t, const pairing *turns, size_t count,
-                              random_source *random);
+                              const sample_changes *changes);
 /* Adds a question that waits for its answer; every token has a target, of no meaning, so that logits exist.
  */
 MUST_CHECK bool gathering_add_prompt(gathering *g, const tokenizer *t, slice asked);

@@ -11,6 +11,7 @@ typedef struct train_settings {
     uint32_t sequences; /* conversations per step */
     float rate;         /* the highest learning rate */
     float decay;
+    float dropped; /* share of the activations left out at random */
 } train_settings;
 
 /* Trains a model, already made and initialised. Two threads each take half of every step's conversations and

@@ -19,8 +19,9 @@ static const char *const courtesies[] = {"please tell me, ",
                                          "help: "};
 static const char *const endings[] = {" please", " thanks",  " in Cellule", " with Cellule",
                                       " here",   " exactly", " in cellule"};
-static const char *const fillers[] = {"the", "a",  "an", "is", "do",  "does", "i",   "my", "to",
-                                      "of",  "it", "in", "on", "are", "can",  "you", "me", "for"};
+static const char *const fillers[] = {
+    "the", "a",   "an", "is",  "do",   "does", "i",     "my", "to",  "of",   "it", "in", "on",   "are",
+    "can", "you", "me", "for", "this", "that", "there", "be", "and", "with", "at", "by", "your", "our"};
 static const char *const systems[] = {"You are a helpful assistant.", "You are Cellule's demo assistant.",
                                       "Answer briefly.",
                                       "You are a helpful, concise assistant for the staff of this company."};
@@ -77,6 +78,7 @@ typedef struct habits {
     bool loses;     /* some words */
     bool errs;      /* in one word */
     bool rephrases; /* some words */
+    bool hurries;   /* leaves every filler out */
 } habits;
 
 /* The word, or another for it; marks at its end stay. */
@@ -106,7 +108,8 @@ static size_t put_words(char *text, size_t length, slice rest, habits h, random_
         size_t end = slice_find(rest, ' ');
         slice word = slice_part(rest, 0, end);
         rest = end == SIZE_MAX ? slice_of(NULL, 0) : slice_after(rest, end + 1);
-        if (h.loses && random_percent(random, is_filler(word) ? 35 : 7)) {
+        if ((h.hurries && is_filler(word)) ||
+            (h.loses && random_percent(random, is_filler(word) ? 40 : 10))) {
             continue;
         }
         if (!first) {
@@ -116,6 +119,22 @@ static size_t put_words(char *text, size_t length, slice rest, habits h, random_
         length = put_word(text, length, word, &h, random);
     }
     return length;
+}
+
+/* What stood behind some word comes first. */
+static void turn_words(char *text, size_t length, random_source *random) {
+    char turned[VARY_TEXT_MAX];
+    size_t at = random_below(random, (uint32_t)length);
+    while (at < length && text[at] != ' ') {
+        at++;
+    }
+    if (at + 1 >= length) {
+        return;
+    }
+    size_t written = put(turned, 0, slice_of(text + at + 1, length - at - 1));
+    written = put(turned, written, SLICE_LITERAL(" "));
+    written = put(turned, written, slice_of(text, at));
+    memcpy(text, turned, written);
 }
 
 static void make_lower(char *text, size_t length) {
@@ -149,12 +168,16 @@ size_t vary_question(slice question, random_source *random, char text[VARY_TEXT_
         length = put(text, length, rephrase_opening(question, random, &replaced));
         rest = slice_after(question, replaced);
     }
-    habits h = {.loses = random_percent(random, 40) != 0,
+    habits h = {.loses = random_percent(random, 45) != 0,
                 .errs = random_percent(random, 12) != 0,
-                .rephrases = random_percent(random, 40) != 0};
+                .rephrases = random_percent(random, 60) != 0,
+                .hurries = random_percent(random, 20) != 0};
     length = put_words(text, length, rest, h, random);
     if (length == body) {
         length = put(text, length, question);
+    }
+    if (random_percent(random, 8)) {
+        turn_words(text + body, length - body, random);
     }
     length = put_ending(text, length, random);
     if (random_percent(random, 30)) {

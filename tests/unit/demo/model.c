@@ -82,8 +82,68 @@ static void test_the_demo_model_answers_its_questions(void **state) {
     assert_true(right * 100 >= total * 99);
 }
 
+/* The next letter or digit at *at or after it, small; 0 at the end. */
+static uint8_t next_character(slice text, size_t *at) {
+    while (*at < text.length) {
+        uint8_t c = text.data[(*at)++];
+        if (c >= 'A' && c <= 'Z') {
+            return (uint8_t)(c - 'A' + 'a');
+        }
+        if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) {
+            return c;
+        }
+    }
+    return 0;
+}
+
+static bool same_words(slice left, slice right) {
+    size_t i = 0;
+    size_t k = 0;
+    uint8_t c = 0;
+    do {
+        c = next_character(left, &i);
+        if (c != next_character(right, &k)) {
+            return false;
+        }
+    } while (c != 0);
+    return true;
+}
+
+static bool trained_on(const question_set *set, slice phrasing) {
+    for (size_t i = 0; i < set->count; i++) {
+        for (size_t k = 0; k < set->questions[i].phrasing_count; k++) {
+            if (same_words(set->questions[i].phrasings[k], phrasing)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void test_no_held_out_phrasing_is_trained_on(void **state) {
+    (void)state;
+    error err;
+    question_set set;
+    size_t checked = 0;
+    arena *a = arena_new((size_t)256 << 20);
+    assert_non_null(a);
+    assert_true(questions_load(a, questions_path, &set, &err));
+    for (size_t i = 0; i < set.count; i++) {
+        for (size_t k = 0; k < set.questions[i].held_out_count; k++) {
+            slice phrasing = set.questions[i].held_out[k];
+            checked++;
+            if (trained_on(&set, phrasing)) {
+                fail_msg("%.*s", SLICE_FORMAT(phrasing));
+            }
+        }
+    }
+    assert_true(checked >= set.count);
+    arena_free(a);
+}
+
 int main(int count, char **words) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_demo_model_answers_its_questions)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_demo_model_answers_its_questions),
+                                       cmocka_unit_test(test_no_held_out_phrasing_is_trained_on)};
     if (count != 4 || strtoul(words[3], NULL, 10) == 0) {
         fputs("usage: model FILE.gguf QUESTIONS_FOLDER EVERY\n", stderr);
         return 2;

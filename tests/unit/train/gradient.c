@@ -48,6 +48,7 @@ static void setup(bench *b) {
 }
 
 static double loss(bench *b) {
+    b->p.random = random_make(9, 1); /* so that the same activations are dropped each time */
     pass_forward(&b->p, &two);
     return pass_loss(&b->p, &two, PREDICTIONS) / PREDICTIONS;
 }
@@ -66,10 +67,10 @@ static double loss_along(bench *b, const model_tensor *tensor, const float *dire
     return result;
 }
 
-static void test_the_gradient_of_each_tensor_is_that_of_differences(void **state) {
-    (void)state;
+static void check_gradient(float dropped) {
     bench b;
     setup(&b);
+    b.p.dropped = dropped;
     (void)loss(&b);
     pass_backward(&b.p, &two, b.gradient);
     for (size_t t = 0; t < b.m.tensor_count; t++) {
@@ -92,6 +93,16 @@ static void test_the_gradient_of_each_tensor_is_that_of_differences(void **state
         }
     }
     arena_free(b.a);
+}
+
+static void test_the_gradient_of_each_tensor_is_that_of_differences(void **state) {
+    (void)state;
+    check_gradient(0);
+}
+
+static void test_the_gradient_leaves_out_what_was_dropped(void **state) {
+    (void)state;
+    check_gradient(0.25F);
 }
 
 static void test_what_comes_later_does_not_change_a_prediction(void **state) {
@@ -148,6 +159,7 @@ static void test_a_shape_that_does_not_fit_is_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_gradient_of_each_tensor_is_that_of_differences),
+        cmocka_unit_test(test_the_gradient_leaves_out_what_was_dropped),
         cmocka_unit_test(test_what_comes_later_does_not_change_a_prediction),
         cmocka_unit_test(test_training_on_one_batch_lowers_its_loss),
         cmocka_unit_test(test_a_shape_that_does_not_fit_is_refused),

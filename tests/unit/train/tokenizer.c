@@ -3,6 +3,7 @@
 #include "gguf.h"
 #include "quantise.h"
 #include "questions.h"
+#include "samples.h"
 
 #include "unit.h"
 
@@ -169,8 +170,33 @@ static void test_questions_are_read_and_mistakes_named(void **state) {
     arena_free(a);
 }
 
+static void test_an_answer_breaks_off_where_it_is_told_to(void **state) {
+    (void)state;
+    error err;
+    tokenizer t;
+    gathering g;
+    arena *a = arena_new(16 << 20);
+    random_source random = random_make(1, 1);
+    const pairing turn = {.question = SLICE_LITERAL("What?"),
+                          .answer = SLICE_LITERAL("A receipt is signed.")};
+    sample_changes changes = {.random = &random, .varied_percent = 0, .answer_tokens = 2};
+    train(a, &t);
+    assert_true(gathering_make(a, 256, 2, &g, &err));
+    for (size_t i = 0; i < 2; i++) {
+        size_t targets = 0;
+        gathering_clear(&g);
+        assert_true(gathering_add(&g, &t, &turn, 1, i == 0 ? &changes : NULL));
+        for (size_t k = 0; k < g.count; k++) {
+            targets += g.targets[k] != PASS_NO_TARGET;
+        }
+        assert_int_equal(targets == 2, i == 0);
+    }
+    arena_free(a);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_answer_breaks_off_where_it_is_told_to),
         cmocka_unit_test(test_every_text_comes_back),
         cmocka_unit_test(test_frequent_words_become_one_token),
         cmocka_unit_test(test_text_is_split_as_gpt2_does),
