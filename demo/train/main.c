@@ -11,7 +11,7 @@ static const char usage[] = "usage: demo_trainer train QUESTIONS_FOLDER FILE.ggu
                             "       demo_trainer ask FILE.gguf QUESTION\n";
 
 #define MEMORY_LIMIT ((size_t)8 << 30)
-enum { SEED = 20240607, VOCABULARY = 2048, EPOCHS = 16 };
+enum { SEED = 20240607, VOCABULARY = 2048, EPOCHS = 26 };
 
 static const model_shape shape = {
     .context = 512,
