@@ -208,6 +208,12 @@ class Site:
             self.stop()
 
 
+def stop_on_signals():
+    """SIGTERM and SIGINT end the script as Ctrl-C does, so that it stops what it started."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 def say(text):
     print(text, flush=True)
 
