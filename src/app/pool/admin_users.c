@@ -223,7 +223,7 @@ static void user_disabled(void *context, uint64_t user_id, const error *failure)
         /* Keys that were being added meanwhile. */
         accounts_remove_user(later.pool->accounts, user_id);
     }
-    reply_shut_out(later.request, failure, later.bytes[0] != 0);
+    reply_shut_out(later.request, failure, later.shut_out);
 }
 
 void admin_user_disable(pool *p, http_request *request, const account *who, slice name) {
@@ -235,13 +235,13 @@ void admin_user_disable(pool *p, http_request *request, const account *who, slic
     const account *gone = accounts_find_user(p->accounts, name);
     if (gone != NULL) {
         uint64_t user_id = gone->user_id;
-        later->bytes[0] = 1;
+        later->shut_out = true;
         accounts_remove_user(p->accounts, user_id);
         job_end_revoked(p, user_id, 0);
     }
     if (!store_user_disable(p->store, name, user_disabled, later, &err)) {
         reply_later taken = reply_later_take(later);
-        reply_shut_out(taken.request, &err, taken.bytes[0] != 0);
+        reply_shut_out(taken.request, &err, taken.shut_out);
     }
 }
 
@@ -280,7 +280,7 @@ static void key_revoked(void *context, const uint8_t *token_hash, const error *f
         log_info("key revoked", LOG_U64("by", later.user_id), LOG_TEXT("key", later.name));
         accounts_remove_key(later.pool->accounts, token_hash);
     }
-    reply_shut_out(later.request, failure, later.bytes[0] != 0);
+    reply_shut_out(later.request, failure, later.shut_out);
 }
 
 void admin_key_revoke(pool *p, http_request *request, const account *who, slice key_id) {
@@ -298,12 +298,12 @@ void admin_key_revoke(pool *p, http_request *request, const account *who, slice 
     const account *gone = accounts_find_key_id(p->accounts, id);
     if (gone != NULL) {
         uint64_t user_id = gone->user_id;
-        later->bytes[0] = 1;
+        later->shut_out = true;
         accounts_remove_key(p->accounts, gone->token_hash);
         job_end_revoked(p, user_id, id);
     }
     if (!store_key_revoke(p->store, id, clock_unix_ms(), key_revoked, later, &err)) {
         reply_later taken = reply_later_take(later);
-        reply_shut_out(taken.request, &err, taken.bytes[0] != 0);
+        reply_shut_out(taken.request, &err, taken.shut_out);
     }
 }

@@ -46,6 +46,7 @@ typedef struct reply_later {
     uint64_t user_id;
     char secret[512];  /* a key or token to be shown once; wiped */
     uint8_t bytes[64]; /* the hash of the key, or the id, that is being stored */
+    bool shut_out;     /* done in memory already, whatever the store says */
     char name[128];
     buffer room; /* for the answer, see reply_later_reserve */
 } reply_later;
