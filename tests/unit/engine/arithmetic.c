@@ -1,4 +1,4 @@
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 
 #include "unit.h"
 

@@ -1,8 +1,8 @@
-#include "forward.h"
+#include "forward/forward.h"
 
 #include "unit.h"
 
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 #include "model_file.h"
 
 #include <stdlib.h>

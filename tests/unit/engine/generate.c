@@ -2,11 +2,11 @@
 
 #include "unit.h"
 
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 #include "base/memory.h"
 #include "crypto/hash.h"
 #include "crypto/start.h"
-#include "forward.h"
+#include "forward/forward.h"
 #include "model_file.h"
 
 #include <fenv.h>

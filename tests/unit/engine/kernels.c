@@ -1,8 +1,8 @@
-#include "kernels.h"
+#include "kernel/kernels.h"
 
 #include "unit.h"
 
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 #include "model_file.h"
 
 #include <stdlib.h>

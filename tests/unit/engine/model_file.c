@@ -1,8 +1,8 @@
 #include "model_file.h"
 
-#include "arithmetic.h"
-#include "kernels.h"
-#include "utf8.h"
+#include "arithmetic/arithmetic.h"
+#include "kernel/kernels.h"
+#include "tokenizer/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>

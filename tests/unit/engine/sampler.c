@@ -1,4 +1,4 @@
-#include "sampler.h"
+#include "serve/sampler.h"
 
 #include "unit.h"
 

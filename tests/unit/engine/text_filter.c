@@ -1,4 +1,4 @@
-#include "text_filter.h"
+#include "serve/text_filter.h"
 
 #include "unit.h"
 

@@ -1,9 +1,9 @@
-#include "tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 #include "unit.h"
 
 #include "model_file.h"
-#include "pretokenizer.h"
+#include "tokenizer/pretokenizer.h"
 
 #include <stdlib.h>
 

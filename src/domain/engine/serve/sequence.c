@@ -1,4 +1,4 @@
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 #include "base/memory.h"
 #include "commitment.h"
 #include "model.h"

@@ -2,9 +2,9 @@
 #define ENGINE_MODEL_H
 
 #include "engine/engine.h"
-#include "forward.h"
+#include "forward/forward.h"
 #include "sampler.h"
-#include "tokenizer.h"
+#include "tokenizer/tokenizer.h"
 
 enum { END_TOKENS_MAX = 2 };
 

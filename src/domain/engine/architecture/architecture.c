@@ -1,6 +1,6 @@
 #include "architecture.h"
 
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 #include "base/memory.h"
 #include "engine/engine.h"
 

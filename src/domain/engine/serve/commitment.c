@@ -1,6 +1,6 @@
 #include "commitment.h"
 
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 #include "crypto/hash.h"
 
 static bool link_block(const commitment *c, uint8_t chain[ENGINE_DIGEST_SIZE], error *err) {

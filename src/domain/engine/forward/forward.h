@@ -1,8 +1,8 @@
 #ifndef ENGINE_FORWARD_H
 #define ENGINE_FORWARD_H
 
-#include "architecture.h"
-#include "kernels.h"
+#include "architecture/architecture.h"
+#include "kernel/kernels.h"
 
 /* Keys and values of one sequence as halves. A key chunk of 64 positions stands dimension by dimension
  * (keys[d][position]), so that the lanes of the score kernel are positions; values stand by position. */

@@ -1,4 +1,4 @@
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 #include "kernels.h"
 
 #if defined(__x86_64__)

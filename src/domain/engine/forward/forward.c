@@ -1,6 +1,6 @@
 #include "forward.h"
 
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 #include "base/memory.h"
 
 struct forward {

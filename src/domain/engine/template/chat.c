@@ -1,5 +1,5 @@
 #include "base/buffer.h"
-#include "model.h"
+#include "serve/model.h"
 
 /* ChatML: for each message <|im_start|> role newline content <|im_end|> newline, then the same opening for
  * the assistant. Role, newline and content are encoded as one text. */

@@ -1,8 +1,8 @@
 #include "text_filter.h"
 
 #include "base/memory.h"
-#include "tokenizer.h"
-#include "utf8.h"
+#include "tokenizer/tokenizer.h"
+#include "tokenizer/utf8.h"
 
 /* What is held back is shorter than a stop string; a token's bytes grow threefold at most. */
 enum { TEXT_MAX = ENGINE_STOP_LENGTH_MAX + 3 * (TOKEN_LENGTH_MAX + 4) };

@@ -1,6 +1,6 @@
 #include "sampler.h"
 
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 #include "base/memory.h"
 #include "crypto/hash.h"
 

@@ -1,4 +1,4 @@
-#include "arithmetic.h"
+#include "arithmetic/arithmetic.h"
 #include "kernels.h"
 
 /* The reference: each function as the README states it, nothing arranged for speed. */
