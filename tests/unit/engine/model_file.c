@@ -1,7 +1,7 @@
 #include "model_file.h"
 
 #include "arithmetic/arithmetic.h"
-#include "kernel/kernels.h"
+#include "quantise_file.h"
 #include "tokenizer/utf8.h"
 
 #include <stdio.h>
@@ -90,22 +90,6 @@ void writer_i32s(gguf_writer *w, const char *key, const int32_t *values, size_t 
     }
 }
 
-static void put_q8_block(buffer *b, float *values) {
-    float largest = 0;
-    for (size_t i = 0; i < Q8_BLOCK; i++) {
-        largest = fabsf(values[i]) > largest ? fabsf(values[i]) : largest;
-    }
-    uint16_t scale = half_of_float(largest / 127.0f);
-    float rounded = float_of_half(scale);
-    put(b, scale, 2);
-    for (size_t i = 0; i < Q8_BLOCK; i++) {
-        float q = rounded == 0 ? 0 : round_even(values[i] / rounded);
-        q = q > 127 ? 127 : q < -128 ? -128 : q;
-        put(b, (uint8_t)(int8_t)q, 1);
-        values[i] = q * rounded;
-    }
-}
-
 void writer_tensor(gguf_writer *w, const char *name, gguf_type type, uint32_t columns, uint32_t rows,
                    float *values) {
     while (buffer_length(&w->data) % 32 != 0) {
@@ -120,16 +104,16 @@ void writer_tensor(gguf_writer *w, const char *name, gguf_type type, uint32_t co
     put(&w->tensors, type, 4);
     put(&w->tensors, buffer_length(&w->data), 8);
     w->tensor_count++;
-    size_t count = (size_t)columns * rows;
-    for (size_t i = 0; i < count; i += type == GGUF_Q8_0 ? Q8_BLOCK : 1) {
-        if (type == GGUF_Q8_0) {
-            put_q8_block(&w->data, values + i);
-        } else if (type == GGUF_F16) {
-            uint16_t half = half_of_float(values[i]);
-            put(&w->data, half, 2);
-            values[i] = float_of_half(half);
-        } else {
-            put(&w->data, bits_of_float(values[i]), 4);
+    uint32_t block = gguf_type_block(type);
+    if (block == 0 || columns % block != 0) {
+        abort();
+    }
+    for (size_t i = 0; i < (size_t)columns * rows; i += block) {
+        uint8_t bytes[GGUF_BLOCK_BYTES_MAX];
+        quantise_block(type, values + i, bytes);
+        buffer_append(&w->data, slice_of(bytes, gguf_type_bytes(type)));
+        for (uint32_t k = 0; k < block; k++) {
+            values[i + k] = (float)quantised_value(type, bytes, k);
         }
     }
 }

@@ -149,6 +149,11 @@ static bool take_matrix(reader *r, const char *name, uint32_t columns, uint32_t 
     if (t == NULL || !has_shape(r, t, columns, rows)) {
         return false;
     }
+    if (t->type != GGUF_F32 && t->type != GGUF_F16 && t->type != GGUF_Q8_0) {
+        return error_set(r->err, ERROR_UNSUPPORTED,
+                         "tensor '%s' is %s: this engine computes F32, F16 and Q8_0", name,
+                         gguf_type_name(t->type));
+    }
     *m = (matrix){t->type, t->data.data, rows, columns};
     return true;
 }
@@ -158,8 +163,9 @@ static bool take_norm(reader *r, const char *name, const float **norm) {
     if (t == NULL || !has_shape(r, t, r->a->width, 1)) {
         return false;
     }
-    if (t->type == GGUF_Q8_0) {
-        return error_set(r->err, ERROR_UNSUPPORTED, "tensor '%s' is Q8_0: norms are F32 or F16", name);
+    if (t->type != GGUF_F32 && t->type != GGUF_F16) {
+        return error_set(r->err, ERROR_UNSUPPORTED, "tensor '%s' is %s: norms are F32 or F16", name,
+                         gguf_type_name(t->type));
     }
     for (size_t i = 0; i < r->a->width; i++) {
         r->next_norm[i] = t->type == GGUF_F32 ? load_f32(t->data.data + 4 * i)
@@ -265,13 +271,5 @@ void architecture_free(architecture *a) {
 }
 
 size_t matrix_row_size(const matrix *m) {
-    switch (m->type) {
-    case GGUF_Q8_0:
-        return (size_t)m->columns / 32 * 34;
-    case GGUF_F16:
-        return (size_t)m->columns * 2;
-    case GGUF_F32:
-        break;
-    }
-    return (size_t)m->columns * 4;
+    return (size_t)m->columns / gguf_type_block(m->type) * gguf_type_bytes(m->type);
 }

@@ -164,25 +164,6 @@ static bool read_entries(gguf *file, slice *rest, uint64_t count, error *err) {
     return true;
 }
 
-const char *gguf_type_name(uint32_t type) {
-    static const char *const names[] = {"F32",   "F16",   "Q4_0",    "Q4_1",   "unknown", "unknown", "Q5_0",
-                                        "Q5_1",  "Q8_0",  "Q8_1",    "Q2_K",   "Q3_K",    "Q4_K",    "Q5_K",
-                                        "Q6_K",  "Q8_K",  "IQ2_XXS", "IQ2_XS", "IQ3_XXS", "IQ1_S",   "IQ4_NL",
-                                        "IQ3_S", "IQ2_S", "IQ4_XS",  "I8",     "I16",     "I32",     "I64",
-                                        "F64",   "IQ1_M", "BF16"};
-    return type < sizeof names / sizeof names[0] ? names[type] : "unknown";
-}
-
-/* Bytes of `count` weights in rows of `row`; false when the rows don't divide into blocks or it overflows. */
-static bool data_size(gguf_type type, uint64_t row, uint64_t count, uint64_t *size) {
-    if (type == GGUF_Q8_0) {
-        *size = count / 32 * 34;
-        return row % 32 == 0;
-    }
-    *size = count * (type == GGUF_F32 ? 4 : 2);
-    return true;
-}
-
 static bool read_dimensions(slice *rest, gguf_tensor *t, uint64_t *count, error *err) {
     if (!take_u32(rest, &t->dimension_count)) {
         return cut_short(err, "the tensor descriptions");
@@ -214,17 +195,19 @@ static bool read_tensor_body(slice *rest, gguf_tensor *t, uint64_t *offset, erro
     if (!take_u32(rest, &type) || !take_number(rest, 8, offset)) {
         return cut_short(err, "the tensor descriptions");
     }
-    if (type != GGUF_F32 && type != GGUF_F16 && type != GGUF_Q8_0) {
+    t->type = (gguf_type)type;
+    uint32_t block = gguf_type_block(t->type);
+    if (block == 0) {
         return error_set(err, ERROR_UNSUPPORTED,
-                         "it has type %s (%u): this engine reads F32, F16 and Q8_0, so convert the model",
+                         "it has type %s (%u), which this engine doesn't read: convert the model to a type "
+                         "such as Q8_0 or Q4_K",
                          gguf_type_name(type), type);
     }
-    t->type = (gguf_type)type;
-    uint64_t size = 0;
-    if (!data_size(t->type, t->dimensions[0], count, &size)) {
-        return error_set(err, ERROR_CORRUPT, "its rows are not whole blocks of 32");
+    if (t->dimensions[0] % block != 0) {
+        return error_set(err, ERROR_CORRUPT, "its rows are not whole blocks of %u", block);
     }
-    t->data.length = (size_t)size; /* the place is known once the descriptions are read */
+    /* At most 2^40 weights of 4 bytes. The place is known once the descriptions are read. */
+    t->data.length = (size_t)(count / block * gguf_type_bytes(t->type));
     return true;
 }
 

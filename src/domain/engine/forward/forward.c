@@ -154,6 +154,8 @@ static bool multiply(forward *f, const matrix *m, operand *x, float *y, error *e
     case GGUF_F32:
         f->form->multiply_f32(y, m->data, m->rows, m->columns, x->values);
         return true;
+    default:
+        break;
     }
     return error_set(err, ERROR_INTERNAL, "a matrix has an unknown type");
 }

@@ -11,8 +11,27 @@ typedef struct gguf gguf;
 
 enum { GGUF_KEYS_MAX = 1024, GGUF_TENSORS_MAX = 8192, GGUF_DIMENSIONS_MAX = 4, GGUF_STRING_MAX = 1 << 20 };
 
-/* The tensor types this build reads; others are refused by name. */
-typedef enum gguf_type { GGUF_F32 = 0, GGUF_F16 = 1, GGUF_Q8_0 = 8 } gguf_type;
+/* The tensor types this build reads, numbered as ggml numbers them; others are refused by name. */
+typedef enum gguf_type {
+    GGUF_F32 = 0,
+    GGUF_F16 = 1,
+    GGUF_Q4_0 = 2,
+    GGUF_Q4_1 = 3,
+    GGUF_Q5_0 = 6,
+    GGUF_Q5_1 = 7,
+    GGUF_Q8_0 = 8,
+    GGUF_Q4_K = 12,
+    GGUF_Q5_K = 13,
+    GGUF_Q6_K = 14,
+    GGUF_BF16 = 30
+} gguf_type;
+enum { GGUF_BLOCK_MAX = 256, GGUF_BLOCK_BYTES_MAX = 210 }; /* of any type */
+
+/* A row is whole blocks: weights in one, and bytes it takes. 0 for a type that isn't read. */
+uint32_t gguf_type_block(gguf_type type);
+uint32_t gguf_type_bytes(gguf_type type);
+/* "F16"; static text, "unknown" for a number that names nothing. */
+const char *gguf_type_name(uint32_t type);
 
 typedef struct gguf_tensor {
     slice name;
@@ -52,7 +71,4 @@ size_t gguf_tensor_count(const gguf *file);
 const gguf_tensor *gguf_tensor_at(const gguf *file, size_t index);
 /* NULL if there is none. */
 const gguf_tensor *gguf_find_tensor(const gguf *file, const char *name);
-/* "F16"; static text, "unknown" for a number that names nothing. */
-const char *gguf_type_name(uint32_t type);
-
 #endif
