@@ -431,21 +431,42 @@ bool gguf_next_text(gguf_texts *texts, slice *text) {
     return true;
 }
 
-bool gguf_i32_array(const gguf *file, const char *key, slice *values, error *err) {
+/* An array whose elements have one of two types. */
+static bool number_array(const gguf *file, const char *key, uint32_t type, uint32_t other, const char *wanted,
+                         slice *values, error *err) {
     const entry *e = need(file, key, err);
     if (e == NULL) {
         return false;
     }
-    if (e->type != VALUE_ARRAY || (e->element_type != VALUE_I32 && e->element_type != VALUE_U32)) {
-        return wrong_type(e, "an array of i32", err);
+    if (e->type != VALUE_ARRAY || (e->element_type != type && e->element_type != other)) {
+        return wrong_type(e, wanted, err);
     }
     *values = e->value;
     return true;
 }
 
+bool gguf_i32_array(const gguf *file, const char *key, slice *values, error *err) {
+    return number_array(file, key, VALUE_I32, VALUE_U32, "an array of i32", values, err);
+}
+
+bool gguf_f32_array(const gguf *file, const char *key, slice *values, error *err) {
+    return number_array(file, key, VALUE_F32, VALUE_F32, "an array of f32", values, err);
+}
+
+bool gguf_byte_array(const gguf *file, const char *key, slice *values, error *err) {
+    return number_array(file, key, VALUE_I8, VALUE_U8, "an array of bytes", values, err);
+}
+
 int32_t gguf_array_i32(slice values, size_t index) {
     uint32_t bits = (uint32_t)load(values.data + 4 * index, 4);
     int32_t value = 0;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+float gguf_array_f32(slice values, size_t index) {
+    uint32_t bits = (uint32_t)load(values.data + 4 * index, 4);
+    float value = 0;
     memcpy(&value, &bits, sizeof value);
     return value;
 }

@@ -63,9 +63,12 @@ typedef struct gguf_texts {
 } gguf_texts;
 MUST_CHECK bool gguf_text_array(const gguf *file, const char *key, gguf_texts *texts, error *err);
 bool gguf_next_text(gguf_texts *texts, slice *text);
-/* An array of i32 or u32 as it stands in the file; gguf_array_i32 reads one of them. */
+/* An array of i32 or u32, of f32, or of i8 or u8, as it stands in the file; the last two read one of them. */
 MUST_CHECK bool gguf_i32_array(const gguf *file, const char *key, slice *values, error *err);
+MUST_CHECK bool gguf_f32_array(const gguf *file, const char *key, slice *values, error *err);
+MUST_CHECK bool gguf_byte_array(const gguf *file, const char *key, slice *values, error *err);
 int32_t gguf_array_i32(slice values, size_t index);
+float gguf_array_f32(slice values, size_t index);
 
 size_t gguf_tensor_count(const gguf *file);
 const gguf_tensor *gguf_tensor_at(const gguf *file, size_t index);
