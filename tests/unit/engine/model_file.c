@@ -139,6 +139,11 @@ void writer_finish(gguf_writer *w, buffer *file) {
     buffer_free(&w->data);
 }
 
+gguf *written_open(const buffer *file, error *err) {
+    slice whole = buffer_slice(file);
+    return gguf_open(&whole, 1, err);
+}
+
 /* Uniform, so that each row times a unit-sized vector has about unit size. */
 static void add_tensor(model_file *file, gguf_writer *w, const char *name, gguf_type type, uint32_t columns,
                        uint32_t rows, uint64_t *state) {

@@ -25,6 +25,8 @@ void writer_tensor(gguf_writer *w, const char *name, gguf_type type, uint32_t co
                    float *values);
 /* The whole file, in `file`; frees the writer. */
 void writer_finish(gguf_writer *w, buffer *file);
+/* gguf_open of one file. */
+MUST_CHECK gguf *written_open(const buffer *file, error *err);
 
 /* A small llama model with random weights from a fixed seed. */
 typedef struct model_shape {

@@ -84,7 +84,7 @@ static void describe(engine_model *m, const kernels *form) {
 }
 
 static bool open_parts(engine_model *m, slice file, const engine_options *options, error *err) {
-    m->file = gguf_open(file, err);
+    m->file = gguf_open(&file, 1, err);
     if (m->file == NULL || !architecture_read(&m->architecture, m->file, err) ||
         !read_context(m, options, err)) {
         return false;
