@@ -235,6 +235,60 @@ static void test_rows_of_q8_must_be_whole_blocks(void **state) {
     buffer_free(&file);
 }
 
+/* Two tensors of 128 bytes, with another offset written in the description that ends at `end`. */
+static void refuse_offset(size_t end, uint8_t offset, const char *says) {
+    error err;
+    buffer file;
+    float values[32] = {1};
+    writer_start(&writer);
+    writer_tensor(&writer, "a", GGUF_F32, 32, 1, values);
+    writer_tensor(&writer, "b", GGUF_F32, 32, 1, values);
+    writer_finish(&writer, &file);
+    file.bytes[end - 8] = offset;
+    assert_null(written_open(&file, &err));
+    assert_int_equal(err.code, ERROR_CORRUPT);
+    assert_non_null(strstr(err.text, says));
+    buffer_free(&file);
+}
+
+static void test_tensors_that_overlap_or_are_not_aligned_are_refused(void **state) {
+    (void)state;
+    enum { DESCRIPTION = 8 + 1 + 4 + 8 + 4 + 8, FIRST = 24 + DESCRIPTION, SECOND = FIRST + DESCRIPTION };
+    refuse_offset(SECOND, 0, "'b' overlaps");
+    refuse_offset(SECOND, 96, "'b' overlaps");
+    refuse_offset(FIRST, 128, "'b' overlaps");
+    refuse_offset(FIRST, 32, "'b' overlaps");
+    refuse_offset(SECOND, 144, "'b' is not aligned");
+    refuse_offset(SECOND, 160, "'b' lies outside");
+}
+
+static void test_every_tensor_of_a_file_with_the_most_there_may_be_is_found(void **state) {
+    (void)state;
+    error err;
+    buffer file;
+    writer_start(&writer);
+    for (uint32_t i = 0; i < GGUF_TENSORS_MAX; i++) {
+        char name[32];
+        float value = (float)i;
+        snprintf(name, sizeof name, "tensor.%u", i * 7919 % GGUF_TENSORS_MAX);
+        writer_tensor(&writer, name, GGUF_F32, 1, 1, &value);
+    }
+    gguf *g = open_written(&file, &err);
+    assert_non_null(g);
+    assert_int_equal(gguf_tensor_count(g), GGUF_TENSORS_MAX);
+    for (uint32_t i = 0; i < GGUF_TENSORS_MAX; i++) {
+        char name[32];
+        float value = 0;
+        snprintf(name, sizeof name, "tensor.%u", i * 7919 % GGUF_TENSORS_MAX);
+        memcpy(&value, gguf_find_tensor(g, name)->data.data, sizeof value);
+        assert_true(value == (float)i);
+        assert_ptr_equal(gguf_tensor_at(g, i), gguf_find_tensor(g, name));
+    }
+    assert_null(gguf_find_tensor(g, "tensor.8192"));
+    gguf_free(g);
+    buffer_free(&file);
+}
+
 static void test_every_failed_allocation_is_an_error(void **state) {
     (void)state;
     model_file file;
@@ -260,6 +314,8 @@ int main(void) {
         cmocka_unit_test(test_each_wrong_field_is_refused_and_named),
         cmocka_unit_test(test_doubled_names_and_wrong_alignments_are_refused),
         cmocka_unit_test(test_rows_of_q8_must_be_whole_blocks),
+        cmocka_unit_test(test_tensors_that_overlap_or_are_not_aligned_are_refused),
+        cmocka_unit_test(test_every_tensor_of_a_file_with_the_most_there_may_be_is_found),
         cmocka_unit_test(test_every_failed_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
