@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     started = true;
-    gguf *file = gguf_open(slice_of(data, size), &err);
+    gguf *file = gguf_open(&(slice){data, size}, 1, &err);
     for (size_t i = 0; file != NULL && i < gguf_tensor_count(file); i++) {
         slice weights = gguf_tensor_at(file, i)->data;
         if (weights.data + weights.length > data + size) {

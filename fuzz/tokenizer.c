@@ -1,4 +1,4 @@
-#include "../src/domain/engine/tokenizer.h"
+#include "../src/domain/engine/tokenizer/tokenizer.h"
 
 #include "base/buffer.h"
 
@@ -75,7 +75,8 @@ static tokenizer *make(const char *pretokenizer) {
     error err;
     buffer b = buffer_make(1 << 16);
     write_vocabulary(&b, pretokenizer);
-    gguf *file = gguf_open(buffer_slice(&b), &err);
+    slice bytes = buffer_slice(&b);
+    gguf *file = gguf_open(&bytes, 1, &err);
     tokenizer *t = file == NULL ? NULL : tokenizer_new(file, &err);
     if (t == NULL) {
         abort();

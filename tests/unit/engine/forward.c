@@ -149,7 +149,7 @@ static void compute_engine(const model_file *file, const kernels *form, const ui
     architecture a;
     cache c;
     arithmetic_state saved;
-    gguf *g = gguf_open(buffer_slice(&file->bytes), &err);
+    gguf *g = written_open(&file->bytes, &err);
     assert_non_null(g);
     assert_true(architecture_read(&a, g, &err));
     forward *f = forward_new(&a, form, &err);
@@ -300,7 +300,7 @@ static void test_a_weight_that_is_not_finite_fails_the_pass(void **state) {
         architecture a;
         cache c;
         model_file_make(&file, &shape, 3);
-        gguf *g = gguf_open(buffer_slice(&file.bytes), &err);
+        gguf *g = written_open(&file.bytes, &err);
         uint32_t infinity = 0x7f800000;
         memcpy((uint8_t *)(uintptr_t)gguf_find_tensor(g, names[n])->data.data, &infinity, 4);
         assert_true(architecture_read(&a, g, &err));

@@ -335,7 +335,7 @@ static void recompute(const uint32_t *prompt, size_t count, const answer *a,
     cache c;
     uint8_t bytes[4096];
     size_t length = 0;
-    gguf *g = gguf_open(buffer_slice(&file.bytes), &err);
+    gguf *g = written_open(&file.bytes, &err);
     assert_true(architecture_read(&sizes, g, &err));
     forward *f = forward_new(&sizes, kernels_plain(), &err);
     assert_true(cache_new(&c, &sizes, (uint32_t)(count + a->count), &err));

@@ -11,14 +11,14 @@ static gguf_writer writer;
 /* Opens what the writer holds, in memory of exactly its size, so that reading past it is seen. */
 static gguf *open_written(buffer *file, error *err) {
     writer_finish(&writer, file);
-    return gguf_open(buffer_slice(file), err);
+    return written_open(file, err);
 }
 
 static gguf *open_exactly(slice bytes, uint8_t **copy, error *err) {
     *copy = malloc(bytes.length == 0 ? 1 : bytes.length);
     assert_non_null(*copy);
     memcpy(*copy, bytes.data, bytes.length);
-    return gguf_open(slice_of(*copy, bytes.length), err);
+    return gguf_open(&(slice){*copy, bytes.length}, 1, err);
 }
 
 static void test_keys_and_tensors_are_read_as_written(void **state) {
@@ -48,8 +48,8 @@ static void test_keys_and_tensors_are_read_as_written(void **state) {
     uint32_t number = 0;
     float real = 0;
     bool truth = false;
-    gguf_texts list;
-    slice array;
+    gguf_array list;
+    gguf_array array;
     assert_true(gguf_text(g, "a.text", &text, &err) && slice_equal_text(text, "value"));
     assert_true(gguf_u32(g, "a.number", &number, &err) && number == 77);
     assert_true(gguf_f32(g, "a.float", &real, &err) && real == 0.25f);
@@ -60,7 +60,7 @@ static void test_keys_and_tensors_are_read_as_written(void **state) {
     }
     assert_false(gguf_next_text(&list, &text));
     assert_true(gguf_i32_array(g, "a.numbers", &array, &err));
-    assert_int_equal(array.length, 12);
+    assert_int_equal(array.count, 3);
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(gguf_array_i32(array, i), numbers[i]);
     }
@@ -85,7 +85,7 @@ static void test_a_missing_key_and_a_key_of_another_type_are_told_apart(void **s
     float real = 0;
     bool truth = false;
     slice text;
-    gguf_texts texts;
+    gguf_array texts;
     writer_start(&writer);
     writer_text(&writer, "text", "value");
     writer_u32(&writer, "number", 1);
@@ -101,7 +101,7 @@ static void test_a_missing_key_and_a_key_of_another_type_are_told_apart(void **s
     assert_false(gguf_bool(g, "number", &truth, &err));
     assert_false(gguf_text(g, "number", &text, &err));
     assert_false(gguf_text_array(g, "text", &texts, &err));
-    assert_false(gguf_i32_array(g, "text", &text, &err));
+    assert_false(gguf_i32_array(g, "text", &texts, &err));
     gguf_free(g);
     buffer_free(&file);
 }
@@ -162,8 +162,8 @@ static void test_each_wrong_field_is_refused_and_named(void **state) {
         const char *says;
     } changes[] = {
         {0, 'g', 1, ERROR_CORRUPT, "not a GGUF"},
-        {4, 2, 4, ERROR_UNSUPPORTED, "version 2"},
-        {4, 0x03000000, 4, ERROR_UNSUPPORTED, "version"},
+        {4, 1, 4, ERROR_UNSUPPORTED, "version 1"},
+        {4, 0x03000000, 4, ERROR_UNSUPPORTED, "big-endian"},
         {8, UINT64_MAX, 8, ERROR_CORRUPT, "claims"},
         {16, GGUF_KEYS_MAX + 1, 8, ERROR_CORRUPT, "claims"},
         {16, 2, 8, ERROR_CORRUPT, ""},
@@ -230,8 +230,62 @@ static void test_rows_of_q8_must_be_whole_blocks(void **state) {
     writer_tensor(&writer, "t", GGUF_F32, 31, 1, values);
     writer_finish(&writer, &file);
     file.bytes[24 + 8 + 1 + 4 + 8] = GGUF_Q8_0; /* the type field of the only tensor */
-    assert_null(gguf_open(buffer_slice(&file), &err));
+    assert_null(written_open(&file, &err));
     assert_non_null(strstr(err.text, "blocks of 32"));
+    buffer_free(&file);
+}
+
+/* Two tensors of 128 bytes, with another offset written in the description that ends at `end`. */
+static void refuse_offset(size_t end, uint8_t offset, const char *says) {
+    error err;
+    buffer file;
+    float values[32] = {1};
+    writer_start(&writer);
+    writer_tensor(&writer, "a", GGUF_F32, 32, 1, values);
+    writer_tensor(&writer, "b", GGUF_F32, 32, 1, values);
+    writer_finish(&writer, &file);
+    file.bytes[end - 8] = offset;
+    assert_null(written_open(&file, &err));
+    assert_int_equal(err.code, ERROR_CORRUPT);
+    assert_non_null(strstr(err.text, says));
+    buffer_free(&file);
+}
+
+static void test_tensors_that_overlap_or_are_not_aligned_are_refused(void **state) {
+    (void)state;
+    enum { DESCRIPTION = 8 + 1 + 4 + 8 + 4 + 8, FIRST = 24 + DESCRIPTION, SECOND = FIRST + DESCRIPTION };
+    refuse_offset(SECOND, 0, "'b' overlaps");
+    refuse_offset(SECOND, 96, "'b' overlaps");
+    refuse_offset(FIRST, 128, "'b' overlaps");
+    refuse_offset(FIRST, 32, "'b' overlaps");
+    refuse_offset(SECOND, 144, "'b' is not aligned");
+    refuse_offset(SECOND, 160, "'b' lies outside");
+}
+
+static void test_every_tensor_of_a_file_with_the_most_there_may_be_is_found(void **state) {
+    (void)state;
+    error err;
+    buffer file;
+    writer_start(&writer);
+    for (uint32_t i = 0; i < GGUF_TENSORS_MAX; i++) {
+        char name[32];
+        float value = (float)i;
+        snprintf(name, sizeof name, "tensor.%u", i * 7919 % GGUF_TENSORS_MAX);
+        writer_tensor(&writer, name, GGUF_F32, 1, 1, &value);
+    }
+    gguf *g = open_written(&file, &err);
+    assert_non_null(g);
+    assert_int_equal(gguf_tensor_count(g), GGUF_TENSORS_MAX);
+    for (uint32_t i = 0; i < GGUF_TENSORS_MAX; i++) {
+        char name[32];
+        float value = 0;
+        snprintf(name, sizeof name, "tensor.%u", i * 7919 % GGUF_TENSORS_MAX);
+        memcpy(&value, gguf_find_tensor(g, name)->data.data, sizeof value);
+        assert_true(value == (float)i);
+        assert_ptr_equal(gguf_tensor_at(g, i), gguf_find_tensor(g, name));
+    }
+    assert_null(gguf_find_tensor(g, "tensor.8192"));
+    gguf_free(g);
     buffer_free(&file);
 }
 
@@ -243,7 +297,7 @@ static void test_every_failed_allocation_is_an_error(void **state) {
     for (int nth = 0; reached; nth++) {
         error err = {0};
         fault_fail_nth(nth);
-        gguf *g = gguf_open(buffer_slice(&file.bytes), &err);
+        gguf *g = written_open(&file.bytes, &err);
         reached = fault_stop();
         assert_int_equal(g == NULL, reached);
         assert_int_equal(err.code, reached ? ERROR_MEMORY : ERROR_NONE);
@@ -260,6 +314,8 @@ int main(void) {
         cmocka_unit_test(test_each_wrong_field_is_refused_and_named),
         cmocka_unit_test(test_doubled_names_and_wrong_alignments_are_refused),
         cmocka_unit_test(test_rows_of_q8_must_be_whole_blocks),
+        cmocka_unit_test(test_tensors_that_overlap_or_are_not_aligned_are_refused),
+        cmocka_unit_test(test_every_tensor_of_a_file_with_the_most_there_may_be_is_found),
         cmocka_unit_test(test_every_failed_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

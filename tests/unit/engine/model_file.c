@@ -48,8 +48,10 @@ static void put_key(gguf_writer *w, const char *key, uint32_t type) {
 }
 
 void writer_start(gguf_writer *w) {
-    *w = (gguf_writer){
-        .keys = buffer_make(FILE_MAX), .tensors = buffer_make(FILE_MAX), .data = buffer_make(FILE_MAX)};
+    *w = (gguf_writer){.version = 3,
+                       .keys = buffer_make(FILE_MAX),
+                       .tensors = buffer_make(FILE_MAX),
+                       .data = buffer_make(FILE_MAX)};
 }
 
 void writer_text(gguf_writer *w, const char *key, const char *value) {
@@ -90,6 +92,25 @@ void writer_i32s(gguf_writer *w, const char *key, const int32_t *values, size_t 
     }
 }
 
+void writer_value(gguf_writer *w, const char *key, gguf_value_type type, const void *bytes, size_t length) {
+    put_key(w, key, type);
+    buffer_append(&w->keys, slice_of(bytes, length));
+}
+
+void writer_array(gguf_writer *w, const char *key, gguf_value_type type, size_t count, const void *bytes,
+                  size_t length) {
+    put_key(w, key, GGUF_VALUE_ARRAY);
+    put(&w->keys, type, 4);
+    put(&w->keys, count, 8);
+    buffer_append(&w->keys, slice_of(bytes, length));
+}
+
+void writer_split(gguf_writer *w, uint16_t number, uint16_t count, int32_t tensor_count) {
+    writer_value(w, "split.no", GGUF_VALUE_U16, &number, sizeof number);
+    writer_value(w, "split.count", GGUF_VALUE_U16, &count, sizeof count);
+    writer_value(w, "split.tensors.count", GGUF_VALUE_I32, &tensor_count, sizeof tensor_count);
+}
+
 void writer_tensor(gguf_writer *w, const char *name, gguf_type type, uint32_t columns, uint32_t rows,
                    float *values) {
     while (buffer_length(&w->data) % 32 != 0) {
@@ -121,7 +142,7 @@ void writer_tensor(gguf_writer *w, const char *name, gguf_type type, uint32_t co
 void writer_finish(gguf_writer *w, buffer *file) {
     *file = buffer_make(FILE_MAX);
     buffer_append_text(file, "GGUF");
-    put(file, 3, 4);
+    put(file, w->version, 4);
     put(file, w->tensor_count, 8);
     put(file, w->key_count, 8);
     buffer_append(file, buffer_slice(&w->keys));
@@ -137,6 +158,11 @@ void writer_finish(gguf_writer *w, buffer *file) {
     buffer_free(&w->keys);
     buffer_free(&w->tensors);
     buffer_free(&w->data);
+}
+
+gguf *written_open(const buffer *file, error *err) {
+    slice whole = buffer_slice(file);
+    return gguf_open(&whole, 1, err);
 }
 
 /* Uniform, so that each row times a unit-sized vector has about unit size. */

@@ -1,4 +1,4 @@
-#include "serve/sampler.h"
+#include "sample/sampler.h"
 
 #include "unit.h"
 
@@ -8,18 +8,34 @@
 
 enum { VOCABULARY = 10, DRAWS = 20000 };
 
+static slice no_text(const void *context, uint32_t token) {
+    (void)context;
+    (void)token;
+    return SLICE_LITERAL("");
+}
+
+static sampling *share(void) {
+    error err;
+    sampling *shared = sampling_new(&(sampling_model){.vocabulary = VOCABULARY, .text = no_text}, &err);
+    assert_non_null(shared);
+    return shared;
+}
+
 static void count_draws(const float *logits, float temperature, float top_p, size_t counts[VOCABULARY]) {
     error err;
-    sampler *s = sampler_new(VOCABULARY, &err);
+    engine_parameters p = {.temperature = temperature, .top_p = top_p, .repetition_penalty = 1};
+    sampling *shared = share();
+    sampler *s = sampler_new(shared, &p, 1, &err);
     assert_non_null(s);
     memset(counts, 0, VOCABULARY * sizeof *counts);
     for (uint64_t position = 0; position < DRAWS; position++) {
-        uint32_t token = VOCABULARY;
-        assert_true(sampler_draw(s, logits, temperature, top_p, 1, position, &token, &err));
-        assert_true(token < VOCABULARY);
-        counts[token]++;
+        draw result;
+        assert_true(sampler_draw(s, logits, position, &result, &err));
+        assert_true(result.token < VOCABULARY);
+        counts[result.token]++;
     }
     sampler_free(s);
+    sampling_free(shared);
 }
 
 /* Five standard deviations of a binomial count; the seed is fixed, so this never fails by chance. */

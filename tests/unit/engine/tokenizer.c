@@ -13,7 +13,7 @@ static tokenizer *make(const char *kind) {
     model_shape shape = model_shape_small;
     shape.pretokenizer = kind;
     model_file_make(&file, &shape, 1);
-    gguf *g = gguf_open(buffer_slice(&file.bytes), &err);
+    gguf *g = written_open(&file.bytes, &err);
     assert_non_null(g);
     tokenizer *t = tokenizer_new(g, &err);
     gguf_free(g);
@@ -164,7 +164,7 @@ static void assert_refused(const char *model, const char *const *tokens, const i
     writer_i32s(&w, "tokenizer.ggml.token_type", kinds, count);
     writer_texts(&w, "tokenizer.ggml.merges", &merge, 1);
     writer_finish(&w, &file);
-    gguf *g = gguf_open(buffer_slice(&file), &err);
+    gguf *g = written_open(&file, &err);
     assert_non_null(g);
     assert_null(tokenizer_new(g, &err));
     if (strstr(err.text, says) == NULL) {
@@ -210,7 +210,7 @@ static void test_a_byte_without_a_token_is_an_error_of_the_text(void **state) {
     writer_i32s(&w, "tokenizer.ggml.token_type", kinds, 3);
     writer_texts(&w, "tokenizer.ggml.merges", &merge, 1);
     writer_finish(&w, &file);
-    gguf *g = gguf_open(buffer_slice(&file), &err);
+    gguf *g = written_open(&file, &err);
     tokenizer *t = tokenizer_new(g, &err);
     token_list list = {0};
     assert_non_null(t);

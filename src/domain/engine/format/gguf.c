@@ -1,167 +1,76 @@
 #include "engine/gguf.h"
 
 #include "base/memory.h"
+#include "metadata.h"
+#include "reader.h"
 
 /* A file is: header, keys with values, tensor descriptions, padding, tensor data. It is walked once, front to
- * back; a value keeps only where it stands, so nothing grows with what the file claims to hold. */
-enum value_type {
-    VALUE_U8,
-    VALUE_I8,
-    VALUE_U16,
-    VALUE_I16,
-    VALUE_U32,
-    VALUE_I32,
-    VALUE_F32,
-    VALUE_BOOL,
-    VALUE_TEXT,
-    VALUE_ARRAY,
-    VALUE_U64,
-    VALUE_I64,
-    VALUE_F64,
-    VALUE_TYPES
+ * back. Of a split model each file is one, with descriptions and data of its own tensors. */
+enum {
+    NAME_MAX_LENGTH = 127,
+    DESCRIPTION_BYTES_MIN = 8 + 1 + 4 + 8 + 4 + 8,
+    ALIGNMENT_DEFAULT = 32,
+    ALIGNMENT_MAX = 65536
 };
+static const uint64_t weights_max = UINT64_C(1) << 40;
 
-enum { KEY_MAX = 65535, NAME_MAX_LENGTH = 127, ALIGNMENT_DEFAULT = 32 };
-static const uint64_t array_count_max = 1 << 21;
-static const uint8_t value_sizes[VALUE_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-static const char *const value_names[VALUE_TYPES] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
-                                                     "bool", "string", "array", "u64", "i64", "f64"};
+typedef struct header {
+    uint32_t version;
+    uint64_t tensor_count;
+    uint64_t key_count;
+} header;
 
-typedef struct entry {
-    slice key;
-    uint32_t type;
-    uint32_t element_type; /* of an array */
-    uint64_t element_count;
-    slice value; /* of an array: its elements */
-} entry;
+/* Where a tensor stands in the data of its part. */
+typedef struct extent {
+    uint64_t offset;
+    uint64_t size;
+} extent;
 
 struct gguf {
-    entry *entries;
-    size_t entry_count;
+    uint32_t version;
+    size_t part_count;
+    metadata keys;
     gguf_tensor *tensors;
-    uint64_t *offsets; /* of the tensors, in the data section */
-    size_t tensor_count;
+    extent *extents;
+    uint32_t *by_offset; /* of one part's tensors, while it is read */
+    name_index names;
 };
 
-static uint64_t load(const uint8_t *bytes, size_t length) {
-    uint64_t value = 0;
-    for (size_t i = 0; i < length; i++) {
-        value |= (uint64_t)bytes[i] << (8 * i);
-    }
-    return value;
+const metadata *metadata_of(const gguf *file) {
+    return &file->keys;
 }
 
-static bool take(slice *rest, uint64_t length, slice *taken) {
-    if (length > rest->length) {
+static bool check_version(uint32_t version, error *err) {
+    if (version == 2 || version == 3) {
+        return true;
+    }
+    if ((version & 0xffff) == 0) {
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the GGUF file is big-endian: this engine reads version 2 and 3, little-endian");
+    }
+    return error_set(err, ERROR_UNSUPPORTED,
+                     "the GGUF file has version %u: this engine reads version 2 and 3", version);
+}
+
+static bool read_header(slice *rest, header *h, error *err) {
+    slice magic;
+    if (!take_bytes(rest, 4, &magic) || !slice_equal_text(magic, "GGUF")) {
+        return error_set(err, ERROR_CORRUPT, "this is not a GGUF file");
+    }
+    if (!take_u32(rest, &h->version)) {
+        return cut_short(err, "the header");
+    }
+    if (!check_version(h->version, err)) {
         return false;
     }
-    *taken = slice_of(rest->data, (size_t)length);
-    rest->data += length;
-    rest->length -= (size_t)length;
-    return true;
-}
-
-static bool take_number(slice *rest, size_t size, uint64_t *value) {
-    slice bytes;
-    if (!take(rest, size, &bytes)) {
-        return false;
+    if (!take_u64(rest, &h->tensor_count) || !take_u64(rest, &h->key_count)) {
+        return cut_short(err, "the header");
     }
-    *value = load(bytes.data, size);
-    return true;
-}
-
-static bool take_u32(slice *rest, uint32_t *value) {
-    uint64_t number = 0;
-    bool good = take_number(rest, 4, &number);
-    *value = (uint32_t)number;
-    return good;
-}
-
-static bool take_text(slice *rest, uint64_t most, slice *text) {
-    uint64_t length = 0;
-    return take_number(rest, 8, &length) && length <= most && take(rest, length, text);
-}
-
-static bool cut_short(error *err, const char *where) {
-    return error_set(err, ERROR_CORRUPT,
-                     "the GGUF file ends within %s, or a length there is too large: fetch it again", where);
-}
-
-static bool is_scalar(uint32_t type) {
-    return type < VALUE_TYPES && value_sizes[type] > 0;
-}
-
-static bool read_array(slice *rest, entry *e, error *err) {
-    if (!take_u32(rest, &e->element_type) || !take_number(rest, 8, &e->element_count)) {
-        return cut_short(err, "an array");
+    if (h->tensor_count > GGUF_TENSORS_MAX || h->key_count > GGUF_KEYS_MAX) {
+        return error_set(err, ERROR_CORRUPT, "the GGUF file claims more keys or tensors than a model has");
     }
-    if (e->element_count > array_count_max) {
-        return error_set(err, ERROR_CORRUPT, "key '%.*s' has too many elements", SLICE_FORMAT(e->key));
-    }
-    if (is_scalar(e->element_type)) {
-        return take(rest, e->element_count * value_sizes[e->element_type], &e->value) ||
-               cut_short(err, "an array");
-    }
-    if (e->element_type != VALUE_TEXT) {
-        return error_set(err, ERROR_UNSUPPORTED, "key '%.*s' is an array of type %u", SLICE_FORMAT(e->key),
-                         e->element_type);
-    }
-    const uint8_t *start = rest->data;
-    for (uint64_t i = 0; i < e->element_count; i++) {
-        slice text;
-        if (!take_text(rest, GGUF_STRING_MAX, &text)) {
-            return cut_short(err, "an array of strings");
-        }
-    }
-    e->value = slice_of(start, (size_t)(rest->data - start));
-    return true;
-}
-
-static bool read_value(slice *rest, entry *e, error *err) {
-    if (e->type == VALUE_ARRAY) {
-        return read_array(rest, e, err);
-    }
-    if (e->type == VALUE_TEXT) {
-        return take_text(rest, GGUF_STRING_MAX, &e->value) || cut_short(err, "a string");
-    }
-    if (!is_scalar(e->type)) {
-        return error_set(err, ERROR_CORRUPT, "key '%.*s' has the unknown type %u", SLICE_FORMAT(e->key),
-                         e->type);
-    }
-    if (!take(rest, value_sizes[e->type], &e->value)) {
-        return cut_short(err, "a value");
-    }
-    return e->type != VALUE_BOOL || e->value.data[0] <= 1 ||
-           error_set(err, ERROR_CORRUPT, "key '%.*s' is neither true nor false", SLICE_FORMAT(e->key));
-}
-
-static const entry *find(const gguf *file, slice key) {
-    for (size_t i = 0; i < file->entry_count; i++) {
-        if (slice_equal(file->entries[i].key, key)) {
-            return &file->entries[i];
-        }
-    }
-    return NULL;
-}
-
-static bool read_entries(gguf *file, slice *rest, uint64_t count, error *err) {
-    for (uint64_t i = 0; i < count; i++) {
-        entry e = {0};
-        if (!take_text(rest, KEY_MAX, &e.key) || !take_u32(rest, &e.type)) {
-            return cut_short(err, "the keys");
-        }
-        if (e.key.length == 0 || !slice_is_utf8(e.key)) {
-            return error_set(err, ERROR_CORRUPT, "key %u of the GGUF file has no readable name", (unsigned)i);
-        }
-        if (find(file, e.key) != NULL) {
-            return error_set(err, ERROR_CORRUPT, "key '%.*s' stands twice", SLICE_FORMAT(e.key));
-        }
-        if (!read_value(rest, &e, err)) {
-            return error_context(err, "key '%.*s'", SLICE_FORMAT(e.key));
-        }
-        file->entries[file->entry_count++] = e;
-    }
-    return true;
+    return h->tensor_count <= rest->length / DESCRIPTION_BYTES_MIN ||
+           cut_short(err, "the tensor descriptions");
 }
 
 static bool read_dimensions(slice *rest, gguf_tensor *t, uint64_t *count, error *err) {
@@ -174,10 +83,10 @@ static bool read_dimensions(slice *rest, gguf_tensor *t, uint64_t *count, error 
     *count = 1;
     for (size_t i = 0; i < GGUF_DIMENSIONS_MAX; i++) {
         uint64_t size = 1;
-        if (i < t->dimension_count && !take_number(rest, 8, &size)) {
+        if (i < t->dimension_count && !take_u64(rest, &size)) {
             return cut_short(err, "the tensor descriptions");
         }
-        if (size == 0 || size > (UINT64_C(1) << 40) / *count) {
+        if (size == 0 || size > weights_max / *count) {
             return error_set(err, ERROR_CORRUPT, "a dimension is empty or too large");
         }
         t->dimensions[i] = size;
@@ -186,13 +95,13 @@ static bool read_dimensions(slice *rest, gguf_tensor *t, uint64_t *count, error 
     return true;
 }
 
-static bool read_tensor_body(slice *rest, gguf_tensor *t, uint64_t *offset, error *err) {
+static bool read_tensor_body(slice *rest, gguf_tensor *t, extent *place, error *err) {
     uint64_t count = 0;
     uint32_t type = 0;
     if (!read_dimensions(rest, t, &count, err)) {
         return false;
     }
-    if (!take_u32(rest, &type) || !take_number(rest, 8, offset)) {
+    if (!take_u32(rest, &type) || !take_u64(rest, &place->offset)) {
         return cut_short(err, "the tensor descriptions");
     }
     t->type = (gguf_type)type;
@@ -206,103 +115,209 @@ static bool read_tensor_body(slice *rest, gguf_tensor *t, uint64_t *offset, erro
     if (t->dimensions[0] % block != 0) {
         return error_set(err, ERROR_CORRUPT, "its rows are not whole blocks of %u", block);
     }
-    /* At most 2^40 weights of 4 bytes. The place is known once the descriptions are read. */
-    t->data.length = (size_t)(count / block * gguf_type_bytes(t->type));
+    place->size = count / block * gguf_type_bytes(t->type); /* at most 2^40 weights of 4 bytes */
     return true;
 }
 
-static bool read_tensors(gguf *file, slice *rest, uint64_t count, error *err) {
-    for (uint64_t i = 0; i < count; i++) {
-        gguf_tensor t = {0};
-        if (!take_text(rest, NAME_MAX_LENGTH, &t.name)) {
-            return cut_short(err, "the tensor descriptions");
-        }
-        if (t.name.length == 0 || !slice_is_utf8(t.name)) {
-            return error_set(err, ERROR_CORRUPT, "tensor %u has no readable name", (unsigned)i);
-        }
-        for (size_t other = 0; other < file->tensor_count; other++) {
-            if (slice_equal(file->tensors[other].name, t.name)) {
-                return error_set(err, ERROR_CORRUPT, "tensor '%.*s' stands twice", SLICE_FORMAT(t.name));
-            }
-        }
-        if (!read_tensor_body(rest, &t, &file->offsets[i], err)) {
-            return error_context(err, "tensor '%.*s'", SLICE_FORMAT(t.name));
-        }
-        file->tensors[file->tensor_count++] = t;
+static bool read_tensor(gguf *file, slice *rest, uint32_t part, error *err) {
+    size_t place = file->names.count;
+    gguf_tensor *t = &file->tensors[place];
+    *t = (gguf_tensor){.part = part};
+    if (!take_text(rest, NAME_MAX_LENGTH, &t->name)) {
+        return cut_short(err, "the tensor descriptions");
     }
-    return true;
+    if (t->name.length == 0 || !slice_is_utf8(t->name)) {
+        return error_set(err, ERROR_CORRUPT, "tensor %zu has no readable name", place);
+    }
+    if (!read_tensor_body(rest, t, &file->extents[place], err)) {
+        return error_context(err, "tensor '%.*s'", SLICE_FORMAT(t->name));
+    }
+    return name_index_add(&file->names, t->name) ||
+           error_set(err, ERROR_CORRUPT, "tensor '%.*s' stands twice", SLICE_FORMAT(t->name));
 }
 
-static bool place_tensors(gguf *file, slice whole, size_t end, error *err) {
-    uint32_t alignment = ALIGNMENT_DEFAULT;
-    if (gguf_has(file, "general.alignment") && !gguf_u32(file, "general.alignment", &alignment, err)) {
+/* Puts tensor `index` among those of its part by offset, `count` of them so far. False if it overlaps one. */
+static bool order_tensor(gguf *file, uint32_t index, size_t count) {
+    const extent *new = &file->extents[index];
+    size_t low = 0;
+    size_t high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (file->extents[file->by_offset[middle]].offset <= new->offset) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    const extent *before = low > 0 ? &file->extents[file->by_offset[low - 1]] : NULL;
+    const extent *after = low < count ? &file->extents[file->by_offset[low]] : NULL;
+    if ((before != NULL && before->offset + before->size > new->offset) ||
+        (after != NULL && new->offset + new->size > after->offset)) {
         return false;
     }
-    if (alignment < 8 || alignment > 65536 || (alignment & (alignment - 1)) != 0) {
-        return error_set(err, ERROR_CORRUPT, "key 'general.alignment' is %u, not a power of two from 8",
-                         alignment);
+    memmove(file->by_offset + low + 1, file->by_offset + low, (count - low) * sizeof *file->by_offset);
+    file->by_offset[low] = index;
+    return true;
+}
+
+static bool place_tensor(gguf *file, size_t index, size_t first, slice data, uint32_t alignment, error *err) {
+    gguf_tensor *t = &file->tensors[index];
+    const extent *place = &file->extents[index];
+    if (place->offset % alignment != 0) {
+        return error_set(err, ERROR_CORRUPT, "tensor '%.*s' is not aligned to %u bytes",
+                         SLICE_FORMAT(t->name), alignment);
     }
-    size_t padding = (alignment - end % alignment) % alignment;
-    slice data = slice_after(whole, end + padding);
-    for (size_t i = 0; i < file->tensor_count; i++) {
-        gguf_tensor *t = &file->tensors[i];
-        uint64_t offset = file->offsets[i];
-        if (offset % alignment != 0 || offset > data.length || t->data.length > data.length - offset) {
+    if (place->offset > data.length || place->size > data.length - place->offset) {
+        return error_set(err, ERROR_CORRUPT,
+                         "tensor '%.*s' lies outside the file: the file was cut short, fetch it again",
+                         SLICE_FORMAT(t->name));
+    }
+    if (!order_tensor(file, (uint32_t)index, index - first)) {
+        return error_set(err, ERROR_CORRUPT, "tensor '%.*s' overlaps another", SLICE_FORMAT(t->name));
+    }
+    t->data = slice_of(data.data + place->offset, (size_t)place->size);
+    return true;
+}
+
+static bool read_alignment(const metadata *keys, uint32_t *alignment, error *err) {
+    static const char key[] = "general.alignment";
+    *alignment = ALIGNMENT_DEFAULT;
+    if (metadata_find(keys, slice_of_text(key)) != NULL && !metadata_u32(keys, key, alignment, err)) {
+        return false;
+    }
+    bool power = (*alignment & (*alignment - 1)) == 0;
+    return (*alignment >= 8 && *alignment <= ALIGNMENT_MAX && power) ||
+           error_set(err, ERROR_CORRUPT, "key '%s' is %u, not a power of two from 8", key, *alignment);
+}
+
+/* The descriptions that `rest` begins with, and the data behind them. */
+static bool read_tensors(gguf *file, slice whole, slice rest, const header *h, const metadata *keys,
+                         uint32_t part, error *err) {
+    uint32_t alignment = 0;
+    size_t first = file->names.count;
+    if (!read_alignment(keys, &alignment, err)) {
+        return false;
+    }
+    for (uint64_t i = 0; i < h->tensor_count; i++) {
+        if (!read_tensor(file, &rest, part, err)) {
+            return false;
+        }
+    }
+    size_t end = whole.length - rest.length;
+    slice data = slice_after(whole, end + (alignment - end % alignment) % alignment);
+    for (size_t i = first; i < file->names.count; i++) {
+        if (!place_tensor(file, i, first, data, alignment, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* "split.no", "split.count": what llama.cpp's gguf-split writes. A file without them is whole. */
+static bool check_split(const metadata *keys, size_t part, size_t part_count, error *err) {
+    uint32_t number = 0;
+    uint32_t count = 1;
+    bool split = metadata_find(keys, SLICE_LITERAL("split.count")) != NULL;
+    if (split &&
+        (!metadata_u32(keys, "split.count", &count, err) || !metadata_u32(keys, "split.no", &number, err))) {
+        return false;
+    }
+    if (count == 0 || number >= count) {
+        return error_set(err, ERROR_CORRUPT, "key 'split.no' is %u of a 'split.count' of %u", number, count);
+    }
+    if (count != part_count) {
+        return error_set(err, ERROR_CORRUPT, "the model has %u files by key 'split.count', %zu %s given",
+                         count, part_count, part_count == 1 ? "is" : "are");
+    }
+    return number == part ||
+           error_set(err, ERROR_CORRUPT, "key 'split.no' is %u, where %zu is due: the files are out of order",
+                     number, part);
+}
+
+/* What a later part says about the model too must be what the first says. */
+static bool check_same_model(const metadata *first, const metadata *other, error *err) {
+    for (size_t i = 0; i < other->names.count; i++) {
+        slice key = other->names.names[i];
+        const metadata_value *v = metadata_find(first, key);
+        bool own = slice_equal_text(key, "split.no") || slice_equal_text(key, "general.alignment");
+        if (v != NULL && !own && !metadata_same(v, &other->values[i])) {
             return error_set(err, ERROR_CORRUPT,
-                             "tensor '%.*s' lies outside the file: the file was cut short, fetch it again",
-                             SLICE_FORMAT(t->name));
+                             "key '%.*s' is not what the first part says: they are of different models",
+                             SLICE_FORMAT(key));
         }
-        t->data.data = data.data + offset;
     }
     return true;
 }
 
-static bool read_header(slice *rest, uint64_t *tensor_count, uint64_t *key_count, error *err) {
-    uint32_t version = 0;
-    slice magic;
-    if (!take(rest, 4, &magic) || !slice_equal_text(magic, "GGUF")) {
-        return error_set(err, ERROR_CORRUPT, "this is not a GGUF file");
-    }
-    if (!take_u32(rest, &version)) {
-        return cut_short(err, "the header");
-    }
-    if (version != 3) {
-        return error_set(err, ERROR_UNSUPPORTED,
-                         "the GGUF file has version %u: this engine reads version 3, little-endian", version);
-    }
-    if (!take_number(rest, 8, tensor_count) || !take_number(rest, 8, key_count)) {
-        return cut_short(err, "the header");
-    }
-    if (*tensor_count > GGUF_TENSORS_MAX || *key_count > GGUF_KEYS_MAX) {
-        return error_set(err, ERROR_CORRUPT, "the GGUF file claims more keys or tensors than a model has");
-    }
-    return true;
-}
-
-static bool read_all(gguf *file, slice whole, error *err) {
+static bool read_part(gguf *file, slice whole, uint32_t part, error *err) {
     slice rest = whole;
-    uint64_t tensor_count = 0;
-    uint64_t key_count = 0;
-    if (!read_header(&rest, &tensor_count, &key_count, err)) {
+    header h = {0};
+    metadata later = {0};
+    metadata *keys = part == 0 ? &file->keys : &later;
+    bool good = read_header(&rest, &h, err) && metadata_read(keys, &rest, h.key_count, err) &&
+                check_split(keys, part, file->part_count, err) && check_same_model(&file->keys, keys, err) &&
+                read_tensors(file, whole, rest, &h, keys, part, err);
+    metadata_free(&later);
+    file->version = part == 0 ? h.version : file->version;
+    return good;
+}
+
+/* Room for the tensors of all parts. */
+static bool make_room(gguf *file, const slice *files, error *err) {
+    size_t count = 0;
+    for (size_t i = 0; i < file->part_count; i++) {
+        slice rest = files[i];
+        header h = {0};
+        if (!read_header(&rest, &h, err)) {
+            return file->part_count > 1 ? error_context(err, "part %zu of %zu", i + 1, file->part_count)
+                                        : false;
+        }
+        count += (size_t)h.tensor_count;
+    }
+    if (count > GGUF_TENSORS_MAX) {
+        return error_set(err, ERROR_CORRUPT, "the files claim more tensors than a model has");
+    }
+    bool named = name_index_new(&file->names, count);
+    file->tensors = memory_allocate_zeroed(count, sizeof *file->tensors);
+    file->extents = memory_allocate_zeroed(count, sizeof *file->extents);
+    file->by_offset = memory_allocate_zeroed(count, sizeof *file->by_offset);
+    return (named && file->tensors != NULL && file->extents != NULL && file->by_offset != NULL) ||
+           error_memory(err);
+}
+
+static bool read_all(gguf *file, const slice *files, error *err) {
+    if (!make_room(file, files, err)) {
         return false;
     }
-    file->entries = memory_allocate_zeroed((size_t)key_count, sizeof *file->entries);
-    file->tensors = memory_allocate_zeroed((size_t)tensor_count, sizeof *file->tensors);
-    file->offsets = memory_allocate_zeroed((size_t)tensor_count, sizeof *file->offsets);
-    if (file->entries == NULL || file->tensors == NULL || file->offsets == NULL) {
-        return error_memory(err);
+    for (uint32_t i = 0; i < file->part_count; i++) {
+        if (!read_part(file, files[i], i, err)) {
+            return file->part_count > 1 ? error_context(err, "part %u of %zu", i + 1, file->part_count)
+                                        : false;
+        }
     }
-    return read_entries(file, &rest, key_count, err) && read_tensors(file, &rest, tensor_count, err) &&
-           place_tensors(file, whole, whole.length - rest.length, err);
+    uint32_t count = 0;
+    if (metadata_find(&file->keys, SLICE_LITERAL("split.tensors.count")) != NULL &&
+        !metadata_u32(&file->keys, "split.tensors.count", &count, err)) {
+        return false;
+    }
+    return count == 0 || count == file->names.count ||
+           error_set(err, ERROR_CORRUPT,
+                     "the model has %u tensors by key 'split.tensors.count', its files %zu", count,
+                     file->names.count);
 }
 
-gguf *gguf_open(slice whole, error *err) {
+gguf *gguf_open(const slice *files, size_t file_count, error *err) {
+    if (file_count == 0 || file_count > GGUF_PARTS_MAX) {
+        error_set(err, ERROR_INVALID, "a model has 1 to %d files", GGUF_PARTS_MAX);
+        return NULL;
+    }
     gguf *file = memory_allocate_zeroed(1, sizeof *file);
     if (file == NULL) {
         error_memory(err);
         return NULL;
     }
-    if (!read_all(file, whole, err)) {
+    file->part_count = file_count;
+    if (!read_all(file, files, err)) {
         gguf_free(file);
         return NULL;
     }
@@ -311,147 +326,25 @@ gguf *gguf_open(slice whole, error *err) {
 
 void gguf_free(gguf *file) {
     if (file != NULL) {
-        memory_free(file->entries);
+        metadata_free(&file->keys);
+        name_index_free(&file->names);
         memory_free(file->tensors);
-        memory_free(file->offsets);
+        memory_free(file->extents);
+        memory_free(file->by_offset);
         memory_free(file);
     }
 }
 
-size_t gguf_key_count(const gguf *file) {
-    return file->entry_count;
+uint32_t gguf_version(const gguf *file) {
+    return file->version;
 }
 
-slice gguf_key_name(const gguf *file, size_t index) {
-    return file->entries[index].key;
-}
-
-bool gguf_has(const gguf *file, const char *key) {
-    return find(file, slice_of_text(key)) != NULL;
-}
-
-static const entry *need(const gguf *file, const char *key, error *err) {
-    const entry *e = find(file, slice_of_text(key));
-    if (e == NULL) {
-        error_set(err, ERROR_NOT_FOUND, "the model has no key '%s'", key);
-    }
-    return e;
-}
-
-static bool wrong_type(const entry *e, const char *wanted, error *err) {
-    return error_set(err, ERROR_CORRUPT, "key '%.*s' is of type %s%s, not %s", SLICE_FORMAT(e->key),
-                     value_names[e->type], e->type == VALUE_ARRAY ? " of another kind" : "", wanted);
-}
-
-bool gguf_u32(const gguf *file, const char *key, uint32_t *value, error *err) {
-    const entry *e = need(file, key, err);
-    if (e == NULL) {
-        return false;
-    }
-    uint64_t number = 0;
-    uint64_t most = UINT32_MAX;
-    switch (e->type) {
-    case VALUE_I8:
-    case VALUE_I16:
-    case VALUE_I32:
-    case VALUE_I64:
-        /* A negative number has the top bit of its width: refused as too large. */
-        most = e->type == VALUE_I64 ? most : (UINT64_C(1) << (8 * e->value.length - 1)) - 1;
-        break;
-    case VALUE_U8:
-    case VALUE_U16:
-    case VALUE_U32:
-    case VALUE_U64:
-        break;
-    default:
-        return wrong_type(e, "a whole number", err);
-    }
-    number = load(e->value.data, e->value.length);
-    if (number > most) {
-        return error_set(err, ERROR_CORRUPT, "key '%s' is negative or too large", key);
-    }
-    *value = (uint32_t)number;
-    return true;
-}
-
-bool gguf_f32(const gguf *file, const char *key, float *value, error *err) {
-    const entry *e = need(file, key, err);
-    if (e == NULL) {
-        return false;
-    }
-    if (e->type != VALUE_F32) {
-        return wrong_type(e, "f32", err);
-    }
-    uint32_t bits = (uint32_t)load(e->value.data, 4);
-    memcpy(value, &bits, sizeof bits);
-    return true;
-}
-
-bool gguf_bool(const gguf *file, const char *key, bool *value, error *err) {
-    const entry *e = need(file, key, err);
-    if (e == NULL) {
-        return false;
-    }
-    if (e->type != VALUE_BOOL) {
-        return wrong_type(e, "bool", err);
-    }
-    *value = e->value.data[0] == 1;
-    return true;
-}
-
-bool gguf_text(const gguf *file, const char *key, slice *value, error *err) {
-    const entry *e = need(file, key, err);
-    if (e == NULL) {
-        return false;
-    }
-    if (e->type != VALUE_TEXT) {
-        return wrong_type(e, "string", err);
-    }
-    *value = e->value;
-    return true;
-}
-
-bool gguf_text_array(const gguf *file, const char *key, gguf_texts *texts, error *err) {
-    const entry *e = need(file, key, err);
-    if (e == NULL) {
-        return false;
-    }
-    if (e->type != VALUE_ARRAY || e->element_type != VALUE_TEXT) {
-        return wrong_type(e, "an array of strings", err);
-    }
-    *texts = (gguf_texts){.rest = e->value, .count = e->element_count};
-    return true;
-}
-
-bool gguf_next_text(gguf_texts *texts, slice *text) {
-    if (texts->count == 0 || !take_text(&texts->rest, GGUF_STRING_MAX, text)) {
-        return false;
-    }
-    texts->count--;
-    return true;
-}
-
-bool gguf_i32_array(const gguf *file, const char *key, slice *values, error *err) {
-    const entry *e = need(file, key, err);
-    if (e == NULL) {
-        return false;
-    }
-    if (e->type != VALUE_ARRAY || (e->element_type != VALUE_I32 && e->element_type != VALUE_U32)) {
-        return wrong_type(e, "an array of i32", err);
-    }
-    *values = e->value;
-    return true;
-}
-
-int32_t gguf_array_i32(slice values, size_t index) {
-    uint32_t bits = (uint32_t)load(values.data + 4 * index, 4);
-    int32_t value = 0;
-    memcpy(&value, &bits, sizeof value);
-    return value;
+size_t gguf_part_count(const gguf *file) {
+    return file->part_count;
 }
 
 size_t gguf_tensor_count(const gguf *file) {
-    return file->tensor_count;
+    return file->names.count;
 }
 
 const gguf_tensor *gguf_tensor_at(const gguf *file, size_t index) {
@@ -459,10 +352,6 @@ const gguf_tensor *gguf_tensor_at(const gguf *file, size_t index) {
 }
 
 const gguf_tensor *gguf_find_tensor(const gguf *file, const char *name) {
-    for (size_t i = 0; i < file->tensor_count; i++) {
-        if (slice_equal_text(file->tensors[i].name, name)) {
-            return &file->tensors[i];
-        }
-    }
-    return NULL;
+    size_t index = name_index_find(&file->names, slice_of_text(name));
+    return index == SIZE_MAX ? NULL : &file->tensors[index];
 }

@@ -83,8 +83,12 @@ static void describe(engine_model *m, const kernels *form) {
     i->kernels = form->name;
 }
 
+static slice token_text(const void *tokens, uint32_t id) {
+    return tokenizer_bytes(tokens, id);
+}
+
 static bool open_parts(engine_model *m, slice file, const engine_options *options, error *err) {
-    m->file = gguf_open(file, err);
+    m->file = gguf_open(&file, 1, err);
     if (m->file == NULL || !architecture_read(&m->architecture, m->file, err) ||
         !read_context(m, options, err)) {
         return false;
@@ -103,8 +107,16 @@ static bool open_parts(engine_model *m, slice file, const engine_options *option
     if (m->forward == NULL) {
         return false;
     }
-    m->sampler = sampler_new(m->architecture.vocabulary, err);
-    if (m->sampler == NULL || !read_chat(m, err)) {
+    if (!read_chat(m, err)) {
+        return false;
+    }
+    m->sampling = sampling_new(&(sampling_model){.vocabulary = m->architecture.vocabulary,
+                                                 .text = token_text,
+                                                 .text_context = m->tokens,
+                                                 .ends = m->ends,
+                                                 .end_count = m->end_count},
+                               err);
+    if (m->sampling == NULL) {
         return false;
     }
     describe(m, form);
@@ -134,7 +146,7 @@ engine_model *engine_open(slice file, const uint8_t digest[ENGINE_DIGEST_SIZE], 
 
 void engine_close(engine_model *m) {
     if (m != NULL) {
-        sampler_free(m->sampler);
+        sampling_free(m->sampling);
         forward_free(m->forward);
         tokenizer_free(m->tokens);
         architecture_free(&m->architecture);

@@ -3,7 +3,7 @@
 
 #include "engine/engine.h"
 #include "forward/forward.h"
-#include "sampler.h"
+#include "sample/sampler.h"
 #include "tokenizer/tokenizer.h"
 
 enum { END_TOKENS_MAX = 2 };
@@ -14,7 +14,7 @@ struct engine_model {
     architecture architecture;
     tokenizer *tokens;
     forward *forward; /* shared by the sequences: one step at a time */
-    sampler *sampler;
+    sampling *sampling; /* likewise */
     uint64_t memory_limit;
     uint64_t memory_used; /* by the caches of live sequences */
     uint32_t message_start;

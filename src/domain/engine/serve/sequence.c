@@ -16,21 +16,11 @@ struct engine_sequence {
     uint32_t drawn;
     uint32_t last; /* drawn last: computed by the next step */
     uint32_t most;
-    float temperature;
-    float top_p;
-    uint64_t seed;
+    sampler *sampler;
     bool ended; /* finished or failed */
     text_filter text;
     commitment commitment;
 };
-
-static bool check_parameters(const engine_parameters *p, error *err) {
-    if (!(p->temperature >= 0 && p->temperature <= 2)) {
-        return error_set(err, ERROR_INVALID, "the temperature is not from 0 to 2");
-    }
-    return (p->top_p > 0 && p->top_p <= 1) ||
-           error_set(err, ERROR_INVALID, "top_p is not above 0 and at most 1");
-}
 
 static bool check_prompt(const engine_model *m, const uint32_t *prompt, size_t count, error *err) {
     if (count == 0 || count >= m->information.context) {
@@ -79,10 +69,16 @@ static bool prepare(engine_sequence *s, const uint32_t *prompt, const engine_par
     return take_memory(s, s->prompt_count + s->most, err);
 }
 
+static bool make_sampler(engine_sequence *s, const engine_parameters *p, uint64_t seed, error *err) {
+    engine_parameters known = {.temperature = p->temperature, .top_p = p->top_p, .repetition_penalty = 1};
+    s->sampler = sampler_new(s->model->sampling, &known, seed, err);
+    return s->sampler != NULL;
+}
+
 engine_sequence *engine_sequence_new(engine_model *m, const uint32_t *prompt, size_t prompt_count,
                                      const engine_parameters *p, uint64_t seed,
                                      const uint8_t nonce[ENGINE_NONCE_SIZE], error *err) {
-    if (!check_parameters(p, err) || !check_prompt(m, prompt, prompt_count, err)) {
+    if (!check_prompt(m, prompt, prompt_count, err)) {
         return NULL;
     }
     engine_sequence *s = memory_allocate_zeroed(1, sizeof *s);
@@ -94,10 +90,7 @@ engine_sequence *engine_sequence_new(engine_model *m, const uint32_t *prompt, si
     s->model = m;
     s->prompt_count = (uint32_t)prompt_count;
     s->most = p->max_tokens == 0 || p->max_tokens > room ? room : p->max_tokens;
-    s->temperature = p->temperature;
-    s->top_p = p->top_p;
-    s->seed = seed;
-    if (!prepare(s, prompt, p, nonce, err)) {
+    if (!prepare(s, prompt, p, nonce, err) || !make_sampler(s, p, seed, err)) {
         engine_sequence_free(s);
         return NULL;
     }
@@ -109,6 +102,7 @@ void engine_sequence_free(engine_sequence *s) {
         s->model->memory_used -= s->memory;
         cache_free(&s->cache);
         text_filter_free(&s->text);
+        sampler_free(s->sampler);
         memory_free(s->prompt);
         memory_free(s);
     }
@@ -175,9 +169,12 @@ static bool step(engine_sequence *s, engine_output *output, error *err) {
     if (logits == NULL) {
         return true;
     }
-    if (!sampler_draw(m->sampler, logits, s->temperature, s->top_p, s->seed,
-                      (uint64_t)s->prompt_count + s->drawn, &s->last, err) ||
-        !commitment_add(&s->commitment, s->last, logits, m->information.vocabulary, err)) {
+    draw next;
+    if (!sampler_draw(s->sampler, logits, (uint64_t)s->prompt_count + s->drawn, &next, err)) {
+        return false;
+    }
+    s->last = next.token;
+    if (!commitment_add(&s->commitment, s->last, logits, m->information.vocabulary, err)) {
         return false;
     }
     s->drawn++;

@@ -136,7 +136,7 @@ static bool read_token(tokenizer *t, const int16_t byte_of[LETTERS], uint32_t id
     return true;
 }
 
-static bool allocate_tokens(tokenizer *t, gguf_texts texts, error *err) {
+static bool allocate_tokens(tokenizer *t, gguf_array texts, error *err) {
     size_t total = 0;
     slice text;
     t->count = (uint32_t)texts.count;
@@ -155,13 +155,13 @@ static bool allocate_tokens(tokenizer *t, gguf_texts texts, error *err) {
 }
 
 static bool read_vocabulary(tokenizer *t, const gguf *file, const int16_t byte_of[LETTERS], error *err) {
-    gguf_texts texts;
-    slice kinds;
+    gguf_array texts;
+    gguf_array kinds;
     if (!gguf_text_array(file, "tokenizer.ggml.tokens", &texts, err) ||
         !gguf_i32_array(file, "tokenizer.ggml.token_type", &kinds, err)) {
         return false;
     }
-    if (texts.count == 0 || texts.count > VOCABULARY_MAX || kinds.length != 4 * texts.count) {
+    if (texts.count == 0 || texts.count > VOCABULARY_MAX || kinds.count != texts.count) {
         return error_set(err, ERROR_CORRUPT,
                          "the vocabulary is empty or too large, or its kinds don't match it");
     }
@@ -205,7 +205,7 @@ static bool read_merge(tokenizer *t, const int16_t byte_of[LETTERS], uint32_t ra
 }
 
 static bool read_merges(tokenizer *t, const gguf *file, const int16_t byte_of[LETTERS], error *err) {
-    gguf_texts texts;
+    gguf_array texts;
     if (!gguf_text_array(file, "tokenizer.ggml.merges", &texts, err)) {
         return false;
     }

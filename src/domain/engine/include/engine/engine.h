@@ -20,6 +20,9 @@ enum {
     ENGINE_STOPS_MAX = 4,
     ENGINE_STOP_LENGTH_MAX = 256,
     ENGINE_MESSAGES_MAX = 4096,
+    ENGINE_BIASES_MAX = 300,
+    ENGINE_LOGPROBS_MAX = 20,
+    ENGINE_SCHEMA_MAX = 64 * 1024,
     ENGINE_COMMITMENT_BLOCK = 32, /* tokens a link of the commitment covers */
     ENGINE_TOP_LOGITS = 8,
 };
@@ -62,12 +65,30 @@ typedef struct engine_message {
 MUST_CHECK bool engine_prompt(const engine_model *model, const engine_message *messages, size_t count,
                               uint32_t **tokens, size_t *token_count, error *err);
 
+typedef struct engine_bias {
+    uint32_t token;
+    float value; /* -100 to 100, added to the logit */
+} engine_bias;
+
+/* All zero but top_p and repetition_penalty (1) is: the most likely token, as long as there is room. The order in
+ * which they apply is the README's. */
 typedef struct engine_parameters {
-    float temperature;   /* 0 to 2; 0 takes the most likely token */
-    float top_p;         /* above 0, at most 1 */
-    uint32_t max_tokens; /* 0: as many as the context has room for; more than that is cut to it */
+    float temperature;        /* 0 to 2; 0 takes the most likely token */
+    float top_p;              /* above 0, at most 1 */
+    float min_p;              /* 0 to 1; 0: off */
+    uint32_t top_k;           /* 0: off */
+    float repetition_penalty; /* above 0, at most 10; 1: off */
+    float presence_penalty;   /* -2 to 2 */
+    float frequency_penalty;  /* -2 to 2 */
+    uint32_t max_tokens;      /* 0: as many as the context has room for; more than that is cut to it */
+    uint32_t logprobs;        /* so many most likely tokens are told with each; 0: none */
+    bool with_logprob;        /* the drawn token's own log probability is told */
     slice stops[ENGINE_STOPS_MAX];
     size_t stop_count;
+    const engine_bias *biases;
+    size_t bias_count;
+    slice schema;  /* JSON schema that the answer must follow; "{}" is any JSON object; or empty */
+    slice grammar; /* GBNF grammar that it must follow, or empty; not both */
 } engine_parameters;
 
 /* Copies all it is given. Takes the memory for the whole sequence at once: ERROR_LIMIT when the prompt
@@ -81,6 +102,11 @@ MUST_CHECK engine_sequence *engine_sequence_new(engine_model *model, const uint3
 void engine_sequence_free(engine_sequence *sequence);
 
 typedef enum engine_finish { ENGINE_RUNNING, ENGINE_STOP, ENGINE_LENGTH } engine_finish;
+
+typedef struct engine_logprob {
+    uint32_t token;
+    float logprob; /* natural logarithm, at temperature 1, before penalties, biases and filters */
+} engine_logprob;
 
 typedef struct engine_output {
     bool has_token; /* false while the prompt is being read */
