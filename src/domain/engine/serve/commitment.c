@@ -1,4 +1,4 @@
-#include "commitment.h"
+#include "serve/commitment.h"
 
 #include "arithmetic/arithmetic.h"
 #include "crypto/hash.h"
@@ -29,30 +29,44 @@ static void append_u32(commitment *c, uint32_t value) {
     }
 }
 
-/* The ids of the largest logits, largest first, the lowest id among equals. Returns how many. */
-static size_t find_top(const float *logits, size_t vocabulary, uint32_t top[ENGINE_TOP_LOGITS]) {
-    size_t count = 0;
-    for (size_t id = 0; id < vocabulary; id++) {
-        if (count == ENGINE_TOP_LOGITS && !(logits[id] > logits[top[count - 1]])) {
-            continue;
-        }
-        size_t place = count < ENGINE_TOP_LOGITS ? count++ : count - 1;
-        while (place > 0 && logits[id] > logits[top[place - 1]]) {
-            top[place] = top[place - 1];
-            place--;
-        }
-        top[place] = (uint32_t)id;
+static void insert(commitment_top *top, uint32_t id, float value) {
+    size_t place = top->count < ENGINE_TOP_LOGITS ? top->count++ : top->count - 1;
+    for (; place > 0 && value > top->values[place - 1]; place--) {
+        top->ids[place] = top->ids[place - 1];
+        top->values[place] = top->values[place - 1];
     }
-    return count;
+    top->ids[place] = id;
+    top->values[place] = value;
 }
 
-bool commitment_add(commitment *c, uint32_t token, const float *logits, size_t vocabulary, error *err) {
-    uint32_t top[ENGINE_TOP_LOGITS];
-    size_t count = find_top(logits, vocabulary, top);
+void commitment_find_top(commitment_top *top, const float *logits, size_t vocabulary) {
+    enum { STRIDE = 64 }; /* looked over at once: hardly any holds one of the largest */
+    size_t id = 0;
+    top->count = 0;
+    for (; id < vocabulary && id < ENGINE_TOP_LOGITS; id++) {
+        insert(top, (uint32_t)id, logits[id]);
+    }
+    while (id < vocabulary) {
+        size_t end = vocabulary - id > STRIDE ? id + STRIDE : vocabulary;
+        const float least = top->values[ENGINE_TOP_LOGITS - 1];
+        uint32_t larger = 0;
+        for (size_t i = id; i < end; i++) {
+            larger |= logits[i] > least;
+        }
+        for (; larger != 0 && id < end; id++) {
+            if (logits[id] > top->values[ENGINE_TOP_LOGITS - 1]) {
+                insert(top, (uint32_t)id, logits[id]);
+            }
+        }
+        id = end;
+    }
+}
+
+bool commitment_add(commitment *c, uint32_t token, const commitment_top *top, error *err) {
     append_u32(c, token);
-    for (size_t i = 0; i < count; i++) {
-        append_u32(c, top[i]);
-        append_u32(c, bits_of_float(logits[top[i]]));
+    for (size_t i = 0; i < top->count; i++) {
+        append_u32(c, top->ids[i]);
+        append_u32(c, bits_of_float(top->values[i]));
     }
     if (++c->block_tokens < ENGINE_COMMITMENT_BLOCK) {
         return true;

@@ -1,84 +1,35 @@
-#include "arithmetic/arithmetic.h"
+#include "serve/sequence.h"
+
 #include "base/memory.h"
-#include "commitment.h"
-#include "model.h"
-#include "text_filter.h"
 
-enum { PROMPT_STEP = 8 }; /* tokens read in one step: bounds how long a step holds up the others */
-
-struct engine_sequence {
-    engine_model *model;
-    cache cache;
-    uint64_t memory;
-    uint32_t *prompt;
-    uint32_t prompt_count;
-    uint32_t position; /* tokens computed so far */
-    uint32_t drawn;
-    uint32_t last; /* drawn last: computed by the next step */
-    uint32_t most;
-    sampler *sampler;
-    bool ended; /* finished or failed */
-    text_filter text;
-    commitment commitment;
-};
-
-static bool check_prompt(const engine_model *m, const uint32_t *prompt, size_t count, error *err) {
-    if (count == 0 || count >= m->information.context) {
-        return error_set(err, ERROR_LIMIT,
-                         "the prompt has %zu tokens, the context takes %u with room for an answer: "
-                         "shorten the conversation",
-                         count, m->information.context);
-    }
+static bool check_tokens(const engine_model *m, const uint32_t *tokens, size_t count, const char *what,
+                         error *err) {
     for (size_t i = 0; i < count; i++) {
-        if (prompt[i] >= m->information.vocabulary) {
-            return error_set(err, ERROR_INVALID, "prompt token %zu is not in the vocabulary", i);
+        if (tokens[i] >= m->information.vocabulary) {
+            return error_set(err, ERROR_INVALID, "%s token %zu is not in the vocabulary", what, i);
         }
     }
     return true;
 }
 
-static bool take_memory(engine_sequence *s, uint32_t positions, error *err) {
-    engine_model *m = s->model;
-    uint64_t size = cache_size(&m->architecture, positions);
-    if (size > m->memory_limit) {
-        return error_set(err, ERROR_LIMIT,
-                         "a sequence of %u tokens takes more memory than the engine was given", positions);
+static bool check_prompt(const engine_model *m, const uint32_t *prompt, size_t count, size_t answer,
+                         error *err) {
+    if (count == 0 || count >= m->information.context || answer > m->information.context - count) {
+        return error_set(
+            err, ERROR_LIMIT,
+            "the prompt has %zu tokens, the context takes %u with room for an answer: shorten the "
+            "conversation",
+            count, m->information.context);
     }
-    if (size > m->memory_limit - m->memory_used) {
-        return error_set(err, ERROR_CONFLICT, "other sequences hold the engine's memory: try again later");
-    }
-    if (!cache_new(&s->cache, &m->architecture, positions, err)) {
-        return false;
-    }
-    s->memory = size;
-    m->memory_used += size;
-    return true;
+    return check_tokens(m, prompt, count, "prompt", err);
 }
 
-static bool prepare(engine_sequence *s, const uint32_t *prompt, const engine_parameters *p,
-                    const uint8_t nonce[ENGINE_NONCE_SIZE], error *err) {
-    if (!text_filter_start(&s->text, p->stops, p->stop_count, err) ||
-        !commitment_start(&s->commitment, nonce, err)) {
-        return false;
-    }
-    s->prompt = memory_allocate(s->prompt_count * sizeof *prompt);
-    if (s->prompt == NULL) {
-        return error_memory(err);
-    }
-    memcpy(s->prompt, prompt, s->prompt_count * sizeof *prompt);
-    return take_memory(s, s->prompt_count + s->most, err);
-}
-
-static bool make_sampler(engine_sequence *s, const engine_parameters *p, uint64_t seed, error *err) {
-    engine_parameters known = {.temperature = p->temperature, .top_p = p->top_p, .repetition_penalty = 1};
-    s->sampler = sampler_new(s->model->sampling, &known, seed, err);
-    return s->sampler != NULL;
-}
-
-engine_sequence *engine_sequence_new(engine_model *m, const uint32_t *prompt, size_t prompt_count,
-                                     const engine_parameters *p, uint64_t seed,
-                                     const uint8_t nonce[ENGINE_NONCE_SIZE], error *err) {
-    if (!check_prompt(m, prompt, prompt_count, err)) {
+/* With room for `positions` tokens, of which `prompt` is copied; belongs to no list yet. */
+static engine_sequence *sequence_new(engine_model *m, sequence_kind kind, const uint32_t *prompt,
+                                     size_t prompt_count, size_t room, error *err) {
+    if (m->sequence_count >= ENGINE_SLOTS_MAX) {
+        error_set(err, ERROR_CONFLICT, "%d sequences are being computed already: try again later",
+                  ENGINE_SLOTS_MAX);
         return NULL;
     }
     engine_sequence *s = memory_allocate_zeroed(1, sizeof *s);
@@ -86,122 +37,173 @@ engine_sequence *engine_sequence_new(engine_model *m, const uint32_t *prompt, si
         error_memory(err);
         return NULL;
     }
-    uint32_t room = m->information.context - (uint32_t)prompt_count;
+    list_init(&s->node);
     s->model = m;
-    s->prompt_count = (uint32_t)prompt_count;
-    s->most = p->max_tokens == 0 || p->max_tokens > room ? room : p->max_tokens;
-    if (!prepare(s, prompt, p, nonce, err) || !make_sampler(s, p, seed, err)) {
-        engine_sequence_free(s);
+    s->kind = kind;
+    s->tokens = memory_allocate_zeroed(room, sizeof *s->tokens);
+    if (s->tokens == NULL) {
+        memory_free(s);
+        error_memory(err);
         return NULL;
     }
+    s->token_room = (uint32_t)room;
+    s->prompt_count = (uint32_t)prompt_count;
+    s->known = (uint32_t)prompt_count;
+    memcpy(s->tokens, prompt, prompt_count * sizeof *prompt);
     return s;
 }
 
-void engine_sequence_free(engine_sequence *s) {
-    if (s != NULL) {
-        s->model->memory_used -= s->memory;
-        cache_free(&s->cache);
-        text_filter_free(&s->text);
-        sampler_free(s->sampler);
-        memory_free(s->prompt);
-        memory_free(s);
+/* What generate and score have in common. */
+static bool prepare_answer(engine_sequence *s, const engine_parameters *p, const engine_draw *fixed,
+                           error *err) {
+    s->sampler = sampler_new(s->model->sampling, p, fixed->seed, err);
+    if (s->sampler == NULL || !text_filter_start(&s->text, p->stops, p->stop_count, err) ||
+        !commitment_start(&s->commitment, fixed->nonce, err)) {
+        return false;
     }
-}
-
-/* Computes what is known and not computed yet. `*logits` stays NULL while some of the prompt is left. */
-static bool advance(engine_sequence *s, const float **logits, error *err) {
-    *logits = NULL;
-    forward *f = s->model->forward;
-    if (s->drawn > 0) {
-        return forward_token(f, &s->cache, s->last, s->position++, logits, err);
-    }
-    for (size_t i = 0; i < PROMPT_STEP && s->position < s->prompt_count; i++) {
-        uint32_t at = s->position++;
-        bool is_last = s->position == s->prompt_count;
-        if (!forward_token(f, &s->cache, s->prompt[at], at, is_last ? logits : NULL, err)) {
+    for (uint32_t i = 0; sampler_has_memory(s->sampler) && i < s->prompt_count; i++) {
+        if (!sampler_accept(s->sampler, s->tokens[i], true, err)) {
             return false;
         }
     }
-    return true;
+    s->shares = fixed->salt != NULL;
+    return !s->shares || prefix_root(fixed->salt, s->key, err);
 }
 
-static bool is_end(const engine_model *m, uint32_t token) {
-    for (size_t i = 0; i < m->end_count; i++) {
-        if (m->ends[i] == token) {
-            return true;
-        }
+static engine_sequence *sequence_start(engine_sequence *s, bool prepared, uint32_t positions, error *err) {
+    if (!prepared || !sequence_reserve(s, positions, err)) {
+        engine_sequence_free(s);
+        return NULL;
     }
-    return false;
+    list_append(&s->model->sequences, &s->node);
+    s->model->sequence_count++;
+    return s;
 }
 
-static bool finish(engine_sequence *s, engine_finish reason, engine_output *output, error *err) {
-    s->ended = true;
-    output->finish = reason;
-    return commitment_close(&s->commitment, err);
+static bool check_writes(const engine_model *m, error *err) {
+    return m->information.can_generate ||
+           error_set(err, ERROR_UNSUPPORTED, "this model computes embeddings: it writes no text");
 }
 
-/* Turns the drawn token into text and decides whether it was the last. */
-static bool emit(engine_sequence *s, engine_output *output, error *err) {
-    if (is_end(s->model, s->last)) {
-        return text_filter_finish(&s->text, &output->text, err) && finish(s, ENGINE_STOP, output, err);
-    }
-    bool stopped = false;
-    if (!text_filter_add(&s->text, tokenizer_bytes(s->model->tokens, s->last), &output->text, &stopped,
-                         err)) {
-        return false;
-    }
-    if (stopped) {
-        return finish(s, ENGINE_STOP, output, err);
-    }
-    if (s->drawn < s->most) {
-        return true;
-    }
-    /* The held-back text follows what was just released: give both out as one. */
-    return text_filter_release_all(&s->text, &output->text, err) && finish(s, ENGINE_LENGTH, output, err);
+/* Of an answer's tokens. */
+static uint32_t most_tokens(const engine_model *m, size_t prompt_count, const engine_parameters *p) {
+    uint32_t room = m->information.context - (uint32_t)prompt_count;
+    return p->max_tokens == 0 || p->max_tokens > room ? room : p->max_tokens;
 }
 
-static bool step(engine_sequence *s, engine_output *output, error *err) {
-    const engine_model *m = s->model;
-    const float *logits = NULL;
-    if (!advance(s, &logits, err)) {
-        return false;
+engine_sequence *engine_generate(engine_model *m, const uint32_t *prompt, size_t prompt_count,
+                                 const engine_parameters *p, const engine_draw *fixed, error *err) {
+    if (!check_writes(m, err) || !check_prompt(m, prompt, prompt_count, 1, err)) {
+        return NULL;
     }
-    if (logits == NULL) {
-        return true;
+    uint32_t most = most_tokens(m, prompt_count, p);
+    engine_sequence *s = sequence_new(m, SEQUENCE_GENERATE, prompt, prompt_count, prompt_count + most, err);
+    if (s == NULL) {
+        return NULL;
     }
-    draw next;
-    if (!sampler_draw(s->sampler, logits, (uint64_t)s->prompt_count + s->drawn, &next, err)) {
-        return false;
-    }
-    s->last = next.token;
-    if (!commitment_add(&s->commitment, s->last, logits, m->information.vocabulary, err)) {
-        return false;
-    }
-    s->drawn++;
-    output->has_token = true;
-    output->token = s->last;
-    return emit(s, output, err);
+    s->most = most;
+    /* The token drawn last isn't computed any more. */
+    return sequence_start(s, prepare_answer(s, p, fixed, err), s->prompt_count + most - 1, err);
 }
 
-bool engine_step(engine_sequence *s, engine_output *output, error *err) {
-    *output = (engine_output){0};
-    if (s->ended) {
-        return error_set(err, ERROR_CONFLICT, "the sequence has ended");
+engine_sequence *engine_score(engine_model *m, const uint32_t *prompt, size_t prompt_count,
+                              const uint32_t *answer, size_t answer_count, const engine_parameters *p,
+                              const engine_draw *fixed, error *err) {
+    if (!check_writes(m, err) || !check_prompt(m, prompt, prompt_count, answer_count, err) ||
+        !check_tokens(m, answer, answer_count, "answer", err)) {
+        return NULL;
     }
-    arithmetic_state saved;
-    if (!arithmetic_enter(&saved)) {
-        return error_set(err, ERROR_INTERNAL, "the processor's rounding mode can't be set");
+    if (answer_count == 0) {
+        error_set(err, ERROR_INVALID, "the answer to be scored is empty");
+        return NULL;
     }
-    bool good = step(s, output, err);
-    arithmetic_leave(&saved);
-    s->ended = s->ended || !good;
-    return good;
+    engine_sequence *s =
+        sequence_new(m, SEQUENCE_SCORE, prompt, prompt_count, prompt_count + answer_count, err);
+    if (s == NULL) {
+        return NULL;
+    }
+    memcpy(s->tokens + prompt_count, answer, answer_count * sizeof *answer);
+    s->most = most_tokens(m, prompt_count, p);
+    s->answer_count = (uint32_t)answer_count;
+    s->agreed = s->answer_count;
+    s->known = s->prompt_count + s->answer_count - 1;
+    s->scored = memory_allocate(answer_count * sizeof *s->scored);
+    if (s->scored != NULL) {
+        memset(s->scored, 0xff, answer_count * sizeof *s->scored); /* ENGINE_NO_TOKEN */
+    }
+    bool prepared = s->scored == NULL ? error_memory(err) : prepare_answer(s, p, fixed, err);
+    return sequence_start(s, prepared, s->known, err);
+}
+
+engine_sequence *engine_embed(engine_model *m, const uint32_t *tokens, size_t count, error *err) {
+    if (!m->information.can_embed) {
+        error_set(err, ERROR_UNSUPPORTED, "this model writes text: it computes no embeddings");
+        return NULL;
+    }
+    if (count == 0 || count > m->information.context) {
+        error_set(err, ERROR_LIMIT, "the text has %zu tokens, the model takes 1 to %u: shorten it", count,
+                  m->information.context);
+        return NULL;
+    }
+    if (!check_tokens(m, tokens, count, "text", err)) {
+        return NULL;
+    }
+    engine_sequence *s = sequence_new(m, SEQUENCE_EMBED, tokens, count, count, err);
+    if (s == NULL) {
+        return NULL;
+    }
+    s->embedding = memory_allocate_zeroed(m->information.width, sizeof *s->embedding);
+    return sequence_start(s, s->embedding != NULL || error_memory(err), s->prompt_count, err);
+}
+
+void sequence_finish(engine_sequence *s, engine_finish finish) {
+    s->finish = finish;
+    list_remove(&s->node);
+    s->model->sequence_count--;
+    sequence_release_pages(s);
+}
+
+void sequence_fail(engine_sequence *s, const error *cause) {
+    s->failure = *cause;
+    sequence_finish(s, ENGINE_FAILED);
+}
+
+static void wipe(void *memory, size_t size) {
+    if (memory != NULL) {
+        explicit_bzero(memory, size);
+    }
+    memory_free(memory);
+}
+
+void engine_sequence_free(engine_sequence *s) {
+    if (s == NULL) {
+        return;
+    }
+    if (!list_is_empty(&s->node)) {
+        list_remove(&s->node);
+        s->model->sequence_count--;
+    }
+    sequence_release_pages(s);
+    sampler_free(s->sampler);
+    text_filter_free(&s->text);
+    wipe(s->tokens, s->token_room * sizeof *s->tokens);
+    wipe(s->scored, s->answer_count * sizeof *s->scored);
+    wipe(s->embedding, s->model->information.width * sizeof *s->embedding);
+    wipe(s, sizeof *s);
 }
 
 engine_usage engine_sequence_usage(const engine_sequence *s) {
-    return (engine_usage){s->prompt_count, s->drawn};
+    return (engine_usage){s->prompt_count, s->drawn, s->reused};
 }
 
 void engine_sequence_commitment(const engine_sequence *s, uint8_t digest[ENGINE_DIGEST_SIZE]) {
     memcpy(digest, s->commitment.current, ENGINE_DIGEST_SIZE);
+}
+
+engine_score_result engine_sequence_score(const engine_sequence *s) {
+    return (engine_score_result){s->scored, s->answer_count, s->agreed, s->complete};
+}
+
+const float *engine_sequence_embedding(const engine_sequence *s) {
+    return s->embedding;
 }

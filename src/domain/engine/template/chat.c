@@ -1,8 +1,38 @@
+#include "template/chat.h"
+
 #include "base/buffer.h"
-#include "serve/model.h"
+#include "base/memory.h"
 
 /* ChatML: for each message <|im_start|> role newline content <|im_end|> newline, then the same opening for
  * the assistant. Role, newline and content are encoded as one text. */
+
+struct chat {
+    const tokenizer *tokens;
+    bool known; /* has the markers */
+    uint32_t message_start;
+    uint32_t message_end;
+};
+
+chat *chat_new(const gguf *file, const tokenizer *tokens, error *err) {
+    (void)file;
+    chat *c = memory_allocate_zeroed(1, sizeof *c);
+    if (c == NULL) {
+        error_memory(err);
+        return NULL;
+    }
+    c->tokens = tokens;
+    c->known = tokenizer_find_control(tokens, "<|im_start|>", &c->message_start) &&
+               tokenizer_find_control(tokens, "<|im_end|>", &c->message_end);
+    return c;
+}
+
+void chat_free(chat *c) {
+    memory_free(c);
+}
+
+const char *chat_format(const chat *c) {
+    return c->known ? "chatml" : "none";
+}
 
 static slice role_name(slice role) {
     static const char *const known[] = {"system", "user", "assistant", "tool"};
@@ -14,8 +44,8 @@ static slice role_name(slice role) {
     return slice_equal_text(role, "developer") ? SLICE_LITERAL("system") : (slice){NULL, 0};
 }
 
-static bool append_message(const engine_model *m, const engine_message *message, buffer *text,
-                           token_list *list, error *err) {
+static bool append_message(const chat *m, const engine_message *message, buffer *text, token_list *list,
+                           error *err) {
     slice role = role_name(message->role);
     if (role.length == 0) {
         return error_set(err, ERROR_INVALID,
@@ -39,12 +69,14 @@ static bool append_message(const engine_model *m, const engine_message *message,
            tokenizer_encode(m->tokens, SLICE_LITERAL("\n"), list, err);
 }
 
-static bool append_all(const engine_model *m, const engine_message *messages, size_t count, buffer *text,
+static bool append_all(const chat *m, const engine_message *messages, size_t count, buffer *text,
                        token_list *list, error *err) {
     if (count == 0 || count > ENGINE_MESSAGES_MAX) {
         return error_set(err, ERROR_INVALID, "a conversation has 1 to %d messages", ENGINE_MESSAGES_MAX);
     }
-    if (m->has_first && !token_list_append(list, m->first, err)) {
+    uint32_t first = 0;
+    if (tokenizer_wants_bos(m->tokens) && tokenizer_find_role(m->tokens, TOKEN_FIRST, &first) &&
+        !token_list_append(list, first, err)) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
@@ -56,10 +88,13 @@ static bool append_all(const engine_model *m, const engine_message *messages, si
            tokenizer_encode(m->tokens, SLICE_LITERAL("assistant\n"), list, err);
 }
 
-bool engine_prompt(const engine_model *m, const engine_message *messages, size_t count, uint32_t **tokens,
-                   size_t *token_count, error *err) {
+bool chat_prompt(const chat *m, const engine_message *messages, size_t count, slice tools, uint32_t **tokens,
+                 size_t *token_count, error *err) {
     buffer text = buffer_make(TOKENIZER_INPUT_MAX + 64);
     token_list list = {0};
+    if (!m->known || tools.length > 0) {
+        return error_set(err, ERROR_UNSUPPORTED, "the model isn't made for conversations or tools");
+    }
     bool good = append_all(m, messages, count, &text, &list, err);
     buffer_wipe(&text);
     if (!good) {
