@@ -6,11 +6,12 @@
 #include <poll.h>
 #include <unistd.h>
 
-enum { READ_SIZE = 64 * 1024, FRAME_MEMORY = 1024 * 1024 };
+enum { READ_SIZE = 64 * 1024, FRAME_MEMORY = 4 * 1024 * 1024 };
 
 typedef struct job {
     uint8_t id[PIPE_JOB_SIZE];
     engine_sequence *sequence; /* NULL: the slot is free */
+    bool with_logprobs;
 } job;
 
 struct server {
@@ -23,6 +24,7 @@ struct server {
     job jobs[ENGINE_SLOTS_MAX];
     uint32_t slots;
     uint32_t running;
+    engine_output outputs[ENGINE_SLOTS_MAX];
     bool input_ended;
 };
 
@@ -130,16 +132,54 @@ static job *find_free_slot(server *s) {
     return NULL;
 }
 
-static engine_sequence *start_sequence(server *s, const pipe_generate *g, error *cause) {
+static void drop_tokens(uint32_t *tokens, size_t count) {
+    if (tokens != NULL) {
+        explicit_bzero(tokens, count * sizeof *tokens);
+    }
+    memory_free(tokens);
+}
+
+static engine_sequence *start_answer(server *s, const pipe_generate *g, const pipe_score *score,
+                                     error *cause) {
     uint32_t *prompt = NULL;
     size_t count = 0;
-    if (!engine_prompt(s->model, g->messages, g->message_count, &prompt, &count, cause)) {
+    engine_draw draw = {.seed = g->seed, .salt = g->has_salt ? g->salt : NULL};
+    memcpy(draw.nonce, g->nonce, sizeof draw.nonce);
+    if (!engine_prompt(s->model, g->messages, g->message_count, g->tools, &prompt, &count, cause)) {
         return NULL;
     }
-    engine_sequence *sequence =
-        engine_sequence_new(s->model, prompt, count, &g->parameters, g->seed, g->nonce, cause);
-    memory_free(prompt);
+    engine_sequence *sequence = score == NULL
+                                    ? engine_generate(s->model, prompt, count, &g->parameters, &draw, cause)
+                                    : engine_score(s->model, prompt, count, score->answer,
+                                                   score->answer_count, &g->parameters, &draw, cause);
+    drop_tokens(prompt, count);
     return sequence;
+}
+
+static engine_sequence *start_embedding(server *s, slice text, error *cause) {
+    uint32_t *tokens = NULL;
+    size_t count = 0;
+    if (!engine_tokenize(s->model, text, &tokens, &count, cause)) {
+        return NULL;
+    }
+    engine_sequence *sequence = engine_embed(s->model, tokens, count, cause);
+    drop_tokens(tokens, count);
+    return sequence;
+}
+
+static engine_sequence *start_sequence(server *s, const pipe_message *m, error *cause) {
+    switch (m->type) {
+    case PIPE_GENERATE:
+        return start_answer(s, &m->generate, NULL, cause);
+    case PIPE_SCORE:
+        return start_answer(s, &m->score.claim, &m->score, cause);
+    default:
+        return start_embedding(s, m->text, cause);
+    }
+}
+
+static bool wants_logprobs(const engine_parameters *p) {
+    return p->with_logprob || p->logprobs > 0;
 }
 
 static bool start_job(server *s, const pipe_message *m, error *err) {
@@ -152,11 +192,12 @@ static bool start_job(server *s, const pipe_message *m, error *err) {
         error_set(&cause, ERROR_LIMIT, "all %u slots of the engine are taken", s->slots);
         return send_failure(s, m->job, &cause, true, err);
     }
-    engine_sequence *sequence = start_sequence(s, &m->generate, &cause);
+    engine_sequence *sequence = start_sequence(s, m, &cause);
     if (sequence == NULL) {
         return send_failure(s, m->job, &cause, may_be_retried(cause.code), err);
     }
     slot->sequence = sequence;
+    slot->with_logprobs = m->type == PIPE_GENERATE && wants_logprobs(&m->generate.parameters);
     memcpy(slot->id, m->job, PIPE_JOB_SIZE);
     s->running++;
     return true;
@@ -167,6 +208,8 @@ static bool handle(server *s, const pipe_message *m, error *err) {
     pipe_message answer = {.type = PIPE_PONG, .nonce = m->nonce};
     switch (m->type) {
     case PIPE_GENERATE:
+    case PIPE_SCORE:
+    case PIPE_EMBED:
         return start_job(s, m, err);
     case PIPE_CANCEL:
         j = find_job(s, m->job);
@@ -218,6 +261,26 @@ static bool receive(server *s, error *err) {
     return handle_received(s, err);
 }
 
+/* No pass is possible now (memory): the jobs may fare better elsewhere. */
+static bool fail_all(server *s, const error *cause, error *err) {
+    bool good = true;
+    for (size_t i = 0; i < s->slots; i++) {
+        job *j = &s->jobs[i];
+        if (j->sequence != NULL) {
+            good = good && send_failure(s, j->id, cause, may_be_retried(cause->code), err);
+            end_job(s, j);
+        }
+    }
+    return good;
+}
+
+static bool send_token(server *s, const job *j, const engine_output *out, error *err) {
+    const pipe_logprobs logprobs = {out->logprob, out->logprobs, out->logprob_count};
+    pipe_message m = message_about(PIPE_DELTA, j->id);
+    m.delta = (pipe_delta){&out->token, 1, out->text, j->with_logprobs ? &logprobs : NULL};
+    return server_send(s, &m, err);
+}
+
 static bool send_done(server *s, const job *j, engine_finish finish, error *err) {
     pipe_message m = message_about(PIPE_DONE, j->id);
     m.done = (pipe_done){.finish = finish, .usage = engine_sequence_usage(j->sequence)};
@@ -225,40 +288,73 @@ static bool send_done(server *s, const job *j, engine_finish finish, error *err)
     return server_send(s, &m, err);
 }
 
-static bool step_job(server *s, job *j, error *err) {
-    error cause;
-    engine_output out;
-    if (!engine_step(j->sequence, &out, &cause)) {
-        bool sent = send_failure(s, j->id, &cause, may_be_retried(cause.code), err);
-        end_job(s, j);
-        return sent;
+static bool send_scored(server *s, const job *j, error *err) {
+    pipe_message m = message_about(PIPE_SCORED, j->id);
+    m.scored = (pipe_scored){.usage = engine_sequence_usage(j->sequence),
+                             .result = engine_sequence_score(j->sequence)};
+    engine_sequence_commitment(j->sequence, m.scored.commitment);
+    return server_send(s, &m, err);
+}
+
+static bool send_embedded(server *s, const job *j, error *err) {
+    pipe_message m = message_about(PIPE_EMBEDDED, j->id);
+    m.embedded = (pipe_embedded){.usage = engine_sequence_usage(j->sequence),
+                                 .values = engine_sequence_embedding(j->sequence),
+                                 .count = engine_describe(s->model)->width};
+    return server_send(s, &m, err);
+}
+
+static bool send_end(server *s, const job *j, const engine_output *out, error *err) {
+    switch (out->finish) {
+    case ENGINE_SCORED:
+        return send_scored(s, j, err);
+    case ENGINE_EMBEDDED:
+        return send_embedded(s, j, err);
+    case ENGINE_FAILED:
+        return send_failure(s, j->id, out->failure, may_be_retried(out->failure->code), err);
+    default:
+        return send_done(s, j, out->finish, err);
     }
-    if (out.has_token) {
-        pipe_message m = message_about(PIPE_DELTA, j->id);
-        m.delta = (pipe_delta){&out.token, 1, out.text};
-        if (!server_send(s, &m, err)) {
+}
+
+static job *job_of(server *s, const engine_sequence *sequence) {
+    job *j = s->jobs;
+    while (j->sequence != sequence) {
+        j++;
+    }
+    return j;
+}
+
+/* One pass for all jobs, and what it has to tell. */
+static bool step(server *s, error *err) {
+    size_t count = 0;
+    error cause;
+    if (!engine_step(s->model, s->outputs, &count, &cause)) {
+        return fail_all(s, &cause, err);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const engine_output *out = &s->outputs[i];
+        job *j = job_of(s, out->sequence);
+        if (out->has_token && !send_token(s, j, out, err)) {
             return false;
         }
+        if (out->finish != ENGINE_RUNNING) {
+            bool sent = send_end(s, j, out, err);
+            end_job(s, j);
+            if (!sent) {
+                return false;
+            }
+        }
     }
-    if (out.finish == ENGINE_RUNNING) {
-        return true;
-    }
-    bool sent = send_done(s, j, out.finish, err);
-    end_job(s, j);
-    return sent;
+    return true;
 }
 
 bool server_run(server *s, engine_model *model, uint32_t slots, error *err) {
     s->model = model;
     s->slots = slots < ENGINE_SLOTS_MAX ? slots : ENGINE_SLOTS_MAX;
     while (!s->input_ended) {
-        if (!receive(s, err)) {
+        if (!receive(s, err) || (s->running > 0 && !step(s, err))) {
             return false;
-        }
-        for (size_t i = 0; i < s->slots; i++) {
-            if (s->jobs[i].sequence != NULL && !step_job(s, &s->jobs[i], err)) {
-                return false;
-            }
         }
     }
     return true;

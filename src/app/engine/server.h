@@ -3,8 +3,9 @@
 
 #include "engine/pipe.h"
 
-/* The engine's side of the pipe: takes jobs, steps them in turn, one token each, and answers. It looks for
- * input between steps without waiting while there is work, and sleeps on its input when there is none. */
+/* The engine's side of the pipe: takes jobs, computes them all in one pass after another, and answers. It
+ * looks for input between passes without waiting while there is work, and sleeps on its input when there is
+ * none. */
 typedef struct server server;
 
 /* `input` and `output` are descriptors, blocking or not; they stay the caller's. */

@@ -271,3 +271,13 @@ void file_unmap(slice bytes) {
         munmap((void *)(uintptr_t)bytes.data, bytes.length);
     }
 }
+
+/* Pages that are only partly within stay. */
+void file_drop(slice part) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t start = ((uintptr_t)part.data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)part.data + part.length) / page * page;
+    if (part.length > 0 && start < end) {
+        (void)madvise((void *)start, end - start, MADV_DONTNEED);
+    }
+}

@@ -10,7 +10,7 @@
 static const int allowed[] = {
     /* the descriptors that are open */
     SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(readv), SCMP_SYS(writev), SCMP_SYS(poll), SCMP_SYS(ppoll),
-    SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(lseek),
+    SCMP_SYS(close), SCMP_SYS(fstat), SCMP_SYS(lseek), SCMP_SYS(fsync), SCMP_SYS(ftruncate), SCMP_SYS(flock),
     /* memory */
     SCMP_SYS(brk), SCMP_SYS(munmap), SCMP_SYS(madvise), SCMP_SYS(mremap),
     /* time, locks, randomness */
@@ -49,7 +49,8 @@ bool sandbox_enter(error *err) {
         return error_memory(err);
     }
     int result = -EINVAL;
-    if (allow(filter) && seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0) {
+    if (allow(filter) && seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
+        seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0) {
         result = seccomp_load(filter);
     }
     seccomp_release(filter);

@@ -8,6 +8,7 @@
 
 enum {
     PART = 1024 * 1024,
+    ROUND = 256, /* parts between two words of progress */
     PROFILE_SIZE = 32,
     MAGIC_SIZE = 16,
     ALIGNMENT = 64,
@@ -23,6 +24,7 @@ static const char magic[MAGIC_SIZE] = "cellule packed";
 
 typedef struct hashing {
     slice weights;
+    size_t first; /* of the parts at hand */
     size_t parts;
     uint8_t *digests;
     atomic_bool failed;
@@ -34,24 +36,32 @@ static void hash_parts(void *context, crew_member *self) {
     size_t last = 0;
     while (crew_take(self, h->parts, 1, &first, &last)) {
         error ignored;
-        slice part = slice_part(h->weights, first * PART, PART);
-        if (!hash_sha256(part, h->digests + first * HASH_SIZE, &ignored)) {
+        size_t index = h->first + first;
+        slice part = slice_part(h->weights, index * PART, PART);
+        if (!hash_sha256(part, h->digests + index * HASH_SIZE, &ignored)) {
             atomic_store(&h->failed, true);
         }
     }
 }
 
-static bool hash_weights(slice weights, crew *members, uint8_t digest[HASH_SIZE], error *err) {
-    hashing h = {.weights = weights, .parts = weights.length / PART + (weights.length % PART != 0)};
-    h.digests = memory_allocate_zeroed(h.parts + 1, HASH_SIZE);
+static bool hash_weights(slice weights, const image_work *work, uint8_t digest[HASH_SIZE], error *err) {
+    const size_t parts = weights.length / PART + (weights.length % PART != 0);
+    hashing h = {.weights = weights, .digests = memory_allocate_zeroed(parts + 1, HASH_SIZE)};
     if (h.digests == NULL) {
         return error_memory(err);
     }
-    bool good = crew_run(members, hash_parts, &h, err);
+    bool good = true;
+    for (; good && h.first < parts; h.first += ROUND) {
+        if (work->progress != NULL) {
+            work->progress(work->context, h.first * PART, weights.length);
+        }
+        h.parts = parts - h.first < ROUND ? parts - h.first : ROUND;
+        good = crew_run(work->members, hash_parts, &h, err);
+    }
     if (good && atomic_load(&h.failed)) {
         good = error_memory(err);
     }
-    good = good && hash_sha256(slice_of(h.digests, h.parts * HASH_SIZE), digest, err);
+    good = good && hash_sha256(slice_of(h.digests, parts * HASH_SIZE), digest, err);
     memory_free(h.digests);
     return good;
 }
@@ -76,13 +86,13 @@ static void describe(uint8_t header[IMAGE_HEADER_SIZE], const uint8_t model[ENGI
 }
 
 bool image_write_header(uint8_t header[IMAGE_HEADER_SIZE], const uint8_t model[ENGINE_DIGEST_SIZE],
-                        slice weights, crew *members, error *err) {
+                        slice weights, const image_work *work, error *err) {
     describe(header, model, weights.length);
-    return hash_weights(weights, members, header + AT_WEIGHTS, err) &&
+    return hash_weights(weights, work, header + AT_WEIGHTS, err) &&
            hash_sha256(slice_of(header, AT_HEADER), header + AT_HEADER, err);
 }
 
-bool image_read(slice image, const uint8_t model[ENGINE_DIGEST_SIZE], crew *members, slice *weights,
+bool image_read(slice image, const uint8_t model[ENGINE_DIGEST_SIZE], const image_work *work, slice *weights,
                 error *err) {
     uint8_t expected[IMAGE_HEADER_SIZE];
     uint8_t digest[HASH_SIZE];
@@ -104,7 +114,7 @@ bool image_read(slice image, const uint8_t model[ENGINE_DIGEST_SIZE], crew *memb
     if (memcmp(expected + AT_SIZE, image.data + AT_SIZE, 8) != 0) {
         return error_set(err, ERROR_CORRUPT, "the packed weights are cut off");
     }
-    return hash_weights(*weights, members, digest, err) &&
+    return hash_weights(*weights, work, digest, err) &&
            (hash_equal(digest, image.data + AT_WEIGHTS, HASH_SIZE) ||
             error_set(err, ERROR_CORRUPT, "the packed weights were damaged"));
 }

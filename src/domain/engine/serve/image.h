@@ -11,8 +11,15 @@
  * over the SHA-256 of each part of 1 MiB, so that all threads can look over them. */
 enum { IMAGE_HEADER_SIZE = 256, IMAGE_LAYOUT = 1 /* of packed tiles and of their order; counts up */ };
 
+/* Who hashes, and who is told how far it is. */
+typedef struct image_work {
+    crew *members;
+    void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes; or NULL */
+    void *context;
+} image_work;
+
 MUST_CHECK bool image_write_header(uint8_t header[IMAGE_HEADER_SIZE], const uint8_t model[ENGINE_DIGEST_SIZE],
-                                   slice weights, crew *members, error *err);
+                                   slice weights, const image_work *work, error *err);
 /* The weights in a whole image. ERROR_CORRUPT: something in it was changed or is missing; ERROR_CONFLICT: it
  * is of another model or build. */
 MUST_CHECK bool image_read(slice image, const uint8_t model[ENGINE_DIGEST_SIZE], crew *members,

@@ -68,7 +68,7 @@ static bool read_weights(engine_model *m, const gguf *file, const engine_options
                                   .used = options->used,
                                   .context = options->context_of_calls};
     return (options->packed.length == 0 ||
-            image_read(options->packed, m->information.digest, m->members, &source.packed, err)) &&
+            image_read(options->packed, m->information.digest, &m->image_work, &source.packed, err)) &&
            architecture_read(&m->architecture, &source, err);
 }
 
@@ -195,6 +195,7 @@ static bool open_files(engine_model *m, const slice *files, size_t count, const 
     if (!choose_kernels(m, options->kernels, err) || !choose_threads(m, options->threads, err)) {
         return false;
     }
+    m->image_work = (image_work){m->members, options->progress, options->context_of_calls};
     if (digest != NULL) {
         memcpy(m->information.digest, digest, ENGINE_DIGEST_SIZE);
     } else if (!compute_digest(files, count, m->information.digest, err)) {
@@ -241,7 +242,7 @@ const engine_information *engine_describe(const engine_model *m) {
 bool engine_packed(engine_model *m, slice pieces[2], error *err) {
     pieces[0] = slice_of(m->image_header, sizeof m->image_header);
     pieces[1] = architecture_packed(&m->architecture);
-    return image_write_header(m->image_header, m->information.digest, pieces[1], m->members, err);
+    return image_write_header(m->image_header, m->information.digest, pieces[1], &m->image_work, err);
 }
 
 bool engine_prompt(const engine_model *m, const engine_message *messages, size_t count, slice tools,

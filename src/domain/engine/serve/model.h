@@ -46,6 +46,7 @@ struct engine_model {
     size_t sequence_count;
     size_t turn; /* passes begun */
     model_pass pass;
+    image_work image_work;
     uint8_t image_header[IMAGE_HEADER_SIZE];
 };
 

@@ -35,5 +35,8 @@ void file_lock_release(file_lock *lock); /* NULL is allowed */
  */
 MUST_CHECK bool file_map(const char *path, slice *bytes, error *err);
 void file_unmap(slice bytes);
+/* This part of a mapped file isn't needed for now: its pages no longer count as the process's memory. Reading
+ * it brings them back. */
+void file_drop(slice part);
 
 #endif

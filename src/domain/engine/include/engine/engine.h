@@ -47,7 +47,8 @@ typedef struct engine_options {
     slice packed; /* what engine_packed gave for this very model and build, aligned to 64, kept mapped; or
                      empty */
     /* Both may be NULL. */
-    void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes of weights */
+    void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes of weights that are packed, or
+ hashed; called by engine_open and engine_packed */
     void (*used)(void *context, slice part);                        /* this part of a file isn't read again */
     void *context_of_calls;
 } engine_options;

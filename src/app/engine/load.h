@@ -1,0 +1,45 @@
+#ifndef APP_ENGINE_LOAD_H
+#define APP_ENGINE_LOAD_H
+
+#include "engine/engine.h"
+#include "model_files.h"
+#include "packed_file.h"
+
+/* Loading a model in two steps: what needs rights, then, in the sandbox, all that looks at what a file holds.
+ */
+typedef struct load_options {
+    const char *model;
+    uint64_t threads; /* 0: one per core that this process may use */
+    uint64_t slots;
+    uint64_t context;
+    uint64_t memory_mib;
+    uint64_t batch;
+    const char *kernels; /* or NULL */
+    bool cache;          /* keep the packed weights beside the model */
+} load_options;
+
+typedef struct load {
+    load_options options;
+    model_files files;
+    engine_threads *threads;
+    packed_file packed;
+    /* Told from 0 to 100, never less than before; false with `err` filled ends the loading. May be NULL. */
+    bool (*progress)(void *context, uint32_t percent, error *err);
+    void *context;
+    uint32_t phase; /* of `phases`, see load.c */
+    uint32_t phases;
+    uint64_t done; /* bytes of the files that are digested */
+    uint32_t percent;
+    bool told;
+    bool stopped;
+    error stop;
+} load;
+
+/* Maps the files, opens the cache, starts the threads; load_end is due once this has succeeded. That the
+ * cache can't be used is told on standard error and no failure. */
+MUST_CHECK bool load_begin(load *l, const load_options *options, error *err);
+/* The caller closes the model before load_end. The files are unmapped. */
+MUST_CHECK engine_model *load_model(load *l, error *err);
+void load_end(load *l);
+
+#endif
