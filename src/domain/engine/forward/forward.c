@@ -1,376 +1,353 @@
-#include "forward.h"
-
 #include "arithmetic/arithmetic.h"
-#include "base/memory.h"
+#include "forward/workspace.h"
 
-struct forward {
-    const architecture *a;
-    const kernels *form;
-    double *frequencies;
-    float *block;  /* the vectors below, in one piece */
-    float *stream; /* the residual stream */
-    float *normed;
-    float *query;
-    float *key;
-    float *value;
-    float *attended;
-    float *gate;
-    float *up;
-    float *change; /* what a half-layer adds to the stream */
-    float *cosines;
-    float *sines;
-    float *scores; /* of one head; room for `score_room` positions */
-    size_t score_room;
-    float *logits;
-    quantised numbers; /* of the vector that a matrix is applied to */
-};
+/* A pass in phases: what is done token by token, and what is done matrix by matrix, in turns. In each,
+ * members take tokens or tiles as they come; a phase ends when all have. */
 
-/* A vector to be multiplied, rounded to Q8_0 blocks once if any matrix wants it so. */
-typedef struct operand {
-    const float *values;
-    bool is_quantised;
-} operand;
+enum { TOKENS_AT_ONCE = 2 };
 
-static size_t whole_chunks(uint32_t positions) {
-    return ((size_t)positions + CHUNK - 1) / CHUNK * CHUNK;
+static void fail(forward *f, size_t token) {
+    atomic_store_explicit(&f->failed[f->places[token].part], true, memory_order_relaxed);
 }
 
-static size_t cache_values(const architecture *a, uint32_t positions) {
-    return (size_t)a->layer_count * a->key_heads * a->head_size * whole_chunks(positions);
+static float *row(const rows *r, size_t index) {
+    return r->values + index * r->stride;
 }
 
-uint64_t cache_size(const architecture *a, uint32_t positions) {
-    return (uint64_t)cache_values(a, positions) * 2 * sizeof(uint16_t);
-}
-
-bool cache_new(cache *c, const architecture *a, uint32_t positions, error *err) {
-    size_t count = cache_values(a, positions);
-    *c = (cache){memory_allocate_zeroed(count, sizeof *c->keys),
-                 memory_allocate_zeroed(count, sizeof *c->values), (uint32_t)whole_chunks(positions)};
-    if (c->keys == NULL || c->values == NULL) {
-        cache_free(c);
-        return error_memory(err);
+bool forward_round(const forward *f, const operand *x, size_t index, const linear *const linears[],
+                   size_t count) {
+    bool by_32 = false;
+    bool by_256 = false;
+    for (size_t i = 0; i < count; i++) {
+        switch (linears[i]->matrix.type) {
+        case GGUF_Q4_K:
+        case GGUF_Q5_K:
+        case GGUF_Q6_K:
+            by_256 = true;
+            break;
+        case GGUF_F32:
+        case GGUF_F16:
+        case GGUF_BF16:
+            break;
+        default:
+            by_32 = true;
+            break;
+        }
     }
-    return true;
+    if (!by_32 && !by_256) {
+        float largest = f->form->largest(x->values + index * x->stride, x->columns);
+        return largest == largest;
+    }
+    bool good = !by_32 || f->form->quantise_32(x, index);
+    return (!by_256 || f->form->quantise_256(x, index)) && good;
 }
 
-void cache_free(cache *c) {
-    memory_free(c->keys);
-    memory_free(c->values);
-    *c = (cache){0};
+/* Tiles to take at a time: few enough that the members end together, even, since kernels like pairs. */
+static size_t tile_grain(const forward *f, size_t tiles) {
+    size_t portions = crew_count(f->members) == 1 ? 1 : (size_t)crew_count(f->members) * 8;
+    return (tiles / portions + 2) / 2 * 2;
 }
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
-static bool allocate(forward *f, const architecture *a) {
-    size_t queries = (size_t)a->heads * a->head_size;
-    size_t keys = (size_t)a->key_heads * a->head_size;
-    size_t widest = larger(larger(a->width, a->hidden), queries);
-    f->score_room = whole_chunks(a->context);
-    struct {
-        float **vector;
-        size_t count;
-    } parts[] = {{&f->stream, a->width},
-                 {&f->normed, a->width},
-                 {&f->query, queries},
-                 {&f->key, keys},
-                 {&f->value, keys},
-                 {&f->attended, queries},
-                 {&f->gate, a->hidden},
-                 {&f->up, a->hidden},
-                 {&f->change, a->width},
-                 {&f->cosines, a->head_size / 2},
-                 {&f->sines, a->head_size / 2},
-                 {&f->scores, f->score_room},
-                 {&f->logits, a->vocabulary},
-                 {&f->numbers.scales, widest / Q8_BLOCK}};
+void forward_multiply(const forward *f, crew_member *self, const operand *x, size_t row_count,
+                      const product *products, size_t count) {
     size_t total = 0;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        total += parts[i].count;
+    for (size_t i = 0; i < count; i++) {
+        total += matrix_tile_count(&products[i].linear->matrix);
     }
-    f->block = memory_allocate_zeroed(total, sizeof *f->block);
-    f->numbers.numbers = memory_allocate_zeroed(widest, 1);
-    f->frequencies = memory_allocate_zeroed(a->head_size / 2, sizeof *f->frequencies);
-    if (f->block == NULL || f->numbers.numbers == NULL || f->frequencies == NULL) {
-        return false;
-    }
-    float *next = f->block;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        *parts[i].vector = next;
-        next += parts[i].count;
-    }
-    return true;
-}
-
-forward *forward_new(const architecture *a, const kernels *form, error *err) {
-    forward *f = memory_allocate_zeroed(1, sizeof *f);
-    arithmetic_state saved;
-    if (f == NULL || !allocate(f, a)) {
-        forward_free(f);
-        error_memory(err);
-        return NULL;
-    }
-    if (!arithmetic_enter(&saved)) {
-        forward_free(f);
-        error_set(err, ERROR_INTERNAL, "the processor's rounding mode can't be set");
-        return NULL;
-    }
-    f->a = a;
-    f->form = form;
-    rope_frequencies(f->frequencies, a->head_size, a->rope_base);
-    arithmetic_leave(&saved);
-    return f;
-}
-
-void forward_free(forward *f) {
-    if (f != NULL) {
-        memory_free(f->block);
-        memory_free(f->numbers.numbers);
-        memory_free(f->frequencies);
-        memory_free(f);
-    }
-}
-
-static bool not_finite(error *err) {
-    return error_set(err, ERROR_UNSUPPORTED,
-                     "the model computed something that is not a finite number: its weights "
-                     "are broken or too large for this arithmetic");
-}
-
-static bool multiply(forward *f, const matrix *m, operand *x, float *y, error *err) {
-    switch (m->type) {
-    case GGUF_Q8_0:
-        if (!x->is_quantised && !f->form->quantise(&f->numbers, x->values, m->columns)) {
-            return not_finite(err);
-        }
-        x->is_quantised = true;
-        f->form->multiply_q8(y, m->data, m->rows, m->columns, &f->numbers);
-        return true;
-    case GGUF_F16:
-        f->form->multiply_f16(y, m->data, m->rows, m->columns, x->values);
-        return true;
-    case GGUF_F32:
-        f->form->multiply_f32(y, m->data, m->rows, m->columns, x->values);
-        return true;
-    default:
-        break;
-    }
-    return error_set(err, ERROR_INTERNAL, "a matrix has an unknown type");
-}
-
-static void embed(const forward *f, uint32_t token) {
-    const matrix *m = &f->a->embedding;
-    const uint8_t *row = m->data + matrix_row_size(m) * token;
-    for (size_t i = 0; i < m->columns; i++) {
-        if (m->type == GGUF_Q8_0) {
-            const uint8_t *block = row + i / Q8_BLOCK * Q8_BLOCK_SIZE;
-            uint8_t byte = block[2 + i % Q8_BLOCK];
-            f->stream[i] = float_of_half(load_u16(block)) * (float)(byte < 128 ? byte : byte - 256);
-        } else {
-            f->stream[i] = m->type == GGUF_F16 ? float_of_half(load_u16(row + 2 * i)) : load_f32(row + 4 * i);
+    size_t first = 0;
+    size_t last = 0;
+    while (crew_take(self, total, tile_grain(f, total), &first, &last)) {
+        size_t start = 0; /* of the matrix at hand, among all tiles */
+        for (size_t i = 0; i < count; i++) {
+            const matrix *m = &products[i].linear->matrix;
+            size_t end = start + matrix_tile_count(m);
+            size_t from = first > start ? first : start;
+            size_t to = last < end ? last : end;
+            if (from < to) {
+                f->form->multiply(products[i].y->values, products[i].y->stride, m, from - start, to - from, x,
+                                  0, row_count);
+            }
+            start = end;
         }
     }
+    crew_wait(self);
 }
 
-/* RMSNorm (Zhang and Sennrich 2019) of the stream. */
-static bool normalise(const forward *f, const float *weights, error *err) {
+static void add_bias(const forward *f, float *y, const linear *l) {
+    if (l->bias != NULL) {
+        f->form->add(y, l->bias, l->matrix.rows);
+    }
+}
+
+/* RMSNorm (Zhang and Sennrich 2019). */
+static bool normalise_rms(const forward *f, float *y, const float *x, const float *weights, size_t count) {
+    float squares = f->form->sum_of_squares(x, count);
+    float scale = 1.0f / sqrtf(squares / (float)count + f->a->epsilon);
+    f->form->scale_and_weigh(y, x, scale, weights, count);
+    return is_finite(squares);
+}
+
+/* Layer normalisation (Ba et al. 2016). */
+static bool normalise_layer(const forward *f, float *y, const float *x, vectors v, size_t count) {
+    float mean = f->form->sum(x, count) / (float)count;
+    for (size_t i = 0; i < count; i++) {
+        y[i] = x[i] - mean;
+    }
+    bool good = normalise_rms(f, y, y, v.weights, count);
+    if (v.bias != NULL) {
+        f->form->add(y, v.bias, count);
+    }
+    return good;
+}
+
+/* y may be x. */
+static void normalise(forward *f, size_t token, float *y, const float *x, vectors v) {
     size_t width = f->a->width;
-    float squares = f->form->sum_of_squares(f->stream, width);
-    if (!is_finite(squares)) {
-        return not_finite(err);
-    }
-    float scale = 1.0f / sqrtf(squares / (float)width + f->a->epsilon);
-    for (size_t i = 0; i < width; i++) {
-        float scaled = f->stream[i] * scale;
-        f->normed[i] = scaled * weights[i];
-    }
-    return true;
-}
-
-/* Rotary embedding (Su et al. 2021) of neighbouring pairs. */
-static void turn(const forward *f, float *vector, uint32_t heads) {
-    size_t pairs = f->a->head_size / 2;
-    for (size_t i = 0; i < heads * pairs; i++) {
-        float c = f->cosines[i % pairs];
-        float s = f->sines[i % pairs];
-        float x = vector[2 * i];
-        float y = vector[2 * i + 1];
-        vector[2 * i] = fmaf(x, c, -(y * s));
-        vector[2 * i + 1] = fmaf(y, c, x * s);
-    }
-}
-
-/* Where the keys or values of a head in a layer begin. */
-static size_t head_place(const forward *f, const cache *c, uint32_t layer_index, uint32_t key_head) {
-    return ((size_t)layer_index * f->a->key_heads + key_head) * f->a->head_size * c->capacity;
-}
-
-static bool store(const forward *f, cache *c, uint32_t layer_index, uint32_t position, error *err) {
-    size_t size = f->a->head_size;
-    uint32_t overflow = 0;
-    for (uint32_t head = 0; head < f->a->key_heads; head++) {
-        size_t place = head_place(f, c, layer_index, head);
-        uint16_t *keys = c->keys + place + position / CHUNK * CHUNK * size + position % CHUNK;
-        uint16_t *values = c->values + place + position * size;
-        for (size_t d = 0; d < size; d++) {
-            keys[d * CHUNK] = half_of_float(f->key[head * size + d]);
-            values[d] = half_of_float(f->value[head * size + d]);
-            overflow |= (keys[d * CHUNK] & 0x7c00U) == 0x7c00U || (values[d] & 0x7c00U) == 0x7c00U;
+    if (v.weights == NULL) {
+        if (y != x) {
+            memcpy(y, x, width * sizeof *y);
         }
+        return;
     }
-    return overflow == 0 || not_finite(err);
-}
-
-static bool compute_scores(const forward *f, const uint16_t *keys, const float *query, size_t count,
-                           float *largest, error *err) {
-    size_t size = f->a->head_size;
-    for (size_t start = 0; start < count; start += CHUNK) {
-        f->form->score(f->scores + start, query, keys + start * size, size);
-    }
-    *largest = f->scores[0];
-    for (size_t t = 0; t < count; t++) {
-        if (!is_finite(f->scores[t])) {
-            return not_finite(err);
-        }
-        *largest = f->scores[t] > *largest ? f->scores[t] : *largest;
-    }
-    return true;
-}
-
-/* The sum of a chunk's weights: lane l is ((e[l]+e[16+l])+e[32+l])+e[48+l], then tree16. */
-static float chunk_sum(const float e[CHUNK]) {
-    float lanes[16];
-    for (size_t l = 0; l < 16; l++) {
-        lanes[l] = ((e[l] + e[16 + l]) + e[32 + l]) + e[48 + l];
-    }
-    return tree16(lanes);
-}
-
-static bool attend_head(const forward *f, const cache *c, size_t place, const float *query, float *out,
-                        size_t count, error *err) {
-    size_t size = f->a->head_size;
-    float largest = 0;
-    if (!compute_scores(f, c->keys + place, query, count, &largest, err)) {
-        return false;
-    }
-    float scale = 1.0f / sqrtf((float)size);
-    float denominator = 0;
-    memset(out, 0, size * sizeof *out);
-    for (size_t start = 0; start < count; start += CHUNK) {
-        float weights[CHUNK] = {0};
-        size_t length = count - start < CHUNK ? count - start : CHUNK;
-        for (size_t t = 0; t < length; t++) {
-            weights[t] = (f->scores[start + t] - largest) * scale;
-        }
-        f->form->exponentials(weights, length);
-        denominator += chunk_sum(weights);
-        f->form->weigh(out, weights, c->values + place + start * size, length, size);
-    }
-    float inverse = 1.0f / denominator;
-    for (size_t d = 0; d < size; d++) {
-        out[d] *= inverse;
-    }
-    return true;
-}
-
-static void add_change(const forward *f) {
-    for (size_t i = 0; i < f->a->width; i++) {
-        f->stream[i] += f->change[i];
+    bool good = f->a->norm == NORM_RMS ? normalise_rms(f, y, x, v.weights, width)
+                                       : normalise_layer(f, y, x, v, width);
+    if (!good) {
+        fail(f, token);
     }
 }
 
-static bool attention(forward *f, cache *c, uint32_t index, uint32_t position, error *err) {
+static void prepare(forward *f, const operand *x, size_t token, const linear *const linears[], size_t count) {
+    if (!forward_round(f, x, token, linears, count)) {
+        fail(f, token);
+    }
+}
+
+static void turns(forward *f, size_t token) {
     const architecture *a = f->a;
-    const layer *l = &a->layers[index];
-    if (!normalise(f, l->attention_norm, err)) {
-        return false;
-    }
-    operand normed = {f->normed, false};
-    if (!multiply(f, &l->query, &normed, f->query, err) || !multiply(f, &l->key, &normed, f->key, err) ||
-        !multiply(f, &l->value, &normed, f->value, err)) {
-        return false;
-    }
-    turn(f, f->query, a->heads);
-    turn(f, f->key, a->key_heads);
-    if (!store(f, c, index, position, err)) {
-        return false;
-    }
-    for (uint32_t head = 0; head < a->heads; head++) {
-        size_t place = head_place(f, c, index, head / (a->heads / a->key_heads));
-        size_t offset = (size_t)head * a->head_size;
-        if (!attend_head(f, c, place, f->query + offset, f->attended + offset, (size_t)position + 1, err)) {
-            return false;
+    for (size_t i = 0; i < a->rope_count; i++) {
+        float *cosines = row(&f->cosines[i], token);
+        float *sines = row(&f->sines[i], token);
+        rope_turns(cosines, sines, a->ropes[i].frequencies, a->rope_pairs, f->places[token].position);
+        for (size_t p = 0; a->ropes[i].magnitude != 1.0f && p < a->rope_pairs; p++) {
+            cosines[p] *= a->ropes[i].magnitude;
+            sines[p] *= a->ropes[i].magnitude;
         }
     }
-    operand attended = {f->attended, false};
-    if (!multiply(f, &l->output, &attended, f->change, err)) {
-        return false;
-    }
-    add_change(f);
-    return true;
 }
 
-/* SwiGLU (Shazeer 2020). */
-static bool feed_forward(forward *f, uint32_t index, error *err) {
+static void embed(forward *f, size_t token) {
+    const architecture *a = f->a;
+    const place *at = &f->places[token];
+    float *stream = row(&f->stream, token);
+    matrix_row(&a->embedding, f->parts[at->part].tokens[at->index], stream);
+    for (size_t i = 0; a->embedding_scale != 1.0f && i < a->width; i++) {
+        stream[i] *= a->embedding_scale;
+    }
+    if (a->positions.tiles != NULL) {
+        float *learned = row(&f->change, token);
+        matrix_row(&a->positions, at->position, learned);
+        f->form->add(stream, learned, a->width);
+    }
+    if (a->segment != NULL) {
+        f->form->add(stream, a->segment, a->width);
+    }
+    normalise(f, token, stream, stream, a->embedding_norm);
+    turns(f, token);
+}
+
+/* Adds what a half-layer made to the stream. */
+static void add_change(forward *f, size_t token, const linear *last, vectors post_norm, vectors sum_norm) {
+    float *change = row(&f->change, token);
+    float *stream = row(&f->stream, token);
+    add_bias(f, change, last);
+    normalise(f, token, change, change, post_norm);
+    f->form->add(stream, change, f->a->width);
+    normalise(f, token, stream, stream, sum_norm);
+}
+
+static void normalise_heads(forward *f, size_t token, float *x, uint32_t heads, const float *weights) {
+    size_t size = f->a->head_size;
+    for (size_t h = 0; weights != NULL && h < heads; h++) {
+        if (!normalise_rms(f, x + h * size, x + h * size, weights, size)) {
+            fail(f, token);
+        }
+    }
+}
+
+/* From the products to what attention reads. */
+static void finish_queries(forward *f, const layer *l, uint32_t index, size_t token) {
+    const architecture *a = f->a;
+    float *query = row(&f->query, token);
+    float *key = row(&f->key, token);
+    add_bias(f, query, &l->query);
+    add_bias(f, key, &l->key);
+    add_bias(f, row(&f->value, token), &l->value);
+    normalise_heads(f, token, query, a->heads, l->query_norm);
+    normalise_heads(f, token, key, a->key_heads, l->key_norm);
+    if (a->rope_pairs > 0) {
+        const float *cosines = row(&f->cosines[l->rope], token);
+        const float *sines = row(&f->sines[l->rope], token);
+        f->form->rotate(query, a->heads, a->head_size, a->rope_pairs, a->rope_neighbours, cosines, sines);
+        f->form->rotate(key, a->key_heads, a->head_size, a->rope_pairs, a->rope_neighbours, cosines, sines);
+    }
+    if (!attention_store(f, index, token)) {
+        fail(f, token);
+    }
+}
+
+static void activate(forward *f, const layer *l, size_t token) {
+    const architecture *a = f->a;
+    float *up = row(&f->up, token);
+    float *gate = row(&f->gate, token);
+    add_bias(f, up, &l->up);
+    if (l->gate.matrix.tiles == NULL) { /* only gelu comes without a gate */
+        f->form->gelu(up, a->hidden);
+        return;
+    }
+    add_bias(f, gate, &l->gate);
+    if (a->activation == ACTIVATION_SILU) {
+        f->form->gate_silu(gate, up, a->hidden);
+    } else {
+        f->form->gate_gelu(gate, up, a->hidden);
+    }
+}
+
+static void begin_attention(forward *f, const layer *l, size_t token) {
+    const linear *const linears[] = {&l->query, &l->key, &l->value};
+    operand normed = forward_operand(f, &f->normed, f->a->width);
+    normalise(f, token, row(&f->normed, token), row(&f->stream, token), l->attention_norm);
+    prepare(f, &normed, token, linears, LINEARS_MAX);
+}
+
+static void begin_feed_forward(forward *f, const layer *l, size_t token) {
+    const linear *const linears[] = {&l->up};
+    operand normed = forward_operand(f, &f->normed, f->a->width);
+    normalise(f, token, row(&f->normed, token), row(&f->stream, token), l->feed_forward_norm);
+    prepare(f, &normed, token, linears, 1);
+    if (l->gate.matrix.tiles != NULL && l->gate.matrix.type != l->up.matrix.type) {
+        const linear *const gate[] = {&l->gate};
+        prepare(f, &normed, token, gate, 1);
+    }
+}
+
+static void end_token(forward *f, size_t token) {
+    const place *at = &f->places[token];
+    const forward_part *part = &f->parts[at->part];
+    if (part->count - at->index <= part->wanted) {
+        size_t kept = part->row + (at->index - (part->count - part->wanted));
+        normalise(f, token, row(&f->hidden, kept), row(&f->stream, token), f->a->final_norm);
+    }
+}
+
+static void attention(forward *f, crew_member *self, uint32_t index) {
     const layer *l = &f->a->layers[index];
-    if (!normalise(f, l->feed_forward_norm, err)) {
-        return false;
-    }
-    operand normed = {f->normed, false};
-    if (!multiply(f, &l->up, &normed, f->up, err) || !multiply(f, &l->gate, &normed, f->gate, err)) {
-        return false;
-    }
-    enum { PART = 64 };
-    for (size_t start = 0; start < f->a->hidden; start += PART) {
-        size_t length = f->a->hidden - start < PART ? f->a->hidden - start : PART;
-        float powers[PART];
-        for (size_t i = 0; i < length; i++) {
-            powers[i] = -f->gate[start + i];
-        }
-        f->form->exponentials(powers, length);
-        for (size_t i = 0; i < length; i++) {
-            float sigmoid_weighted = f->gate[start + i] / (1.0f + powers[i]);
-            f->gate[start + i] = sigmoid_weighted * f->up[start + i];
+    size_t first = 0;
+    size_t last = 0;
+    operand normed = forward_operand(f, &f->normed, f->a->width);
+    const product products[] = {{&l->query, &f->query}, {&l->key, &f->key}, {&l->value, &f->value}};
+    forward_multiply(f, self, &normed, f->token_count, products, LINEARS_MAX);
+    while (crew_take(self, f->token_count, TOKENS_AT_ONCE, &first, &last)) {
+        for (size_t t = first; t < last; t++) {
+            finish_queries(f, l, index, t);
         }
     }
-    operand gated = {f->gate, false};
-    if (!multiply(f, &l->down, &gated, f->change, err)) {
-        return false;
+    crew_wait(self);
+    attention_work(f, self, index);
+    operand attended = forward_operand(f, &f->attended, f->a->heads * f->a->head_size);
+    const linear *const linears[] = {&l->output};
+    while (crew_take(self, f->token_count, TOKENS_AT_ONCE, &first, &last)) {
+        for (size_t t = first; t < last; t++) {
+            prepare(f, &attended, t, linears, 1);
+        }
     }
-    add_change(f);
+    crew_wait(self);
+    forward_multiply(f, self, &attended, f->token_count, &(product){&l->output, &f->change}, 1);
+}
+
+static void feed_forward(forward *f, crew_member *self, const layer *l) {
+    size_t first = 0;
+    size_t last = 0;
+    bool gated = l->gate.matrix.tiles != NULL;
+    operand normed = forward_operand(f, &f->normed, f->a->width);
+    const product products[] = {{&l->up, &f->up}, {&l->gate, &f->gate}};
+    forward_multiply(f, self, &normed, f->token_count, products, gated ? 2 : 1);
+    operand activated = forward_operand(f, gated ? &f->gate : &f->up, f->a->hidden);
+    const linear *const linears[] = {&l->down};
+    while (crew_take(self, f->token_count, TOKENS_AT_ONCE, &first, &last)) {
+        for (size_t t = first; t < last; t++) {
+            activate(f, l, t);
+            prepare(f, &activated, t, linears, 1);
+        }
+    }
+    crew_wait(self);
+    forward_multiply(f, self, &activated, f->token_count, &(product){&l->down, &f->change}, 1);
+}
+
+static void pass(void *context, crew_member *self) {
+    forward *f = context;
+    const architecture *a = f->a;
+    size_t first = 0;
+    size_t last = 0;
+    while (crew_take(self, f->token_count, TOKENS_AT_ONCE, &first, &last)) {
+        for (size_t t = first; t < last; t++) {
+            embed(f, t);
+            begin_attention(f, &a->layers[0], t);
+        }
+    }
+    crew_wait(self);
+    for (uint32_t i = 0; i < a->layer_count; i++) {
+        const layer *l = &a->layers[i];
+        attention(f, self, i);
+        while (crew_take(self, f->token_count, TOKENS_AT_ONCE, &first, &last)) {
+            for (size_t t = first; t < last; t++) {
+                add_change(f, t, &l->output, l->attention_post_norm, l->attention_sum_norm);
+                begin_feed_forward(f, l, t);
+            }
+        }
+        crew_wait(self);
+        feed_forward(f, self, l);
+        while (crew_take(self, f->token_count, TOKENS_AT_ONCE, &first, &last)) {
+            for (size_t t = first; t < last; t++) {
+                add_change(f, t, &l->down, l->feed_forward_post_norm, l->feed_forward_sum_norm);
+                if (i + 1 < a->layer_count) {
+                    begin_attention(f, &a->layers[i + 1], t);
+                } else {
+                    end_token(f, t);
+                }
+            }
+        }
+        crew_wait(self);
+    }
+}
+
+static bool plan(forward *f, forward_part *parts, size_t count, error *err) {
+    f->parts = parts;
+    f->part_count = count;
+    f->token_count = 0;
+    f->kept_count = 0;
+    for (size_t p = 0; p < count; p++) {
+        forward_part *part = &parts[p];
+        if (part->count == 0 || part->count > f->batch - f->token_count || part->wanted > part->count) {
+            return error_set(err, ERROR_INTERNAL, "a pass was given more tokens than it takes");
+        }
+        f->first_tokens[p] = (uint32_t)f->token_count;
+        atomic_store_explicit(&f->failed[p], false, memory_order_relaxed);
+        for (uint32_t i = 0; i < part->count; i++) {
+            f->places[f->token_count++] = (place){(uint32_t)p, i, part->position + i};
+        }
+        part->row = (uint32_t)f->kept_count;
+        f->kept_count += part->wanted;
+    }
+    attention_plan(f);
     return true;
 }
 
-static bool compute_logits(forward *f, error *err) {
-    if (!normalise(f, f->a->final_norm, err)) {
+bool forward_pass(forward *f, forward_part *parts, size_t count, error *err) {
+    if (!plan(f, parts, count, err) || !crew_run(f->members, pass, f, err)) {
         return false;
     }
-    operand normed = {f->normed, false};
-    if (!multiply(f, &f->a->head, &normed, f->logits, err)) {
-        return false;
-    }
-    for (size_t i = 0; i < f->a->vocabulary; i++) {
-        if (!is_finite(f->logits[i])) {
-            return not_finite(err);
-        }
+    for (size_t p = 0; p < count; p++) {
+        parts[p].failed = atomic_load_explicit(&f->failed[p], memory_order_relaxed);
     }
     return true;
-}
-
-bool forward_token(forward *f, cache *c, uint32_t token, uint32_t position, const float **logits,
-                   error *err) {
-    embed(f, token);
-    rope_turns(f->cosines, f->sines, f->frequencies, f->a->head_size / 2, position);
-    for (uint32_t i = 0; i < f->a->layer_count; i++) {
-        if (!attention(f, c, i, position, err) || !feed_forward(f, i, err)) {
-            return false;
-        }
-    }
-    if (logits == NULL) {
-        return true;
-    }
-    *logits = f->logits;
-    return compute_logits(f, err);
 }

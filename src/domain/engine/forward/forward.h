@@ -1,32 +1,39 @@
-#ifndef ENGINE_FORWARD_H
-#define ENGINE_FORWARD_H
+#ifndef ENGINE_FORWARD_FORWARD_H
+#define ENGINE_FORWARD_FORWARD_H
 
-#include "architecture/architecture.h"
-#include "kernel/kernels.h"
+#include "forward/pages.h"
+#include "threads/crew.h"
 
-/* Keys and values of one sequence as halves. A key chunk of 64 positions stands dimension by dimension
- * (keys[d][position]), so that the lanes of the score kernel are positions; values stand by position. */
-typedef struct cache {
-    uint16_t *keys;
-    uint16_t *values;
-    uint32_t capacity; /* positions, a multiple of 64 */
-} cache;
-
-/* Bytes of a cache for so many positions. */
-uint64_t cache_size(const architecture *a, uint32_t positions);
-MUST_CHECK bool cache_new(cache *c, const architecture *a, uint32_t positions, error *err);
-void cache_free(cache *c);
-
-/* The working memory of one pass, with what is computed once per model. */
+/* One pass of many sequences' tokens through the model: prefill chunks and single steps alike. What a token
+ * computes depends on its own sequence only, never on what else is in the pass or how it was split. */
 typedef struct forward forward;
-/* The architecture must outlive it. */
-MUST_CHECK forward *forward_new(const architecture *a, const kernels *form, error *err);
-void forward_free(forward *f);
 
-/* Computes the token at `position`; positions are given in order from 0 and below the cache's capacity.
- * `*logits`, unless NULL is given, gets the scores of the next token, valid until the next call. Fails with
- * ERROR_UNSUPPORTED when a value is not finite. Within arithmetic_enter. */
-MUST_CHECK bool forward_token(forward *f, cache *c, uint32_t token, uint32_t position, const float **logits,
-                              error *err);
+enum { FORWARD_LOGITS_ROWS = 32 }; /* logits at hand at once */
+
+typedef struct forward_part {
+    const uint32_t *tokens; /* below the vocabulary */
+    uint32_t count;
+    uint32_t position; /* of the first; all before it are in the pages */
+    page **pages;      /* for positions 0 to position + count; those written to must not be shared.
+                          An encoder (not causal) needs its whole text in one part. */
+    uint32_t wanted;   /* so many of the last tokens' outputs are kept */
+    uint32_t row;      /* set by the pass: the first of the kept outputs */
+    bool failed;       /* set by the pass: something wasn't finite; its rows mean nothing */
+} forward_part;
+
+/* `batch`: most tokens in a pass; also most rows that are kept. The architecture and crew must outlive it. */
+MUST_CHECK forward *forward_new(const architecture *a, const kernels *form, crew *members, uint32_t batch,
+                                error *err);
+void forward_free(forward *f);
+uint64_t forward_size(const architecture *a, uint32_t batch, uint32_t threads); /* bytes of working memory */
+
+MUST_CHECK bool forward_pass(forward *f, forward_part *parts, size_t count, error *err);
+/* Scores over the vocabulary of kept rows [row, row + count), count <= FORWARD_LOGITS_ROWS: row i at
+ * i * forward_logits_stride; may be changed; valid until the next call. Before the next pass. A row whose
+ * logits aren't finite has NaN as its first. */
+MUST_CHECK bool forward_logits(forward *f, uint32_t row, uint32_t count, float **logits, error *err);
+size_t forward_logits_stride(const forward *f);
+/* The final hidden state of a kept row (after the last norm), `width` values; valid until the next pass. */
+const float *forward_hidden(const forward *f, uint32_t row);
 
 #endif

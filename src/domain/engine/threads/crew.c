@@ -195,3 +195,7 @@ bool crew_run(crew *c, void (*work)(void *context, crew_member *self), void *con
     }
     return good || error_set(err, ERROR_INTERNAL, "the processor's rounding mode can't be set");
 }
+
+uint32_t crew_index(const crew_member *self) {
+    return self->index;
+}

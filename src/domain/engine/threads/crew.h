@@ -15,6 +15,8 @@ enum { CREW_MAX = 256 };
 MUST_CHECK crew *crew_new(uint32_t count, error *err);
 void crew_free(crew *c); /* NULL is allowed; ends and joins the threads */
 uint32_t crew_count(const crew *c);
+/* Which one it is, from 0; the caller is 0. */
+uint32_t crew_index(const crew_member *self);
 
 /* Every member runs `work`; returns when all have. One call at a time. Each member computes in the canonical
  * floating-point mode (arithmetic_enter), and has its own back afterwards. False: the mode can't be set. */
