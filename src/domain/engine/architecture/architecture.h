@@ -46,6 +46,8 @@ typedef struct architecture {
 /* Points into the file, which must outlive it. */
 MUST_CHECK bool architecture_read(architecture *a, const gguf *file, error *err);
 void architecture_free(architecture *a);
+/* Whether the family is known. */
+bool architecture_known(slice name);
 /* Bytes of a row as it stands in the file. */
 size_t matrix_row_size(const matrix *m);
 
