@@ -16,11 +16,12 @@ OK, FAILED, USAGE = 0, 1, 2
 
 VERBS = ["pool init", "pool run", "worker join", "worker run", "ask", "admin status", "admin user add",
          "admin user list", "admin user key", "admin user keys", "admin user revoke", "admin user disable",
-         "admin worker token", "admin worker list", "admin worker revoke", "verify receipt", "engine"]
-GROUPS = ["", "pool", "worker", "admin", "admin user", "admin worker", "verify"]
+         "admin worker token", "admin worker list", "admin worker revoke", "verify receipt", "engine serve",
+         "engine info"]
+GROUPS = ["", "pool", "worker", "admin", "admin user", "admin worker", "verify", "engine"]
 WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user key", "admin user keys",
                "admin user revoke", "admin user disable", "admin worker token", "admin worker revoke",
-               "verify receipt", "engine"]
+               "verify receipt", "engine serve", "engine info"]
 
 
 def run(*arguments, environment=None, timeout=60, **more):
@@ -129,6 +130,17 @@ class Usage(Case):
         self.check(run("worker", "run", "--model", self.folder / "none.gguf"), FAILED, "none.gguf")
         self.check(run("worker", "run", "--model", file, "--log-level", "loud"), FAILED, "--log-level")
 
+    def test_models_that_are_none_are_refused(self):
+        path = self.folder / "model-00001-of-00002.gguf"
+        self.check(run("engine", "info", self.folder / "none.gguf"), FAILED, "none.gguf")
+        self.check(run("engine", "info", path), FAILED, str(path))
+        path.write_bytes(b"GGUF")
+        self.check(run("engine", "info", path), FAILED, "model-00002-of-00002.gguf")
+        self.check(run("engine", "info", self.folder / "model-00002-of-00002.gguf"), FAILED, "first part")
+        (self.folder / "model-00002-of-00002.gguf").write_bytes(b"GGUF")
+        self.check(run("engine", "info", path), FAILED, str(path), "part 1 of 2")
+        self.check(run("engine", "--check", "--model", path), FAILED, str(path))
+
     def test_receipts_that_are_none_are_refused(self):
         pool = "0" * 64
         path = self.folder / "receipt.json"
@@ -161,6 +173,9 @@ class Site(SiteCase, Case):
                 self.assertIsInstance(json.loads(done.stdout), dict)
                 if verb[:2] != ("user", "add"):
                     self.check(self.run_with("admin", *verb, **admin), OK)
+        told = json.loads(run("engine", "info", "--json", self.site.model).stdout)
+        self.assertTrue(told["known"])
+        self.assertIn("general.architecture", [entry["key"] for entry in told["keys"]])
         answer = self.run_with("ask", "How do I start the pool?", "--json", "--max-tokens", "5",
                                "--save-receipt", self.site.folder / "receipt.json")
         self.check(answer, OK)

@@ -1,164 +1,19 @@
 #include "app_engine/engine_main.h"
 
-#include "crypto/hash.h"
-#include "crypto/start.h"
 #include "options/options.h"
-#include "os/file.h"
-#include "os/sandbox.h"
-#include "server.h"
+#include "verbs.h"
 
-#include <signal.h>
-#include <stdio.h>
-#include <unistd.h>
+#include <string.h>
 
-enum { DIGEST_PART = 4 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20, MEMORY_MIB_DEFAULT = 1024 };
-static const uint64_t file_size_max = UINT64_C(1) << 40;
-
-typedef struct settings {
-    const char *model;
-    uint64_t slots;
-    uint64_t context;
-    uint64_t memory_mib;
-    bool check;
-} settings;
-
-static bool parse(int argc, char **argv, settings *s, int *status) {
-    *s = (settings){.slots = 1, .memory_mib = MEMORY_MIB_DEFAULT};
-    const option_row rows[] = {
-        {"model", OPTION_REQUIRED, &s->model, "FILE", "the model, a GGUF file", 0, 0},
-        {"slots", OPTION_U64, &s->slots, "N", "answers computed at once", 1, ENGINE_SLOTS_MAX},
-        {"context", OPTION_U64, &s->context, "TOKENS", "of a conversation; 0: as the model says", 0,
-         ENGINE_CONTEXT_MAX},
-        {"memory", OPTION_U64, &s->memory_mib, "MIB", "to compute with, beside the model", 1, MEMORY_MIB_MAX},
-        {"check", OPTION_FLAG, &s->check, NULL, "load the model, say what it is, and exit", 0, 0},
-    };
-    const option_table table = {
-        .usage = "cellule engine --model FILE [options]",
-        .summary = "Loads one model and computes: the worker's child, which speaks over a pipe. By hand, "
-                   "only --check\n"
-                   "is of use.",
-        .rows = rows,
-        .row_count = sizeof rows / sizeof rows[0],
-    };
-    return options_parse(&table, argc, argv, NULL, status);
-}
-
-static bool send_loading(server *out, uint32_t percent, error *err) {
-    pipe_message m = {.type = PIPE_LOADING, .percent = percent};
-    return out == NULL || server_send(out, &m, err);
-}
-
-/* SHA-256 of the whole file, telling how far it is. `out` is NULL for --check. */
-static bool compute_digest(slice file, server *out, uint8_t digest[ENGINE_DIGEST_SIZE], error *err) {
-    hash *h = hash_new(err);
-    if (h == NULL) {
-        return false;
-    }
-    bool good = true;
-    for (size_t done = 0; good && done < file.length; done += DIGEST_PART) {
-        good = send_loading(out, (uint32_t)(done * 100 / file.length), err);
-        hash_update(h, slice_part(file, done, DIGEST_PART));
-    }
-    good = good && hash_finish(h, digest, err);
-    hash_free(h);
-    return good;
-}
-
-static engine_model *load(const settings *s, slice file, server *out, error *err) {
-    uint8_t digest[ENGINE_DIGEST_SIZE];
-    engine_options options = {
-        .context = (uint32_t)s->context, .slots = (uint32_t)s->slots, .memory_limit = s->memory_mib << 20};
-    if (!compute_digest(file, out, digest, err) || !send_loading(out, 100, err)) {
-        return NULL;
-    }
-    engine_model *model = engine_open(file, digest, &options, err);
-    if (model == NULL) {
-        error_context(err, "%s", s->model);
-    }
-    return model;
-}
-
-static void print_description(const engine_model *model) {
-    char digest[HASH_HEX_SIZE];
-    const engine_information *i = engine_describe(model);
-    hex_encode(slice_of(i->digest, sizeof i->digest), digest);
-    printf(
-        "name        %.*s\ndigest      %s\nparameters  %llu\nvocabulary  %u\ncontext     %u\nchat        %s\n"
-        "profile     %s\nkernels     %s\n",
-        SLICE_FORMAT(i->name), digest, (unsigned long long)i->parameters, i->vocabulary, i->context,
-        i->chat_format, ENGINE_PROFILE, i->kernels);
-    fflush(stdout);
-}
-
-static bool serve(const settings *s, slice file, server *out, error *err) {
-    engine_model *model = load(s, file, out, err);
-    if (model == NULL) {
-        return false;
-    }
-    const engine_information *i = engine_describe(model);
-    pipe_message ready = {.type = PIPE_READY,
-                          .ready = {.model = i->name,
-                                    .context = i->context,
-                                    .slots = (uint32_t)s->slots,
-                                    .vocabulary = i->vocabulary,
-                                    .profile = SLICE_LITERAL(ENGINE_PROFILE)}};
-    memcpy(ready.ready.digest, i->digest, sizeof i->digest);
-    return server_send(out, &ready, err) && server_run(out, model, (uint32_t)s->slots, err);
-}
-
-static bool check(const settings *s, slice file, error *err) {
-    engine_model *model = load(s, file, NULL, err);
-    if (model != NULL) {
-        print_description(model);
-    }
-    return model != NULL;
-}
-
-/* The last words on the pipe. If the agent is gone, standard error still has them. */
-static void tell(server *out, const error *err) {
-    error ignored;
-    pipe_message last = {.type = PIPE_FAIL, .fail = {err->code, slice_of_text(err->text), false}};
-    if (!server_send(out, &last, &ignored)) {
-        fprintf(stderr, "cellule engine: %s\n", ignored.text);
-    }
-}
-
-static bool open_model(const settings *s, slice *file, error *err) {
-    if (!file_map(s->model, file, err)) {
-        return false;
-    }
-    return file->length <= file_size_max ||
-           error_set(err, ERROR_LIMIT, "%s is larger than any model: name another file", s->model);
-}
-
-/* Everything that reads the file's content comes after the sandbox. */
-static bool run(const settings *s, error *err) {
-    if (!crypto_start(err)) {
-        return false;
-    }
-    server *out = s->check ? NULL : server_new(STDIN_FILENO, STDOUT_FILENO, err);
-    if (out == NULL && !s->check) {
-        return false;
-    }
-    slice file;
-    bool good = open_model(s, &file, err) && sandbox_enter(err) &&
-                (s->check ? check(s, file, err) : serve(s, file, out, err));
-    if (!good && !s->check) {
-        tell(out, err);
-    }
-    return good;
-}
+static const verb verbs[] = {
+    {"serve", engine_serve_main, "load a model and compute; what the worker starts, over a pipe"},
+    {"info", engine_info_main, "say what a model file holds"},
+};
 
 int engine_main(int argc, char **argv) {
-    settings s;
-    error err;
-    int status = 0;
-    if (!parse(argc, argv, &s, &status)) {
-        return status;
+    /* `cellule engine --model FILE` serves. */
+    if (argc > 1 && strncmp(argv[1], "--", 2) == 0 && strcmp(argv[1], "--help") != 0) {
+        return engine_serve_main(argc, argv);
     }
-    signal(SIGPIPE, SIG_IGN);
-    status = run(&s, &err) ? 0 : options_fail("cellule engine", &err);
-    /* Not by way of exit handlers, which may want rights that are gone; the kernel takes the memory back. */
-    fflush(NULL);
-    _exit(status);
+    return options_run_verb("cellule engine", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
 }

@@ -1,5 +1,6 @@
 #include "options/terminal.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 /* Of the character that `text` begins with; 0 if it isn't to be shown. C1 controls are U+0080 to U+009F. */
@@ -13,7 +14,8 @@ static size_t shown_length(slice text) {
 
 void terminal_write(FILE *out, slice text) {
     static const char replacement[] = "\xEF\xBF\xBD";
-    bool plain = isatty(fileno(out)) == 0;
+    /* A sandbox forbids asking (EPERM): then it may be a terminal. */
+    bool plain = isatty(fileno(out)) == 0 && errno != EPERM;
     while (!plain && text.length > 0) {
         size_t length = shown_length(text);
         if (length > 0) {

@@ -142,7 +142,7 @@ static void test_text_is_cut_as_the_models_were_trained(void **state) {
 
 static void test_an_unknown_pretokenizer_is_refused_by_name(void **state) {
     (void)state;
-    static const char *const names[] = {"default", "llama-bpe", "", "gpt2"};
+    static const char *const names[] = {"kimi-k2", "llama-bpe2", "", "gpt2"};
     for (size_t i = 0; i < 4; i++) {
         error err;
         assert_null(pretokenizer_new(slice_of_text(names[i]), &err));
@@ -178,7 +178,8 @@ static void test_a_broken_vocabulary_is_refused_by_token(void **state) {
     (void)state;
     const char *good[] = {"a", "b", "ab"};
     const int32_t normal[] = {1, 1, 1};
-    assert_refused("llama", good, normal, 3, "a b", "'llama'");
+    assert_refused("rwkv", good, normal, 3, "a b", "'rwkv'");
+    assert_refused("llama", good, normal, 3, "a b", "scores");
     assert_refused("gpt2", good, normal, 0, "a b", "empty");
     const int32_t byte[] = {1, 6, 1};
     assert_refused("gpt2", good, byte, 3, "a b", "token 1 has the kind 6");

@@ -270,6 +270,10 @@ void architecture_free(architecture *a) {
     *a = (architecture){0};
 }
 
+bool architecture_known(slice name) {
+    return slice_equal_text(name, "llama");
+}
+
 size_t matrix_row_size(const matrix *m) {
     return (size_t)m->columns / gguf_type_block(m->type) * gguf_type_bytes(m->type);
 }

@@ -1,38 +1,25 @@
 #include "pretokenizer.h"
 
 #include "base/memory.h"
+#include "pretokenizer_rules.h"
 #include "utf8.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* The expressions are those the models were trained with (llama.cpp, llama-vocab.cpp, and the tokenizer.json
- * of each family). Several stages cut one after the other: the second sees the pieces of the first. */
-enum { STAGES_MAX = 2, MATCH_LIMIT = 10 * 1000 * 1000, MATCH_KIBIBYTES_MAX = 64 * 1024 };
-
-#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
-#define QWEN2                                                                                                \
-    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*"       \
-    "|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
-static const struct {
-    const char *name;
-    const char *stages[STAGES_MAX];
-} kinds[] = {
-    {"gpt-2", {GPT2, NULL}},
-    {"smollm", {"\\p{N}", GPT2}},
-    {"qwen2", {QWEN2, NULL}},
-};
+enum { MATCH_LIMIT = 10 * 1000 * 1000, MATCH_KIBIBYTES_MAX = 64 * 1024 };
 
 struct pretokenizer {
+    const pretokenizer_rule *rule;
     pcre2_general_context *general;
     pcre2_match_context *limits;
-    pcre2_code *stages[STAGES_MAX];
-    pcre2_match_data *matches[STAGES_MAX]; /* one each: the stages are at work inside each other */
+    pcre2_code *stages[PRETOKENIZER_STAGES_MAX];
     size_t stage_count;
 };
 
 typedef struct visitor {
+    const pretokenizer *p;
+    pcre2_match_data *matches[PRETOKENIZER_STAGES_MAX]; /* one each: stages are at work inside each other */
     pretokenizer_visit *visit;
     void *context;
 } visitor;
@@ -63,12 +50,11 @@ static bool compile(pretokenizer *p, const char *expression, error *err) {
                    : error_set(err, ERROR_INTERNAL, "a pre-tokenizer expression doesn't compile (%d at %zu)",
                                code, offset);
     }
-    p->stages[p->stage_count] = stage;
-    p->matches[p->stage_count] = pcre2_match_data_create(1, p->general);
-    return p->matches[p->stage_count++] != NULL || error_memory(err);
+    p->stages[p->stage_count++] = stage;
+    return true;
 }
 
-static bool prepare(pretokenizer *p, const char *const stages[STAGES_MAX], error *err) {
+static bool prepare(pretokenizer *p, error *err) {
     p->general = pcre2_general_context_create(allocate, release, NULL);
     p->limits = p->general == NULL ? NULL : pcre2_match_context_create(p->general);
     if (p->limits == NULL) {
@@ -76,8 +62,8 @@ static bool prepare(pretokenizer *p, const char *const stages[STAGES_MAX], error
     }
     pcre2_set_match_limit(p->limits, MATCH_LIMIT);
     pcre2_set_heap_limit(p->limits, MATCH_KIBIBYTES_MAX);
-    for (size_t i = 0; i < STAGES_MAX && stages[i] != NULL; i++) {
-        if (!compile(p, stages[i], err)) {
+    for (size_t i = 0; i < PRETOKENIZER_STAGES_MAX && p->rule->stages[i] != NULL; i++) {
+        if (!compile(p, p->rule->stages[i], err)) {
             return false;
         }
     }
@@ -85,13 +71,9 @@ static bool prepare(pretokenizer *p, const char *const stages[STAGES_MAX], error
 }
 
 pretokenizer *pretokenizer_new(slice name, error *err) {
-    size_t kind = 0;
-    while (kind < sizeof kinds / sizeof kinds[0] && !slice_equal_text(name, kinds[kind].name)) {
-        kind++;
-    }
-    if (kind == sizeof kinds / sizeof kinds[0]) {
-        error_set(err, ERROR_UNSUPPORTED,
-                  "the pre-tokenizer '%.*s' is not one this engine knows (gpt-2, smollm, qwen2)",
+    const pretokenizer_rule *rule = pretokenizer_find_rule(name);
+    if (rule == NULL) {
+        error_set(err, ERROR_UNSUPPORTED, "the pre-tokenizer '%.*s' is not one this engine knows",
                   SLICE_FORMAT(slice_part(name, 0, 64)));
         return NULL;
     }
@@ -100,7 +82,8 @@ pretokenizer *pretokenizer_new(slice name, error *err) {
         error_memory(err);
         return NULL;
     }
-    if (!prepare(p, kinds[kind].stages, err)) {
+    p->rule = rule;
+    if (!prepare(p, err)) {
         pretokenizer_free(p);
         return NULL;
     }
@@ -112,7 +95,6 @@ void pretokenizer_free(pretokenizer *p) {
         return;
     }
     for (size_t i = 0; i < p->stage_count; i++) {
-        pcre2_match_data_free(p->matches[i]);
         pcre2_code_free(p->stages[i]);
     }
     pcre2_match_context_free(p->limits);
@@ -120,11 +102,19 @@ void pretokenizer_free(pretokenizer *p) {
     memory_free(p);
 }
 
+bool pretokenizer_ignores_merges(const pretokenizer *p) {
+    return p->rule->ignores_merges;
+}
+
+bool pretokenizer_wants_first(const pretokenizer *p) {
+    return p->rule->wants_first;
+}
+
 /* The next match from `start`; `*found` false when there is none. */
-static bool match(pretokenizer *p, size_t stage, slice text, size_t start, slice *piece, bool *found,
+static bool match(const visitor *v, size_t stage, slice text, size_t start, slice *piece, bool *found,
                   error *err) {
-    int count = pcre2_match(p->stages[stage], text.data, text.length, start, PCRE2_NO_UTF_CHECK,
-                            p->matches[stage], p->limits);
+    int count = pcre2_match(v->p->stages[stage], text.data, text.length, start, PCRE2_NO_UTF_CHECK,
+                            v->matches[stage], v->p->limits);
     *found = count > 0;
     if (count == PCRE2_ERROR_NOMATCH) {
         return true;
@@ -136,36 +126,36 @@ static bool match(pretokenizer *p, size_t stage, slice text, size_t start, slice
         return error_set(err, ERROR_LIMIT, "the text is too intricate to be cut into tokens (%d): shorten it",
                          count);
     }
-    const size_t *ends = pcre2_get_ovector_pointer(p->matches[stage]);
+    const size_t *ends = pcre2_get_ovector_pointer(v->matches[stage]);
     *piece = slice_part(text, ends[0], ends[1] - ends[0]);
     return piece->length > 0 || error_set(err, ERROR_INTERNAL, "a pre-tokenizer expression matched nothing");
 }
 
-static bool split_stage(pretokenizer *p, size_t stage, slice text, const visitor *v, error *err) {
+static bool split_stage(const visitor *v, size_t stage, slice text, error *err) {
     if (text.length == 0) {
         return true;
     }
-    if (stage == p->stage_count) {
+    if (stage == v->p->stage_count) {
         return v->visit(v->context, text, err);
     }
     size_t done = 0;
     while (done < text.length) {
         slice piece;
         bool found = false;
-        if (!match(p, stage, text, done, &piece, &found, err)) {
+        if (!match(v, stage, text, done, &piece, &found, err)) {
             return false;
         }
         if (!found) {
             break;
         }
         size_t start = (size_t)(piece.data - text.data);
-        if (!split_stage(p, stage + 1, slice_part(text, done, start - done), v, err) ||
-            !split_stage(p, stage + 1, piece, v, err)) {
+        if (!split_stage(v, stage + 1, slice_part(text, done, start - done), err) ||
+            !split_stage(v, stage + 1, piece, err)) {
             return false;
         }
         done = start + piece.length;
     }
-    return split_stage(p, stage + 1, slice_after(text, done), v, err);
+    return split_stage(v, stage + 1, slice_after(text, done), err);
 }
 
 /* Bytes at the front that are whole characters. */
@@ -182,11 +172,10 @@ static size_t readable_length(slice text) {
     return done;
 }
 
-bool pretokenizer_split(pretokenizer *p, slice text, pretokenizer_visit *visit, void *context, error *err) {
-    visitor v = {visit, context};
+static bool split_all(const visitor *v, slice text, error *err) {
     while (text.length > 0) {
         size_t readable = readable_length(text);
-        if (!split_stage(p, 0, slice_part(text, 0, readable), &v, err)) {
+        if (!split_stage(v, 0, slice_part(text, 0, readable), err)) {
             return false;
         }
         text = slice_after(text, readable);
@@ -194,11 +183,26 @@ bool pretokenizer_split(pretokenizer *p, slice text, pretokenizer_visit *visit, 
             size_t length = 0;
             uint32_t character = 0;
             utf8_next(text, &length, &character);
-            if (!visit(context, slice_part(text, 0, length), err)) {
+            if (!v->visit(v->context, slice_part(text, 0, length), err)) {
                 return false;
             }
             text = slice_after(text, length);
         }
     }
     return true;
+}
+
+bool pretokenizer_split(const pretokenizer *p, slice text, pretokenizer_visit *visit, void *context,
+                        error *err) {
+    visitor v = {.p = p, .visit = visit, .context = context};
+    bool good = true;
+    for (size_t i = 0; good && i < p->stage_count; i++) {
+        v.matches[i] = pcre2_match_data_create(1, p->general);
+        good = v.matches[i] != NULL || error_memory(err);
+    }
+    good = good && split_all(&v, text, err);
+    for (size_t i = 0; i < p->stage_count; i++) {
+        pcre2_match_data_free(v.matches[i]);
+    }
+    return good;
 }

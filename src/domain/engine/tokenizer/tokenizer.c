@@ -1,35 +1,37 @@
 #include "tokenizer.h"
 
 #include "base/memory.h"
-#include "bpe.h"
-#include "pretokenizer.h"
-#include "utf8.h"
+#include "method.h"
+#include "special.h"
 
-#include <stdlib.h>
+typedef enum tokenizer_kind { KIND_BYTE_BPE, KIND_PIECE_BPE, KIND_UNIGRAM, KIND_WORD_PIECE } tokenizer_kind;
 
-enum { VOCABULARY_MAX = 1 << 20, NO_TOKEN = UINT32_MAX, LETTERS = 512 };
-
-/* Kinds of tokens in `tokenizer.ggml.token_type`. */
-enum { KIND_NORMAL = 1, KIND_UNKNOWN = 2, KIND_CONTROL = 3, KIND_USER_DEFINED = 4, KIND_UNUSED = 5 };
-
-typedef struct span {
-    const uint8_t *data;
-    uint32_t length;
-    uint32_t id;
-} span;
+static const struct {
+    const char *name;
+    vocabulary_form form;
+    bool has_scores;
+    bool wants_first;
+    bool wants_end;
+    bool adds_space;
+} kinds[] = {
+    [KIND_BYTE_BPE] = {"gpt2", VOCABULARY_BYTES, false, false, false, false},
+    [KIND_PIECE_BPE] = {"llama", VOCABULARY_PIECES, true, true, false, true},
+    [KIND_UNIGRAM] = {"t5", VOCABULARY_PIECES, true, false, true, false},
+    [KIND_WORD_PIECE] = {"bert", VOCABULARY_WORDS, false, true, true, false},
+};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
 struct tokenizer {
-    pretokenizer *pieces;
-    uint32_t count;
-    uint8_t *bytes; /* of all tokens, in one block */
-    size_t bytes_used;
-    span *tokens;   /* by id */
-    uint8_t *kinds; /* by id */
-    span *sorted;   /* normal ones by content, then id */
-    size_t sorted_count;
-    bpe_merge *merges;
-    size_t merge_count;
-    uint32_t letters[256]; /* the token of each single byte, or NO_TOKEN */
+    tokenizer_kind kind;
+    vocabulary vocabulary;
+    special special;
+    byte_bpe byte_bpe;
+    piece_bpe piece_bpe;
+    unigram unigram;
+    word_piece word_piece;
+    bool wants_first;
+    bool wants_end;
+    bool adds_space;
 };
 
 bool token_list_append(token_list *list, uint32_t id, error *err) {
@@ -51,197 +53,80 @@ void token_list_free(token_list *list) {
     *list = (token_list){0};
 }
 
-/* GPT-2 writes each byte as a printable character: these 188 as themselves, the others as U+0100 onwards. */
-static bool is_printed_as_itself(unsigned byte) {
-    return (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+bool tokenizer_read_flag(const gguf *file, const char *key, bool *value, error *err) {
+    return !gguf_has(file, key) || gguf_bool(file, key, value, err);
 }
 
-static void fill_letters(int16_t byte_of[LETTERS]) {
-    for (size_t i = 0; i < LETTERS; i++) {
-        byte_of[i] = -1;
-    }
-    size_t next = 256;
-    for (unsigned byte = 0; byte < 256; byte++) {
-        byte_of[is_printed_as_itself(byte) ? byte : next++] = (int16_t)byte;
-    }
-}
-
-/* Writes the bytes that the letters of `text` stand for; false for a letter that stands for none. */
-static bool write_bytes(const int16_t byte_of[LETTERS], slice text, uint8_t *out, size_t *length) {
-    *length = 0;
-    while (text.length > 0) {
-        size_t step = 0;
-        uint32_t character = 0;
-        if (utf8_next(text, &step, &character) != UTF8_WHOLE || character >= LETTERS ||
-            byte_of[character] < 0) {
-            return false;
-        }
-        out[(*length)++] = (uint8_t)byte_of[character];
-        text = slice_after(text, step);
-    }
-    return true;
-}
-
-static int compare_content(const span *a, slice content) {
-    size_t shared = a->length < content.length ? a->length : content.length;
-    int order = shared == 0 ? 0 : memcmp(a->data, content.data, shared);
-    return order != 0 ? order : a->length == content.length ? 0 : a->length < content.length ? -1 : 1;
-}
-
-static int compare_spans(const void *a, const void *b) {
-    const span *first = a;
-    const span *second = b;
-    int order = compare_content(first, slice_of(second->data, second->length));
-    return order != 0 ? order : first->id < second->id ? -1 : first->id > second->id;
-}
-
-static uint32_t find_content(const tokenizer *t, slice content) {
-    size_t low = 0;
-    size_t high = t->sorted_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (compare_content(&t->sorted[middle], content) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    bool found = low < t->sorted_count && compare_content(&t->sorted[low], content) == 0;
-    return found ? t->sorted[low].id : NO_TOKEN;
-}
-
-static bool read_token(tokenizer *t, const int16_t byte_of[LETTERS], uint32_t id, int32_t kind, slice text,
-                       error *err) {
-    span *token = &t->tokens[id];
-    uint8_t *place = t->bytes + t->bytes_used;
-    size_t length = text.length;
-    if (kind == KIND_NORMAL) {
-        if (!write_bytes(byte_of, text, place, &length) || length == 0) {
-            return error_set(err, ERROR_CORRUPT, "token %u is not made of byte letters", id);
-        }
-    } else if (kind == KIND_UNKNOWN || kind == KIND_CONTROL || kind == KIND_USER_DEFINED ||
-               kind == KIND_UNUSED) {
-        if (length > 0) {
-            memcpy(place, text.data, length);
-        }
-    } else {
-        return error_set(err, ERROR_UNSUPPORTED, "token %u has the kind %d", id, kind);
-    }
-    *token = (span){place, (uint32_t)length, id};
-    t->bytes_used += length;
-    t->kinds[id] = (uint8_t)kind;
-    if (kind == KIND_NORMAL) {
-        t->sorted[t->sorted_count++] = *token;
-    }
-    return true;
-}
-
-static bool allocate_tokens(tokenizer *t, gguf_array texts, error *err) {
-    size_t total = 0;
-    slice text;
-    t->count = (uint32_t)texts.count;
-    for (uint32_t id = 0; gguf_next_text(&texts, &text); id++) {
-        if (text.length > TOKEN_LENGTH_MAX) {
-            return error_set(err, ERROR_UNSUPPORTED, "token %u has more than %d bytes", id, TOKEN_LENGTH_MAX);
-        }
-        total += text.length;
-    }
-    t->bytes = memory_allocate(total);
-    t->tokens = memory_allocate_zeroed(t->count, sizeof *t->tokens);
-    t->kinds = memory_allocate_zeroed(t->count, 1);
-    t->sorted = memory_allocate_zeroed(t->count, sizeof *t->sorted);
-    return (t->bytes != NULL && t->tokens != NULL && t->kinds != NULL && t->sorted != NULL) ||
-           error_memory(err);
-}
-
-static bool read_vocabulary(tokenizer *t, const gguf *file, const int16_t byte_of[LETTERS], error *err) {
-    gguf_array texts;
-    gguf_array kinds;
-    if (!gguf_text_array(file, "tokenizer.ggml.tokens", &texts, err) ||
-        !gguf_i32_array(file, "tokenizer.ggml.token_type", &kinds, err)) {
-        return false;
-    }
-    if (texts.count == 0 || texts.count > VOCABULARY_MAX || kinds.count != texts.count) {
-        return error_set(err, ERROR_CORRUPT,
-                         "the vocabulary is empty or too large, or its kinds don't match it");
-    }
-    if (!allocate_tokens(t, texts, err)) {
-        return false;
-    }
-    slice text;
-    for (uint32_t id = 0; gguf_next_text(&texts, &text); id++) {
-        if (!read_token(t, byte_of, id, gguf_array_i32(kinds, id), text, err)) {
-            return false;
-        }
-    }
-    if (t->sorted_count > 0) {
-        qsort(t->sorted, t->sorted_count, sizeof *t->sorted, compare_spans);
-    }
-    for (unsigned byte = 0; byte < 256; byte++) {
-        uint8_t content = (uint8_t)byte;
-        t->letters[byte] = find_content(t, slice_of(&content, 1));
-    }
-    return true;
-}
-
-static bool read_merge(tokenizer *t, const int16_t byte_of[LETTERS], uint32_t rank, slice text, error *err) {
-    uint8_t joined[TOKEN_LENGTH_MAX];
-    size_t left = 0;
-    size_t right = 0;
-    size_t space = slice_find(text, ' ');
-    if (space == SIZE_MAX || text.length > TOKEN_LENGTH_MAX ||
-        !write_bytes(byte_of, slice_part(text, 0, space), joined, &left) ||
-        !write_bytes(byte_of, slice_after(text, space + 1), joined + left, &right)) {
-        return error_set(err, ERROR_CORRUPT, "merge %u is not two tokens with a space between them", rank);
-    }
-    bpe_merge merge = {find_content(t, slice_of(joined, left)),
-                       find_content(t, slice_of(joined + left, right)), rank,
-                       find_content(t, slice_of(joined, left + right))};
-    if (merge.left == NO_TOKEN || merge.right == NO_TOKEN || merge.merged == NO_TOKEN) {
-        return error_set(err, ERROR_CORRUPT, "merge %u names a token that the vocabulary lacks", rank);
-    }
-    t->merges[t->merge_count++] = merge;
-    return true;
-}
-
-static bool read_merges(tokenizer *t, const gguf *file, const int16_t byte_of[LETTERS], error *err) {
-    gguf_array texts;
-    if (!gguf_text_array(file, "tokenizer.ggml.merges", &texts, err)) {
-        return false;
-    }
-    t->merges = memory_allocate_zeroed((size_t)texts.count, sizeof *t->merges);
-    if (t->merges == NULL) {
-        return error_memory(err);
-    }
-    slice text;
-    for (uint32_t rank = 0; gguf_next_text(&texts, &text); rank++) {
-        if (!read_merge(t, byte_of, rank, text, err)) {
-            return false;
-        }
-    }
-    if (t->merge_count > 0) {
-        bpe_sort(t->merges, t->merge_count);
-    }
-    return true;
-}
-
-static bool read_all(tokenizer *t, const gguf *file, error *err) {
+static bool read_kind(tokenizer *t, const gguf *file, error *err) {
     slice model;
-    slice pre;
-    int16_t byte_of[LETTERS];
-    fill_letters(byte_of);
     if (!gguf_text(file, "tokenizer.ggml.model", &model, err)) {
         return false;
     }
-    if (!slice_equal_text(model, "gpt2")) {
-        return error_set(err, ERROR_UNSUPPORTED, "the tokenizer '%.*s' is not byte-level BPE ('gpt2')",
-                         SLICE_FORMAT(slice_part(model, 0, 64)));
+    size_t kind = 0;
+    while (kind < KINDS && !slice_equal_text(model, kinds[kind].name)) {
+        kind++;
     }
-    if (!gguf_text(file, "tokenizer.ggml.pre", &pre, err)) {
+    t->kind = (tokenizer_kind)kind;
+    return kind < KINDS ||
+           error_set(err, ERROR_UNSUPPORTED, "the tokenizer '%.*s' is none of gpt2, llama, t5 and bert",
+                     SLICE_FORMAT(slice_part(model, 0, 64)));
+}
+
+static bool read_method(tokenizer *t, const gguf *file, error *err) {
+    const vocabulary *v = &t->vocabulary;
+    switch (t->kind) {
+    case KIND_BYTE_BPE:
+        return byte_bpe_read(&t->byte_bpe, v, file, err);
+    case KIND_PIECE_BPE:
+        return piece_bpe_read(&t->piece_bpe, v, err);
+    case KIND_UNIGRAM:
+        return unigram_read(&t->unigram, v, file, err);
+    case KIND_WORD_PIECE:
+        return word_piece_read(&t->word_piece, v, file, err);
+    }
+    return error_set(err, ERROR_INTERNAL, "a tokenizer of no kind");
+}
+
+static uint32_t end_token(const tokenizer *t) {
+    return t->vocabulary.roles[t->kind == KIND_WORD_PIECE ? TOKEN_SEPARATOR : TOKEN_END];
+}
+
+/* A wish that the file states needs its token; one that comes with the kind only counts if there is one. */
+static bool read_wish(const gguf *file, const char *key, uint32_t token, bool *wanted, error *err) {
+    if (!gguf_has(file, key)) {
+        *wanted = *wanted && token != NO_TOKEN;
+        return true;
+    }
+    return gguf_bool(file, key, wanted, err) &&
+           (!*wanted || token != NO_TOKEN ||
+            error_set(err, ERROR_CORRUPT, "key '%s' wants a token that no key names", key));
+}
+
+static bool read_wishes(tokenizer *t, const gguf *file, error *err) {
+    t->wants_first = kinds[t->kind].wants_first ||
+                     (t->kind == KIND_BYTE_BPE && pretokenizer_wants_first(t->byte_bpe.pieces));
+    t->wants_end = kinds[t->kind].wants_end;
+    t->adds_space = kinds[t->kind].adds_space;
+    if (t->kind == KIND_WORD_PIECE) { /* always both */
+        return (t->vocabulary.roles[TOKEN_FIRST] != NO_TOKEN && end_token(t) != NO_TOKEN) ||
+               error_set(err, ERROR_CORRUPT,
+                         "the vocabulary lacks the tokens around a text, [CLS] and [SEP]");
+    }
+    return read_wish(file, "tokenizer.ggml.add_bos_token", t->vocabulary.roles[TOKEN_FIRST], &t->wants_first,
+                     err) &&
+           read_wish(file, "tokenizer.ggml.add_eos_token", end_token(t), &t->wants_end, err) &&
+           (t->kind != KIND_PIECE_BPE ||
+            tokenizer_read_flag(file, "tokenizer.ggml.add_space_prefix", &t->adds_space, err));
+}
+
+static bool read_all(tokenizer *t, const gguf *file, error *err) {
+    if (!read_kind(t, file, err) ||
+        !vocabulary_read(&t->vocabulary, kinds[t->kind].form, kinds[t->kind].has_scores, file, err) ||
+        !vocabulary_read_roles(&t->vocabulary, kinds[t->kind].name, file, err)) {
         return false;
     }
-    t->pieces = pretokenizer_new(pre, err);
-    return t->pieces != NULL && read_vocabulary(t, file, byte_of, err) && read_merges(t, file, byte_of, err);
+    special_read(&t->special, &t->vocabulary, file);
+    return read_method(t, file, err) && read_wishes(t, file, err);
 }
 
 tokenizer *tokenizer_new(const gguf *file, error *err) {
@@ -260,64 +145,157 @@ tokenizer *tokenizer_new(const gguf *file, error *err) {
 
 void tokenizer_free(tokenizer *t) {
     if (t != NULL) {
-        pretokenizer_free(t->pieces);
-        memory_free(t->bytes);
-        memory_free(t->tokens);
-        memory_free(t->kinds);
-        memory_free(t->sorted);
-        memory_free(t->merges);
+        byte_bpe_free(&t->byte_bpe);
+        piece_bpe_free(&t->piece_bpe);
+        unigram_free(&t->unigram);
+        vocabulary_free(&t->vocabulary);
         memory_free(t);
     }
 }
 
 uint32_t tokenizer_count(const tokenizer *t) {
-    return t->count;
+    return t->vocabulary.count;
 }
 
 slice tokenizer_bytes(const tokenizer *t, uint32_t id) {
-    bool text = t->kinds[id] == KIND_NORMAL || t->kinds[id] == KIND_USER_DEFINED;
-    return text ? slice_of(t->tokens[id].data, t->tokens[id].length) : (slice){NULL, 0};
+    if (id >= t->vocabulary.count) {
+        return (slice){NULL, 0};
+    }
+    token_kind kind = (token_kind)t->vocabulary.kinds[id];
+    bool silent = kind == KIND_CONTROL || kind == KIND_UNKNOWN || kind == KIND_UNUSED;
+    return silent ? (slice){NULL, 0} : vocabulary_text(&t->vocabulary, id);
+}
+
+slice tokenizer_spelling(const tokenizer *t, uint32_t id) {
+    return id < t->vocabulary.count ? vocabulary_text(&t->vocabulary, id) : (slice){NULL, 0};
 }
 
 bool tokenizer_find_control(const tokenizer *t, const char *text, uint32_t *id) {
-    for (uint32_t i = 0; i < t->count; i++) {
-        if (t->kinds[i] == KIND_CONTROL &&
-            slice_equal_text(slice_of(t->tokens[i].data, t->tokens[i].length), text)) {
-            *id = i;
+    const vocabulary *v = &t->vocabulary;
+    *id = trie_find(&v->special, slice_of_text(text));
+    return *id != NO_TOKEN && (v->kinds[*id] == KIND_CONTROL || v->kinds[*id] == KIND_MARKER);
+}
+
+bool tokenizer_find_role(const tokenizer *t, tokenizer_role role, uint32_t *id) {
+    *id = t->vocabulary.roles[role];
+    return *id != NO_TOKEN;
+}
+
+bool tokenizer_is_end(const tokenizer *t, uint32_t id) {
+    for (size_t i = 0; i < t->vocabulary.end_count; i++) {
+        if (t->vocabulary.ends[i] == id) {
             return true;
         }
     }
     return false;
 }
 
-typedef struct encoding {
-    const tokenizer *tokens;
-    token_list *list;
-    uint32_t *symbols; /* room for the whole text */
-} encoding;
-
-static bool encode_piece(void *context, slice piece, error *err) {
-    encoding *e = context;
-    for (size_t i = 0; i < piece.length; i++) {
-        e->symbols[i] = e->tokens->letters[piece.data[i]];
-        if (e->symbols[i] == NO_TOKEN) {
-            return error_set(err, ERROR_UNSUPPORTED,
-                             "the model's vocabulary has no token for the byte 0x%02x", piece.data[i]);
-        }
-    }
-    return bpe_encode(e->tokens->merges, e->tokens->merge_count, e->symbols, piece.length, e->list, err);
+bool tokenizer_wants_bos(const tokenizer *t) {
+    return t->wants_first;
 }
 
-bool tokenizer_encode(const tokenizer *t, slice text, token_list *list, error *err) {
-    if (text.length > TOKENIZER_INPUT_MAX) {
+bool tokenizer_wants_eos(const tokenizer *t) {
+    return t->wants_end;
+}
+
+bool tokenizer_adds_space(const tokenizer *t) {
+    return t->adds_space;
+}
+
+typedef struct encoding {
+    const tokenizer *t;
+    token_list *list;
+    bool after_special; /* or at the beginning */
+} encoding;
+
+static bool encode_part(void *context, slice text, uint32_t token, error *err) {
+    encoding *e = context;
+    const tokenizer *t = e->t;
+    bool at_start = e->after_special;
+    e->after_special = text.length == 0;
+    if (text.length == 0) {
+        return token_list_append(e->list, token, err);
+    }
+    switch (t->kind) {
+    case KIND_BYTE_BPE:
+        return byte_bpe_encode(&t->byte_bpe, text, e->list, err);
+    case KIND_PIECE_BPE:
+        return piece_bpe_encode(&t->piece_bpe, text, t->adds_space && at_start, e->list, err);
+    case KIND_UNIGRAM:
+        return unigram_encode(&t->unigram, text, e->list, err);
+    case KIND_WORD_PIECE:
+        return word_piece_encode(&t->word_piece, text, e->list, err);
+    }
+    return error_set(err, ERROR_INTERNAL, "a tokenizer of no kind");
+}
+
+/* The spans as one text; `*range_count` of `ranges` (room for one a span) are filled. */
+static bool join(const token_span *spans, size_t count, buffer *text, special_range *ranges,
+                 size_t *range_count) {
+    *range_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t start = buffer_length(text);
+        size_t end = start + spans[i].text.length;
+        if (!buffer_append(text, spans[i].text)) {
+            return false;
+        }
+        if (!spans[i].trusted || start == end) {
+            continue;
+        }
+        if (*range_count > 0 && ranges[*range_count - 1].end == start) {
+            ranges[*range_count - 1].end = end;
+        } else {
+            ranges[(*range_count)++] = (special_range){start, end};
+        }
+    }
+    return true;
+}
+
+static bool encode_joined(const tokenizer *t, const token_span *spans, size_t count, token_list *list,
+                          error *err) {
+    encoding e = {t, list, true};
+    size_t range_count = 0;
+    if (count == 1) { /* no copy */
+        special_range all = {0, spans[0].text.length};
+        range_count = spans[0].trusted && all.end > 0;
+        return special_split(&t->special, spans[0].text, &all, range_count, encode_part, &e, err);
+    }
+    buffer text = buffer_make(TOKENIZER_INPUT_MAX);
+    special_range *ranges = memory_allocate_zeroed(count, sizeof *ranges);
+    bool good = (ranges != NULL && join(spans, count, &text, ranges, &range_count)) || error_memory(err);
+    good = good && special_split(&t->special, buffer_slice(&text), ranges, range_count, encode_part, &e, err);
+    memory_free(ranges);
+    buffer_wipe(&text);
+    return good;
+}
+
+bool tokenizer_encode_spans(const tokenizer *t, const token_span *spans, size_t count, bool whole,
+                            token_list *list, error *err) {
+    size_t total = 0;
+    for (size_t i = 0; i < count && total <= TOKENIZER_INPUT_MAX; i++) {
+        total += spans[i].text.length > TOKENIZER_INPUT_MAX ? TOKENIZER_INPUT_MAX + 1 : spans[i].text.length;
+    }
+    if (total > TOKENIZER_INPUT_MAX) {
         return error_set(err, ERROR_LIMIT, "the text is longer than %d bytes: shorten it",
                          TOKENIZER_INPUT_MAX);
     }
-    encoding e = {t, list, memory_allocate_zeroed(text.length, sizeof *e.symbols)};
-    if (e.symbols == NULL) {
-        return error_memory(err);
+    size_t start = list->count;
+    uint32_t first = t->vocabulary.roles[TOKEN_FIRST];
+    if (whole && t->wants_first && !token_list_append(list, first, err)) {
+        return false;
     }
-    bool good = pretokenizer_split(t->pieces, text, encode_piece, &e, err);
-    memory_free(e.symbols);
-    return good;
+    size_t body = list->count;
+    if (count > 0 && !encode_joined(t, spans, count, list, err)) {
+        return false;
+    }
+    if (body > start && list->count > body && list->ids[body] == first) { /* the text has it already */
+        memmove(&list->ids[body - 1], &list->ids[body], (list->count - body) * sizeof *list->ids);
+        list->count--;
+    }
+    return !whole || !t->wants_end || token_list_append(list, end_token(t), err);
+}
+
+bool tokenizer_encode(const tokenizer *t, slice text, token_list *list, error *err) {
+    token_span span = {text, false};
+    return tokenizer_encode_spans(t, &span, 1, false, list, err);
 }

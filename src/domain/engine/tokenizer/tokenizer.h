@@ -33,6 +33,8 @@ uint32_t tokenizer_count(const tokenizer *t);
  * unknown and unused tokens, and for an id that is none. A token of bert that begins a word writes a space
  * before it. */
 slice tokenizer_bytes(const tokenizer *t, uint32_t id);
+/* How a token is written in trusted text, control tokens too; for the others as tokenizer_bytes. */
+slice tokenizer_spelling(const tokenizer *t, uint32_t id);
 /* The control token spelled `text`, such as "<|im_end|>". */
 MUST_CHECK bool tokenizer_find_control(const tokenizer *t, const char *text, uint32_t *id);
 
