@@ -1,13 +1,8 @@
 #include "model_file.h"
 
-#include "arithmetic/arithmetic.h"
-#include "quantise_file.h"
-#include "tokenizer/utf8.h"
-
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { FILE_MAX = 64 * 1024 * 1024 };
 
 const model_shape model_shape_small = {.width = 64,
                                        .hidden = 96,
@@ -30,148 +25,50 @@ float test_random_float(uint64_t *state) {
     return (float)(test_random(state) >> 40) * 0x1p-23f - 1.0f;
 }
 
-static void put(buffer *b, uint64_t value, size_t size) {
-    for (size_t i = 0; i < size; i++) {
-        buffer_append_byte(b, (uint8_t)(value >> (8 * i)));
+bool model_is(const model_shape *shape, const char *family) {
+    return strcmp(shape->family == NULL ? "llama" : shape->family, family) == 0;
+}
+
+model_shape model_shape_whole(const model_shape *shape) {
+    model_shape s = *shape;
+    s.family = s.family == NULL ? "llama" : s.family;
+    s.head_size = s.head_size == 0 ? s.width / s.heads : s.head_size;
+    s.turned = s.turned == 0 ? s.head_size : s.turned;
+    s.rope_base = s.rope_base == 0 ? 10000.0f : s.rope_base;
+    s.rope_magnitude = s.rope_magnitude == 0 ? 1.0f : s.rope_magnitude;
+    s.pretokenizer = s.pretokenizer == NULL ? "gpt-2" : s.pretokenizer;
+    return s;
+}
+
+typedef struct maker {
+    model_file *file;
+    gguf_writer w;
+    uint64_t random;
+} maker;
+
+typedef enum filling { MATRIX, NORM, BIAS, ROPE_FACTORS } filling;
+
+/* A matrix is uniform, so that each row times a unit-sized vector has about unit size. */
+static float draw(maker *m, filling kind, uint32_t columns) {
+    float value = test_random_float(&m->random);
+    switch (kind) {
+    case NORM:
+        return 1.0f + 0.2f * value;
+    case BIAS:
+        return 0.3f * value;
+    case ROPE_FACTORS:
+        return 2.5f + 1.5f * value;
+    case MATRIX:
+        break;
     }
+    return value * sqrtf(3.0f / (float)columns);
 }
 
-static void put_text(buffer *b, const char *text) {
-    put(b, strlen(text), 8);
-    buffer_append_text(b, text);
-}
-
-static void put_key(gguf_writer *w, const char *key, uint32_t type) {
-    put_text(&w->keys, key);
-    put(&w->keys, type, 4);
-    w->key_count++;
-}
-
-void writer_start(gguf_writer *w) {
-    *w = (gguf_writer){.version = 3,
-                       .keys = buffer_make(FILE_MAX),
-                       .tensors = buffer_make(FILE_MAX),
-                       .data = buffer_make(FILE_MAX)};
-}
-
-void writer_text(gguf_writer *w, const char *key, const char *value) {
-    put_key(w, key, 8);
-    put_text(&w->keys, value);
-}
-
-void writer_u32(gguf_writer *w, const char *key, uint32_t value) {
-    put_key(w, key, 4);
-    put(&w->keys, value, 4);
-}
-
-void writer_f32(gguf_writer *w, const char *key, float value) {
-    put_key(w, key, 6);
-    put(&w->keys, bits_of_float(value), 4);
-}
-
-void writer_bool(gguf_writer *w, const char *key, bool value) {
-    put_key(w, key, 7);
-    put(&w->keys, value ? 1 : 0, 1);
-}
-
-void writer_texts(gguf_writer *w, const char *key, const char *const *texts, size_t count) {
-    put_key(w, key, 9);
-    put(&w->keys, 8, 4);
-    put(&w->keys, count, 8);
-    for (size_t i = 0; i < count; i++) {
-        put_text(&w->keys, texts[i]);
-    }
-}
-
-void writer_i32s(gguf_writer *w, const char *key, const int32_t *values, size_t count) {
-    put_key(w, key, 9);
-    put(&w->keys, 5, 4);
-    put(&w->keys, count, 8);
-    for (size_t i = 0; i < count; i++) {
-        put(&w->keys, (uint32_t)values[i], 4);
-    }
-}
-
-void writer_value(gguf_writer *w, const char *key, gguf_value_type type, const void *bytes, size_t length) {
-    put_key(w, key, type);
-    buffer_append(&w->keys, slice_of(bytes, length));
-}
-
-void writer_array(gguf_writer *w, const char *key, gguf_value_type type, size_t count, const void *bytes,
-                  size_t length) {
-    put_key(w, key, GGUF_VALUE_ARRAY);
-    put(&w->keys, type, 4);
-    put(&w->keys, count, 8);
-    buffer_append(&w->keys, slice_of(bytes, length));
-}
-
-void writer_split(gguf_writer *w, uint16_t number, uint16_t count, int32_t tensor_count) {
-    writer_value(w, "split.no", GGUF_VALUE_U16, &number, sizeof number);
-    writer_value(w, "split.count", GGUF_VALUE_U16, &count, sizeof count);
-    writer_value(w, "split.tensors.count", GGUF_VALUE_I32, &tensor_count, sizeof tensor_count);
-}
-
-void writer_tensor(gguf_writer *w, const char *name, gguf_type type, uint32_t columns, uint32_t rows,
-                   float *values) {
-    while (buffer_length(&w->data) % 32 != 0) {
-        buffer_append_byte(&w->data, 0);
-    }
-    put_text(&w->tensors, name);
-    put(&w->tensors, rows == 1 ? 1 : 2, 4);
-    put(&w->tensors, columns, 8);
-    if (rows > 1) {
-        put(&w->tensors, rows, 8);
-    }
-    put(&w->tensors, type, 4);
-    put(&w->tensors, buffer_length(&w->data), 8);
-    w->tensor_count++;
-    uint32_t block = gguf_type_block(type);
-    if (block == 0 || columns % block != 0) {
+static void add(maker *m, const char *name, filling kind, gguf_type type, uint32_t columns, uint32_t rows) {
+    if (m->file->tensor_count == MODEL_TENSORS_MAX) {
         abort();
     }
-    for (size_t i = 0; i < (size_t)columns * rows; i += block) {
-        uint8_t bytes[GGUF_BLOCK_BYTES_MAX];
-        quantise_block(type, values + i, bytes);
-        buffer_append(&w->data, slice_of(bytes, gguf_type_bytes(type)));
-        for (uint32_t k = 0; k < block; k++) {
-            values[i + k] = (float)quantised_value(type, bytes, k);
-        }
-    }
-}
-
-void writer_finish(gguf_writer *w, buffer *file) {
-    *file = buffer_make(FILE_MAX);
-    buffer_append_text(file, "GGUF");
-    put(file, w->version, 4);
-    put(file, w->tensor_count, 8);
-    put(file, w->key_count, 8);
-    buffer_append(file, buffer_slice(&w->keys));
-    buffer_append(file, buffer_slice(&w->tensors));
-    while (buffer_length(file) % 32 != 0) {
-        buffer_append_byte(file, 0);
-    }
-    buffer_append(file, buffer_slice(&w->data));
-    if (buffer_failed(file) || buffer_failed(&w->keys) || buffer_failed(&w->tensors) ||
-        buffer_failed(&w->data)) {
-        abort();
-    }
-    buffer_free(&w->keys);
-    buffer_free(&w->tensors);
-    buffer_free(&w->data);
-}
-
-gguf *written_open(const buffer *file, error *err) {
-    slice whole = buffer_slice(file);
-    return gguf_open(&whole, 1, err);
-}
-
-/* Uniform, so that each row times a unit-sized vector has about unit size. */
-static void add_tensor(model_file *file, gguf_writer *w, const char *name, gguf_type type, uint32_t columns,
-                       uint32_t rows, uint64_t *state) {
-    if (file->tensor_count == MODEL_TENSORS_MAX) {
-        abort();
-    }
-    model_weights *t = &file->tensors[file->tensor_count++];
+    model_weights *t = &m->file->tensors[m->file->tensor_count++];
     snprintf(t->name, sizeof t->name, "%s", name);
     t->columns = columns;
     t->rows = rows;
@@ -180,90 +77,207 @@ static void add_tensor(model_file *file, gguf_writer *w, const char *name, gguf_
         abort();
     }
     for (size_t i = 0; i < (size_t)columns * rows; i++) {
-        float value = test_random_float(state);
-        t->values[i] = rows == 1 ? 1.0f + 0.2f * value : value * sqrtf(3.0f / (float)columns);
+        t->values[i] = draw(m, kind, columns);
     }
-    writer_tensor(w, name, type, columns, rows, t->values);
+    writer_tensor(&m->w, name, type, columns, rows, t->values);
 }
 
-static void add_layer(model_file *file, gguf_writer *w, uint32_t index, uint64_t *state) {
-    const model_shape *s = &file->shape;
-    uint32_t keys = s->width / s->heads * s->key_heads;
-    struct {
-        const char *part;
-        gguf_type type;
-        uint32_t columns;
-        uint32_t rows;
-    } parts[] = {{"attn_norm", GGUF_F32, s->width, 1},       {"ffn_norm", GGUF_F32, s->width, 1},
-                 {"attn_q", s->type, s->width, s->width},    {"attn_k", s->type, s->width, keys},
-                 {"attn_v", s->type, s->width, keys},        {"attn_output", s->type, s->width, s->width},
-                 {"ffn_gate", s->type, s->width, s->hidden}, {"ffn_up", s->type, s->width, s->hidden},
-                 {"ffn_down", s->type, s->hidden, s->width}};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        char name[64];
-        snprintf(name, sizeof name, "blk.%u.%s.weight", index, parts[i].part);
-        add_tensor(file, w, name, parts[i].type, parts[i].columns, parts[i].rows, state);
+static void name_in_layer(char name[64], uint32_t index, const char *part, const char *last) {
+    snprintf(name, 64, "blk.%u.%s.%s", index, part, last);
+}
+
+/* Vectors in every form that the reader takes. */
+static void add_vector(maker *m, uint32_t index, const char *part, const char *last, filling kind,
+                       uint32_t length) {
+    static const gguf_type types[] = {GGUF_F32, GGUF_F16, GGUF_BF16};
+    char name[64];
+    name_in_layer(name, index, part, last);
+    add(m, name, kind, types[index % 3], length, 1);
+}
+
+static void add_matrix(maker *m, uint32_t index, const char *part, uint32_t columns, uint32_t rows,
+                       bool biased) {
+    const model_shape *s = &m->file->shape;
+    bool exact = s->mixed && (strcmp(part, "attn_v") == 0 || strcmp(part, "ffn_down") == 0);
+    char name[64];
+    name_in_layer(name, index, part, "weight");
+    add(m, name, MATRIX, exact ? GGUF_Q6_K : s->type, columns, rows);
+    if (biased) {
+        add_vector(m, index, part, "bias", BIAS, rows);
     }
 }
 
-/* The 256 letters, five merges of them, the markers, and unused tokens up to MODEL_VOCABULARY. */
-static void add_vocabulary(gguf_writer *w, const char *pretokenizer) {
-    static const char *const merged[] = {"he", "\xc4\xa0t", "the", "\xc4\xa0the", "ll"};
-    static const char *const merges[] = {"h e", "\xc4\xa0 t", "t he", "\xc4\xa0t he", "l l"};
-    static const char *const controls[] = {"<|im_start|>", "<|im_end|>", "<|endoftext|>"};
-    static char letters[MODEL_VOCABULARY][8];
-    const char *texts[MODEL_VOCABULARY];
-    int32_t kinds[MODEL_VOCABULARY];
-    uint32_t next = 256;
-    for (uint32_t id = 0; id < MODEL_VOCABULARY; id++) {
-        bool printed = (id >= '!' && id <= '~') || (id >= 0xa1 && id <= 0xac) || (id >= 0xae && id <= 0xff);
-        memset(letters[id], 0, sizeof letters[id]);
-        if (id < 256) {
-            utf8_write(printed ? id : next++, (uint8_t *)letters[id]);
-            texts[id] = letters[id];
-        } else if (id < MODEL_MESSAGE_START) {
-            texts[id] = merged[id - 256];
-        } else if (id <= MODEL_END) {
-            texts[id] = controls[id - MODEL_MESSAGE_START];
-        } else {
-            snprintf(letters[id], sizeof letters[id], "u%u", id);
-            texts[id] = letters[id];
+static void add_norm(maker *m, uint32_t index, const char *part, uint32_t length) {
+    add_vector(m, index, part, "weight", NORM, length);
+}
+
+static void add_attention(maker *m, uint32_t index) {
+    const model_shape *s = &m->file->shape;
+    uint32_t queries = s->heads * s->head_size;
+    uint32_t keys = s->key_heads * s->head_size;
+    bool all_biased = s->biases || model_is(s, "bert");
+    bool biased = all_biased || model_is(s, "qwen2");
+    if (model_is(s, "phi3")) {
+        add_matrix(m, index, "attn_qkv", s->width, queries + 2 * keys, false);
+    } else {
+        add_matrix(m, index, "attn_q", s->width, queries, biased);
+        add_matrix(m, index, "attn_k", s->width, keys, biased);
+        add_matrix(m, index, "attn_v", s->width, keys, biased);
+    }
+    if (model_is(s, "qwen3") || model_is(s, "gemma3")) {
+        add_norm(m, index, "attn_q_norm", s->head_size);
+        add_norm(m, index, "attn_k_norm", s->head_size);
+    }
+    add_matrix(m, index, "attn_output", queries, s->width, all_biased);
+}
+
+static void add_feed_forward(maker *m, uint32_t index) {
+    const model_shape *s = &m->file->shape;
+    bool biased = s->biases || model_is(s, "bert");
+    if (model_is(s, "phi3")) {
+        add_matrix(m, index, "ffn_up", s->width, 2 * s->hidden, false);
+    } else {
+        if (!model_is(s, "bert")) {
+            add_matrix(m, index, "ffn_gate", s->width, s->hidden, biased);
         }
-        kinds[id] = id < MODEL_MESSAGE_START ? 1 : id <= MODEL_END ? 3 : 5;
+        add_matrix(m, index, "ffn_up", s->width, s->hidden, biased);
     }
-    writer_text(w, "tokenizer.ggml.model", "gpt2");
-    writer_text(w, "tokenizer.ggml.pre", pretokenizer);
-    writer_texts(w, "tokenizer.ggml.tokens", texts, MODEL_VOCABULARY);
-    writer_i32s(w, "tokenizer.ggml.token_type", kinds, MODEL_VOCABULARY);
-    writer_texts(w, "tokenizer.ggml.merges", merges, sizeof merges / sizeof merges[0]);
-    writer_u32(w, "tokenizer.ggml.eos_token_id", MODEL_END);
-    writer_bool(w, "tokenizer.ggml.add_bos_token", false);
+    add_matrix(m, index, "ffn_down", s->hidden, s->width, biased);
+}
+
+static void add_layer(maker *m, uint32_t index) {
+    const model_shape *s = &m->file->shape;
+    bool bert = model_is(s, "bert");
+    if (bert) {
+        add_norm(m, index, "attn_output_norm", s->width);
+        add_vector(m, index, "attn_output_norm", "bias", BIAS, s->width);
+        add_norm(m, index, "layer_output_norm", s->width);
+        add_vector(m, index, "layer_output_norm", "bias", BIAS, s->width);
+    } else {
+        add_norm(m, index, "attn_norm", s->width);
+        add_norm(m, index, "ffn_norm", s->width);
+    }
+    if (model_is(s, "gemma2") || model_is(s, "gemma3")) {
+        add_norm(m, index, "post_attention_norm", s->width);
+        add_norm(m, index, "post_ffw_norm", s->width);
+    }
+    add_attention(m, index);
+    add_feed_forward(m, index);
+}
+
+static void add_outer_tensors(maker *m) {
+    const model_shape *s = &m->file->shape;
+    gguf_type type = s->mixed ? GGUF_F16 : s->type;
+    add(m, "token_embd.weight", MATRIX, type, s->width, MODEL_VOCABULARY);
+    if (model_is(s, "bert")) {
+        add(m, "position_embd.weight", MATRIX, GGUF_F32, s->width, s->context);
+        add(m, "token_types.weight", MATRIX, GGUF_F32, s->width, 2);
+        add(m, "token_embd_norm.weight", NORM, GGUF_F32, s->width, 1);
+        add(m, "token_embd_norm.bias", BIAS, GGUF_F32, s->width, 1);
+        return;
+    }
+    add(m, "output_norm.weight", NORM, GGUF_F32, s->width, 1);
+    if (!s->tied) {
+        add(m, "output.weight", MATRIX, s->type, s->width, MODEL_VOCABULARY);
+    }
+    if (s->rope_factors && model_is(s, "phi3")) {
+        add(m, "rope_factors_long.weight", ROPE_FACTORS, GGUF_F32, s->turned / 2, 1);
+        add(m, "rope_factors_short.weight", ROPE_FACTORS, GGUF_F32, s->turned / 2, 1);
+    } else if (s->rope_factors) {
+        add(m, "rope_freqs.weight", ROPE_FACTORS, GGUF_F32, s->turned / 2, 1);
+    }
+}
+
+static void key_u32(maker *m, const char *suffix, uint32_t value) {
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s", m->file->shape.family, suffix);
+    writer_u32(&m->w, key, value);
+}
+
+static void key_f32(maker *m, const char *suffix, float value) {
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s", m->file->shape.family, suffix);
+    writer_f32(&m->w, key, value);
+}
+
+static void add_rope_keys(maker *m) {
+    static const char *const scalings[] = {"none", "linear", "yarn", "longrope"};
+    const model_shape *s = &m->file->shape;
+    char key[96];
+    key_f32(m, "rope.freq_base", s->rope_base);
+    if (s->turned != s->head_size) {
+        key_u32(m, "rope.dimension_count", s->turned);
+    }
+    if (s->local_rope_base > 0) {
+        key_f32(m, "rope.freq_base_swa", s->local_rope_base);
+    }
+    if (s->scaling != SCALED_NOT) {
+        snprintf(key, sizeof key, "%s.rope.scaling.type", s->family);
+        writer_text(&m->w, key, scalings[s->scaling]);
+    }
+    if (s->rope_factor > 0) {
+        key_f32(m, "rope.scaling.factor", s->rope_factor);
+    }
+    if (s->rope_magnitude != 1) {
+        key_f32(m, "rope.scaling.attn_factor", s->rope_magnitude);
+    }
+    if (s->original_context > 0) {
+        key_u32(m, "rope.scaling.original_context_length", s->original_context);
+    }
+}
+
+static void add_keys(maker *m) {
+    const model_shape *s = &m->file->shape;
+    bool bert = model_is(s, "bert");
+    writer_text(&m->w, "general.architecture", s->family);
+    writer_text(&m->w, "general.name", "random test model");
+    key_u32(m, "context_length", s->context);
+    key_u32(m, "embedding_length", s->width);
+    key_u32(m, "feed_forward_length", s->hidden);
+    key_u32(m, "block_count", s->layers);
+    key_u32(m, "attention.head_count", s->heads);
+    key_u32(m, "attention.head_count_kv", s->key_heads);
+    if (s->head_size * s->heads != s->width) {
+        key_u32(m, "attention.key_length", s->head_size);
+        key_u32(m, "attention.value_length", s->head_size);
+    }
+    key_f32(m, bert ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 1e-5f);
+    if (s->window > 0) {
+        key_u32(m, "attention.sliding_window", s->window);
+    }
+    if (s->window_pattern > 0) {
+        key_u32(m, "attention.sliding_window_pattern", s->window_pattern);
+    }
+    if (s->attention_cap > 0) {
+        key_f32(m, "attn_logit_softcapping", s->attention_cap);
+    }
+    if (s->logit_cap > 0) {
+        key_f32(m, "final_logit_softcapping", s->logit_cap);
+    }
+    if (s->pooling > 0) {
+        key_u32(m, "pooling_type", s->pooling);
+    }
+    if (bert) {
+        writer_bool(&m->w, "bert.attention.causal", false);
+    } else {
+        add_rope_keys(m);
+    }
 }
 
 void model_file_make(model_file *file, const model_shape *shape, uint64_t seed) {
-    gguf_writer w;
-    writer_start(&w);
-    *file = (model_file){.shape = *shape};
-    writer_text(&w, "general.architecture", "llama");
-    writer_text(&w, "general.name", "random test model");
-    writer_u32(&w, "llama.context_length", shape->context);
-    writer_u32(&w, "llama.embedding_length", shape->width);
-    writer_u32(&w, "llama.feed_forward_length", shape->hidden);
-    writer_u32(&w, "llama.block_count", shape->layers);
-    writer_u32(&w, "llama.attention.head_count", shape->heads);
-    writer_u32(&w, "llama.attention.head_count_kv", shape->key_heads);
-    writer_f32(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    writer_f32(&w, "llama.rope.freq_base", 10000.0f);
-    add_vocabulary(&w, shape->pretokenizer);
-    add_tensor(file, &w, "token_embd.weight", shape->type, shape->width, MODEL_VOCABULARY, &seed);
-    add_tensor(file, &w, "output_norm.weight", GGUF_F32, shape->width, 1, &seed);
-    if (!shape->tied) {
-        add_tensor(file, &w, "output.weight", shape->type, shape->width, MODEL_VOCABULARY, &seed);
+    maker m = {.file = file, .random = seed};
+    writer_start(&m.w);
+    *file = (model_file){.shape = model_shape_whole(shape)};
+    add_keys(&m);
+    model_vocabulary_write(&m.w, file->shape.pretokenizer);
+    add_outer_tensors(&m);
+    for (uint32_t i = 0; i < file->shape.layers; i++) {
+        add_layer(&m, i);
     }
-    for (uint32_t i = 0; i < shape->layers; i++) {
-        add_layer(file, &w, i, &seed);
+    if (shape->more != NULL) {
+        shape->more(&m.w);
     }
-    writer_finish(&w, &file->bytes);
+    writer_finish(&m.w, &file->bytes);
 }
 
 void model_file_free(model_file *file) {

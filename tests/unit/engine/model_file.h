@@ -1,55 +1,44 @@
 #ifndef MODEL_FILE_H
 #define MODEL_FILE_H
 
-#include "base/buffer.h"
-#include "engine/gguf.h"
+#include "gguf_writer.h"
 
-/* Writes GGUF files for tests, good ones and broken ones. Allocation failures end the test. */
-typedef struct gguf_writer {
-    uint32_t version; /* 3 unless changed */
-    buffer keys;
-    buffer tensors;
-    buffer data;
-    uint64_t key_count;
-    uint64_t tensor_count;
-} gguf_writer;
+/* A small model with random weights from a fixed seed, of any family. What is zero is as the family usually
+ * is. */
+typedef enum model_scaling { SCALED_NOT, SCALED_LINEAR, SCALED_YARN, SCALED_LONG } model_scaling;
 
-void writer_start(gguf_writer *w);
-void writer_text(gguf_writer *w, const char *key, const char *value);
-void writer_u32(gguf_writer *w, const char *key, uint32_t value);
-void writer_f32(gguf_writer *w, const char *key, float value);
-void writer_bool(gguf_writer *w, const char *key, bool value);
-void writer_texts(gguf_writer *w, const char *key, const char *const *texts, size_t count);
-void writer_i32s(gguf_writer *w, const char *key, const int32_t *values, size_t count);
-/* Any other value: `bytes` as they are to stand in the file. Of an array, those of its elements. */
-void writer_value(gguf_writer *w, const char *key, gguf_value_type type, const void *bytes, size_t length);
-void writer_array(gguf_writer *w, const char *key, gguf_value_type type, size_t count, const void *bytes,
-                  size_t length);
-/* What says that this is file `number` (from 0) of `count`, of a model with so many tensors. */
-void writer_split(gguf_writer *w, uint16_t number, uint16_t count, int32_t tensor_count);
-/* `values` are rounded to the type, and replaced by what they were rounded to. */
-void writer_tensor(gguf_writer *w, const char *name, gguf_type type, uint32_t columns, uint32_t rows,
-                   float *values);
-/* The whole file, in `file`; frees the writer. */
-void writer_finish(gguf_writer *w, buffer *file);
-/* gguf_open of one file. */
-MUST_CHECK gguf *written_open(const buffer *file, error *err);
-
-/* A small llama model with random weights from a fixed seed. */
 typedef struct model_shape {
+    const char *family; /* NULL: "llama" */
     uint32_t width;
     uint32_t hidden;
     uint32_t layers;
     uint32_t heads;
     uint32_t key_heads;
+    uint32_t head_size; /* 0: width / heads */
     uint32_t context;
-    gguf_type type;
+    gguf_type type; /* of matrices */
+    bool mixed;     /* embedding F16, values and down Q6_K beside `type` */
     bool tied;
+    bool biases; /* llama: of every matrix in a layer */
+    uint32_t window;
+    uint32_t window_pattern; /* 0: the family's */
+    uint32_t turned;         /* numbers of a head that the rope turns; 0: all */
+    float rope_base;         /* 0: 10,000 */
+    float local_rope_base;   /* gemma3; 0: 10,000 */
+    model_scaling scaling;
+    float rope_factor;
+    float rope_magnitude; /* 0: 1 */
+    uint32_t original_context;
+    bool rope_factors; /* llama: one set; phi3: long and short */
+    float attention_cap;
+    float logit_cap;
+    uint32_t pooling; /* as the file numbers it: 1 mean, 2 first, 3 last */
     const char *pretokenizer;
+    void (*more)(gguf_writer *w); /* writes more keys or tensors; or NULL */
 } model_shape;
 
 enum {
-    MODEL_TENSORS_MAX = 128,
+    MODEL_TENSORS_MAX = 1024,
     MODEL_MESSAGE_START = 256 + 5, /* after the bytes and the five merged tokens */
     MODEL_MESSAGE_END,
     MODEL_END,
@@ -70,10 +59,16 @@ typedef struct model_file {
     size_t tensor_count;
 } model_file;
 
-extern const model_shape model_shape_small; /* Q8_0, two layers, two heads to a key head */
+extern const model_shape model_shape_small; /* llama, Q8_0, two layers, two heads to a key head */
 void model_file_make(model_file *file, const model_shape *shape, uint64_t seed);
 void model_file_free(model_file *file);
 const model_weights *model_file_find(const model_file *file, const char *name);
+
+bool model_is(const model_shape *shape, const char *family);
+/* As model_file_make wants them: `head_size` and the others that may be 0, filled in. */
+model_shape model_shape_whole(const model_shape *shape);
+/* The tokenizer's keys: MODEL_VOCABULARY tokens. */
+void model_vocabulary_write(gguf_writer *w, const char *pretokenizer);
 
 /* A generator for tests (SplitMix64, Steele et al. 2014). */
 uint64_t test_random(uint64_t *state);

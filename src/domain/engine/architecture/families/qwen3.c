@@ -1,0 +1,33 @@
+#include "architecture/description.h"
+
+static const tensor_rule tensors[] = {
+    {"token_embd.weight", WIDTH, VOCABULARY, OF_MODEL(embedding), false},
+    {"output_norm.weight", WIDTH, ONE, OF_MODEL(final_norm.weights), false},
+    {"output.weight", WIDTH, VOCABULARY, OF_MODEL(head.matrix), true},
+    {NULL, ONE, ONE, 0, false},
+};
+
+static const tensor_rule layer_tensors[] = {
+    {"attn_norm.weight", WIDTH, ONE, OF_LAYER(attention_norm.weights), false},
+    {"attn_q.weight", WIDTH, QUERIES, OF_LAYER(query.matrix), false},
+    {"attn_k.weight", WIDTH, KEYS, OF_LAYER(key.matrix), false},
+    {"attn_v.weight", WIDTH, KEYS, OF_LAYER(value.matrix), false},
+    {"attn_q_norm.weight", HEAD_SIZE, ONE, OF_LAYER(query_norm), false},
+    {"attn_k_norm.weight", HEAD_SIZE, ONE, OF_LAYER(key_norm), false},
+    {"attn_output.weight", QUERIES, WIDTH, OF_LAYER(output.matrix), false},
+    {"ffn_norm.weight", WIDTH, ONE, OF_LAYER(feed_forward_norm.weights), false},
+    {"ffn_gate.weight", WIDTH, HIDDEN, OF_LAYER(gate.matrix), false},
+    {"ffn_up.weight", WIDTH, HIDDEN, OF_LAYER(up.matrix), false},
+    {"ffn_down.weight", HIDDEN, WIDTH, OF_LAYER(down.matrix), false},
+    {NULL, ONE, ONE, 0, false},
+};
+
+/* Qwen3 (Yang et al. 2025). */
+const description family_qwen3 = {
+    .name = "qwen3",
+    .norm = NORM_RMS,
+    .activation = ACTIVATION_SILU,
+    .rope = ROPE_HALVES,
+    .tensors = tensors,
+    .layer_tensors = layer_tensors,
+};
