@@ -18,9 +18,11 @@ typedef struct packed_file {
 MUST_CHECK bool packed_file_open(packed_file *f, const char *model, error *err);
 /* It is what is wanted: others may read it too. */
 void packed_file_keep(packed_file *f);
-/* Writes the pieces of an image in place of what is there, the first piece last. A failure leaves it empty.
- */
-MUST_CHECK bool packed_file_write(packed_file *f, const slice pieces[2], error *err);
+/* Writes the pieces of an image in place of what is there, the first piece last, telling bytes done. A
+ * failure leaves it empty. Only where may_write. */
+MUST_CHECK bool packed_file_write(packed_file *f, const slice pieces[2],
+                                  void (*progress)(void *context, uint64_t done, uint64_t total),
+                                  void *context, error *err);
 void packed_file_close(packed_file *f);
 
 #endif

@@ -210,19 +210,31 @@ static bool fill_receipt(const agent *a, const proto_job *wanted, receipt *r, er
            receipt_hash_stop(wanted->stop, wanted->stop_count, r->stop_hash, err);
 }
 
+/* The protocol names no user whose jobs might share beginnings: no salt. */
 static bool send_to_engine(agent *a, const proto_job *wanted) {
+    engine_message *messages = memory_allocate_zeroed(wanted->message_count, sizeof *messages);
+    if (messages == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < wanted->message_count; i++) {
+        messages[i].role = wanted->messages[i].role;
+        messages[i].content = wanted->messages[i].content;
+    }
     pipe_message generate = {.type = PIPE_GENERATE,
-                             .generate = {.messages = (const engine_message *)(const void *)wanted->messages,
+                             .generate = {.messages = messages,
                                           .message_count = wanted->message_count,
                                           .parameters = {.temperature = wanted->temperature,
                                                          .top_p = wanted->top_p,
+                                                         .repetition_penalty = 1,
                                                          .max_tokens = wanted->max_tokens,
                                                          .stop_count = wanted->stop_count},
                                           .seed = wanted->seed}};
     memcpy(generate.job, wanted->id, sizeof generate.job);
     memcpy(generate.generate.parameters.stops, wanted->stop, sizeof wanted->stop);
     memcpy(generate.generate.nonce, wanted->nonce, sizeof generate.generate.nonce);
-    return engine_process_send(a->engine, &generate);
+    bool sent = engine_process_send(a->engine, &generate);
+    memory_free(messages);
+    return sent;
 }
 
 static worker_job *job_new(agent *a, const proto_job *wanted, error *err) {

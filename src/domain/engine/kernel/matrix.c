@@ -49,7 +49,7 @@ static void write_fifths(uint8_t *place, size_t row, const uint8_t numbers[BLOCK
             bits = (uint8_t)(bits | (numbers[4 * g + k] >> 4 & 1U) << k);
         }
         uint8_t *byte = place + 8 * g + row / 2;
-        *byte = (uint8_t)(row % 2 == 0 ? (*byte & 0xf0U) | bits : (*byte & 0x0fU) | bits << 4);
+        *byte = (uint8_t)(row % 2 == 0 ? (*byte & 0xf0U) | bits : (*byte & 0x0fU) | (uint32_t)bits << 4);
     }
 }
 
@@ -105,9 +105,9 @@ void tile_read(uint8_t numbers[BLOCK_32], gguf_type type, const uint8_t *sub_blo
         size_t k = i % 4;
         unsigned upper = 0;
         if (five) {
-            upper = sub_block[8 * g + row / 2] >> (4 * (row % 2) + k) & 1U;
+            upper = (uint32_t)sub_block[8 * g + row / 2] >> (4 * (row % 2) + k) & 1U;
         } else if (type == GGUF_Q6_K) {
-            upper = sub_block[NIBBLES_SIZE + g / 4 * GROUP_SIZE + 4 * row + k] >> (2 * (g % 4)) & 3U;
+            upper = (uint32_t)sub_block[NIBBLES_SIZE + g / 4 * GROUP_SIZE + 4 * row + k] >> (2 * (g % 4)) & 3U;
         }
         numbers[i] = (uint8_t)(numbers[i] | upper << 4);
     }
@@ -131,7 +131,7 @@ static void add_q5(uint8_t numbers[BLOCK_32], const uint8_t *fifths) {
 static void read_k_nibbles(uint8_t numbers[BLOCK_32], const uint8_t *nibbles, size_t part) {
     unsigned shift = part % 2 == 0 ? 0 : 4;
     for (size_t i = 0; i < BLOCK_32; i++) {
-        numbers[i] = nibbles[part / 2 * BLOCK_32 + i] >> shift & 15U;
+        numbers[i] = (uint8_t)((uint32_t)nibbles[part / 2 * BLOCK_32 + i] >> shift & 15U);
     }
 }
 

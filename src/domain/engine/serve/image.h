@@ -22,7 +22,7 @@ MUST_CHECK bool image_write_header(uint8_t header[IMAGE_HEADER_SIZE], const uint
                                    slice weights, const image_work *work, error *err);
 /* The weights in a whole image. ERROR_CORRUPT: something in it was changed or is missing; ERROR_CONFLICT: it
  * is of another model or build. */
-MUST_CHECK bool image_read(slice image, const uint8_t model[ENGINE_DIGEST_SIZE], crew *members,
+MUST_CHECK bool image_read(slice image, const uint8_t model[ENGINE_DIGEST_SIZE], const image_work *work,
                            slice *weights, error *err);
 
 #endif
