@@ -1,5 +1,6 @@
 #include "reference.h"
 
+#include "quantise_file.h"
 #include "reference_rope.h"
 
 #include <math.h>
@@ -132,6 +133,15 @@ static void norm_heads(const pass *p, const char *part, double *vector, uint32_t
     }
 }
 
+static void round_to_halves(double *x, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t half[2];
+        float value = (float)x[i];
+        quantise_block(GGUF_F16, &value, half);
+        x[i] = quantised_value(GGUF_F16, half, 0);
+    }
+}
+
 static void project(pass *p, size_t position, const double *x) {
     const model_shape *s = p->shape;
     uint32_t query_size = s->heads * s->head_size;
@@ -153,6 +163,10 @@ static void project(pass *p, size_t position, const double *x) {
     norm_heads(p, "attn_k_norm", key, s->key_heads);
     turn_heads(p, query, s->heads, position);
     turn_heads(p, key, s->key_heads, position);
+    if ((p->without & WITH_HALVES) != 0) {
+        round_to_halves(key, key_size);
+        round_to_halves(value, key_size);
+    }
 }
 
 static bool sees(const pass *p, size_t from, size_t to) {

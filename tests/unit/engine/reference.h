@@ -4,7 +4,8 @@
 #include "model_file.h"
 
 /* The textbook: a whole sequence at once in double precision, written from the papers and the families'
- * definitions in transformers, sharing nothing with the engine. Nothing is rounded but by double itself. */
+ * definitions in transformers, sharing nothing with the engine. Nothing is rounded but by double itself,
+ * unless asked for. */
 
 /* What can be left out, to see that it matters. */
 typedef enum reference_without {
@@ -32,6 +33,8 @@ typedef enum reference_without {
     WITHOUT_ACTIVATION = 1 << 20, /* another one */
     WITHOUT_HEAD = 1 << 21,       /* the embedding again */
     WITHOUT_ATTENTION_SCALE = 1 << 22,
+    WITHOUT_END = 1 << 23,
+    WITH_HALVES = 1 << 24, /* keys and values are rounded to half precision, as the engine keeps them */
 } reference_without;
 
 /* The states after the last norm: `width` numbers per token. */
