@@ -49,7 +49,7 @@ static void count_tensors(summary *s) {
     }
 }
 
-void summary_make(summary *s, const gguf *file, const model_files *files) {
+bool summary_make(summary *s, const gguf *file, const model_files *files, error *err) {
     *s = (summary){.file = file,
                    .part_count = files->count,
                    .file_bytes = files->size,
@@ -62,4 +62,5 @@ void summary_make(summary *s, const gguf *file, const model_files *files) {
     find_sizes(s);
     count_tensors(s);
     s->known = engine_check(file, &s->refusal);
+    return s->known || s->refusal.code != ERROR_MEMORY || error_memory(err);
 }

@@ -42,7 +42,8 @@ typedef struct summary {
     error refusal;                     /* why it isn't */
 } summary;
 
-void summary_make(summary *s, const gguf *file, const model_files *files);
+/* False only if memory is out. */
+MUST_CHECK bool summary_make(summary *s, const gguf *file, const model_files *files, error *err);
 void summary_append_text(const summary *s, buffer *out);
 void summary_append_json(const summary *s, buffer *out);
 
