@@ -264,8 +264,8 @@ static void test_every_failed_allocation_is_an_error_and_leaks_nothing(void **st
             err = *recogniser_failure(r);
         }
         assert_true(good != reached);
-        assert_true(good || err.code == ERROR_MEMORY ||
-                    nth == 0); /* the first is libcrypto's, which gives no reason */
+        /* libcrypto gives no reason when it has no memory. */
+        assert_true(good || err.code == ERROR_MEMORY || strstr(err.text, "OpenSSL") != NULL);
         recogniser_free(r);
         grammar_free(g);
     }
