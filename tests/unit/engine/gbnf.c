@@ -264,8 +264,10 @@ static void test_every_failed_allocation_is_an_error_and_leaks_nothing(void **st
             err = *recogniser_failure(r);
         }
         assert_true(good != reached);
-        /* libcrypto gives no reason when it has no memory. */
-        assert_true(good || err.code == ERROR_MEMORY || strstr(err.text, "OpenSSL") != NULL);
+        /* libcrypto has other words for it. */
+        if (!good && err.code != ERROR_MEMORY && strstr(err.text, "hashing") == NULL) {
+            fail_msg("%d: %s", nth, err.text);
+        }
         recogniser_free(r);
         grammar_free(g);
     }
