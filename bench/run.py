@@ -10,6 +10,8 @@ import sys
 import tempfile
 import time
 
+from table import Rows, number, say
+
 from parts import (ANSWER_TOKENS, EVENT_BYTES, EVENTS_PER_SECOND, IDLE_MODEL, MODEL, STREAM_TOKENS, TEXT_BYTES, Bench,
                    SiteError, processor_seconds, raise_descriptor_limit, resident_kib)
 
@@ -18,40 +20,6 @@ STREAMS = 200
 FEW_WORKERS = 10
 SLOTS = 64  # of each: none of the clients ever waits for one
 SPARE_DESCRIPTORS = 2000
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-class Rows:
-    """The table: what was measured, the yardstick, ours, ratio or difference, the bar and whether it is held."""
-
-    def __init__(self):
-        self.rows = []
-
-    def add(self, key, what, yardstick, ours, result, bar, unit):
-        self.rows.append({"key": key, "what": what, "yardstick": yardstick, "ours": ours, "result": result,
-                          "bar": bar, "unit": unit, "held": None if bar is None else result <= bar})
-
-    def print(self):
-        heads = ["", "yardstick", "ours", "result", "bar", ""]
-        lines = [heads]
-        for row in self.rows:
-            verdict = "" if row["held"] is None else "held" if row["held"] else "NOT HELD"
-            lines.append([row["what"], number(row["yardstick"]), number(row["ours"]),
-                          f"{number(row['result'])} {row['unit']}".strip(),
-                          "" if row["bar"] is None else f"≤ {number(row['bar'])}", verdict])
-        widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
-        for line in lines:
-            print("  ".join(cell.ljust(width) if i in (0, 5) else cell.rjust(width)
-                            for i, (cell, width) in enumerate(zip(line, widths))).rstrip())
-
-
-def number(value):
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def cpu_each(result, kind):

@@ -12,7 +12,9 @@ enum { OUTPUT_MAX = 64 * 1024 * 1024 };
 static bool print(const gguf *file, const model_files *files, bool json, error *err) {
     summary s;
     buffer out = buffer_make(OUTPUT_MAX);
-    summary_make(&s, file, files);
+    if (!summary_make(&s, file, files, err)) {
+        return false;
+    }
     if (json) {
         summary_append_json(&s, &out);
     } else {
@@ -24,7 +26,7 @@ static bool print(const gguf *file, const model_files *files, bool json, error *
     }
     buffer_free(&out);
     return good ||
-           error_set(err, ERROR_LIMIT, "memory is out, or the model's keys take more than %d MiB to show",
+           error_set(err, ERROR_LIMIT, "out of memory, or the model's keys take more than %d MiB to show",
                      OUTPUT_MAX >> 20);
 }
 

@@ -36,6 +36,8 @@ static void read_all(int descriptor) {
     got.output[length] = 0;
 }
 
+static int failing_allocation = -1; /* of the process to run */
+
 static void run_info(const char *name, const char *option) {
     int out[2];
     assert_int_equal(pipe(out), 0);
@@ -46,6 +48,9 @@ static void run_info(const char *name, const char *option) {
         dup2(out[1], STDOUT_FILENO);
         dup2(out[1], STDERR_FILENO);
         close(out[0]);
+        if (failing_allocation >= 0) {
+            fault_fail_nth(failing_allocation);
+        }
         _exit(engine_main(option == NULL ? 3 : 4, (char **)(uintptr_t)arguments));
     }
     close(out[1]);
@@ -220,6 +225,23 @@ static void test_what_is_no_model_is_an_error(void **state) {
     expect(1, "empty.gguf: the GGUF file ends within the header");
 }
 
+static void test_every_failed_allocation_is_an_error(void **state) {
+    (void)state;
+    save_part("m-00001-of-00001.gguf", 0, 1);
+    save_model("whole.gguf");
+    static const char *const names[] = {"m-00001-of-00001.gguf", "whole.gguf"};
+    for (size_t i = 0; i < 2; i++) {
+        got.status = 1;
+        for (failing_allocation = 0; got.status != 0; failing_allocation++) {
+            run_info(names[i], "--json");
+            if (got.status != 0) {
+                expect(1, "out of memory");
+            }
+        }
+    }
+    failing_allocation = -1;
+}
+
 static int make_folder(void **state) {
     (void)state;
     return mkdtemp(folder) == NULL ? -1 : 0;
@@ -241,6 +263,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_in_a_file_can_move_the_cursor_or_begin_a_line),
         cmocka_unit_test(test_long_strings_are_cut_between_characters),
         cmocka_unit_test(test_what_is_no_model_is_an_error),
+        cmocka_unit_test(test_every_failed_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -197,6 +197,23 @@ static void test_each_wrong_field_is_refused_and_named(void **state) {
     }
 }
 
+static void test_a_type_that_is_not_read_is_refused_by_its_name(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t type;
+        const char *says;
+    } types[] = {{4, "unknown (4)"},    {9, "Q8_1 (9)"},
+                 {10, "Q2_K (10)"},     {20, "IQ4_NL (20)"},
+                 {26, "I32 (26)"},      {29, "IQ1_M (29)"},
+                 {31, "Q4_0_4_4 (31)"}, {39, "MXFP4 (39)"},
+                 {43, "unknown (43)"},  {UINT32_MAX, "unknown (4294967295)"}};
+    char text[ERROR_TEXT_SIZE];
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        assert_int_equal(open_changed(62, types[i].type, 4, text), ERROR_UNSUPPORTED);
+        assert_non_null(strstr(text, types[i].says));
+    }
+}
+
 static void test_doubled_names_and_wrong_alignments_are_refused(void **state) {
     (void)state;
     float values[32] = {1};
@@ -312,6 +329,7 @@ int main(void) {
         cmocka_unit_test(test_a_missing_key_and_a_key_of_another_type_are_told_apart),
         cmocka_unit_test(test_every_file_cut_short_is_refused),
         cmocka_unit_test(test_each_wrong_field_is_refused_and_named),
+        cmocka_unit_test(test_a_type_that_is_not_read_is_refused_by_its_name),
         cmocka_unit_test(test_doubled_names_and_wrong_alignments_are_refused),
         cmocka_unit_test(test_rows_of_q8_must_be_whole_blocks),
         cmocka_unit_test(test_tensors_that_overlap_or_are_not_aligned_are_refused),

@@ -45,6 +45,8 @@ static const struct {
     [38] = {"IQ4_NL_8_8", 0, 0},
     [39] = {"MXFP4", 0, 0},
     [40] = {"NVFP4", 0, 0},
+    [41] = {"Q1_0", 0, 0},
+    [42] = {"Q2_0", 0, 0},
 };
 enum { TYPE_COUNT = sizeof types / sizeof types[0] };
 

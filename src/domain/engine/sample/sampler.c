@@ -4,6 +4,7 @@
 #include "crypto/hash.h"
 #include "crypto/secret.h"
 #include "sample/choose.h"
+#include "sample/mask.h"
 
 #include <float.h>
 #include <math.h>
@@ -12,6 +13,8 @@ struct sampling {
     sampling_model model;
     uint32_t ends[SAMPLING_ENDS_MAX];
     chooser chooser;
+    word_tree words; /* for grammars: made for the first one */
+    bool has_words;
     float *changed; /* logits after penalties, biases and the grammar */
 };
 
@@ -27,6 +30,8 @@ struct sampler {
     uint32_t *seen;   /* those with a count */
     size_t seen_count;
     size_t seen_capacity;
+    constraint *constraint; /* NULL: any text */
+    bool closed;            /* only the end may come now */
 };
 
 sampling *sampling_new(const sampling_model *model, error *err) {
@@ -67,6 +72,7 @@ static void wipe_and_free(void *block, size_t size) {
 void sampling_free(sampling *s) {
     if (s != NULL) {
         chooser_free(&s->chooser);
+        word_tree_free(&s->words);
         wipe_and_free(s->changed, s->model.vocabulary * sizeof *s->changed);
         memory_free(s);
     }
@@ -114,6 +120,41 @@ static bool has_penalty(const engine_parameters *p) {
     return p->repetition_penalty != 1 || p->presence_penalty != 0 || p->frequency_penalty != 0;
 }
 
+static bool is_end(const sampling *shared, uint32_t token) {
+    for (size_t i = 0; i < shared->model.end_count; i++) {
+        if (shared->ends[i] == token) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static slice text_of(const void *shared, uint32_t token) {
+    const sampling *s = shared;
+    return is_end(s, token) ? (slice){NULL, 0} : s->model.text(s->model.text_context, token);
+}
+
+static bool constrain(sampler *s, const engine_parameters *p, error *err) {
+    sampling *shared = s->shared;
+    if (p->schema.length > 0 && p->grammar.length > 0) {
+        return error_set(err, ERROR_INVALID, "a schema and a grammar are given: choose one");
+    }
+    if (shared->model.end_count == 0) {
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "the model has no end token, which an answer by a grammar needs");
+    }
+    if (!shared->has_words) {
+        shared->has_words = word_tree_start(&shared->words, shared->model.vocabulary, text_of, shared, err);
+        if (!shared->has_words) {
+            return false;
+        }
+    }
+    grammar *g =
+        p->schema.length > 0 ? grammar_from_schema(p->schema, err) : grammar_from_gbnf(p->grammar, err);
+    s->constraint = g == NULL ? NULL : constraint_new(&shared->words, g, err);
+    return s->constraint != NULL;
+}
+
 static bool prepare(sampler *s, const engine_parameters *p, error *err) {
     if (has_penalty(p)) {
         s->counts = memory_allocate_zeroed(s->shared->model.vocabulary, sizeof *s->counts);
@@ -127,8 +168,7 @@ static bool prepare(sampler *s, const engine_parameters *p, error *err) {
     if (p->bias_count > 0) {
         memcpy(s->biases, p->biases, p->bias_count * sizeof *s->biases);
     }
-    return (p->schema.length == 0 && p->grammar.length == 0) ||
-           error_set(err, ERROR_UNSUPPORTED, "this build doesn't constrain output by a grammar");
+    return (p->schema.length == 0 && p->grammar.length == 0) || constrain(s, p, err);
 }
 
 sampler *sampler_new(sampling *shared, const engine_parameters *p, uint64_t seed, error *err) {
@@ -155,12 +195,13 @@ void sampler_free(sampler *s) {
         wipe_and_free(s->counts, s->shared->model.vocabulary * sizeof *s->counts);
         wipe_and_free(s->seen, s->seen_capacity * sizeof *s->seen);
         memory_free(s->biases);
+        constraint_free(s->constraint);
         memory_free(s);
     }
 }
 
 bool sampler_has_memory(const sampler *s) {
-    return s->counts != NULL;
+    return s->counts != NULL || s->constraint != NULL;
 }
 
 static bool remember(sampler *s, uint32_t token, error *err) {
@@ -180,6 +221,15 @@ static bool remember(sampler *s, uint32_t token, error *err) {
 bool sampler_accept(sampler *s, uint32_t token, bool of_prompt, error *err) {
     if (token >= s->shared->model.vocabulary) {
         return error_set(err, ERROR_INVALID, "token %u is not in the vocabulary", token);
+    }
+    if (s->constraint != NULL && !of_prompt && !s->closed) {
+        slice text = text_of(s->shared, token);
+        s->closed = text.length == 0 || !constraint_accept(s->constraint, text);
+        const error *failure = constraint_failure(s->constraint);
+        if (failure != NULL) {
+            *err = *failure;
+            return false;
+        }
     }
     if (s->counts == NULL) {
         return true;
@@ -221,16 +271,43 @@ static void add_biases(const sampler *s, float *logits) {
     }
 }
 
+static void leave_allowed(const sampler *s, const uint64_t *allowed, bool ends, float *logits) {
+    const sampling *shared = s->shared;
+    float kept[SAMPLING_ENDS_MAX];
+    for (size_t i = 0; i < shared->model.end_count; i++) {
+        kept[i] = ends ? logits[shared->ends[i]] : -INFINITY;
+    }
+    for (size_t i = 0; i < shared->model.vocabulary; i++) {
+        logits[i] = allowed != NULL && (allowed[i / 64] >> i % 64 & 1) != 0 ? logits[i] : -INFINITY;
+    }
+    for (size_t i = 0; i < shared->model.end_count; i++) {
+        logits[shared->ends[i]] = kept[i];
+    }
+}
+
+static bool apply_constraint(const sampler *s, float *logits, error *err) {
+    bool ends = s->closed || constraint_can_end(s->constraint);
+    const uint64_t *allowed = s->closed ? NULL : constraint_allowed(s->constraint, err);
+    if (allowed == NULL && !s->closed) {
+        return false;
+    }
+    leave_allowed(s, allowed, ends, logits);
+    return logits[choose_largest(logits, s->shared->model.vocabulary)] >= -FLT_MAX ||
+           error_set(err, ERROR_UNSUPPORTED,
+                     "the model's vocabulary has no token that the grammar allows here");
+}
+
 /* The logits that are drawn from: the model's own where nothing changes them. */
-static const float *change(const sampler *s, const float *logits) {
-    if (s->seen_count == 0 && s->parameters.bias_count == 0) {
-        return logits;
+static bool change(const sampler *s, const float **logits, error *err) {
+    if (s->seen_count == 0 && s->parameters.bias_count == 0 && s->constraint == NULL) {
+        return true;
     }
     float *changed = s->shared->changed;
-    memcpy(changed, logits, s->shared->model.vocabulary * sizeof *changed);
+    memcpy(changed, *logits, s->shared->model.vocabulary * sizeof *changed);
     penalise(s, changed);
     add_biases(s, changed);
-    return changed;
+    *logits = changed;
+    return s->constraint == NULL || apply_constraint(s, changed, err);
 }
 
 /* From 0 up to but not 1, a multiple of 2^-53. */
@@ -267,7 +344,10 @@ static void tell_logprobs(const sampler *s, const float *logits, draw *result) {
 bool sampler_draw(sampler *s, const float *logits, uint64_t position, draw *result, error *err) {
     chooser *c = &s->shared->chooser;
     *result = (draw){0};
-    const float *changed = change(s, logits);
+    const float *changed = logits;
+    if (!change(s, &changed, err)) {
+        return false;
+    }
     if (s->parameters.temperature == 0) {
         result->token = choose_largest(changed, c->vocabulary);
     } else {

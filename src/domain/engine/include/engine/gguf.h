@@ -14,7 +14,7 @@ enum {
     GGUF_KEYS_MAX = 1024,
     GGUF_TENSORS_MAX = 8192, /* of all parts together */
     GGUF_DIMENSIONS_MAX = 4,
-    GGUF_STRING_MAX = 1 << 20,
+    GGUF_STRING_MAX = 1 << 24,
     GGUF_ELEMENTS_MAX = 1 << 21, /* of an array */
     GGUF_NESTING_MAX = 4         /* arrays in arrays */
 };
