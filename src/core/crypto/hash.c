@@ -4,6 +4,7 @@
 #include "crypto_internal.h"
 
 #include <openssl/core_names.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
@@ -16,6 +17,12 @@ struct hash {
     bool failed;
 };
 
+/* Of a digest that is fetched already only memory can be lacking, though libcrypto doesn't always say so. */
+static bool no_memory(error *err) {
+    ERR_clear_error();
+    return error_memory(err);
+}
+
 bool hash_sha256(slice bytes, uint8_t digest[HASH_SIZE], error *err) {
     memset(digest, 0, HASH_SIZE);
     const crypto_algorithms *algorithms = crypto_algorithms_get(err);
@@ -23,7 +30,7 @@ bool hash_sha256(slice bytes, uint8_t digest[HASH_SIZE], error *err) {
         return false;
     }
     return EVP_Digest(bytes.data, bytes.length, digest, NULL, algorithms->sha256, NULL) == 1 ||
-           crypto_openssl_error(err, "hashing");
+           no_memory(err);
 }
 
 hash *hash_new(error *err) {
@@ -38,7 +45,7 @@ hash *hash_new(error *err) {
     }
     h->context = EVP_MD_CTX_new();
     if (h->context == NULL || EVP_DigestInit_ex2(h->context, algorithms->sha256, NULL) != 1) {
-        crypto_openssl_error(err, "starting a hash");
+        no_memory(err);
         hash_free(h);
         return NULL;
     }
@@ -54,7 +61,7 @@ bool hash_finish(hash *h, uint8_t digest[HASH_SIZE], error *err) {
     bool good = !h->failed && EVP_DigestFinal_ex(h->context, digest, NULL) == 1;
     /* NULL: the same algorithm again. */
     h->failed = EVP_DigestInit_ex2(h->context, NULL, NULL) != 1;
-    return good || crypto_openssl_error(err, "finishing a hash");
+    return good || no_memory(err);
 }
 
 void hash_free(hash *h) {
