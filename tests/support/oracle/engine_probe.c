@@ -35,48 +35,70 @@ static bool tokenize(void *context, slice text, bool whole, bool special, probe_
 static bool logits(void *context, const probe_tokens *tokens, float *rows, error *err) {
     engine_model *m = ((engine *)context)->model;
     size_t vocabulary = m->information.vocabulary;
-    cache c;
-    arithmetic_state saved;
-    if (!cache_new(&c, &m->architecture, (uint32_t)tokens->count, err)) {
-        return false;
+    page *pages[PROBE_TOKENS_MAX / CHUNK + 1] = {NULL};
+    size_t page_count = (tokens->count + CHUNK - 1) / CHUNK;
+    page_pool pool;
+    bool good = true;
+    page_pool_start(&pool, &m->architecture, UINT64_MAX);
+    for (size_t i = 0; good && i < page_count; i++) {
+        pages[i] = page_take(&pool, err);
+        good = pages[i] != NULL;
     }
-    bool good = arithmetic_enter(&saved) || error_set(err, ERROR_UNSUPPORTED, "no canonical arithmetic");
     for (size_t i = 0; good && i < tokens->count; i++) {
-        const float *row = NULL;
-        good = forward_token(m->forward, &c, tokens->ids[i], (uint32_t)i, &row, err);
+        float *row = NULL;
+        forward_part part = {
+            .tokens = tokens->ids + i, .count = 1, .position = (uint32_t)i, .pages = pages, .wanted = 1};
+        good = forward_pass(m->forward, &part, 1, err) && forward_logits(m->forward, part.row, 1, &row, err);
         if (good) {
             memcpy(rows + i * vocabulary, row, vocabulary * sizeof *row);
         }
     }
-    arithmetic_leave(&saved);
-    cache_free(&c);
+    for (size_t i = 0; i < page_count; i++) {
+        page_release(&pool, pages[i]);
+    }
     return good;
+}
+
+/* Steps until the only sequence is done. */
+static bool finish(engine_model *m, probe_tokens *answer, error *err) {
+    engine_output outputs[ENGINE_SLOTS_MAX];
+    engine_finish finish = ENGINE_RUNNING;
+    while (finish == ENGINE_RUNNING) {
+        size_t count = 0;
+        if (!engine_step(m, outputs, &count, err)) {
+            return false;
+        }
+        for (size_t i = 0; i < count; i++) {
+            finish = outputs[i].finish;
+            if (outputs[i].has_token && answer != NULL) {
+                answer->ids[answer->count++] = outputs[i].token;
+            }
+        }
+    }
+    return finish != ENGINE_FAILED || error_set(err, ERROR_UNSUPPORTED, "the sequence failed");
 }
 
 static bool greedy(void *context, const probe_tokens *tokens, size_t count, probe_tokens *answer,
                    error *err) {
-    static const uint8_t nonce[ENGINE_NONCE_SIZE];
     engine_model *m = ((engine *)context)->model;
-    engine_parameters parameters = {.top_p = 1, .max_tokens = (uint32_t)count};
-    engine_sequence *s = engine_sequence_new(m, tokens->ids, tokens->count, &parameters, 0, nonce, err);
-    engine_output output = {0};
-    bool good = s != NULL;
+    engine_parameters parameters = {.top_p = 1, .repetition_penalty = 1, .max_tokens = (uint32_t)count};
+    engine_draw fixed = {0};
+    engine_sequence *s = engine_generate(m, tokens->ids, tokens->count, &parameters, &fixed, err);
     answer->count = 0;
-    while (good && output.finish == ENGINE_RUNNING) {
-        good = engine_step(s, &output, err);
-        if (good && output.has_token) {
-            answer->ids[answer->count++] = output.token;
-        }
-    }
+    bool good = s != NULL && finish(m, answer, err);
     engine_sequence_free(s);
     return good;
 }
 
 static bool embed(void *context, const probe_tokens *tokens, float *values, error *err) {
-    (void)context;
-    (void)tokens;
-    (void)values;
-    return error_set(err, ERROR_UNSUPPORTED, "no embeddings yet");
+    engine_model *m = ((engine *)context)->model;
+    engine_sequence *s = engine_embed(m, tokens->ids, tokens->count, err);
+    bool good = s != NULL && finish(m, NULL, err);
+    if (good) {
+        memcpy(values, engine_sequence_embedding(s), m->information.width * sizeof *values);
+    }
+    engine_sequence_free(s);
+    return good;
 }
 
 static bool open_engine(engine *e, const char *path, bool whole, error *err) {
@@ -89,7 +111,7 @@ static bool open_engine(engine *e, const char *path, bool whole, error *err) {
     if (e->tokens == NULL || !whole) {
         return e->tokens != NULL;
     }
-    e->model = engine_open(e->file, NULL, &options, err);
+    e->model = engine_open(&e->file, 1, NULL, &options, err);
     return e->model != NULL;
 }
 

@@ -9,8 +9,14 @@
 
 static model_file file;
 
-static const model_shape small = {
-    .width = 64, .hidden = 96, .layers = 3, .heads = 4, .key_heads = 2, .context = 64, .type = GGUF_F32};
+static const model_shape small = {.small_vectors = true,
+                                  .width = 64,
+                                  .hidden = 96,
+                                  .layers = 3,
+                                  .heads = 4,
+                                  .key_heads = 2,
+                                  .context = 64,
+                                  .type = GGUF_F32};
 
 static error_code read_file(architecture *a, error *err) {
     *err = (error){0};

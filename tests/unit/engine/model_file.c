@@ -92,7 +92,7 @@ static void add_vector(maker *m, uint32_t index, const char *part, const char *l
     static const gguf_type types[] = {GGUF_F32, GGUF_F16, GGUF_BF16};
     char name[64];
     name_in_layer(name, index, part, last);
-    add(m, name, kind, types[index % 3], length, 1);
+    add(m, name, kind, types[m->file->shape.small_vectors ? index % 3 : 0], length, 1);
 }
 
 static void add_matrix(maker *m, uint32_t index, const char *part, uint32_t columns, uint32_t rows,
@@ -259,6 +259,7 @@ static void add_keys(maker *m) {
     }
     if (bert) {
         writer_bool(&m->w, "bert.attention.causal", false);
+        writer_u32(&m->w, "tokenizer.ggml.token_type_count", 2);
     } else {
         add_rope_keys(m);
     }

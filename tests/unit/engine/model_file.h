@@ -16,8 +16,9 @@ typedef struct model_shape {
     uint32_t key_heads;
     uint32_t head_size; /* 0: width / heads */
     uint32_t context;
-    gguf_type type; /* of matrices */
-    bool mixed;     /* embedding F16, values and down Q6_K beside `type` */
+    gguf_type type;     /* of matrices */
+    bool mixed;         /* embedding F16, values and down Q6_K beside `type` */
+    bool small_vectors; /* norms and biases in F16 and BF16 too, which llama.cpp doesn't compute */
     bool tied;
     bool biases; /* llama: of every matrix in a layer */
     uint32_t window;
