@@ -13,17 +13,19 @@ import random
 import subprocess
 import sys
 import tempfile
+import unicodedata
 import unittest
 
 import tap
 
+TOP = pathlib.Path(__file__).resolve().parents[2]
 LLAMA = "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64"
 SEED = int(os.environ.get("CELLULE_ORACLE_SEED", random.SystemRandom().randrange(1 << 32)))
 PROMPTS = 3
 PROMPT_LENGTH = 70  # more than a page of the cache
 ANSWER_LENGTH = 24
-RANDOM_TEXTS = 300
-MODES = [(0, 0)]  # whole, special of the request (tests/support/oracle/probe.h)
+RANDOM_TEXTS = 120
+MODES = [(0, 0), (0, 1), (1, 0), (1, 1)]  # whole, special of the request (tests/support/oracle/probe.h)
 
 # Root mean square of the difference of logits, over that of the logits. llama.cpp rounds what F16 and BF16 weights are
 # multiplied with to the same type; with the others both round to 8 bits, in blocks that needn't be the same.
@@ -44,6 +46,20 @@ TEXTS = [
 ]
 PIECES = ["the", "he", " ", "  ", "\n", "\t", "ll", "'s", "'LL", "1", "23", "456", ".", ",!", "é", "e\u0301", "ß", "中", "日本", "한", "🙂", "👍🏽",
           "\u00a0", "\u200b", "▁", "Ġ", "<|im_end|>", "</s>", "A", "Zz", "_", "-", "/", "\u0000", "ﬁ", "я", "ع", "\r", "unaffable"]
+
+
+def has(text, *categories):
+    return any(letter > "\x7f" and unicodedata.category(letter) in categories for letter in text)
+
+
+def differs_knowingly(vocabulary, text, whole, special):
+    """Where llama.cpp is not followed: it puts the first token before a text that begins with it already; it gives no way
+    to write the letter that SentencePiece has for a space; two expressions of cased words know of ASCII's capitals only
+    and of no marks; it drops BERT's spacing marks."""
+    return (text.startswith("<s>") and whole and special
+            or vocabulary.startswith("llama") and "▁" in text
+            or vocabulary in ("gpt2.gpt-4o", "gpt2.tekken") and has(text, "Lu", "Ll", "Lt", "Mn", "Mc", "Me")
+            or vocabulary == "bert" and has(text, "Mc"))
 
 
 class Probe:
@@ -90,7 +106,7 @@ class Oracle(unittest.TestCase):
         engine, llama, make_models, clients = sys.argv[1:5]
         cls.folder = tempfile.TemporaryDirectory(prefix="cellule-oracle-")
         cls.addClassCleanup(cls.folder.cleanup)
-        made = subprocess.run([make_models, cls.folder.name], check=True, stdout=subprocess.PIPE, text=True).stdout
+        made = subprocess.run([make_models, cls.folder.name, TOP / "tests/unit/engine/tokenizer/texts.txt"], check=True, stdout=subprocess.PIPE, text=True).stdout
         cls.models = [(kind, pathlib.Path(path)) for kind, path in (line.split("\t") for line in made.splitlines())]
         cls.engine = engine
         cls.llama = [llama, pathlib.Path(clients) / LLAMA]
@@ -123,6 +139,8 @@ class Oracle(unittest.TestCase):
         for name, _, ours, theirs in self.pairs("vocabulary"):
             for text in texts:
                 for whole, special in MODES:
+                    if differs_knowingly(name, text, whole, special):
+                        continue
                     request = ("tokenize", whole, special, text.encode().hex())
                     self.assertEqual(ours.ask(*request), theirs.ask(*request), f"{name}, {text!r}, {whole=}, {special=}")
                     compared += 1

@@ -18,11 +18,8 @@ typedef struct engine {
 static bool tokenize(void *context, slice text, bool whole, bool special, probe_tokens *tokens, error *err) {
     engine *e = context;
     token_list list = {0};
-    (void)whole;
-    if (special) {
-        return error_set(err, ERROR_UNSUPPORTED, "control tokens aren't recognised in text");
-    }
-    bool good = tokenizer_encode(e->tokens, text, &list, err) &&
+    token_span span = {text, special};
+    bool good = tokenizer_encode_spans(e->tokens, &span, 1, whole, &list, err) &&
                 (list.count <= PROBE_TOKENS_MAX || error_set(err, ERROR_LIMIT, "too many tokens"));
     tokens->count = good ? list.count : 0;
     if (tokens->count > 0) {

@@ -1,34 +1,54 @@
 #include "model_file.h"
 #include "os/file.h"
+#include "vocabulary_file.h"
 
 #include <stdio.h>
 
-/* Writes small random models for comparing implementations: make_models FOLDER. Each is
- * FOLDER/FAMILY-TYPE.gguf; the names are printed, one a line. */
-enum { SEED = 20261, PATH_SIZE = 4096 };
+/* Writes small random models for comparing implementations: make_models FOLDER TEXTS. For each one line is
+ * printed: "generate", "embed" or "vocabulary" (it has no weights), a tab, its path, FOLDER/NAME-TYPE.gguf
+ * with weights. TEXTS is what the vocabularies are made of (vocabulary_file.h). */
+enum { SEED = 20261, PATH_SIZE = 4096, TEXTS_MAX = 1 << 20 };
 
-static bool make(const char *kind, const char *folder, const char *family, const model_shape *shape,
-                 error *err) {
+static bool write_model(const char *kind, const char *path, const buffer *bytes, error *err) {
+    if (!file_write_atomic(path, buffer_slice(bytes), 0600, err)) {
+        return false;
+    }
+    printf("%s\t%s\n", kind, path);
+    return true;
+}
+
+static bool make(const char *folder, const char *family, const model_shape *shape, error *err) {
     char path[PATH_SIZE];
     model_file file;
     model_file_make(&file, shape, SEED);
     snprintf(path, sizeof path, "%s/%s-%s.gguf", folder, family, gguf_type_name(shape->type));
-    bool good = file_write_atomic(path, buffer_slice(&file.bytes), 0600, err);
-    if (good) {
-        printf("%s\t%s\n", kind, path);
-    }
+    bool good = write_model("generate", path, &file.bytes, err);
     model_file_free(&file);
     return good;
 }
 
-int main(int argc, char **argv) {
-    error err;
-    bool good = argc == 2;
-    if (!good) {
-        fprintf(stderr, "usage: make_models FOLDER\n");
-        return 2;
+static bool make_vocabularies(const char *folder, const char *texts_path, error *err) {
+    static vocabulary_texts texts;
+    buffer lines = buffer_make(TEXTS_MAX);
+    bool good = file_read_all(texts_path, &lines, err);
+    if (good) {
+        vocabulary_texts_read(&texts, buffer_slice(&lines));
     }
+    buffer_free(&lines);
+    for (size_t i = 0; good && vocabulary_kinds[i] != NULL; i++) {
+        char path[PATH_SIZE];
+        buffer file;
+        snprintf(path, sizeof path, "%s/%s.gguf", folder, vocabulary_kinds[i]);
+        vocabulary_file_make(vocabulary_kinds[i], &texts, &file);
+        good = write_model("vocabulary", path, &file, err);
+        buffer_free(&file);
+    }
+    return good;
+}
+
+static bool make_models(const char *folder, error *err) {
     static const gguf_type types[] = {GGUF_F32, GGUF_F16, GGUF_Q8_0};
+    bool good = true;
     for (size_t i = 0; good && i < sizeof types / sizeof types[0]; i++) {
         model_shape shape = {.width = 256,
                              .hidden = 512,
@@ -39,14 +59,18 @@ int main(int argc, char **argv) {
                              .type = types[i],
                              .tied = i % 2 == 0,
                              .pretokenizer = "gpt-2"};
-        good = make("generate", argv[1], "llama", &shape, &err);
+        good = make(folder, "llama", &shape, err);
     }
-    static const char *const pretokenizers[] = {"gpt-2", "smollm", "qwen2"};
-    for (size_t i = 0; good && i < sizeof pretokenizers / sizeof pretokenizers[0]; i++) {
-        model_shape shape = model_shape_small;
-        shape.pretokenizer = pretokenizers[i];
-        good = make("vocabulary", argv[1], pretokenizers[i], &shape, &err);
+    return good;
+}
+
+int main(int argc, char **argv) {
+    error err;
+    if (argc != 3) {
+        fprintf(stderr, "usage: make_models FOLDER TEXTS\n");
+        return 2;
     }
+    bool good = make_models(argv[1], &err) && make_vocabularies(argv[1], argv[2], &err);
     if (!good) {
         fprintf(stderr, "make_models: %s\n", err.text);
     }
