@@ -5,12 +5,15 @@
 #include "base/memory.h"
 #include "crypto/start.h"
 #include "engine/pipe.h"
-#include "model_file.h"
+#include "os/file.h"
+#include "serving.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,7 +31,7 @@ enum { ANSWER_SECONDS = 60 };
 static char model_path[] = "/tmp/cellule-engine-test-XXXXXX";
 static model_file file;
 
-static child start_on(const char *path, const char *slots) {
+static child start_with(const char *path, const char *slots, const char *option) {
     int in[2];
     int out[2];
     assert_int_equal(pipe(in), 0);
@@ -37,19 +40,24 @@ static child start_on(const char *path, const char *slots) {
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        const char *arguments[] = {"engine", "--model", path, "--slots", slots, NULL};
+        const char *arguments[] = {"engine",    "--model", path,   "--slots", slots,
+                                   "--threads", "3",       option, NULL};
         dup2(in[0], STDIN_FILENO);
         dup2(out[1], STDOUT_FILENO);
         for (int descriptor = 3; descriptor < 64; descriptor++) {
             close(descriptor);
         }
-        _exit(engine_main(5, (char **)(uintptr_t)arguments));
+        _exit(engine_main(option == NULL ? 7 : 8, (char **)(uintptr_t)arguments));
     }
     close(in[0]);
     close(out[1]);
     child c = {pid, in[1], out[0], buffer_make(2 * PIPE_FRAME_MAX), arena_new(1 << 20), 0};
     assert_non_null(c.memory);
     return c;
+}
+
+static child start_on(const char *path, const char *slots) {
+    return start_with(path, slots, NULL);
 }
 
 /* The next message; valid until the next call. */
@@ -127,74 +135,131 @@ static pipe_message wait_until_ready(child *c) {
     return m;
 }
 
-static const engine_message question[] = {{SLICE_LITERAL("user"), SLICE_LITERAL("How are you?")}};
+static const engine_message question[] = {
+    {.role = SLICE_LITERAL("user"), .content = SLICE_LITERAL("How are you?")}};
 
 static pipe_message make_job(uint8_t id, uint32_t max_tokens) {
     pipe_message m = {.type = PIPE_GENERATE, .job = {id}};
-    m.generate =
-        (pipe_generate){.messages = question,
-                        .message_count = 1,
-                        .parameters = {.temperature = 1.2f, .top_p = 0.99f, .max_tokens = max_tokens},
-                        .seed = id,
-                        .nonce = {id}};
+    m.generate = (pipe_generate){.messages = question,
+                                 .message_count = 1,
+                                 .parameters = {.temperature = 1.2f,
+                                                .top_p = 0.99f,
+                                                .repetition_penalty = 1,
+                                                .max_tokens = max_tokens},
+                                 .seed = id,
+                                 .nonce = {id}};
     return m;
+}
+
+/* What the library gives for a job. */
+static void answer_job(engine_model *model, const pipe_generate *g, answer *a) {
+    error err;
+    uint32_t *prompt = NULL;
+    size_t count = 0;
+    engine_draw draw = {.seed = g->seed};
+    memcpy(draw.nonce, g->nonce, sizeof draw.nonce);
+    assert_true(engine_prompt(model, question, 1, (slice){NULL, 0}, &prompt, &count, &err));
+    engine_sequence *s = engine_generate(model, prompt, count, &g->parameters, &draw, &err);
+    assert_non_null(s);
+    serving_run(model, &s, a, 1);
+    memory_free(prompt);
+}
+
+static engine_model *open_file_model(void) {
+    error err;
+    slice bytes = buffer_slice(&file.bytes);
+    engine_model *model = engine_open(&bytes, 1, NULL, &(engine_options){.slots = 2}, &err);
+    assert_non_null(model);
+    return model;
+}
+
+/* The rest of a job's answer from the child. */
+static void assert_answer(child *c, const pipe_message *job, const answer *expected, bool with_logprobs) {
+    size_t text = 0;
+    for (size_t i = 0; i < expected->count; i++) {
+        pipe_message delta = next(c);
+        assert_int_equal(delta.type, PIPE_DELTA);
+        assert_memory_equal(delta.job, job->job, PIPE_JOB_SIZE);
+        assert_int_equal(delta.delta.token_count, 1);
+        assert_int_equal(delta.delta.tokens[0], expected->tokens[i]);
+        assert_int_equal(delta.delta.logprobs != NULL, with_logprobs);
+        assert_true(text + delta.delta.text.length <= expected->length);
+        assert_true(slice_equal(delta.delta.text, slice_of(expected->text + text, delta.delta.text.length)));
+        text += delta.delta.text.length;
+    }
+    assert_int_equal(text, expected->length);
+    pipe_message done = next(c);
+    assert_int_equal(done.type, PIPE_DONE);
+    assert_int_equal(done.done.finish, expected->finish);
+    assert_int_equal(done.done.usage.prompt_tokens, expected->usage.prompt_tokens);
+    assert_int_equal(done.done.usage.completion_tokens, expected->usage.completion_tokens);
+    assert_memory_equal(done.done.commitment, expected->commitment, sizeof expected->commitment);
 }
 
 static void test_the_child_answers_as_the_library_does(void **state) {
     (void)state;
-    error err;
-    engine_options options = {.slots = 2};
-    uint32_t *prompt = NULL;
-    size_t count = 0;
+    static answer expected;
     child c = start_on(model_path, "2");
     pipe_message ready = wait_until_ready(&c);
-    engine_model *model = engine_open(buffer_slice(&file.bytes), NULL, &options, &err);
-    assert_non_null(model);
+    engine_model *model = open_file_model();
     assert_memory_equal(ready.ready.digest, engine_describe(model)->digest, ENGINE_DIGEST_SIZE);
     assert_true(slice_equal_text(ready.ready.model, "random test model"));
     assert_true(slice_equal_text(ready.ready.profile, ENGINE_PROFILE));
     assert_int_equal(ready.ready.slots, 2);
     assert_int_equal(ready.ready.context, 256);
     assert_int_equal(ready.ready.vocabulary, MODEL_VOCABULARY);
+    assert_true(ready.ready.can_generate);
+    assert_false(ready.ready.can_embed);
 
     pipe_message job = make_job(7, 30);
+    answer_job(model, &job.generate, &expected);
     send_message(&c, &job);
-    assert_true(engine_prompt(model, question, 1, &prompt, &count, &err));
-    engine_sequence *s =
-        engine_sequence_new(model, prompt, count, &job.generate.parameters, 7, job.generate.nonce, &err);
-    engine_output out = {0};
-    while (out.finish == ENGINE_RUNNING) {
-        assert_true(engine_step(s, &out, &err));
-        if (out.has_token) {
-            pipe_message delta = next(&c);
-            assert_int_equal(delta.type, PIPE_DELTA);
-            assert_memory_equal(delta.job, job.job, PIPE_JOB_SIZE);
-            assert_int_equal(delta.delta.token_count, 1);
-            assert_int_equal(delta.delta.tokens[0], out.token);
-            assert_true(slice_equal(delta.delta.text, out.text));
-        }
-    }
-    uint8_t commitment[ENGINE_DIGEST_SIZE];
-    engine_sequence_commitment(s, commitment);
-    pipe_message done = next(&c);
-    assert_int_equal(done.type, PIPE_DONE);
-    assert_int_equal(done.done.finish, out.finish);
-    assert_int_equal(done.done.usage.prompt_tokens, count);
-    assert_int_equal(done.done.usage.completion_tokens, engine_sequence_usage(s).completion_tokens);
-    assert_memory_equal(done.done.commitment, commitment, sizeof commitment);
-    engine_sequence_free(s);
-    memory_free(prompt);
+    assert_answer(&c, &job, &expected, false);
+    job.generate.parameters.logprobs = 2;
+    send_message(&c, &job);
+    assert_answer(&c, &job, &expected, true);
     engine_close(model);
     assert_int_equal(end(&c), 0);
 }
 
-static void test_the_child_stands_in_the_sandbox(void **state) {
+static void test_an_answer_is_scored(void **state) {
     (void)state;
-    char path[64];
-    char text[8192];
-    child c = start_on(model_path, "1");
+    static answer expected;
+    engine_model *model = open_file_model();
+    child c = start_on(model_path, "2");
     wait_until_ready(&c);
-    snprintf(path, sizeof path, "/proc/%d/status", (int)c.pid);
+    pipe_message job = make_job(7, 40);
+    answer_job(model, &job.generate, &expected);
+    pipe_message score = {.type = PIPE_SCORE, .job = {9}};
+    score.score = (pipe_score){job.generate, expected.tokens, expected.count};
+    score.score.claim.has_salt = true;
+    for (size_t round = 0; round < 3; round++) {
+        score.score.claim.salt[0] = (uint8_t)(round / 2);
+        send_message(&c, &score);
+        pipe_message scored = next(&c);
+        assert_int_equal(scored.type, PIPE_SCORED);
+        assert_true(scored.scored.result.complete);
+        assert_int_equal(scored.scored.result.count, expected.count);
+        assert_memory_equal(scored.scored.commitment, expected.commitment, sizeof expected.commitment);
+    }
+    expected.tokens[1] ^= 1;
+    send_message(&c, &score);
+    pipe_message scored = next(&c);
+    assert_int_equal(scored.scored.result.agreed, 1);
+    assert_false(scored.scored.result.complete);
+    const pipe_message embed = {.type = PIPE_EMBED, .job = {10}, .text = SLICE_LITERAL("hello")};
+    send_message(&c, &embed);
+    pipe_message refused = next(&c);
+    assert_int_equal(refused.type, PIPE_FAIL);
+    assert_int_equal(refused.fail.code, ERROR_UNSUPPORTED);
+    engine_close(model);
+    assert_int_equal(end(&c), 0);
+}
+
+static void assert_sandboxed(pid_t pid, const char *thread) {
+    char path[300];
+    char text[8192];
+    snprintf(path, sizeof path, "/proc/%d/task/%s/status", (int)pid, thread);
     FILE *status = fopen(path, "r");
     assert_non_null(status);
     size_t length = fread(text, 1, sizeof text - 1, status);
@@ -202,7 +267,94 @@ static void test_the_child_stands_in_the_sandbox(void **state) {
     fclose(status);
     assert_non_null(strstr(text, "\nSeccomp:\t2\n"));
     assert_non_null(strstr(text, "\nNoNewPrivs:\t1\n"));
+}
+
+static void test_every_thread_of_the_child_stands_in_the_sandbox(void **state) {
+    (void)state;
+    char path[64];
+    size_t threads = 0;
+    child c = start_on(model_path, "1");
+    wait_until_ready(&c);
+    snprintf(path, sizeof path, "/proc/%d/task", (int)c.pid);
+    DIR *tasks = opendir(path);
+    assert_non_null(tasks);
+    for (struct dirent *entry = readdir(tasks); entry != NULL; entry = readdir(tasks)) {
+        if (entry->d_name[0] != '.') {
+            assert_sandboxed(c.pid, entry->d_name);
+            threads++;
+        }
+    }
+    closedir(tasks);
+    assert_true(threads >= 3);
     assert_int_equal(end(&c), 0);
+}
+
+static slice read_cache(const char *path, buffer *content) {
+    error err;
+    *content = buffer_make(1 << 24);
+    if (!file_read_private(path, content, &err)) {
+        fail_msg("%s", err.text);
+    }
+    return buffer_slice(content);
+}
+
+static void test_packed_weights_are_kept_and_made_anew_when_damaged(void **state) {
+    (void)state;
+    static answer expected;
+    char path[64];
+    buffer first;
+    buffer again;
+    struct stat before;
+    struct stat after;
+    engine_model *model = open_file_model();
+    pipe_message job = make_job(3, 20);
+    answer_job(model, &job.generate, &expected);
+    engine_close(model);
+    snprintf(path, sizeof path, "%s.packed", model_path);
+    for (int round = 0; round < 4; round++) {
+        child c = start_with(model_path, "1", "--cache");
+        wait_until_ready(&c);
+        send_message(&c, &job);
+        assert_answer(&c, &job, &expected, false);
+        assert_int_equal(end(&c), 0);
+        slice content = read_cache(path, round == 0 ? &first : &again);
+        assert_true(slice_equal(content, buffer_slice(&first)));
+        assert_int_equal(stat(path, &after), 0);
+        if (round == 1) { /* used, not written */
+            assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+        }
+        before = after;
+        if (round > 0) {
+            buffer_free(&again);
+        }
+        int damaged = open(path, O_WRONLY);
+        assert_true(damaged >= 0);
+        if (round == 1) {
+            assert_int_equal(pwrite(damaged, "x", 1, after.st_size / 2), 1);
+        } else if (round == 2) {
+            assert_int_equal(ftruncate(damaged, after.st_size / 2), 0);
+        }
+        close(damaged);
+    }
+    buffer_free(&first);
+    unlink(path);
+}
+
+static void test_a_cache_that_others_could_have_written_is_not_used(void **state) {
+    (void)state;
+    char path[64];
+    snprintf(path, sizeof path, "%s.packed", model_path);
+    int file_of_others = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_true(file_of_others >= 0);
+    assert_int_equal(fchmod(file_of_others, 0620), 0);
+    child c = start_with(model_path, "1", "--cache");
+    wait_until_ready(&c);
+    assert_int_equal(end(&c), 0);
+    struct stat status;
+    assert_int_equal(fstat(file_of_others, &status), 0);
+    assert_int_equal(status.st_size, 0);
+    close(file_of_others);
+    unlink(path);
 }
 
 static void test_jobs_share_the_steps_and_a_ping_is_answered_between_them(void **state) {
@@ -298,8 +450,8 @@ static void test_a_malformed_frame_ends_the_child_with_a_reason(void **state) {
     (void)state;
     static const uint8_t unknown[] = {0, 0, 0, 1, 200};
     static const uint8_t huge[] = {0xff, 0, 0, 0, 1};
-    static const uint8_t answer[] = {0, 0, 0, 5, PIPE_PONG, 0, 0, 0, 0};
-    static const slice frames[] = {{unknown, sizeof unknown}, {huge, sizeof huge}, {answer, sizeof answer}};
+    static const uint8_t pong[] = {0, 0, 0, 5, PIPE_PONG, 0, 0, 0, 0};
+    static const slice frames[] = {{unknown, sizeof unknown}, {huge, sizeof huge}, {pong, sizeof pong}};
     for (size_t i = 0; i < 3; i++) {
         child c = start_on(model_path, "1");
         wait_until_ready(&c);
@@ -360,7 +512,10 @@ static int tear_down(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_child_answers_as_the_library_does),
-        cmocka_unit_test(test_the_child_stands_in_the_sandbox),
+        cmocka_unit_test(test_an_answer_is_scored),
+        cmocka_unit_test(test_every_thread_of_the_child_stands_in_the_sandbox),
+        cmocka_unit_test(test_packed_weights_are_kept_and_made_anew_when_damaged),
+        cmocka_unit_test(test_a_cache_that_others_could_have_written_is_not_used),
         cmocka_unit_test(test_jobs_share_the_steps_and_a_ping_is_answered_between_them),
         cmocka_unit_test(test_a_cancelled_job_gives_its_slot_back),
         cmocka_unit_test(test_a_wrong_job_fails_alone),
