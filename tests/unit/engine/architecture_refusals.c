@@ -4,6 +4,8 @@
 
 #include "model_file.h"
 
+#include <stdlib.h>
+
 static model_file file;
 
 static const model_shape small = {.small_vectors = true,
@@ -235,12 +237,53 @@ static void test_every_tensor_is_needed_and_has_its_shape(void **state) {
     }
 }
 
+/* A byte of what is said before the vocabulary, or of a tensor, becomes another one. */
+static void damage(slice good, uint64_t *random) {
+    static const uint8_t likely[] = {0, 1, 2, 0x7f, 0x80, 0xff};
+    const model_weights *w = &file.tensors[test_random(random) % file.tensor_count];
+    bool tensor = test_random(random) % 2 == 0;
+    size_t from = slice_find_slice(good, slice_of_text(tensor ? w->name : "general.architecture"));
+    size_t length = tensor ? strlen(w->name) + 32 : 700;
+    uint8_t *place = file.bytes.bytes + file.bytes.start + from + test_random(random) % length;
+    *place = test_random(random) % 2 == 0 ? likely[test_random(random) % sizeof likely]
+                                          : (uint8_t)test_random(random);
+}
+
+static void test_damaged_files_do_no_harm(void **state) {
+    (void)state;
+    enum { ROUNDS = 400 };
+    uint64_t random = 77;
+    for (size_t i = 0; i < FAMILIES; i++) {
+        model_shape shape = shape_of(families[i]);
+        shape.layers = 1;
+        model_file_make(&file, &shape, 5);
+        size_t length = buffer_length(&file.bytes);
+        uint8_t *whole = malloc(length);
+        assert_non_null(whole);
+        memcpy(whole, buffer_slice(&file.bytes).data, length);
+        for (size_t round = 0; round < ROUNDS; round++) {
+            error err;
+            architecture a;
+            for (size_t n = test_random(&random) % 3 + 1; n > 0; n--) {
+                damage(slice_of(whole, length), &random);
+            }
+            if (read_file(&a, &err) == ERROR_NONE) {
+                architecture_free(&a);
+            }
+            memcpy(file.bytes.bytes + file.bytes.start, whole, length);
+        }
+        free(whole);
+        model_file_free(&file);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_allocation_that_fails_is_an_error),
         cmocka_unit_test(test_what_is_not_understood_is_refused_by_name),
         cmocka_unit_test(test_sizes_that_make_no_model_are_refused),
         cmocka_unit_test(test_every_tensor_is_needed_and_has_its_shape),
+        cmocka_unit_test(test_damaged_files_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,7 +85,8 @@ static bool has_shape(const plan *p, const gguf_tensor *t, uint32_t columns, uin
 }
 
 static bool place_numbers(plan *p, const tensor_rule *rule, placement *to) {
-    uint64_t rows = rule->rows == ANY ? to->tensor->dimensions[1] : 1;
+    bool any = rule->rows == ANY && to->tensor->dimensions[1] > 0;
+    uint64_t rows = any ? to->tensor->dimensions[1] : 1;
     uint32_t columns = length_of(p->r->a, rule->columns);
     p->numbers_size += whole_lines((uint64_t)columns * sizeof(float));
     return has_shape(p, to->tensor, columns, rows) && check_numbers(p->r, to->tensor);
@@ -229,12 +230,14 @@ static bool allocate(plan *p) {
     r->owned->numbers = allocate_lines(p->numbers_size);
     if (given.length == 0) {
         r->owned->weights = allocate_lines(p->matrices_size);
-        given = slice_of(aligned(r->owned->weights), (size_t)p->matrices_size);
     }
-    r->owned->packed = given;
+    if (r->owned->numbers == NULL || (given.length == 0 && r->owned->weights == NULL)) {
+        return error_memory(r->err);
+    }
+    r->owned->packed =
+        given.length > 0 ? given : slice_of(aligned(r->owned->weights), (size_t)p->matrices_size);
     r->a->weights_size = p->matrices_size;
-    return (r->owned->numbers != NULL && (r->owned->weights != NULL || r->source->packed.length > 0)) ||
-           error_memory(r->err);
+    return true;
 }
 
 static void read_all_numbers(const plan *p) {

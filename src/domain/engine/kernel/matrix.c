@@ -151,7 +151,7 @@ static void k_scale(const uint8_t packed[12], size_t part, uint8_t *scale, uint8
         *scale = packed[part] & 63U;
         *minimum = packed[part + 4] & 63U;
     } else {
-        *scale = (uint8_t)((packed[part + 4] & 15U) | packed[part - 4] >> 6 << 4);
+        *scale = (uint8_t)((packed[part + 4] & 15U) | (uint32_t)packed[part - 4] >> 6 << 4);
         *minimum = (uint8_t)(packed[part + 4] >> 4 | packed[part] >> 6 << 4);
     }
 }
