@@ -194,6 +194,19 @@ slice json_text_of(const json_value *value) {
     return slice_of(json_string_value(value), json_string_length(value));
 }
 
+bool json_to_i64(const json_value *value, int64_t *number) {
+    *number = json_integer_value(value);
+    return json_is_integer(value);
+}
+
+double json_to_double(const json_value *value) {
+    return json_number_value(value);
+}
+
+bool json_to_bool(const json_value *value) {
+    return json_is_true(value);
+}
+
 bool json_values_equal(const json_value *a, const json_value *b) {
     return json_equal(a, b) == 1;
 }

@@ -271,6 +271,8 @@ static void test_a_mapping_shows_the_file(void **state) {
     assert_true(file_write_atomic(path, SLICE_LITERAL("mapped"), 0600, &err));
     assert_true(file_map(path, &bytes, &err));
     assert_true(slice_equal_text(bytes, "mapped"));
+    file_drop(bytes);
+    assert_true(slice_equal_text(bytes, "mapped"));
     file_unmap(bytes);
     assert_true(file_write_atomic(path, SLICE_LITERAL(""), 0600, &err));
     assert_true(file_map(path, &bytes, &err));
@@ -279,8 +281,47 @@ static void test_a_mapping_shows_the_file(void **state) {
     empty_folder();
 }
 
+/* The pages that this process has, as the kernel counts them. */
+static size_t count_resident(void) {
+    unsigned long size = 0;
+    unsigned long resident = 0;
+    FILE *status = fopen("/proc/self/statm", "r");
+    assert_non_null(status);
+    assert_int_equal(fscanf(status, "%lu %lu", &size, &resident), 2);
+    fclose(status);
+    return resident;
+}
+
+static void test_a_dropped_part_no_longer_counts_and_is_read_again(void **state) {
+    (void)state;
+    enum { PAGES = 4096, PAGE = 4096 };
+    error err;
+    slice bytes;
+    uint8_t *content = malloc((size_t)PAGES * PAGE);
+    assert_non_null(content);
+    memset(content, 7, (size_t)PAGES * PAGE);
+    assert_true(file_write_atomic(path, slice_of(content, (size_t)PAGES * PAGE), 0600, &err));
+    free(content);
+    assert_true(file_map(path, &bytes, &err));
+    size_t sum = 0;
+    for (size_t i = 0; i < bytes.length; i += PAGE) {
+        sum += bytes.data[i];
+    }
+    size_t before = count_resident();
+    file_drop(slice_after(bytes, 1));
+    assert_true(count_resident() + PAGES / 2 < before);
+    for (size_t i = 0; i < bytes.length; i += PAGE) {
+        sum -= bytes.data[i];
+    }
+    assert_int_equal(sum, 0);
+    file_drop((slice){NULL, 0});
+    file_unmap(bytes);
+    empty_folder();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_dropped_part_no_longer_counts_and_is_read_again),
         cmocka_unit_test(test_what_is_written_is_read_back_with_its_mode),
         cmocka_unit_test(test_a_relative_path_is_written_in_the_current_folder),
         cmocka_unit_test(test_a_write_failing_at_any_step_leaves_old_or_new_and_nothing_beside),

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -130,6 +131,47 @@ static void test_no_memory_becomes_executable_and_nothing_is_undone(void **state
     assert_int_equal(try_in_sandbox(leave), REFUSED);
 }
 
+/* A thread that lived before the sandbox was entered; NULL as its result: refused. */
+static pthread_barrier_t entered;
+
+static void *try_in_thread(void *context) {
+    int (*const *attempt)(void) = context;
+    pthread_barrier_wait(&entered); /* lives */
+    pthread_barrier_wait(&entered); /* in the sandbox */
+    return (*attempt)() == REFUSED ? NULL : context;
+}
+
+static int try_in_older_thread(int (*attempt)(void)) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        error err;
+        pthread_t thread;
+        void *result = &err;
+        if (pthread_barrier_init(&entered, NULL, 2) != 0 ||
+            pthread_create(&thread, NULL, try_in_thread, &attempt) != 0) {
+            _exit(OTHER);
+        }
+        pthread_barrier_wait(&entered);
+        if (!sandbox_enter(&err)) {
+            _exit(NO_SANDBOX);
+        }
+        pthread_barrier_wait(&entered);
+        _exit(pthread_join(thread, &result) == 0 && result == NULL ? REFUSED : OTHER);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : OTHER;
+}
+
+static void test_threads_that_live_already_are_shut_in_too(void **state) {
+    (void)state;
+    assert_int_equal(try_in_older_thread(open_inet), REFUSED);
+    assert_int_equal(try_in_older_thread(open_file), REFUSED);
+    assert_int_equal(try_in_older_thread(start_process), REFUSED);
+    assert_int_equal(try_in_older_thread(map_executable), REFUSED);
+}
+
 static int work(void) {
     struct timespec now;
     struct pollfd input = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -153,6 +195,7 @@ int main(void) {
         cmocka_unit_test(test_no_file_can_be_opened_made_or_removed),
         cmocka_unit_test(test_no_program_or_process_can_be_started_or_touched),
         cmocka_unit_test(test_no_memory_becomes_executable_and_nothing_is_undone),
+        cmocka_unit_test(test_threads_that_live_already_are_shut_in_too),
         cmocka_unit_test(test_computing_and_the_open_descriptors_still_work),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

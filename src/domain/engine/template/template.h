@@ -2,6 +2,7 @@
 #define ENGINE_TEMPLATE_H
 
 #include "base/arena.h"
+#include "tokenizer/tokenizer.h"
 
 /* A model's chat template: the subset of Jinja (jinja.palletsprojects.com, 3.1) that models' templates use,
  * with what Hugging Face's transformers sets: blocks trimmed, `break` and `continue`, an immutable sandbox.
@@ -12,8 +13,8 @@ typedef struct chat_template chat_template;
 enum {
     TEMPLATE_SOURCE_MAX = 256 * 1024,        /* bytes */
     TEMPLATE_NODES_MAX = 64 * 1024,          /* parts of a parsed template */
-    TEMPLATE_NESTING_MAX = 64,               /* blocks and expressions within each other */
-    TEMPLATE_DEPTH_MAX = 320,                /* evaluations under way at once, macros included */
+    TEMPLATE_NESTING_MAX = 128,              /* blocks and expressions within each other */
+    TEMPLATE_DEPTH_MAX = 600,                /* evaluations under way at once, macros included */
     TEMPLATE_STEPS_MAX = 20 * 1000 * 1000,   /* evaluations, and each 64 bytes or one value handled */
     TEMPLATE_OUTPUT_MAX = 16 * 1024 * 1024,  /* bytes */
     TEMPLATE_MEMORY_MAX = 256 * 1024 * 1024, /* bytes that a rendering takes of its arena */
@@ -51,18 +52,13 @@ typedef struct chat_input {
     int64_t now;  /* Unix seconds, told to the template as UTC */
 } chat_input;
 
-/* Part of a rendering. `trusted` text was written by the template itself, byte by byte; only that may become
- * a special token. What is derived from messages, tools or variables, whatever the template did with it, is
- * not. */
-typedef struct chat_span {
-    slice text;
-    bool trusted;
-} chat_span;
-
-/* Neighbours differ in `trusted`. All lives in `memory`. ERROR_INVALID: the template itself refuses the
- * conversation (its words are quoted) or stumbles over it; ERROR_LIMIT, ERROR_UNSUPPORTED and ERROR_MEMORY as
- * above. Any number of threads may render one template. */
+/* Renders to spans (tokenizer/tokenizer.h): trusted text was written by the template itself, byte by byte,
+ * and only that may become a special token. What is derived from messages, tools or variables is not,
+ * whatever the template did with it; nor is what it makes of numbers, lists and mappings. Neighbours differ
+ * in `trusted`. All lives in `memory`. ERROR_INVALID: the template itself refuses the conversation (its words
+ * are quoted) or stumbles over it; ERROR_LIMIT, ERROR_UNSUPPORTED and ERROR_MEMORY as above. Any number of
+ * threads may render one template. */
 MUST_CHECK bool chat_template_render(const chat_template *t, const chat_input *input, arena *memory,
-                                     chat_span **spans, size_t *count, error *err);
+                                     token_span **spans, size_t *count, error *err);
 
 #endif

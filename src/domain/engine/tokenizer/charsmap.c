@@ -120,7 +120,7 @@ bool unigram_normalize(const unigram *u, slice text, buffer *output, error *err)
     spacing s = {.adds_space = u->adds_space, .removes_spaces = u->removes_spaces};
     while (text.length > 0) {
         size_t length = 0;
-        slice replacement;
+        slice replacement = {NULL, 0};
         if (!find_replacement(u, text, &length, &replacement, err)) {
             return false;
         }

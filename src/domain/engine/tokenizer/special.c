@@ -172,9 +172,11 @@ bool special_split(const special *s, slice text, const special_range *trusted, s
     if (text.length == 0) {
         return true;
     }
-    search f = {.s = s, .text = text};
-    f.taken = memory_allocate_zeroed(text.length, 1);
-    bool good = (f.taken != NULL || error_memory(err)) && find_candidates(&f, trusted, trusted_count, err);
+    search f = {.s = s, .text = text, .taken = memory_allocate_zeroed(text.length, 1)};
+    if (f.taken == NULL) {
+        return error_memory(err);
+    }
+    bool good = find_candidates(&f, trusted, trusted_count, err);
     if (good) {
         choose(&f);
         good = visit_all(&f, visit, context, err);

@@ -36,9 +36,9 @@ typedef struct path {
     uint32_t token;
 } path;
 
-static void offer(path *paths, size_t place, double score, size_t from, uint32_t token) {
-    if (score > paths[place].score) {
-        paths[place] = (path){score, (uint32_t)from, token};
+static void offer(path *to, double score, size_t from, uint32_t token) {
+    if (score > to->score) {
+        *to = (path){score, (uint32_t)from, token};
     }
 }
 
@@ -59,11 +59,11 @@ static size_t extend(const unigram *u, slice text, size_t place, path *paths) {
         uint32_t token = u->v->normal.nodes[node].token;
         if (token != NO_TOKEN) {
             known = known || end == place + step;
-            offer(paths, end, score + (double)u->v->scores[token], place, token);
+            offer(&paths[end], score + (double)u->v->scores[token], place, token);
         }
     }
     if (!known) {
-        offer(paths, place + step, score + u->unknown_score, place, u->v->roles[TOKEN_UNKNOWN]);
+        offer(&paths[place + step], score + u->unknown_score, place, u->v->roles[TOKEN_UNKNOWN]);
     }
     return step;
 }

@@ -46,6 +46,10 @@ bool json_next_member(const json_value *object, const char **name, const json_va
 slice json_text_of(const json_value *value);
 /* For elements of arrays: whether `value` is a whole number, least ≤ number ≤ most. */
 MUST_CHECK bool json_to_u64(const json_value *value, uint64_t least, uint64_t most, uint64_t *number);
+/* Whether `value` is a number written as an integer, which fits 64 bits; 3.0 is not. */
+MUST_CHECK bool json_to_i64(const json_value *value, int64_t *number);
+double json_to_double(const json_value *value); /* of any number; 0 for others */
+bool json_to_bool(const json_value *value);     /* of true; false for others */
 
 /* The same kind and value all the way down; the order of members doesn't count, 1 and 1.0 differ. */
 bool json_values_equal(const json_value *a, const json_value *b);
