@@ -9,8 +9,8 @@
 enum { DIGEST_PART = 4 * 1024 * 1024 };
 enum { PHASE_DIGEST, PHASE_OPENING, PHASE_HASHING, PHASE_WRITING, PHASES };
 
-static void warn(const error *err) {
-    fprintf(stderr, "cellule engine: %s; going on without packed weights\n", err->text);
+static void warn(const error *err, const char *then) {
+    fprintf(stderr, "cellule engine: %s; %s\n", err->text, then);
 }
 
 static bool start_threads(load *l, error *err) {
@@ -34,7 +34,7 @@ bool load_begin(load *l, const load_options *options, error *err) {
         return false;
     }
     if (options->cache && !packed_file_open(&l->packed, options->model, &cause)) {
-        warn(&cause);
+        warn(&cause, "going on without it");
     }
     return true;
 }
@@ -116,7 +116,7 @@ static engine_model *open_packed(load *l, const uint8_t digest[ENGINE_DIGEST_SIZ
     }
     engine_model *model = open_model(l, digest, l->packed.content, &cause);
     if (model == NULL) {
-        warn(&cause);
+        warn(&cause, "packing the model again");
     } else {
         packed_file_keep(&l->packed);
     }
@@ -131,7 +131,7 @@ static void keep_packed(load *l, engine_model *model) {
     l->phase = PHASE_WRITING;
     good = good && packed_file_write(&l->packed, pieces, on_progress, l, &cause);
     if (!good) {
-        warn(&cause);
+        warn(&cause, "going on without it");
     }
 }
 

@@ -11,7 +11,9 @@ enum {
     PINGS_UNANSWERED = 4, /* that fit into hung_ms */
     FIRST_PAUSE_MS = 500, /* before it is started again; doubles up to the longest */
     LONGEST_PAUSE_MS = 30000,
-    MESSAGE_MEMORY = 8 * 1024 * 1024
+    MESSAGE_MEMORY = 8 * 1024 * 1024,
+    OPTIONS_MAX = 4,
+    ARGUMENTS_MAX = 4 + 2 * OPTIONS_MAX + 2
 };
 
 struct engine_process {
@@ -105,19 +107,41 @@ static void ping(void *context) {
     }
 }
 
+/* The child's command line: `values` holds the numbers that `arguments` points to. */
+static void make_arguments(const engine_process_options *o, char values[OPTIONS_MAX][16],
+                           const char *arguments[ARGUMENTS_MAX]) {
+    const struct {
+        const char *name;
+        uint32_t value;
+    } numbers[OPTIONS_MAX] = {{"--slots", o->slots},
+                              {"--context", o->context},
+                              {"--threads", o->threads},
+                              {"--memory", o->memory_mib}};
+    size_t count = 0;
+    arguments[count++] = "/proc/self/exe";
+    arguments[count++] = "engine";
+    arguments[count++] = "--model";
+    arguments[count++] = o->model;
+    for (size_t i = 0; i < OPTIONS_MAX; i++) {
+        if (numbers[i].value > 0) {
+            snprintf(values[i], sizeof values[i], "%u", numbers[i].value);
+            arguments[count++] = numbers[i].name;
+            arguments[count++] = values[i];
+        }
+    }
+    if (o->cache) {
+        arguments[count++] = "--cache";
+    }
+    arguments[count] = NULL;
+}
+
 static void start_child(void *context) {
     static const ev_process_handlers handlers = {.on_output = on_output, .on_exit = on_exit};
     engine_process *e = context;
-    char slots[16];
-    char positions[16];
+    char values[OPTIONS_MAX][16];
+    const char *arguments[ARGUMENTS_MAX];
     error err = {0};
-    snprintf(slots, sizeof slots, "%u", e->options.slots);
-    snprintf(positions, sizeof positions, "%u", e->options.context);
-    const char *arguments[] = {"/proc/self/exe", "engine",  "--model", e->options.model, "--slots", slots,
-                               "--context",      positions, NULL};
-    if (e->options.context == 0) {
-        arguments[6] = NULL;
-    }
+    make_arguments(&e->options, values, arguments);
     e->heard_ms = ev_now_ms(e->loop);
     e->child = ev_process_start(
         e->loop, &(ev_process_options){.arguments = arguments, .input_limit = 2 * PIPE_FRAME_MAX}, &handlers,

@@ -10,8 +10,11 @@ typedef struct engine_process engine_process;
 typedef struct engine_process_options {
     const char *model; /* path of the GGUF */
     uint32_t slots;
-    uint32_t context; /* 0: the model's own */
-    uint32_t hung_ms; /* without a word while it should answer pings: it is killed */
+    uint32_t context;    /* 0: the model's own */
+    uint32_t threads;    /* 0: one per core */
+    uint32_t memory_mib; /* for keys and values; 0: as is usual */
+    bool cache;          /* packed weights are kept beside the model */
+    uint32_t hung_ms;    /* without a word while it should answer pings: it is killed */
 } engine_process_options;
 
 typedef struct engine_process_handlers {

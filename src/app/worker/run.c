@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SCRATCH_LIMIT = 8 * 1024 * 1024 };
+enum { SCRATCH_LIMIT = 8 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20 };
 
 typedef struct run_options {
     const char *state;
@@ -24,6 +24,9 @@ typedef struct run_options {
     bool log_json;
     uint64_t slots;
     uint64_t context;
+    uint64_t threads;
+    uint64_t memory_mib;
+    bool cache;
     uint64_t engine_timeout_ms;
 } run_options;
 
@@ -165,6 +168,9 @@ static bool agent_start(agent *a, const run_options *options, error *err) {
     engine_process_options engine = {.model = options->model,
                                      .slots = (uint32_t)options->slots,
                                      .context = (uint32_t)options->context,
+                                     .threads = (uint32_t)options->threads,
+                                     .memory_mib = (uint32_t)options->memory_mib,
+                                     .cache = options->cache,
                                      .hung_ms = (uint32_t)options->engine_timeout_ms};
     a->engine = engine_process_new(a->loop, &engine, &handlers, a, err);
     return a->engine != NULL;
@@ -236,6 +242,12 @@ int worker_run_main(int argc, char **argv) {
         {"slots", OPTION_U64, &options.slots, "N", "answers computed at once", 1, ENGINE_SLOTS_MAX},
         {"context", OPTION_U64, &options.context, "N", "tokens of a conversation; 0: as the model says", 0,
          ENGINE_CONTEXT_MAX},
+        {"threads", OPTION_U64, &options.threads, "N", "that compute; 0: one per core", 0,
+         ENGINE_THREADS_MAX},
+        {"memory", OPTION_U64, &options.memory_mib, "MIB",
+         "to compute with, beside the model; 0: as is usual", 0, MEMORY_MIB_MAX},
+        {"cache", OPTION_FLAG, &options.cache, NULL, "keep the model's weights, packed, in a file beside it",
+         0, 0},
         {"engine-timeout-ms", OPTION_U64, &options.engine_timeout_ms, "N",
          "an engine silent for this long is killed and started again", 100, 3600000},
         {"log-level", OPTION_TEXT, &options.log_level, "LEVEL", "debug, info, warning or error", 0, 0},
