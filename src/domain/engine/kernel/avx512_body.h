@@ -11,7 +11,11 @@
 #include <immintrin.h>
 
 #define INLINE static inline __attribute__((always_inline))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
 #define UNROLL _Pragma("GCC unroll 8")
+#endif
 
 enum { TILES = 2, VECTORS = 6, PREFETCH = 4096 };
 
@@ -86,7 +90,6 @@ INLINE void multiply_32(gguf_type type, size_t R, size_t T, float *y, size_t y_s
     const size_t sub_size = sub_block_size(type);
     UNROLL for (size_t r = 0; r < R; r++) {
         tiles[r] = matrix_tile(m, first_tile + r);
-        sub_blocks[r] = tiles[r] + tile_numbers_at(m);
     }
     UNROLL for (size_t t = 0; t < T; t++) {
         size_t at = (first + t) * x->stride;
@@ -98,16 +101,15 @@ INLINE void multiply_32(gguf_type type, size_t R, size_t T, float *y, size_t y_s
             acc[r][t] = _mm512_setzero_ps();
         }
     }
-    const size_t scales_size = tile_scales_size(m);
-    const size_t blocks = m->columns / BLOCK_32;
-    for (size_t b = 0; b < blocks; b++) {
+    for (size_t b = 0; b < m->columns / BLOCK_32; b++) {
         __m512i whole[TILES][VECTORS];
         UNROLL for (size_t r = 0; r < R; r++) {
+            sub_blocks[r] = tiles[r] + block_numbers_at(type, b);
             UNROLL for (size_t t = 0; t < T; t++) {
                 whole[r][t] = minimums ? _mm512_setzero_si512() : _mm512_set1_epi32(starts[t][b]);
             }
             if (T <= 2) {
-                prefetch(sub_blocks[r], sub_size);
+                prefetch(sub_blocks[r], sub_size + (b % 2 == 1 ? pair_scales_size(type) : 0));
             }
         }
         UNROLL for (size_t j = 0; j < 4; j++) {
@@ -125,8 +127,9 @@ INLINE void multiply_32(gguf_type type, size_t R, size_t T, float *y, size_t y_s
             }
         }
         UNROLL for (size_t r = 0; r < R; r++) {
-            __m512 scale = load_halves(tiles[r] + b * TILE_HALVES_SIZE);
-            __m512 minimum = minimums ? load_halves(tiles[r] + scales_size + b * TILE_HALVES_SIZE) : scale;
+            const uint8_t *scales = tiles[r] + block_scales_at(type, b);
+            __m512 scale = load_halves(scales);
+            __m512 minimum = minimums ? load_halves(scales + PAIR_MINIMUMS_AT) : scale;
             UNROLL for (size_t t = 0; t < T; t++) {
                 __m512 step = _mm512_set1_ps(steps[t][b]);
                 __m512 sum = _mm512_cvtepi32_ps(whole[r][t]);
@@ -136,7 +139,6 @@ INLINE void multiply_32(gguf_type type, size_t R, size_t T, float *y, size_t y_s
                     acc[r][t] = _mm512_fmadd_ps(_mm512_mul_ps(minimum, step), total, acc[r][t]);
                 }
             }
-            sub_blocks[r] += sub_size;
         }
         UNROLL for (size_t t = 0; t < T; t++) {
             numbers[t] += BLOCK_32;
@@ -350,10 +352,10 @@ INLINE void multiply_vectors(gguf_type type, size_t R, float *y, size_t y_stride
 INLINE void multiply_numbers(gguf_type type, float *y, size_t y_stride, const matrix *m, size_t first_tile,
                              size_t tile_count, const operand *x, size_t first, size_t count) {
     size_t t = 0;
-    for (; t + TILES <= tile_count; t += TILES) {
+    for (; count > 1 && t + TILES <= tile_count; t += TILES) {
         multiply_vectors(type, TILES, y, y_stride, m, first_tile + t, x, first, count);
     }
-    if (t < tile_count) {
+    for (; t < tile_count; t++) {
         multiply_vectors(type, 1, y, y_stride, m, first_tile + t, x, first, count);
     }
 }

@@ -9,6 +9,7 @@ size_t kernels_available(const kernels *forms[KERNELS_MAX]) {
 #if defined(__x86_64__)
         kernels_avx512_vnni(),
         kernels_avx512(),
+        kernels_avx2(),
 #elif defined(__aarch64__)
         kernels_neon(),
 #endif

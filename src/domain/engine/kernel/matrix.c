@@ -14,7 +14,8 @@ bool matrix_shape(matrix *m, gguf_type type, uint32_t rows, uint32_t columns) {
     } else if (type_has_super_blocks(type)) {
         m->tile_size = columns / BLOCK_256 * super_block_size(type);
     } else {
-        m->tile_size = tile_numbers_at(m) + columns / BLOCK_32 * sub_block_size(type);
+        size_t last = columns / BLOCK_32 - 1;
+        m->tile_size = block_numbers_at(type, last) + sub_block_size(type);
     }
     return true;
 }
@@ -107,7 +108,8 @@ void tile_read(uint8_t numbers[BLOCK_32], gguf_type type, const uint8_t *sub_blo
         if (five) {
             upper = (uint32_t)sub_block[8 * g + row / 2] >> (4 * (row % 2) + k) & 1U;
         } else if (type == GGUF_Q6_K) {
-            upper = (uint32_t)sub_block[NIBBLES_SIZE + g / 4 * GROUP_SIZE + 4 * row + k] >> (2 * (g % 4)) & 3U;
+            upper =
+                (uint32_t)sub_block[NIBBLES_SIZE + g / 4 * GROUP_SIZE + 4 * row + k] >> (2 * (g % 4)) & 3U;
         }
         numbers[i] = (uint8_t)(numbers[i] | upper << 4);
     }
@@ -184,11 +186,11 @@ static void pack_super_block(uint8_t *out, gguf_type type, size_t row, const uin
 
 static void pack_block(const matrix *m, uint8_t *tile, size_t row, size_t index, const uint8_t *block) {
     uint8_t numbers[BLOCK_32];
-    uint8_t *scales = tile + index * TILE_HALVES_SIZE + 2 * row;
+    uint8_t *scales = tile + block_scales_at(m->type, index) + 2 * row;
     const uint8_t *content = block + 2;
     memcpy(scales, block, 2);
     if (type_has_minimums(m->type)) {
-        memcpy(scales + tile_scales_size(m), content, 2);
+        memcpy(scales + PAIR_MINIMUMS_AT, content, 2);
         content += 2;
     }
     if (m->type == GGUF_Q8_0) {
@@ -201,7 +203,7 @@ static void pack_block(const matrix *m, uint8_t *tile, size_t row, size_t index,
     } else {
         read_q4(numbers, content);
     }
-    write_numbers(tile + tile_numbers_at(m) + index * sub_block_size(m->type), m->type, row, numbers);
+    write_numbers(tile + block_numbers_at(m->type, index), m->type, row, numbers);
 }
 
 static size_t file_row_size(const matrix *m) {
@@ -269,12 +271,12 @@ static void read_super_block(const matrix *m, const uint8_t *block, size_t row, 
 
 static void read_block(const matrix *m, const uint8_t *tile, size_t row, size_t index, float *values) {
     uint8_t numbers[BLOCK_32];
-    const uint8_t *scales = tile + index * TILE_HALVES_SIZE;
+    const uint8_t *scales = tile + block_scales_at(m->type, index);
     float scale = half_at(scales, row);
-    tile_read(numbers, m->type, tile + tile_numbers_at(m) + index * sub_block_size(m->type), row);
+    tile_read(numbers, m->type, tile + block_numbers_at(m->type, index), row);
     for (size_t i = 0; i < BLOCK_32; i++) {
         if (type_has_minimums(m->type)) {
-            values[i] = fmaf(scale, (float)numbers[i], half_at(scales + tile_scales_size(m), row));
+            values[i] = fmaf(scale, (float)numbers[i], half_at(scales + PAIR_MINIMUMS_AT, row));
         } else {
             values[i] = scale * (float)(numbers[i] - number_offset(m->type));
         }

@@ -24,8 +24,8 @@ static void multiply_row_32(float *y, size_t y_stride, const matrix *m, const ui
     }
     for (size_t b = 0; b < m->columns / BLOCK_32; b++) {
         uint8_t stored[BLOCK_32];
-        const uint8_t *scales = tile + b * TILE_HALVES_SIZE;
-        tile_read(stored, m->type, tile + tile_numbers_at(m) + b * sub_block_size(m->type), row);
+        const uint8_t *scales = tile + block_scales_at(m->type, b);
+        tile_read(stored, m->type, tile + block_numbers_at(m->type, b), row);
         for (size_t v = 0; v < count; v++) {
             size_t at = (first + v) * x->stride;
             float step = x->by_32.scales[at / BLOCK_32 + b];
@@ -35,7 +35,7 @@ static void multiply_row_32(float *y, size_t y_stride, const matrix *m, const ui
             *acc = fmaf(half_at(scales, row) * step, sum, *acc);
             if (type_has_minimums(m->type)) {
                 float total = (float)x->by_32.sums[at / BLOCK_32 + b];
-                *acc = fmaf(half_at(scales + tile_scales_size(m), row) * step, total, *acc);
+                *acc = fmaf(half_at(scales + PAIR_MINIMUMS_AT, row) * step, total, *acc);
             }
         }
     }
