@@ -1,9 +1,11 @@
 #include "verbs.h"
 
+#include "codec/json.h"
 #include "crypto/hash.h"
 #include "crypto/start.h"
 #include "load.h"
 #include "options/options.h"
+#include "os/random.h"
 #include "os/sandbox.h"
 #include "server.h"
 
@@ -103,9 +105,11 @@ static void tell(server *out, const error *err) {
 
 /* Everything that reads the file's content comes after the sandbox, threads before it. */
 static bool run(const settings *s, error *err) {
-    if (!crypto_start(err)) {
+    uint64_t seed = 0;
+    if (!crypto_start(err) || !random_bytes(&seed, sizeof seed, err)) {
         return false;
     }
+    json_start(seed); /* schemas and tools are JSON */
     server *out = s->check ? NULL : server_new(STDIN_FILENO, STDOUT_FILENO, err);
     if (out == NULL && !s->check) {
         return false;

@@ -149,35 +149,45 @@ typedef struct pair {
     uint32_t right;
 } pair;
 
-static int compare_pairs(const void *a, const void *b) {
-    const pair *x = a;
-    const pair *y = b;
+static int compare_pairs(const pair *x, const pair *y) {
     return x->left != y->left ? (x->left < y->left ? -1 : 1) : x->right < y->right ? -1 : x->right > y->right;
+}
+
+typedef struct tally {
+    pair pair;
+    size_t round; /* in which it was last seen */
+    size_t count;
+} tally;
+
+static tally *find_tally(pair p, size_t round) {
+    enum { SLOTS = 1 << 18 };
+    static tally tallies[SLOTS];
+    size_t slot = (p.left * 40503U + p.right * 9973U) % SLOTS;
+    while (tallies[slot].round == round && compare_pairs(&tallies[slot].pair, &p) != 0) {
+        slot = (slot + 1) % SLOTS;
+    }
+    if (tallies[slot].round != round) {
+        tallies[slot] = (tally){p, round, 0};
+    }
+    return &tallies[slot];
 }
 
 /* The pair that stands most often, of equal ones the first in order. */
 static size_t most_frequent(const maker *m, pair *best) {
-    static pair pairs[SYMBOLS_MAX];
-    size_t count = 0;
+    static size_t round;
+    size_t most = 0;
+    round++;
     for (size_t i = 0; i + 1 < m->symbol_count; i++) {
         pair p = {m->symbols[i], m->symbols[i + 1]};
-        if (p.left != BORDER && p.right != BORDER &&
-            strlen(m->tokens[p.left]) + strlen(m->tokens[p.right]) < SPELLING_MAX) {
-            pairs[count++] = p;
+        if (p.left == BORDER || p.right == BORDER ||
+            strlen(m->tokens[p.left]) + strlen(m->tokens[p.right]) >= SPELLING_MAX) {
+            continue;
         }
-    }
-    qsort(pairs, count, sizeof *pairs, compare_pairs);
-    size_t most = 0;
-    for (size_t i = 0; i < count;) {
-        size_t end = i;
-        while (end < count && compare_pairs(&pairs[i], &pairs[end]) == 0) {
-            end++;
+        size_t count = ++find_tally(p, round)->count;
+        if (count > most || (count == most && compare_pairs(&p, best) < 0)) {
+            most = count;
+            *best = p;
         }
-        if (end - i > most) {
-            most = end - i;
-            *best = pairs[i];
-        }
-        i = end;
     }
     return most;
 }

@@ -5,12 +5,18 @@
 
 /* The tokenizer that a GGUF describes (`tokenizer.ggml.model`): gpt2 (byte-level BPE, Sennrich et al. 2016),
  * llama (SentencePiece BPE, Kudo and Richardson 2018), t5 (SentencePiece unigram, Kudo 2018) or bert
- * (WordPiece, Devlin et al. 2018). Gives what llama.cpp gives; where it doesn't, README.md of the engine says
- * so. Decoding what was encoded gives the text back byte for byte for gpt2, and for llama when the vocabulary
- * has all byte tokens (but for the space of tokenizer_adds_space); t5 and bert are lossy by nature.
+ * (WordPiece, Devlin et al. 2018). Decoding what was encoded gives the text back byte for byte for gpt2, and
+ * for llama when the vocabulary has all byte tokens (but for the space of tokenizer_adds_space); t5 and bert
+ * are lossy by nature.
+ *
+ * Gives what llama.cpp gives, but: text of users never becomes a control token; in text for llama U+2581
+ * stays three bytes, not a space; and where llama.cpp approximates what the models were trained with, it is
+ * as they were: cased words with marks (gpt-4o, tekken), white space beyond ASCII (deepseek-llm,
+ * deepseek-coder), spacing marks and Hangul (bert).
  *
  * For a text of n bytes and a longest token of m, encoding takes O(n log n) for gpt2 and O(n (m + log n)) for
- * llama, O(n m) for t5 and bert; finding special tokens O(n (m + their distinct lengths)). */
+ * llama, O(n m) for t5 and bert; finding special tokens O(n m k), where k is how many lengths of their
+ * spellings fit one place (1 but for tokens such as runs of spaces). Memory: about 64 n bytes at most. */
 typedef struct tokenizer tokenizer;
 
 /* A list that grows at its end; start with all zero, free with token_list_free. */
