@@ -156,6 +156,17 @@ class Oracle(unittest.TestCase):
                     compared += 1
         self.assertGreater(compared, 0)
 
+    def test_embeddings_are_those_of_llama_cpp_within_the_rounding_of_the_type(self):
+        compared = 0
+        for name, kind, ours, theirs in self.pairs("embed"):
+            for tokens in self.prompts(theirs):
+                theirs_pooled = theirs.ask("embed", *tokens)
+                length = math.sqrt(sum(value * value for value in theirs_pooled))
+                difference = relative_difference(ours.ask("embed", *tokens), [value / length for value in theirs_pooled])
+                self.assertLess(difference, TOLERANCE.get(kind, TOLERANCE_OF_BLOCKS), name)
+                compared += 1
+        self.assertGreater(compared, 0)
+
     def test_greedy_answers_take_the_token_that_llama_cpp_finds_best(self):
         """Or one that it finds as good, within the tolerance: then the answers part."""
         same = compared = 0

@@ -121,7 +121,8 @@ int main(int argc, char **argv) {
     }
     bool good = crypto_start(&err) && open_engine(&e, argv[1], argc == 2, &err);
     if (good) {
-        probe p = {&e, tokenizer_count(e.tokens), 0, tokenize, logits, greedy, embed};
+        uint32_t width = e.model == NULL ? 0 : e.model->information.width;
+        probe p = {&e, tokenizer_count(e.tokens), width, tokenize, logits, greedy, embed};
         good = probe_run(&p);
     } else {
         fprintf(stderr, "engine_probe: %s\n", err.text);

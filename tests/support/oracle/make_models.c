@@ -17,12 +17,12 @@ static bool write_model(const char *kind, const char *path, const buffer *bytes,
     return true;
 }
 
-static bool make(const char *folder, const char *family, const model_shape *shape, error *err) {
+static bool make(const char *folder, const char *name, const model_shape *shape, error *err) {
     char path[PATH_SIZE];
     model_file file;
     model_file_make(&file, shape, SEED);
-    snprintf(path, sizeof path, "%s/%s-%s.gguf", folder, family, gguf_type_name(shape->type));
-    bool good = write_model("generate", path, &file.bytes, err);
+    snprintf(path, sizeof path, "%s/%s-%s.gguf", folder, name, gguf_type_name((uint32_t)shape->type));
+    bool good = write_model(shape->pooling > 0 ? "embed" : "generate", path, &file.bytes, err);
     model_file_free(&file);
     return good;
 }
@@ -64,13 +64,53 @@ static bool make_models(const char *folder, error *err) {
     return good;
 }
 
+/* Every family with all it has, but for the windows of llama and phi3, which llama.cpp leaves out. */
+static bool make_families(const char *folder, error *err) {
+#define COMMON .width = 256, .hidden = 256, .heads = 4, .context = 4096
+#define DECODER COMMON, .key_heads = 2, .layers = 3
+#define BERT COMMON, .family = "bert", .key_heads = 4, .layers = 2
+    static const struct {
+        const char *name;
+        model_shape shape;
+    } models[] = {
+        {"llama_factors", {DECODER, .rope_base = 500000, .rope_factors = true, .tied = true}},
+        {"llama_linear", {DECODER, .scaling = SCALED_LINEAR, .rope_factor = 4, .biases = true}},
+        {"llama_yarn", {DECODER, .scaling = SCALED_YARN, .rope_factor = 4, .original_context = 1024}},
+        {"qwen2", {DECODER, .family = "qwen2", .rope_base = 1e6f, .tied = true}},
+        {"qwen3", {DECODER, .family = "qwen3", .head_size = 128, .rope_base = 1e6f}},
+        {"gemma", {DECODER, .family = "gemma", .head_size = 128, .tied = true}},
+        {"gemma2",
+         {DECODER, .family = "gemma2", .tied = true, .window = 20, .attention_cap = 2, .logit_cap = 3}},
+        {"gemma3",
+         {COMMON, .family = "gemma3", .layers = 7, .key_heads = 1, .tied = true, .window = 20,
+          .rope_base = 1e6f, .scaling = SCALED_LINEAR, .rope_factor = 8}},
+        {"phi3", {DECODER, .family = "phi3", .turned = 48}},
+        {"phi3_long",
+         {DECODER, .family = "phi3", .scaling = SCALED_LONG, .rope_factors = true, .rope_magnitude = 1.2f,
+          .original_context = 128}},
+        {"bert_mean", {BERT, .pooling = 1}},
+        {"bert_first", {BERT, .pooling = 2}},
+    };
+    static const gguf_type types[] = {GGUF_F32, GGUF_Q4_K};
+    bool good = true;
+    for (size_t i = 0; good && i < sizeof models / sizeof models[0]; i++) {
+        for (size_t t = 0; good && t < sizeof types / sizeof types[0]; t++) {
+            model_shape shape = models[i].shape;
+            shape.type = types[t];
+            good = make(folder, models[i].name, &shape, err);
+        }
+    }
+    return good;
+}
+
 int main(int argc, char **argv) {
     error err;
     if (argc != 3) {
         fprintf(stderr, "usage: make_models FOLDER TEXTS\n");
         return 2;
     }
-    bool good = make_models(argv[1], &err) && make_vocabularies(argv[1], argv[2], &err);
+    bool good = make_models(argv[1], &err) && make_families(argv[1], &err) &&
+                make_vocabularies(argv[1], argv[2], &err);
     if (!good) {
         fprintf(stderr, "make_models: %s\n", err.text);
     }
