@@ -21,16 +21,18 @@ import tap
 TOP = pathlib.Path(__file__).resolve().parents[2]
 LLAMA = "node_modules/@node-llama-cpp/linux-x64/bins/linux-x64"
 SEED = int(os.environ.get("CELLULE_ORACLE_SEED", random.SystemRandom().randrange(1 << 32)))
-PROMPTS = 3
 PROMPT_LENGTH = 70  # more than a page of the cache
 ANSWER_LENGTH = 24
+ANSWERED = {"F32", "Q8_0", "Q4_0", "Q4_K"}
 RANDOM_TEXTS = 120
 MODES = [(0, 0), (0, 1), (1, 0), (1, 1)]  # whole, special of the request (tests/support/oracle/probe.h)
 
 # Root mean square of the difference of logits, over that of the logits. llama.cpp rounds what F16 and BF16 weights are
-# multiplied with to the same type; with the others both round to 8 bits, in blocks that needn't be the same.
-TOLERANCE = {"F32": 0.001, "F16": 0.004, "BF16": 0.03}
+# multiplied with to the same type; with the others both round to 8 bits, in blocks that needn't be the same. Scores of
+# heads of odd sizes llama.cpp sums in halves.
+TOLERANCE = {"F32": 0.002, "F16": 0.004, "BF16": 0.02, "llama.odd-F32": 0.01}
 TOLERANCE_OF_BLOCKS = 0.05
+TOLERANCE_OF_EMBEDDINGS = 0.005
 
 TEXTS = [
     "", " ", "  ", "   \n", "\n", "\r\n", "\t\t x", "a", "the", " the", "the the  the   the", "hello world", "Hello, World!",
@@ -46,6 +48,10 @@ TEXTS = [
 ]
 PIECES = ["the", "he", " ", "  ", "\n", "\t", "ll", "'s", "'LL", "1", "23", "456", ".", ",!", "é", "e\u0301", "ß", "中", "日本", "한", "🙂", "👍🏽",
           "\u00a0", "\u200b", "▁", "Ġ", "<|im_end|>", "</s>", "A", "Zz", "_", "-", "/", "\u0000", "ﬁ", "я", "ع", "\r", "unaffable"]
+
+
+def tolerance(model):
+    return TOLERANCE.get(model, TOLERANCE.get(model.rpartition("-")[2], TOLERANCE_OF_BLOCKS))
 
 
 def has(text, *categories):
@@ -113,22 +119,19 @@ class Oracle(unittest.TestCase):
         cls.random = random.Random(SEED)
         print(f"# CELLULE_ORACLE_SEED={SEED}")
 
-    def pairs(self, *kinds):
-        """(name, type of its matrices, our probe, llama.cpp's) of each model of these kinds."""
-        for kind, path in self.models:
-            if kind not in kinds:
-                continue
-            modes = {"generate": ([], []), "embed": ([], ["embeddings"]), "vocabulary": (["vocabulary"], ["vocabulary"])}[kind]
+    def pairs(self, kind):
+        """Name, our probe and llama.cpp's of each model of this kind."""
+        modes = {"generate": ([], []), "embed": ([], ["embeddings"]), "vocabulary": (["vocabulary"], ["vocabulary"])}[kind]
+        for path in (path for model_kind, path in self.models if model_kind == kind):
             with Probe(self.engine, path, *modes[0]) as ours, Probe(*self.llama, path, *modes[1]) as theirs:
-                yield path.stem, path.stem.rpartition("-")[2], ours, theirs
+                yield path.stem, ours, theirs
 
-    def prompts(self, probe):
-        """Random tokens of real texts' kind, so that none is a control token."""
-        for _ in range(PROMPTS):
-            tokens = []
-            while len(tokens) < PROMPT_LENGTH:
-                tokens += probe.ask("tokenize", 0, 0, self.random_text().encode().hex())
-            yield tokens[:PROMPT_LENGTH]
+    def prompt(self, probe):
+        """Tokens of texts, so that none is a control token."""
+        tokens = []
+        while len(tokens) < PROMPT_LENGTH:
+            tokens += probe.ask("tokenize", 0, 0, self.random_text().encode().hex())
+        return tokens[:PROMPT_LENGTH]
 
     def random_text(self):
         return "".join(self.random.choices(PIECES, k=self.random.randint(1, 24)))
@@ -136,7 +139,7 @@ class Oracle(unittest.TestCase):
     def test_tokens_are_those_of_llama_cpp(self):
         compared = 0
         texts = TEXTS + [self.random_text() for _ in range(RANDOM_TEXTS)]
-        for name, _, ours, theirs in self.pairs("vocabulary"):
+        for name, ours, theirs in self.pairs("vocabulary"):
             for text in texts:
                 for whole, special in MODES:
                     if differs_knowingly(name, text, whole, special):
@@ -148,40 +151,41 @@ class Oracle(unittest.TestCase):
 
     def test_logits_are_those_of_llama_cpp_within_the_rounding_of_the_type(self):
         compared = 0
-        for name, kind, ours, theirs in self.pairs("generate"):
-            for tokens in self.prompts(theirs):
-                for position, (a, b) in enumerate(zip(ours.ask("logits", *tokens), theirs.ask("logits", *tokens), strict=True)):
-                    difference = relative_difference(a, b)
-                    self.assertLess(difference, TOLERANCE.get(kind, TOLERANCE_OF_BLOCKS), f"{name}, position {position}")
-                    compared += 1
-        self.assertGreater(compared, 0)
-
-    def test_embeddings_are_those_of_llama_cpp_within_the_rounding_of_the_type(self):
-        compared = 0
-        for name, kind, ours, theirs in self.pairs("embed"):
-            for tokens in self.prompts(theirs):
-                theirs_pooled = theirs.ask("embed", *tokens)
-                length = math.sqrt(sum(value * value for value in theirs_pooled))
-                difference = relative_difference(ours.ask("embed", *tokens), [value / length for value in theirs_pooled])
-                self.assertLess(difference, TOLERANCE.get(kind, TOLERANCE_OF_BLOCKS), name)
+        for name, ours, theirs in self.pairs("generate"):
+            tokens = self.prompt(theirs)
+            for position, (a, b) in enumerate(zip(ours.ask("logits", *tokens), theirs.ask("logits", *tokens), strict=True)):
+                self.assertLess(relative_difference(a, b), tolerance(name), f"{name}, position {position}")
                 compared += 1
         self.assertGreater(compared, 0)
 
     def test_greedy_answers_take_the_token_that_llama_cpp_finds_best(self):
         """Or one that it finds as good, within the tolerance: then the answers part."""
         same = compared = 0
-        for name, kind, ours, theirs in self.pairs("generate"):
-            for tokens in self.prompts(theirs):
-                answer = ours.ask("greedy", ANSWER_LENGTH, *tokens)
-                self.assertGreater(len(answer), 0)
-                rows = theirs.ask("logits", *tokens, *answer[:-1])[len(tokens) - 1:]
-                for position, (token, row) in enumerate(zip(answer, rows, strict=True)):
-                    size = math.sqrt(sum(value * value for value in row) / len(row))
-                    margin = 4 * TOLERANCE.get(kind, TOLERANCE_OF_BLOCKS) * size
-                    self.assertGreaterEqual(row[token], max(row) - margin, f"{name}, position {position}")
-                    same += row[token] == max(row)
-                    compared += 1
+        for name, ours, theirs in self.pairs("generate"):
+            if name.rpartition("-")[2] not in ANSWERED:
+                continue
+            tokens = self.prompt(theirs)
+            answer = ours.ask("greedy", ANSWER_LENGTH, *tokens)
+            self.assertGreater(len(answer), 0)
+            rows = theirs.ask("logits", *tokens, *answer[:-1])[len(tokens) - 1:]
+            for position, (token, row) in enumerate(zip(answer, rows, strict=True)):
+                size = math.sqrt(sum(value * value for value in row) / len(row))
+                margin = 4 * tolerance(name) * size
+                self.assertGreaterEqual(row[token], max(row) - margin, f"{name}, position {position}")
+                same += row[token] == max(row)
+                compared += 1
         self.assertGreater(same, 0.9 * compared)
+
+    def test_embeddings_are_those_of_llama_cpp(self):
+        compared = 0
+        for name, ours, theirs in self.pairs("embed"):
+            tokens = self.prompt(theirs)
+            values = theirs.ask("embed", *tokens)
+            length = math.sqrt(sum(value * value for value in values))
+            unit = [value / length for value in values]
+            self.assertLess(relative_difference(ours.ask("embed", *tokens), unit), TOLERANCE_OF_EMBEDDINGS, name)
+            compared += 1
+        self.assertGreater(compared, 0)
 
 
 if __name__ == "__main__":

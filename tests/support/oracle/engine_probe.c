@@ -121,7 +121,7 @@ int main(int argc, char **argv) {
     }
     bool good = crypto_start(&err) && open_engine(&e, argv[1], argc == 2, &err);
     if (good) {
-        uint32_t width = e.model == NULL ? 0 : e.model->information.width;
+        uint32_t width = e.model == NULL ? 0 : engine_describe(e.model)->width;
         probe p = {&e, tokenizer_count(e.tokens), width, tokenize, logits, greedy, embed};
         good = probe_run(&p);
     } else {

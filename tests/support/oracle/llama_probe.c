@@ -83,7 +83,6 @@ int main(int argc, char **argv) {
     llamacpp_setup setup = {.folder = argv[1],
                             .model = argv[2],
                             .threads = 1,
-                            .context = PROBE_TOKENS_MAX,
                             .sequences = 1,
                             .batch = PROBE_TOKENS_MAX,
                             .vocabulary_only = strcmp(kind, "vocabulary") == 0,

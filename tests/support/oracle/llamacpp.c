@@ -72,7 +72,14 @@ typedef struct token_batch {
     int8_t *wanted;
 } token_batch;
 
-enum { TYPE_F16 = 1, POOLING_OF_MODEL = -1, DEFAULT_CONTEXT = 512, DEFAULT_BATCH = 2048, LEVEL_WARNING = 3 };
+enum {
+    TYPE_F16 = 1,
+    POOLING_OF_MODEL = -1,
+    DEFAULT_CONTEXT = 512,
+    DEFAULT_BATCH = 2048,
+    LEVEL_ERROR = 4,
+    LEVEL_GOES_ON = 5
+};
 enum { CONTEXT_GRAIN = 256, FORM_SIZE = 64, PATH_SIZE = 4096 };
 
 /* X(result, name, arguments) */
@@ -152,11 +159,11 @@ static bool find_functions(llamacpp *l, error *err) {
     return known || error_set(err, ERROR_UNSUPPORTED, "this llama.cpp has other structures than are known");
 }
 
-static void tell_warnings(int level, const char *text, void *context) {
-    static int last; /* of the line that a text of level 5 goes on with */
+static void tell_errors(int level, const char *text, void *context) {
+    static int last; /* of the line that is going on */
     (void)context;
-    last = level == 5 ? last : level;
-    if (last >= LEVEL_WARNING) {
+    last = level == LEVEL_GOES_ON ? last : level;
+    if (last == LEVEL_ERROR) {
         fputs(text, stderr);
     }
 }
@@ -187,7 +194,7 @@ static bool load_form(llamacpp *l, const llamacpp_setup *setup, error *err) {
         !find_function(l->processors, "ggml_backend_load", &load, err)) {
         return false;
     }
-    l->llama_log_set(tell_warnings, NULL);
+    l->llama_log_set(tell_errors, NULL);
     l->llama_backend_init();
     if (setup->form == NULL) {
         load_all(setup->folder);

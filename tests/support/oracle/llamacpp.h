@@ -18,7 +18,7 @@ typedef struct llamacpp_setup {
         *form; /* of the processor's code: "haswell" is its AVX2 form; NULL: the best for this machine */
     const char *model;
     uint32_t threads;
-    uint32_t context;   /* positions of each sequence */
+    uint32_t context;   /* positions of each sequence; 0: what the model was made for */
     uint32_t sequences; /* at once */
     uint32_t batch;     /* most tokens of a pass, which is not split; also most outputs */
     bool vocabulary_only;

@@ -1,5 +1,6 @@
 #include "model_file.h"
 #include "os/file.h"
+#include "quantise_file.h"
 #include "vocabulary_file.h"
 
 #include <stdio.h>
@@ -18,11 +19,11 @@ static bool write_model(const char *kind, const char *path, const buffer *bytes,
 }
 
 static bool make(const char *folder, const char *name, const model_shape *shape, error *err) {
+    static model_file file;
     char path[PATH_SIZE];
-    model_file file;
     model_file_make(&file, shape, SEED);
     snprintf(path, sizeof path, "%s/%s-%s.gguf", folder, name, gguf_type_name((uint32_t)shape->type));
-    bool good = write_model(shape->pooling > 0 ? "embed" : "generate", path, &file.bytes, err);
+    bool good = write_model(model_is(shape, "bert") ? "embed" : "generate", path, &file.bytes, err);
     model_file_free(&file);
     return good;
 }
@@ -46,59 +47,67 @@ static bool make_vocabularies(const char *folder, const char *texts_path, error 
     return good;
 }
 
-static bool make_models(const char *folder, error *err) {
-    static const gguf_type types[] = {GGUF_F32, GGUF_F16, GGUF_Q8_0};
-    bool good = true;
-    for (size_t i = 0; good && i < sizeof types / sizeof types[0]; i++) {
-        model_shape shape = {.width = 256,
-                             .hidden = 512,
-                             .layers = 2,
-                             .heads = 8,
-                             .key_heads = 4,
-                             .context = 4096,
-                             .type = types[i],
-                             .tied = i % 2 == 0,
-                             .pretokenizer = "gpt-2"};
-        good = make(folder, "llama", &shape, err);
-    }
-    return good;
-}
+#define COMMON .width = 256, .hidden = 256, .heads = 4, .context = 512, .pretokenizer = "gpt-2"
+#define DECODER COMMON, .layers = 2, .key_heads = 2
+#define LONGER COMMON, .layers = 7, .key_heads = 1 /* as many as gemma3 needs */
+#define ENCODER COMMON, .layers = 2, .key_heads = 4
 
-/* Every family with all it has, but for the windows of llama and phi3, which llama.cpp leaves out. */
-static bool make_families(const char *folder, error *err) {
-#define COMMON .width = 256, .hidden = 256, .heads = 4, .context = 4096
-#define DECODER COMMON, .key_heads = 2, .layers = 3
-#define BERT COMMON, .family = "bert", .key_heads = 4, .layers = 2
-    static const struct {
-        const char *name;
-        model_shape shape;
-    } models[] = {
-        {"llama_factors", {DECODER, .rope_base = 500000, .rope_factors = true, .tied = true}},
-        {"llama_linear", {DECODER, .scaling = SCALED_LINEAR, .rope_factor = 4, .biases = true}},
-        {"llama_yarn", {DECODER, .scaling = SCALED_YARN, .rope_factor = 4, .original_context = 1024}},
-        {"qwen2", {DECODER, .family = "qwen2", .rope_base = 1e6f, .tied = true}},
-        {"qwen3", {DECODER, .family = "qwen3", .head_size = 128, .rope_base = 1e6f}},
-        {"gemma", {DECODER, .family = "gemma", .head_size = 128, .tied = true}},
-        {"gemma2",
-         {DECODER, .family = "gemma2", .tied = true, .window = 20, .attention_cap = 2, .logit_cap = 3}},
-        {"gemma3",
-         {COMMON, .family = "gemma3", .layers = 7, .key_heads = 1, .tied = true, .window = 20,
-          .rope_base = 1e6f, .scaling = SCALED_LINEAR, .rope_factor = 8}},
-        {"phi3", {DECODER, .family = "phi3", .turned = 48}},
-        {"phi3_long",
-         {DECODER, .family = "phi3", .scaling = SCALED_LONG, .rope_factors = true, .rope_magnitude = 1.2f,
-          .original_context = 128}},
-        {"bert_mean", {BERT, .pooling = 1}},
-        {"bert_first", {BERT, .pooling = 2}},
-    };
-    static const gguf_type types[] = {GGUF_F32, GGUF_Q4_K};
+/* Each is made in every type. */
+static const model_shape families[] = {
+    {DECODER, .family = "llama"},
+    {DECODER, .family = "qwen2", .tied = true, .rope_base = 1e6f},
+    {DECODER, .family = "qwen3", .head_size = 128},
+    {DECODER, .family = "gemma", .head_size = 128, .tied = true},
+    {DECODER, .family = "gemma2", .tied = true, .window = 20, .attention_cap = 1.5f, .logit_cap = 2},
+    {LONGER, .family = "gemma3", .tied = true, .window = 20, .rope_base = 1e6f},
+    {DECODER, .family = "phi3"},
+    {ENCODER, .family = "bert", .pooling = 1},
+};
+
+/* What some models of a family have. Not the window of phi3, which llama.cpp knows and leaves out. */
+static const struct {
+    const char *name;
+    model_shape shape;
+} variants[] = {
+    {"llama.biases", {DECODER, .biases = true}},
+    {"llama.odd",
+     {.width = 54,
+      .hidden = 101,
+      .layers = 3,
+      .heads = 9,
+      .key_heads = 3,
+      .context = 512,
+      .pretokenizer = "gpt-2"}},
+    {"llama.factors", {DECODER, .rope_base = 500000, .rope_factors = true}},
+    {"llama.linear", {DECODER, .scaling = SCALED_LINEAR, .rope_factor = 4}},
+    {"llama.yarn", {DECODER, .scaling = SCALED_YARN, .rope_factor = 4, .original_context = 128}},
+    {"qwen2.yarn",
+     {DECODER, .family = "qwen2", .scaling = SCALED_YARN, .rope_factor = 2, .original_context = 256,
+      .rope_base = 1e6f, .rope_magnitude = 0.9f}},
+    {"gemma3.linear",
+     {LONGER, .family = "gemma3", .tied = true, .window = 20, .rope_base = 1e6f, .scaling = SCALED_LINEAR,
+      .rope_factor = 8}},
+    {"gemma3.pattern",
+     {DECODER, .family = "gemma3", .window = 30, .window_pattern = 2, .local_rope_base = 3000}},
+    {"phi3.part", {DECODER, .family = "phi3", .turned = 48}},
+    {"phi3.long",
+     {DECODER, .family = "phi3", .scaling = SCALED_LONG, .rope_factors = true, .rope_magnitude = 1.2f,
+      .original_context = 64}},
+    {"phi3.short", {DECODER, .family = "phi3", .rope_factors = true, .original_context = 512}},
+    {"bert.first", {ENCODER, .family = "bert", .pooling = 2}},
+};
+
+static bool make_models(const char *folder, error *err) {
     bool good = true;
-    for (size_t i = 0; good && i < sizeof models / sizeof models[0]; i++) {
-        for (size_t t = 0; good && t < sizeof types / sizeof types[0]; t++) {
-            model_shape shape = models[i].shape;
-            shape.type = types[t];
-            good = make(folder, models[i].name, &shape, err);
+    for (size_t i = 0; good && i < sizeof families / sizeof families[0]; i++) {
+        model_shape shape = families[i];
+        for (size_t t = 0; good && t < QUANTISED_TYPES; t++) {
+            shape.type = quantised_types[t];
+            good = make(folder, shape.family, &shape, err);
         }
+    }
+    for (size_t i = 0; good && i < sizeof variants / sizeof variants[0]; i++) {
+        good = make(folder, variants[i].name, &variants[i].shape, err);
     }
     return good;
 }
@@ -109,8 +118,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: make_models FOLDER TEXTS\n");
         return 2;
     }
-    bool good = make_models(argv[1], &err) && make_families(argv[1], &err) &&
-                make_vocabularies(argv[1], argv[2], &err);
+    bool good = make_models(argv[1], &err) && make_vocabularies(argv[1], argv[2], &err);
     if (!good) {
         fprintf(stderr, "make_models: %s\n", err.text);
     }
