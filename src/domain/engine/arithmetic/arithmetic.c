@@ -113,7 +113,14 @@ bool arithmetic_enter(arithmetic_state *saved) {
         return false;
     }
     memcpy(saved->environment, &environment, sizeof environment);
-    return fesetenv(FE_DFL_ENV) == 0;
+    if (fesetenv(FE_DFL_ENV) != 0) {
+        return false;
+    }
+#if defined(__aarch64__)
+    /* The C library leaves what it doesn't know, another form of halves among it. */
+    __asm__ volatile("msr fpcr, xzr" : : : "memory");
+#endif
+    return true;
 }
 
 void arithmetic_leave(const arithmetic_state *saved) {
