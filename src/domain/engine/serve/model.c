@@ -10,38 +10,29 @@
 static const uint64_t memory_limit_default = UINT64_C(1) << 30;
 enum { NAME_LENGTH_MAX = 128 };
 
-/* A token id that the file may name; `*there` false when it doesn't. */
-static bool read_token_key(const engine_model *m, const char *key, uint32_t *id, bool *there, error *err) {
-    *there = gguf_has(m->file, key);
-    if (*there && !gguf_u32(m->file, key, id, err)) {
-        return false;
+static void add_end(engine_model *m, uint32_t id) {
+    bool known = m->end_count == SAMPLING_ENDS_MAX;
+    for (size_t i = 0; i < m->end_count; i++) {
+        known = known || m->ends[i] == id;
     }
-    return !*there || *id < m->architecture.vocabulary ||
-           error_set(err, ERROR_CORRUPT, "key '%s' names a token that the vocabulary lacks", key);
+    if (!known) {
+        m->ends[m->end_count++] = id;
+    }
 }
 
-static bool read_chat(engine_model *m, error *err) {
-    if (!tokenizer_find_control(m->tokens, "<|im_start|>", &m->message_start) ||
-        !tokenizer_find_control(m->tokens, "<|im_end|>", &m->message_end)) {
-        return error_set(
-            err, ERROR_UNSUPPORTED,
-            "the model has no control tokens <|im_start|> and <|im_end|>: this engine speaks ChatML");
+static void read_ends(engine_model *m) {
+    static const tokenizer_role usual[] = {TOKEN_TURN_END, TOKEN_END};
+    uint32_t id = 0;
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++) {
+        if (tokenizer_find_role(m->tokens, usual[i], &id)) {
+            add_end(m, id);
+        }
     }
-    m->ends[m->end_count++] = m->message_end;
-    bool wants_first = false;
-    bool has_end = false;
-    uint32_t end = 0;
-    if ((gguf_has(m->file, "tokenizer.ggml.add_bos_token") &&
-         !gguf_bool(m->file, "tokenizer.ggml.add_bos_token", &wants_first, err)) ||
-        !read_token_key(m, "tokenizer.ggml.bos_token_id", &m->first, &m->has_first, err) ||
-        !read_token_key(m, "tokenizer.ggml.eos_token_id", &end, &has_end, err)) {
-        return false;
+    for (id = 0; id < tokenizer_count(m->tokens); id++) {
+        if (tokenizer_is_end(m->tokens, id)) {
+            add_end(m, id);
+        }
     }
-    m->has_first = m->has_first && wants_first;
-    if (has_end && end != m->message_end) {
-        m->ends[m->end_count++] = end;
-    }
-    return true;
 }
 
 /* Without a wish, the model's own context or the largest that fits the memory. */
@@ -79,7 +70,7 @@ static void describe(engine_model *m, const kernels *form) {
     i->vocabulary = m->architecture.vocabulary;
     i->parameters = m->architecture.parameters;
     i->sequence_memory = cache_size(&m->architecture, m->architecture.context);
-    i->chat_format = "chatml";
+    i->chat_format = chat_format(m->chat);
     i->kernels = form->name;
 }
 
@@ -107,9 +98,11 @@ static bool open_parts(engine_model *m, slice file, const engine_options *option
     if (m->forward == NULL) {
         return false;
     }
-    if (!read_chat(m, err)) {
+    m->chat = chat_new(m->file, m->tokens, err);
+    if (m->chat == NULL) {
         return false;
     }
+    read_ends(m);
     m->sampling = sampling_new(&(sampling_model){.vocabulary = m->architecture.vocabulary,
                                                  .text = token_text,
                                                  .text_context = m->tokens,
@@ -148,6 +141,7 @@ void engine_close(engine_model *m) {
     if (m != NULL) {
         sampling_free(m->sampling);
         forward_free(m->forward);
+        chat_free(m->chat);
         tokenizer_free(m->tokens);
         architecture_free(&m->architecture);
         gguf_free(m->file);

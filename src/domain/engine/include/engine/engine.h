@@ -41,7 +41,7 @@ typedef struct engine_information {
     uint32_t vocabulary;
     uint64_t parameters;
     uint64_t sequence_memory; /* bytes that a sequence of `context` positions holds */
-    const char *chat_format;  /* "chatml" */
+    const char *chat_format;  /* "template" (the file's own), "chatml" or "none" */
     const char *kernels;      /* "avx2" or "plain" */
 } engine_information;
 
