@@ -351,21 +351,3 @@ void reference_logits(const model_file *file, const double *states, size_t count
         }
     }
 }
-
-void reference_pool(const model_file *file, const double *states, size_t count, double *embedding) {
-    const model_shape *s = &file->shape;
-    double squares = 0;
-    for (uint32_t i = 0; i < s->width; i++) {
-        embedding[i] = 0;
-        for (size_t t = 0; s->pooling == 1 && t < count; t++) {
-            embedding[i] += states[t * s->width + i] / (double)count;
-        }
-        if (s->pooling != 1) {
-            embedding[i] = states[(s->pooling == 2 ? 0 : count - 1) * s->width + i];
-        }
-        squares += embedding[i] * embedding[i];
-    }
-    for (uint32_t i = 0; i < s->width; i++) {
-        embedding[i] /= sqrt(squares);
-    }
-}

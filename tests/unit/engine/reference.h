@@ -43,7 +43,5 @@ void reference_states(const model_file *file, const uint32_t *tokens, size_t cou
 /* MODEL_VOCABULARY numbers per token. */
 void reference_logits(const model_file *file, const double *states, size_t count, unsigned without,
                       double *logits);
-/* States pooled as the file says and brought to length 1. */
-void reference_pool(const model_file *file, const double *states, size_t count, double *embedding);
 
 #endif
