@@ -17,7 +17,9 @@
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
 
-enum { TILES = 2, VECTORS = 6, PREFETCH = 4096 };
+/* One tile at a time for up to eight vectors, so that the weights are one stream from memory and read once;
+ * two tiles and six vectors where they come from the caches. */
+enum { TILES = 2, PAIR_VECTORS = 6, VECTORS = 8, PREFETCH = 4096 };
 
 INLINE __m512i load_bytes(const void *from) {
     return _mm512_loadu_si512(from);
@@ -108,7 +110,7 @@ INLINE void multiply_32(gguf_type type, size_t R, size_t T, float *y, size_t y_s
             UNROLL for (size_t t = 0; t < T; t++) {
                 whole[r][t] = minimums ? _mm512_setzero_si512() : _mm512_set1_epi32(starts[t][b]);
             }
-            if (T <= 2) {
+            if (R == 1) {
                 prefetch(sub_blocks[r], sub_size + (b % 2 == 1 ? pair_scales_size(type) : 0));
             }
         }
@@ -235,7 +237,7 @@ INLINE void multiply_256(gguf_type type, size_t R, size_t T, float *y, size_t y_
             }
         }
         for (size_t part = 0; part < 8; part++) {
-            UNROLL for (size_t r = 0; r < R && T <= 2; r++) {
+            UNROLL for (size_t r = 0; r < R && R == 1; r++) {
                 prefetch(blocks[r] + part * (size / 8), size / 8);
             }
             add_sub_block(type, R, T, whole, blocks, part, numbers, starts);
@@ -328,21 +330,28 @@ INLINE void multiply_tiles(gguf_type type, size_t R, size_t T, float *y, size_t 
 INLINE void multiply_vectors(gguf_type type, size_t R, float *y, size_t y_stride, const matrix *m,
                              size_t first_tile, const operand *x, size_t first, size_t count) {
     while (count > 0) {
-        size_t taken = count >= 12 || count == 6 ? 6 : count >= 4 ? 4 : count >= 2 ? 2 : 1;
+        size_t most = R == 1 ? VECTORS : PAIR_VECTORS;
+        size_t taken = count <= most ? count : PAIR_VECTORS;
+#define CASE(N)                                                                                              \
+    case N:                                                                                                  \
+        multiply_tiles(type, R, N, y, y_stride, m, first_tile, x, first);                                    \
+        break;
         switch (taken) {
-        case 6:
-            multiply_tiles(type, R, 6, y, y_stride, m, first_tile, x, first);
-            break;
-        case 4:
-            multiply_tiles(type, R, 4, y, y_stride, m, first_tile, x, first);
-            break;
-        case 2:
-            multiply_tiles(type, R, 2, y, y_stride, m, first_tile, x, first);
-            break;
-        default:
-            multiply_tiles(type, R, 1, y, y_stride, m, first_tile, x, first);
+            CASE(1)
+            CASE(2)
+            CASE(3)
+            CASE(4)
+            CASE(5)
+            CASE(6)
+        default: /* with one tile only */
+            if (taken == VECTORS) {
+                multiply_tiles(type, 1, VECTORS, y, y_stride, m, first_tile, x, first);
+            } else {
+                multiply_tiles(type, 1, VECTORS - 1, y, y_stride, m, first_tile, x, first);
+            }
             break;
         }
+#undef CASE
         y += taken * y_stride;
         first += taken;
         count -= taken;
@@ -352,7 +361,7 @@ INLINE void multiply_vectors(gguf_type type, size_t R, float *y, size_t y_stride
 INLINE void multiply_numbers(gguf_type type, float *y, size_t y_stride, const matrix *m, size_t first_tile,
                              size_t tile_count, const operand *x, size_t first, size_t count) {
     size_t t = 0;
-    for (; count > 1 && t + TILES <= tile_count; t += TILES) {
+    for (; count > VECTORS && t + TILES <= tile_count; t += TILES) {
         multiply_vectors(type, TILES, y, y_stride, m, first_tile + t, x, first, count);
     }
     for (; t < tile_count; t++) {
@@ -416,7 +425,7 @@ static void multiply(float *y, size_t y_stride, const matrix *m, size_t first_ti
 INLINE void halves_block(size_t rows, size_t wide, float *out, size_t out_stride, const float *a,
                          size_t a_stride, const uint16_t *b, size_t depth, size_t columns, __mmask16 mask,
                          bool add) {
-    __m512 acc[VECTORS][4];
+    __m512 acc[PAIR_VECTORS][4];
     UNROLL for (size_t r = 0; r < rows; r++) {
         UNROLL for (size_t c = 0; c < wide; c++) {
             acc[r][c] = _mm512_setzero_ps();
