@@ -19,7 +19,7 @@
 
 /* One tile at a time for up to eight vectors, so that the weights are one stream from memory and read once;
  * two tiles and six vectors where they come from the caches. */
-enum { TILES = 2, PAIR_VECTORS = 6, VECTORS = 8, PREFETCH = 4096 };
+enum { TILES = 2, PAIR_VECTORS = 6, VECTORS = 8 };
 
 INLINE __m512i load_bytes(const void *from) {
     return _mm512_loadu_si512(from);
@@ -68,9 +68,15 @@ INLINE __m512i dot(gguf_type type, __m512i acc, __m512i w, __m512i x) {
     return type == GGUF_Q8_0 ? dot_full(acc, w, x) : dot_small(acc, w, x);
 }
 
-INLINE void prefetch(const uint8_t *at, size_t size) {
+/* Into the second cache, so far ahead that memory is busy while this core multiplies: of one stream a page,
+ * of two what the next two tiles hold at the same place. */
+INLINE size_t prefetch_distance(const matrix *m, size_t R) {
+    return R == 1 ? 4096 : R * m->tile_size;
+}
+
+INLINE void prefetch(const uint8_t *at, size_t size, size_t ahead) {
     for (size_t i = 0; i < size; i += 64) {
-        _mm_prefetch((const char *)at + PREFETCH + i, _MM_HINT_T0);
+        _mm_prefetch((const char *)at + ahead + i, _MM_HINT_T1);
     }
 }
 
@@ -90,6 +96,7 @@ INLINE void multiply_32(gguf_type type, size_t R, size_t T, float *y, size_t y_s
     __m512 acc[TILES][VECTORS];
     const bool minimums = type == GGUF_Q4_1 || type == GGUF_Q5_1;
     const size_t sub_size = sub_block_size(type);
+    const size_t ahead = prefetch_distance(m, R);
     UNROLL for (size_t r = 0; r < R; r++) {
         tiles[r] = matrix_tile(m, first_tile + r);
     }
@@ -110,8 +117,8 @@ INLINE void multiply_32(gguf_type type, size_t R, size_t T, float *y, size_t y_s
             UNROLL for (size_t t = 0; t < T; t++) {
                 whole[r][t] = minimums ? _mm512_setzero_si512() : _mm512_set1_epi32(starts[t][b]);
             }
-            if (R == 1) {
-                prefetch(sub_blocks[r], sub_size + (b % 2 == 1 ? pair_scales_size(type) : 0));
+            if (T > 0) {
+                prefetch(sub_blocks[r], sub_size + (b % 2 == 1 ? pair_scales_size(type) : 0), ahead);
             }
         }
         UNROLL for (size_t j = 0; j < 4; j++) {
@@ -219,6 +226,7 @@ INLINE void multiply_256(gguf_type type, size_t R, size_t T, float *y, size_t y_
     const int32_t *starts[VECTORS];
     __m512 acc[TILES][VECTORS];
     const size_t size = super_block_size(type);
+    const size_t ahead = prefetch_distance(m, R);
     UNROLL for (size_t r = 0; r < R; r++) {
         blocks[r] = matrix_tile(m, first_tile + r);
     }
@@ -237,8 +245,8 @@ INLINE void multiply_256(gguf_type type, size_t R, size_t T, float *y, size_t y_
             }
         }
         for (size_t part = 0; part < 8; part++) {
-            UNROLL for (size_t r = 0; r < R && R == 1; r++) {
-                prefetch(blocks[r] + part * (size / 8), size / 8);
+            UNROLL for (size_t r = 0; r < R; r++) {
+                prefetch(blocks[r] + part * (size / 8), size / 8, ahead);
             }
             add_sub_block(type, R, T, whole, blocks, part, numbers, starts);
         }
@@ -330,7 +338,7 @@ INLINE void multiply_tiles(gguf_type type, size_t R, size_t T, float *y, size_t 
 INLINE void multiply_vectors(gguf_type type, size_t R, float *y, size_t y_stride, const matrix *m,
                              size_t first_tile, const operand *x, size_t first, size_t count) {
     while (count > 0) {
-        size_t most = R == 1 ? VECTORS : PAIR_VECTORS;
+        size_t most = VECTORS;
         size_t taken = count <= most ? count : PAIR_VECTORS;
 #define CASE(N)                                                                                              \
     case N:                                                                                                  \
@@ -343,13 +351,8 @@ INLINE void multiply_vectors(gguf_type type, size_t R, float *y, size_t y_stride
             CASE(4)
             CASE(5)
             CASE(6)
-        default: /* with one tile only */
-            if (taken == VECTORS) {
-                multiply_tiles(type, 1, VECTORS, y, y_stride, m, first_tile, x, first);
-            } else {
-                multiply_tiles(type, 1, VECTORS - 1, y, y_stride, m, first_tile, x, first);
-            }
-            break;
+            CASE(7)
+            CASE(8)
         }
 #undef CASE
         y += taken * y_stride;
@@ -361,7 +364,7 @@ INLINE void multiply_vectors(gguf_type type, size_t R, float *y, size_t y_stride
 INLINE void multiply_numbers(gguf_type type, float *y, size_t y_stride, const matrix *m, size_t first_tile,
                              size_t tile_count, const operand *x, size_t first, size_t count) {
     size_t t = 0;
-    for (; count > VECTORS && t + TILES <= tile_count; t += TILES) {
+    for (; count > 2 && t + TILES <= tile_count; t += TILES) {
         multiply_vectors(type, TILES, y, y_stride, m, first_tile + t, x, first, count);
     }
     for (; t < tile_count; t++) {
