@@ -48,12 +48,15 @@ static void tell(const token_list *list, char line[LINE_MAX_SIZE]) {
     }
 }
 
-/* Where the reference is knowingly not followed: it drops spacing marks where BERT keeps them, and its
- * expressions for cased words have no marks, which those of the models do. */
+/* Where the reference is knowingly not followed: it drops spacing marks where BERT keeps them; its
+ * expressions for cased words have no marks, which those of the models do; and phi3's plain added tokens
+ * would swallow text of users. */
 static bool is_exception(const char *kind, const char *text) {
     bool cased = strcmp(kind, "gpt2.gpt-4o") == 0 || strcmp(kind, "gpt2.tekken") == 0;
     bool lowered = strcmp(kind, "bert") == 0;
-    return ((cased || lowered) && strstr(text, "नमस्ते") != NULL) || (lowered && strstr(text, "বাংলা") != NULL);
+    bool stripped = strcmp(kind, "llama.phi3") == 0;
+    return ((cased || lowered) && strstr(text, "नमस्ते") != NULL) ||
+           (lowered && strstr(text, "বাংলা") != NULL) || (stripped && strstr(text, "<b> ") != NULL);
 }
 
 static size_t compare(const tokenizer *t, const char *kind, const char *text, bool trusted, slice expected) {

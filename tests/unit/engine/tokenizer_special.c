@@ -214,11 +214,12 @@ static void test_any_bytes_survive_the_round_trip(void **state) {
     (void)state;
     static const char likely[] =
         "the l \n\t 19'sx\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\xe2\x96\x81<b>< 0x41>\xe4\xbd\xa0";
-    static const char *const kinds[] = {"gpt2.llama-bpe", "gpt2.deepseek-llm", "gpt2.gpt-4o", "llama",
-                                        "llama.gemma"};
+    static const char *const kinds[] = {"gpt2.llama-bpe", "gpt2.deepseek-llm", "gpt2.gpt-4o",
+                                        "llama",          "llama.gemma",       "llama.phi3"};
     uint64_t random = 7;
-    for (size_t k = 0; k < 5; k++) {
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
         tokenizer *t = make(kinds[k]);
+        assert_round_trip(t, SLICE_LITERAL("a <b>  c <extra>\nd"));
         assert_round_trip(t, SLICE_LITERAL("\xe2\x96\x81<0x41>\xe2\x96\x81 <s>\xe2\x96"));
         for (size_t round = 0; round < 300; round++) {
             uint8_t bytes[200];

@@ -86,7 +86,7 @@ static inline float exponential(float x) {
     return p * float_of_bits((uint32_t)((int32_t)n + 127) << 23);
 }
 
-/* The natural logarithm of a positive normal number, within 2^-52 of the larger of 1 and the result. */
+/* The natural logarithm of a positive normal number, within 2^-51 of the larger of 1 and the result. */
 double logarithm(double x);
 
 /* The pairs' turning speeds, base^(-2i/size) for i < size/2. `base` is above 0. */

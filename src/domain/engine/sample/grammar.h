@@ -9,9 +9,10 @@ typedef struct grammar grammar;
 /* Bounds of a text in either language. */
 enum { GRAMMAR_TEXT_MAX = 64 * 1024, GRAMMAR_DEPTH_MAX = 64 };
 
-/* GBNF, llama.cpp's notation: README.md. ERROR_INVALID names line and column. */
+/* GBNF, llama.cpp's notation. ERROR_INVALID names line and column. The README beside says what is followed.
+ */
 MUST_CHECK grammar *grammar_from_gbnf(slice text, error *err);
-/* JSON schema: README.md. ERROR_UNSUPPORTED names the keyword. */
+/* JSON schema, after json_start. ERROR_UNSUPPORTED names the keyword. */
 MUST_CHECK grammar *grammar_from_schema(slice text, error *err);
 /* Takes the network, also on failure. */
 MUST_CHECK grammar *grammar_new(network *net, error *err);

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 
 enum {
-    WORK_MAX = 1 << 28,
+    WORK_MAX = 1 << 24,
     READINGS_MAX = 256, /* of a level */
     ITEMS_MAX = 1 << 20,
     COLLECT_FROM = 4096, /* nodes, before it is worth looking for unused ones */

@@ -42,10 +42,10 @@ static bool divide_whole(run *r, int64_t a, int64_t b, bool remainder, value *re
     return true;
 }
 
-static bool whole_binary(run *r, operator_kind operator, int64_t a, int64_t b, value *result) {
+static bool whole_binary(run *r, operator_kind sign, int64_t a, int64_t b, value *result) {
     int64_t number = 0;
     bool over = false;
-    switch (operator) {
+    switch (sign) {
     case OPERATOR_ADD:
         over = __builtin_add_overflow(a, b, &number);
         break;
@@ -61,18 +61,18 @@ static bool whole_binary(run *r, operator_kind operator, int64_t a, int64_t b, v
     case OPERATOR_POWER:
         return power(r, a, b, result);
     default:
-        return divide_whole(r, a, b, operator== OPERATOR_MODULO, result);
+        return divide_whole(r, a, b, sign == OPERATOR_MODULO, result);
     }
     *result = value_integer(number);
     return !over || overflow(r);
 }
 
-static bool float_binary(run *r, operator_kind operator, double a, double b, value *result) {
-    bool divides = operator== OPERATOR_DIVIDE || operator== OPERATOR_FLOOR || operator== OPERATOR_MODULO;
+static bool float_binary(run *r, operator_kind sign, double a, double b, value *result) {
+    bool divides = sign == OPERATOR_DIVIDE || sign == OPERATOR_FLOOR || sign == OPERATOR_MODULO;
     if (divides && b == 0) {
         return run_fail(r, "a number is divided by 0");
     }
-    switch (operator) {
+    switch (sign) {
     case OPERATOR_ADD:
         *result = value_float(a + b);
         return true;
@@ -157,25 +157,25 @@ static bool undefined_operand(run *r, const value *a, const value *b) {
     return run_fail(r, "'%.*s' is undefined", SLICE_FORMAT(slice_part(undefined->name, 0, 64)));
 }
 
-bool value_binary(run *r, operator_kind operator, const value * a, const value *b, value *result) {
+bool value_binary(run *r, operator_kind sign, const value *a, const value *b, value *result) {
     if (a->kind == VALUE_UNDEFINED || b->kind == VALUE_UNDEFINED) {
         return undefined_operand(r, a, b);
     }
     if (value_is_whole(a) && value_is_whole(b)) {
-        return whole_binary(r, operator, value_whole(a), value_whole(b), result);
+        return whole_binary(r, sign, value_whole(a), value_whole(b), result);
     }
     if (value_is_number(a) && value_is_number(b)) {
-        return float_binary(r, operator, value_number(a), value_number(b), result);
+        return float_binary(r, sign, value_number(a), value_number(b), result);
     }
     bool texts = a->kind == VALUE_TEXT || b->kind == VALUE_TEXT;
-    if (operator== OPERATOR_ADD && texts &&(a->kind == VALUE_TEXT || is_spelled(a)) &&
+    if (sign == OPERATOR_ADD && texts && (a->kind == VALUE_TEXT || is_spelled(a)) &&
         (b->kind == VALUE_TEXT || is_spelled(b))) {
         return add_texts(r, a, b, result);
     }
-    if (operator== OPERATOR_ADD && has_elements(a) && a->kind == b->kind) {
+    if (sign == OPERATOR_ADD && has_elements(a) && a->kind == b->kind) {
         return add_lists(r, a, b, result);
     }
-    if (operator== OPERATOR_MULTIPLY &&(value_is_whole(a) || value_is_whole(b))) {
+    if (sign == OPERATOR_MULTIPLY && (value_is_whole(a) || value_is_whole(b))) {
         const value *repeated = value_is_whole(a) ? b : a;
         int64_t times = value_whole(value_is_whole(a) ? a : b);
         if (repeated->kind == VALUE_TEXT) {

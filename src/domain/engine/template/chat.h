@@ -1,19 +1,26 @@
-#ifndef ENGINE_TEMPLATE_CHAT_H
-#define ENGINE_TEMPLATE_CHAT_H
+#ifndef ENGINE_CHAT_H
+#define ENGINE_CHAT_H
 
 #include "engine/engine.h"
-#include "tokenizer/tokenizer.h"
+#include "template/template.h"
 
-/* How a model's conversations are written. `serve` owns one per model (engine_prompt calls chat_prompt); the
- * template room implements it. Nothing points into the file afterwards; the tokenizer must outlive it. */
+/* How conversations become a model's tokens: by the chat template in its file, or as ChatML when it has none
+ * but the markers <|im_start|> and <|im_end|>. */
 typedef struct chat chat;
 
-/* By the file's `tokenizer.chat_template`, or ChatML where there is none and the vocabulary has its markers;
- * else a chat of format "none", with which chat_prompt is ERROR_UNSUPPORTED. A template that is beyond the
- * subset is refused by chat_prompt with the reason, not here: raw prompts still work. */
+/* Keeps `tokens`. ERROR_UNSUPPORTED names what the file's template needs beyond template.h. A file without
+ * template and markers is fine: it has no conversations. */
 MUST_CHECK chat *chat_new(const gguf *file, const tokenizer *tokens, error *err);
-void chat_free(chat *c);                /* NULL is allowed */
-const char *chat_format(const chat *c); /* "jinja", "chatml" or "none" */
+void chat_free(chat *c); /* NULL is allowed */
+/* "template", "chatml" or "none"; static text. */
+const char *chat_format(const chat *c);
+
+/* Appends the conversation's tokens, the model's first token before them if it wants one. Of `input`, the
+ * first and end tokens are filled in here. Roles are checked: "developer" is told as "system", those beyond
+ * engine_message's are ERROR_INVALID. ERROR_UNSUPPORTED: the model has no conversations. Errors as of
+ * chat_template_render. */
+MUST_CHECK bool chat_encode(const chat *c, const chat_input *input, token_list *list, error *err);
+
 /* As engine_prompt says. */
 MUST_CHECK bool chat_prompt(const chat *c, const engine_message *messages, size_t count, slice tools,
                             uint32_t **tokens, size_t *token_count, error *err);

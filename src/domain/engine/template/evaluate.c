@@ -206,9 +206,9 @@ static bool evaluate_operation(run *r, frame *f, const node *n, value *result) {
            operation_call(r, n->operation, &subject, &given, result);
 }
 
-static bool compare(run *r, operator_kind operator, const value * a, const value *b, bool *result) {
+static bool compare(run *r, operator_kind sign, const value *a, const value *b, bool *result) {
     int order = 0;
-    switch (operator) {
+    switch (sign) {
     case OPERATOR_EQUAL:
         return value_equal(r, a, b, result);
     case OPERATOR_UNEQUAL: {
@@ -229,11 +229,10 @@ static bool compare(run *r, operator_kind operator, const value * a, const value
     if (!value_order(r, a, b, &order)) {
         return false;
     }
-    *result = operator== OPERATOR_LESS       ? order < 0 :
-              operator== OPERATOR_LESS_EQUAL ? order <= 0
-              :
-              operator== OPERATOR_GREATER ? order > 0
-                                          : order >= 0;
+    *result = sign == OPERATOR_LESS         ? order < 0
+              : sign == OPERATOR_LESS_EQUAL ? order <= 0
+              : sign == OPERATOR_GREATER    ? order > 0
+                                            : order >= 0;
     return true;
 }
 
@@ -247,7 +246,7 @@ static bool evaluate_comparison(run *r, frame *f, const node *n, value *result) 
     }
     for (const node *operand = n->children; holds && operand != NULL; operand = operand->next) {
         holds = false;
-        if (!evaluate(r, f, operand->a, &right) || !compare(r, operand->operator, & left, &right, &holds)) {
+        if (!evaluate(r, f, operand->a, &right) || !compare(r, operand->sign, &left, &right, &holds)) {
             return false;
         }
         left = right;
@@ -332,8 +331,7 @@ static bool evaluate_pair(run *r, frame *f, const node *n, value *result) {
     if (!evaluate(r, f, n->a, &a) || !evaluate(r, f, n->b, &b)) {
         return false;
     }
-    return n->kind == NODE_ITEM ? value_item(r, &a, &b, result)
-                                : value_binary(r, n->operator, & a, &b, result);
+    return n->kind == NODE_ITEM ? value_item(r, &a, &b, result) : value_binary(r, n->sign, &a, &b, result);
 }
 
 static bool evaluate_node(run *r, frame *f, const node *n, value *result) {

@@ -30,7 +30,7 @@ MUST_CHECK bool frame_set(run *r, frame *f, uint32_t symbol, const value *v);
 MUST_CHECK bool frame_assign(run *r, frame *f, const node *target, const value *v);
 
 MUST_CHECK bool evaluate(run *r, frame *f, const node *n, value *result);
-MUST_CHECK bool value_binary(run *r, operator_kind operator, const value * a, const value *b, value *result);
+MUST_CHECK bool value_binary(run *r, operator_kind sign, const value *a, const value *b, value *result);
 MUST_CHECK bool value_slice(run *r, const value *object, const value *from, const value *to,
                             const value *step, value *result);
 

@@ -514,7 +514,7 @@ static node *parse_binary(parser *p, node *(*operand)(parser *p), const operator
             return NULL;
         }
         n->a = left;
-        n->operator= operators[i].kind;
+        n->sign = operators[i].kind;
         left = n;
         i = SIZE_MAX; /* from the first again */
     }
@@ -590,7 +590,7 @@ static node *parse_comparison(parser *p) {
         if (operand == NULL || (operand->a = parse_sum(p)) == NULL) {
             return NULL;
         }
-        operand->operator= kind;
+        operand->sign = kind;
         node_list_append(&list, operand);
     }
     if (first == NULL || list.first == NULL) {

@@ -54,8 +54,8 @@ typedef enum node_kind {
     NODE_OR,          /* a or b */
     NODE_CONDITIONAL, /* a if b else c; c may be NULL */
     NODE_COMPARE,     /* a, then the children: operands */
-    NODE_OPERAND,     /* operator a */
-    NODE_BINARY,      /* a operator b */
+    NODE_OPERAND,     /* sign a */
+    NODE_BINARY,      /* a sign b */
     NODE_CONCATENATE, /* children, with ~ between */
     NODE_DATA,        /* text that is written as it is */
     NODE_PRINT,       /* a is written */
@@ -94,7 +94,7 @@ struct operation;
 
 typedef struct node {
     node_kind kind;
-    operator_kind operator;
+    operator_kind sign;
     uint32_t line;
     uint32_t symbol; /* of a name that is a variable; equal names have equal symbols */
     slice name;      /* of what has a name; the text of NODE_TEXT and NODE_DATA */

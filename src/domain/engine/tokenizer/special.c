@@ -116,7 +116,8 @@ static void take(search *f, candidate *c, uint32_t token, size_t length) {
     size_t end = c->start + length;
     c->token = token;
     c->longest = (uint32_t)length;
-    if (s->takes_spaces && token != s->leaves[0] && token != s->leaves[1] && token != s->leaves[2]) {
+    if (s->takes_spaces && s->v->kinds[token] != KIND_USER_DEFINED && token != s->leaves[0] &&
+        token != s->leaves[1] && token != s->leaves[2]) {
         while (end < f->text.length && f->taken[end] == 0 && is_white(f->text.data[end])) {
             end++;
         }

@@ -9,7 +9,7 @@ typedef struct special {
     const vocabulary *v;
     uint16_t lengths[TOKEN_LENGTH_MAX]; /* of spellings, falling */
     size_t length_count;
-    bool takes_spaces;  /* behind a special token white space belongs to it (phi3), but */
+    bool takes_spaces;  /* white space behind a control token belongs to it (phi3), but */
     uint32_t leaves[3]; /* not behind these */
 } special;
 

@@ -23,31 +23,35 @@ static size_t shared_length(const trie_entry *a, const trie_entry *b) {
     return i;
 }
 
-/* The entries that pass through a node, in the order of the nodes. */
+/* A node whose children are still to be made, and the entries that pass through it. */
 typedef struct pending {
+    uint32_t node;
     uint32_t first;
     uint32_t count;
+    uint32_t depth;
 } pending;
 
-/* Adds the children of `node` at `depth`: one for each byte that its entries go on with. */
-static void add_children(trie *t, pending *queue, const trie_entry *entries, uint32_t node, size_t depth) {
-    uint32_t next = queue[node].first;
-    uint32_t end = next + queue[node].count;
-    for (; next < end && entries[next].length == depth; next++) {
-        if (t->nodes[node].token == NO_TOKEN) {
-            t->nodes[node].token = entries[next].token;
+/* Adds the children of the topmost node: one for each byte that its entries go on with. They are made at
+ * once and gone into one after the other, so that the end of a token stands together in memory. */
+static void add_children(trie *t, pending *stack, size_t *height, const trie_entry *entries) {
+    pending top = stack[--*height];
+    uint32_t next = top.first;
+    uint32_t end = next + top.count;
+    for (; next < end && entries[next].length == top.depth; next++) {
+        if (t->nodes[top.node].token == NO_TOKEN) {
+            t->nodes[top.node].token = entries[next].token;
         }
     }
-    t->nodes[node].children = (uint32_t)t->count;
+    t->nodes[top.node].children = (uint32_t)t->count;
     while (next < end) {
-        uint8_t byte = entries[next].data[depth];
+        uint8_t byte = entries[next].data[top.depth];
         uint32_t first = next;
-        while (next < end && entries[next].data[depth] == byte) {
+        while (next < end && entries[next].data[top.depth] == byte) {
             next++;
         }
-        queue[t->count] = (pending){first, next - first};
+        stack[(*height)++] = (pending){(uint32_t)t->count, first, next - first, top.depth + 1};
         t->nodes[t->count++] = (trie_node){.token = NO_TOKEN, .byte = byte};
-        t->nodes[node].child_count++;
+        t->nodes[top.node].child_count++;
     }
 }
 
@@ -65,26 +69,20 @@ bool trie_build(trie *t, trie_entry *entries, size_t count, error *err) {
         return error_set(err, ERROR_LIMIT, "the vocabulary is longer than this engine reads");
     }
     t->nodes = memory_allocate_zeroed((size_t)total, sizeof *t->nodes);
-    pending *queue = memory_allocate_zeroed((size_t)total, sizeof *queue);
-    if (t->nodes == NULL || queue == NULL) {
-        memory_free(queue);
+    pending *stack = memory_allocate_zeroed((size_t)total, sizeof *stack);
+    if (t->nodes == NULL || stack == NULL) {
+        memory_free(stack);
         trie_free(t);
         return error_memory(err);
     }
+    size_t height = 1;
     t->nodes[0].token = NO_TOKEN;
     t->count = 1;
-    queue[0] = (pending){0, (uint32_t)count};
-    /* Level by level: `level` is the first node of the next depth. */
-    size_t depth = 0;
-    size_t level = 1;
-    for (uint32_t node = 0; node < t->count; node++) {
-        if (node == level) {
-            depth++;
-            level = t->count;
-        }
-        add_children(t, queue, entries, node, depth);
+    stack[0] = (pending){.count = (uint32_t)count};
+    while (height > 0) {
+        add_children(t, stack, &height, entries);
     }
-    memory_free(queue);
+    memory_free(stack);
     return true;
 }
 
@@ -94,12 +92,20 @@ void trie_free(trie *t) {
 }
 
 uint32_t trie_step(const trie *t, uint32_t node, uint8_t byte) {
-    if (t->nodes == NULL) {
+    if (t->nodes == NULL || t->nodes[node].child_count == 0) {
         return TRIE_NOWHERE;
     }
     uint32_t low = t->nodes[node].children;
     uint32_t end = low + t->nodes[node].child_count;
-    uint32_t high = end;
+    if (byte < t->nodes[low].byte) {
+        return TRIE_NOWHERE;
+    }
+    /* Where it stands if no byte is left out, as near the root; else before that. */
+    uint32_t high = low + (byte - t->nodes[low].byte);
+    if (high < end && t->nodes[high].byte == byte) {
+        return high;
+    }
+    high = high < end ? high : end;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (t->nodes[middle].byte < byte) {

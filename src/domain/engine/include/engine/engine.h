@@ -63,7 +63,7 @@ typedef struct engine_information {
     uint64_t parameters;
     uint64_t weights_size;    /* bytes of weights in memory */
     uint64_t sequence_memory; /* bytes that a sequence of `context` positions holds */
-    const char *chat_format;  /* "jinja", "chatml" or "none" */
+    const char *chat_format;  /* "template" (the file's own), "chatml" or "none" */
     const char *kernels;      /* "avx512-vnni" */
     bool can_generate;
     bool can_embed;
