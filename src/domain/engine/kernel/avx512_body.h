@@ -17,7 +17,7 @@
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
 
-enum { TILES = 2, VECTORS = 6, PREFETCH = 4096 };
+enum { TILES = 2, VECTORS = 8, BLOCK_ROWS = 6, PREFETCH = 4096 };
 
 INLINE __m512i load_bytes(const void *from) {
     return _mm512_loadu_si512(from);
@@ -328,8 +328,15 @@ INLINE void multiply_tiles(gguf_type type, size_t R, size_t T, float *y, size_t 
 INLINE void multiply_vectors(gguf_type type, size_t R, float *y, size_t y_stride, const matrix *m,
                              size_t first_tile, const operand *x, size_t first, size_t count) {
     while (count > 0) {
-        size_t taken = count >= 12 || count == 6 ? 6 : count >= 4 ? 4 : count >= 2 ? 2 : 1;
+        size_t taken = R == 1 && count >= 8        ? 8
+                       : count >= 12 || count == 6 ? 6
+                       : count >= 4                ? 4
+                       : count >= 2                ? 2
+                                                   : 1;
         switch (taken) {
+        case 8:
+            multiply_tiles(type, 1, 8, y, y_stride, m, first_tile, x, first);
+            break;
         case 6:
             multiply_tiles(type, R, 6, y, y_stride, m, first_tile, x, first);
             break;
@@ -351,8 +358,10 @@ INLINE void multiply_vectors(gguf_type type, size_t R, float *y, size_t y_stride
 
 INLINE void multiply_numbers(gguf_type type, float *y, size_t y_stride, const matrix *m, size_t first_tile,
                              size_t tile_count, const operand *x, size_t first, size_t count) {
+    /* With few vectors what counts is memory, which is fastest in one stream: one tile after the other. */
+    const size_t few = type == GGUF_Q8_0 ? 4 : 8;
     size_t t = 0;
-    for (; count > 1 && t + TILES <= tile_count; t += TILES) {
+    for (; count > few && t + TILES <= tile_count; t += TILES) {
         multiply_vectors(type, TILES, y, y_stride, m, first_tile + t, x, first, count);
     }
     for (; t < tile_count; t++) {
@@ -416,7 +425,7 @@ static void multiply(float *y, size_t y_stride, const matrix *m, size_t first_ti
 INLINE void halves_block(size_t rows, size_t wide, float *out, size_t out_stride, const float *a,
                          size_t a_stride, const uint16_t *b, size_t depth, size_t columns, __mmask16 mask,
                          bool add) {
-    __m512 acc[VECTORS][4];
+    __m512 acc[BLOCK_ROWS][4];
     UNROLL for (size_t r = 0; r < rows; r++) {
         UNROLL for (size_t c = 0; c < wide; c++) {
             acc[r][c] = _mm512_setzero_ps();
