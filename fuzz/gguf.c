@@ -12,14 +12,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { PARTS_MAX = 4, WEIGHTS_MAX = 1024 };
 
+/* A prompt answered, or a text embedded, whatever the model can. */
 static void compute(engine_model *model) {
-    static const uint8_t nonce[ENGINE_NONCE_SIZE] = {0};
     static const uint32_t prompt[] = {0, 1};
     error err;
-    engine_parameters parameters = {.temperature = 1, .top_p = 0.9f, .max_tokens = 3};
-    engine_sequence *s = engine_sequence_new(model, prompt, 2, &parameters, 1, nonce, &err);
+    const engine_parameters parameters = {
+        .temperature = 1, .top_p = 0.9f, .repetition_penalty = 1, .max_tokens = 3};
+    const engine_draw draw = {.seed = 1};
+    engine_sequence *s = engine_describe(model)->can_generate
+                             ? engine_generate(model, prompt, 2, &parameters, &draw, &err)
+                             : engine_embed(model, prompt, 2, &err);
     engine_output out = {0};
-    while (s != NULL && out.finish == ENGINE_RUNNING && engine_step(s, &out, &err)) {
+    size_t count = 0;
+    while (s != NULL && out.finish == ENGINE_RUNNING && engine_step(model, &out, &count, &err)) {
     }
     engine_sequence_free(s);
 }
@@ -27,8 +32,8 @@ static void compute(engine_model *model) {
 static void open_model(slice file) {
     static const uint8_t digest[ENGINE_DIGEST_SIZE] = {0};
     error err;
-    engine_options options = {.memory_limit = 1 << 20};
-    engine_model *model = engine_open(file, digest, &options, &err);
+    engine_options options = {.memory_limit = 1 << 20, .batch = 8};
+    engine_model *model = engine_open(&file, 1, digest, &options, &err);
     if (model != NULL) {
         compute(model);
     }

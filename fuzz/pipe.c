@@ -14,7 +14,7 @@ static void check_round_trip(const pipe_message *m, slice frame) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     slice input = slice_of(data, size);
-    arena *memory = arena_new(1 << 20);
+    arena *memory = arena_new(1 << 22);
     error err;
     for (size_t taken = 1; memory != NULL && taken > 0; input = slice_after(input, taken)) {
         pipe_message m;

@@ -96,7 +96,8 @@ __attribute__((target("avx512f,avx512vnni"))) static double count_avx512_vnni(si
                                     _mm512_add_epi32(e, f));
     sums = _mm512_add_epi32(sums, _mm512_add_epi32(_mm512_add_epi32(g, h), _mm512_add_epi32(i, j)));
     *result += (uint32_t)_mm512_reduce_add_epi32(sums);
-    return (double)(turns / CHAINS * CHAINS) * 64;
+    size_t done = turns / CHAINS * CHAINS;
+    return (double)done * 64;
 }
 #endif
 

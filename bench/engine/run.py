@@ -83,9 +83,9 @@ class Engines:
 
     def ours(self, model, threads, kernels=None, depth=0, score=False):
         command = [self.cellule, "engine", "bench", model, "--json", "--threads", threads, "--prefill", PREFILL,
-                   "--decode", DECODE, "--batch", BATCH, "--depth", depth]
+                   "--decode", DECODE, "--batch", BATCH, "--depth", depth, "--runs", 1]
         command += ["--kernels", kernels] if kernels else []
-        command += ["--score", f"{SCORE_PROMPT},{SCORE_ANSWER},{SCORE_STREAMS}"] if score else []
+        command += ["--score", f"{SCORE_PROMPT},{SCORE_ANSWER},{SCORE_STREAMS}" if score else "0"]
         return self.keep("cellule", model, run_json(command))
 
     def keep(self, engine, model, result):
@@ -94,7 +94,7 @@ class Engines:
 
     def first_token(self, model):
         """Seconds from start to the first text of an answer, and the resident KiB then."""
-        command = [self.cellule, "engine", "run", model, "--prompt", ANSWER_WORDS, "--context", FIRST_TOKEN_CONTEXT]
+        command = [self.cellule, "engine", "run", model, ANSWER_WORDS, "--context", FIRST_TOKEN_CONTEXT]
         started = time.monotonic()
         with subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL) as engine:

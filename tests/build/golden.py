@@ -20,8 +20,8 @@ TOP = pathlib.Path(sys.argv[1])
 ENGINE = TOP / "src" / "domain" / "engine"
 EXPECTED = (TOP / "tests" / "build" / "golden_kernels.txt").read_text()
 SOURCES = [TOP / "tests" / "support" / "golden_kernels.c"] + [
-    ENGINE / name for name in ("kernel/plain.c", "kernel/matrix.c", "kernel/kernels.c", "arithmetic/arithmetic.c",
-                               "format/type.c")]
+    ENGINE / name for name in ("golden/golden.c", "golden/inputs.c", "kernel/plain.c", "kernel/matrix.c", "kernel/kernels.c",
+                               "arithmetic/arithmetic.c", "format/type.c")]
 FLAGS = ["-std=c17", "-D_GNU_SOURCE", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", f"-I{ENGINE}",
          f"-I{ENGINE / 'include'}", f"-I{TOP / 'src' / 'core' / 'base' / 'include'}"]
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"]

@@ -7,6 +7,9 @@
 
 static const verb verbs[] = {
     {"serve", engine_serve_main, "load a model and compute; what the worker starts, over a pipe"},
+    {"run", engine_run_main, "answer a prompt, here"},
+    {"bench", engine_bench_main, "say how fast a model is here"},
+    {"golden", engine_golden_main, "hash what this machine computes, to be compared with another"},
     {"info", engine_info_main, "say what a model file holds"},
 };
 

@@ -22,6 +22,7 @@ static bool start_threads(load *l, error *err) {
         }
         count = host.cores < ENGINE_THREADS_MAX ? host.cores : ENGINE_THREADS_MAX;
     }
+    l->options.threads = count;
     l->threads = engine_threads_new((uint32_t)count, err);
     return l->threads != NULL;
 }

@@ -9,7 +9,7 @@
  */
 typedef struct load_options {
     const char *model;
-    uint64_t threads; /* 0: one per core that this process may use */
+    uint64_t threads; /* 0: one per core that this process may use; in load->options: as many as there are */
     uint64_t slots;
     uint64_t context;
     uint64_t memory_mib;

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS_LIMIT = 48, FIRST_ROW_VALUE = 256, HELP_COLUMN = 30 };
+enum { ROWS_LIMIT = 48, FIRST_ROW_VALUE = 256, HELP_COLUMN = 30, REAL_DIGITS_MAX = 15 };
 
 static void print_help(const option_table *table) {
     printf("Usage: %s\n\n%s\n\nOptions:\n", table->usage, table->summary);
@@ -19,6 +19,9 @@ static void print_help(const option_table *table) {
         if (row->kind == OPTION_U64) {
             printf(" (%llu to %llu; default %llu)", (unsigned long long)row->least,
                    (unsigned long long)row->most, (unsigned long long)*(const uint64_t *)row->target);
+        } else if (row->kind == OPTION_REAL) {
+            printf(" (%llu to %llu; default %g)", (unsigned long long)row->least,
+                   (unsigned long long)row->most, *(const double *)row->target);
         } else if (row->kind == OPTION_REQUIRED) {
             printf("; must be given");
         } else if (row->kind == OPTION_TEXT && *(const char *const *)row->target != NULL) {
@@ -32,6 +35,41 @@ static void print_help(const option_table *table) {
     }
 }
 
+/* Digits with at most one point among them. So few digits and their power of ten are exact numbers, and so
+ * the quotient is the nearest one. */
+static bool read_real(slice text, double *value) {
+    uint64_t digits = 0;
+    double scale = 1;
+    size_t count = 0;
+    bool behind_point = false;
+    for (size_t i = 0; i < text.length; i++) {
+        uint8_t c = text.data[i];
+        if (c == '.' && !behind_point && i > 0 && i + 1 < text.length) {
+            behind_point = true;
+            continue;
+        }
+        if (c < '0' || c > '9' || ++count > REAL_DIGITS_MAX) {
+            return false;
+        }
+        digits = digits * 10 + (uint64_t)(c - '0');
+        scale *= behind_point ? 10 : 1;
+    }
+    *value = (double)digits / scale;
+    return count > 0;
+}
+
+static bool set_real(const option_row *row, const char *usage, const char *value) {
+    double number = 0;
+    if (!read_real(slice_of_text(value), &number) || number < (double)row->least ||
+        number > (double)row->most) {
+        fprintf(stderr, "%s: --%s takes a number from %llu to %llu, not \"%s\"\n", usage, row->name,
+                (unsigned long long)row->least, (unsigned long long)row->most, value);
+        return false;
+    }
+    *(double *)row->target = number;
+    return true;
+}
+
 static bool set_value(const option_row *row, const char *usage, const char *value) {
     switch (row->kind) {
     case OPTION_FLAG:
@@ -41,6 +79,8 @@ static bool set_value(const option_row *row, const char *usage, const char *valu
     case OPTION_REQUIRED:
         *(const char **)row->target = value;
         return true;
+    case OPTION_REAL:
+        return set_real(row, usage, value);
     case OPTION_U64:
         break;
     }
@@ -71,6 +111,21 @@ static bool nothing_is_missing(const option_table *table) {
     return true;
 }
 
+/* What getopt has left. */
+static bool take_words(const option_table *table, int argc, char **argv, const char **word) {
+    size_t count = (size_t)(argc - optind);
+    option_words *words = table->words;
+    if (words != NULL) {
+        words->first = argv + optind;
+        words->count = count;
+        return count >= words->least && count <= words->most;
+    }
+    if (table->takes_word && count == 1) {
+        *word = argv[optind];
+    }
+    return count == (table->takes_word ? 1 : 0);
+}
+
 bool options_parse(const option_table *table, int argc, char **argv, const char **word, int *status) {
     struct option rows[ROWS_LIMIT + 2] = {0};
     *status = OPTIONS_WRONG_USAGE;
@@ -97,11 +152,8 @@ bool options_parse(const option_table *table, int argc, char **argv, const char 
             return false;
         }
     }
-    if (argc - optind != (table->takes_word ? 1 : 0)) {
+    if (!take_words(table, argc, argv, word)) {
         return bad_usage(table);
-    }
-    if (table->takes_word) {
-        *word = argv[optind];
     }
     if (!nothing_is_missing(table)) {
         return false;

@@ -165,6 +165,23 @@ static void test_pages_that_nobody_uses_make_room_oldest_first(void **state) {
     engine_close(m);
 }
 
+static void test_pages_that_are_there_already_count_when_they_come_into_use(void **state) {
+    (void)state;
+    error err;
+    engine_model *m = serving_open(&file, &(engine_options){.context = 256, .memory_limit = page_size() * 4});
+    request r = make_request(LONG, salts[0]);
+    assert_int_equal(reused(m, &r), 0); /* leaves three */
+    request whole = make_request(3, NULL);
+    whole.parameters.max_tokens = 0;
+    engine_sequence *s = serving_start(m, &whole); /* may take all four */
+    engine_draw draw = serving_draw(&r);
+    assert_null(engine_generate(m, prompt, LONG, &short_answer, &draw, &err));
+    assert_int_equal(err.code, ERROR_CONFLICT);
+    engine_sequence_free(s);
+    assert_int_equal(reused(m, &r), 3 * PAGE);
+    engine_close(m);
+}
+
 static void test_a_cancelled_sequence_gives_its_memory_back_at_any_time(void **state) {
     (void)state;
     static answer a;
@@ -232,6 +249,7 @@ int main(void) {
         cmocka_unit_test(test_the_answer_s_own_pages_are_reused_by_the_next_turn),
         cmocka_unit_test(test_sequences_side_by_side_share_what_each_computed),
         cmocka_unit_test(test_pages_that_nobody_uses_make_room_oldest_first),
+        cmocka_unit_test(test_pages_that_are_there_already_count_when_they_come_into_use),
         cmocka_unit_test(test_a_cancelled_sequence_gives_its_memory_back_at_any_time),
         cmocka_unit_test(test_no_more_sequences_than_outputs_are_taken),
     };

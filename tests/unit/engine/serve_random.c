@@ -15,6 +15,7 @@ static model_file file;
 static uint32_t prompts[KINDS][PROMPT_MAX];
 static request requests[KINDS];
 static answer alone[KINDS];
+static size_t reused; /* tokens, in all */
 
 /* Prompts of a user have beginnings in common, so that they are shared. */
 static void make_requests(uint64_t *random) {
@@ -81,7 +82,9 @@ static void check_output(place *p, const engine_output *out) {
     } else {
         assert_int_equal(p->count, expected->count);
     }
-    assert_true(requests[p->kind].salt != NULL || engine_sequence_usage(p->sequence).reused_tokens == 0);
+    uint32_t tokens = engine_sequence_usage(p->sequence).reused_tokens;
+    assert_true(requests[p->kind].salt != NULL || tokens == 0);
+    reused += tokens;
     engine_sequence_free(p->sequence);
     p->sequence = NULL;
 }
@@ -90,7 +93,9 @@ static void step(engine_model *m, place *places) {
     static engine_output outputs[ENGINE_SLOTS_MAX];
     error err;
     size_t count = 0;
-    assert_true(engine_step(m, outputs, &count, &err));
+    if (!engine_step(m, outputs, &count, &err)) {
+        fail_msg("%s", err.text);
+    }
     for (size_t i = 0; i < count; i++) {
         size_t at = 0;
         while (places[at].sequence != outputs[i].sequence) {
@@ -119,6 +124,8 @@ static void play(engine_model *m, uint64_t *random) {
             step(m, places);
         }
         assert_true(m->pool.used <= m->pool.limit);
+        assert_true(m->pool.used + m->promised * m->pool.page_size <=
+                    m->pool.limit + prefix_idle(m->prefixes) * m->pool.page_size);
     }
     for (size_t i = 0; i < AT_ONCE; i++) {
         engine_sequence_free(places[i].sequence);
@@ -143,6 +150,7 @@ static void test_sequences_that_come_and_go_at_random_answer_as_if_alone(void **
                               .memory_limit = UINT64_C(8192) * 2 * (16 + test_random(&random) % 30)};
     engine_model *m = serving_open(&file, &options);
     play(m, &random);
+    assert_true(reused > 0);
     /* What is left is what may be shared, and all of it can go. */
     assert_int_equal(m->promised, 0);
     assert_int_equal(m->sequence_count, 0);

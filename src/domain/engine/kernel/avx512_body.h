@@ -68,16 +68,17 @@ INLINE __m512i dot(gguf_type type, __m512i acc, __m512i w, __m512i x) {
     return type == GGUF_Q8_0 ? dot_full(acc, w, x) : dot_small(acc, w, x);
 }
 
-/* Into the second cache, so far ahead that memory is busy while this core multiplies: of one stream a page,
- * of two what the next two tiles hold at the same place. */
-INLINE size_t prefetch_distance(const matrix *m, size_t R) {
-    return R == 1 ? 4096 : R * m->tile_size;
-}
-
-INLINE void prefetch(const uint8_t *at, size_t size, size_t ahead) {
+/* So far ahead that memory is busy while this core multiplies: of the one stream that a lone tile is, a page;
+ * of two tiles, what the next two hold at the same place, which the second cache keeps until then. */
+INLINE void prefetch(const uint8_t *at, size_t size, const matrix *m, size_t R) {
     for (size_t i = 0; i < size; i += 64) {
-        _mm_prefetch((const char *)at + ahead + i, _MM_HINT_T1);
+        if (R == 1) {
+            _mm_prefetch((const char *)at + 4096 + i, _MM_HINT_T0);
+        } else {
+            _mm_prefetch((const char *)at + R * m->tile_size + i, _MM_HINT_T1);
+        }
     }
+}
 }
 
 INLINE int start_of(gguf_type type) {
@@ -96,7 +97,6 @@ INLINE void multiply_32(gguf_type type, size_t R, size_t T, float *y, size_t y_s
     __m512 acc[TILES][VECTORS];
     const bool minimums = type == GGUF_Q4_1 || type == GGUF_Q5_1;
     const size_t sub_size = sub_block_size(type);
-    const size_t ahead = prefetch_distance(m, R);
     UNROLL for (size_t r = 0; r < R; r++) {
         tiles[r] = matrix_tile(m, first_tile + r);
     }
@@ -118,7 +118,7 @@ INLINE void multiply_32(gguf_type type, size_t R, size_t T, float *y, size_t y_s
                 whole[r][t] = minimums ? _mm512_setzero_si512() : _mm512_set1_epi32(starts[t][b]);
             }
             if (T > 0) {
-                prefetch(sub_blocks[r], sub_size + (b % 2 == 1 ? pair_scales_size(type) : 0), ahead);
+                prefetch(sub_blocks[r], sub_size + (b % 2 == 1 ? pair_scales_size(type) : 0), m, R);
             }
         }
         UNROLL for (size_t j = 0; j < 4; j++) {
@@ -226,7 +226,6 @@ INLINE void multiply_256(gguf_type type, size_t R, size_t T, float *y, size_t y_
     const int32_t *starts[VECTORS];
     __m512 acc[TILES][VECTORS];
     const size_t size = super_block_size(type);
-    const size_t ahead = prefetch_distance(m, R);
     UNROLL for (size_t r = 0; r < R; r++) {
         blocks[r] = matrix_tile(m, first_tile + r);
     }
@@ -246,7 +245,7 @@ INLINE void multiply_256(gguf_type type, size_t R, size_t T, float *y, size_t y_
         }
         for (size_t part = 0; part < 8; part++) {
             UNROLL for (size_t r = 0; r < R; r++) {
-                prefetch(blocks[r] + part * (size / 8), size / 8, ahead);
+                prefetch(blocks[r] + part * (size / 8), size / 8, m, R);
             }
             add_sub_block(type, R, T, whole, blocks, part, numbers, starts);
         }

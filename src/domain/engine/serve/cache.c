@@ -9,10 +9,10 @@ static uint64_t pages_of(uint64_t bytes, const page_pool *pool) {
     return bytes / pool->page_size;
 }
 
-/* Pages that could be promised now. */
-static uint64_t pages_free(const engine_model *m) {
-    return pages_of(m->pool.limit, &m->pool) - (pages_of(m->pool.used, &m->pool) - prefix_idle(m->prefixes)) -
-           m->promised;
+/* Whether so many pages more can be promised. What was just joined may already take more than there is. */
+static bool has_room(const engine_model *m, uint64_t wanted) {
+    uint64_t held = pages_of(m->pool.used, &m->pool) - prefix_idle(m->prefixes) + m->promised;
+    return held + wanted <= pages_of(m->pool.limit, &m->pool);
 }
 
 /* At least one token of a prompt is always computed: its logits are wanted. */
@@ -55,7 +55,7 @@ bool sequence_reserve(engine_sequence *s, uint32_t positions, error *err) {
     if (s->shares && !join_prefix(s, err)) {
         return false;
     }
-    if (wanted - s->taken > pages_free(m)) {
+    if (!has_room(m, wanted - s->taken)) {
         return error_set(err, ERROR_CONFLICT, "other sequences hold the engine's memory: try again later");
     }
     s->page_count = wanted;

@@ -12,7 +12,8 @@ typedef enum option_kind {
     OPTION_FLAG,     /* bool *: set to true */
     OPTION_TEXT,     /* const char **: points into argv */
     OPTION_REQUIRED, /* the same, and it must be given */
-    OPTION_U64       /* uint64_t *: decimal, within least..most */
+    OPTION_U64,      /* uint64_t *: decimal, within least..most */
+    OPTION_REAL      /* double *: "0.7", at most 15 digits, within least..most */
 } option_kind;
 
 typedef struct option_row {
@@ -25,12 +26,21 @@ typedef struct option_row {
     uint64_t most;
 } option_row;
 
+/* The words beside the options, where their number varies: set by options_parse, they point into argv. */
+typedef struct option_words {
+    size_t least;
+    size_t most;
+    char **first;
+    size_t count;
+} option_words;
+
 typedef struct option_table {
     const char *usage;   /* "cellule ask [options] QUESTION" */
     const char *summary; /* what the verb does, a sentence or two */
     const option_row *rows;
     size_t row_count;
-    bool takes_word;  /* exactly one word stands beside the options; else none */
+    bool takes_word; /* exactly one word stands beside the options; else none, or `words` says how many */
+    option_words *words;
     const char *more; /* printed at the end of --help; may be NULL */
 } option_table;
 

@@ -9,6 +9,7 @@
 enum { CLOCK_MINUTE_MS = 60 * 1000, CLOCK_DAY_MS = 24 * 60 * CLOCK_MINUTE_MS };
 
 uint64_t clock_monotonic_ms(void);
+uint64_t clock_monotonic_ns(void); /* the same clock, finer: for measuring */
 uint64_t clock_unix_ms(void);
 
 #endif
