@@ -2,8 +2,11 @@
 
 #include "base/fault.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 void *memory_allocate(size_t size) {
     return fault_here("memory") ? NULL : malloc(size == 0 ? 1 : size);
@@ -25,4 +28,13 @@ char *memory_copy_string(const char *text) {
 
 void memory_free(void *block) {
     free(block);
+}
+
+void memory_prefer_large_pages(void *block, size_t size) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t skipped = (page - (uintptr_t)block % page) % page;
+    if (size > skipped) {
+        /* Advice only: without it everything works, slower. */
+        (void)madvise((uint8_t *)block + skipped, (size - skipped) / page * page, MADV_HUGEPAGE);
+    }
 }

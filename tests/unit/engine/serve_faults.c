@@ -106,7 +106,9 @@ static void test_a_step_that_fails_can_be_made_again(void **state) {
         serving_assert_same(&a, &expected);
         engine_close(m);
     }
+#ifdef CELLULE_FAULTS
     assert_true(went_on);
+#endif
 }
 
 static void test_scoring_embedding_and_packing_fail_cleanly(void **state) {

@@ -87,7 +87,7 @@ typedef struct architecture {
 
 typedef struct architecture_source {
     const gguf *file;
-    slice packed; /* weights packed earlier (architecture_packed), checked by the caller, or empty. Kept mapped. */
+    slice packed; /* weights packed earlier (architecture_packed), checked by the caller, or empty. May be unmapped afterwards. */
     crew *crew;   /* packs with all its threads; NULL: the caller's alone */
     /* Both may be NULL. progress: `done` of `total` bytes of weights are packed. used: that part of the file isn't
      * read again (the caller may drop its pages). */

@@ -224,18 +224,16 @@ static void *allocate_lines(uint64_t size) {
 static bool allocate(plan *p) {
     reader *r = p->r;
     slice given = r->source->packed;
-    if (given.length > 0 && (given.length != p->matrices_size || (uintptr_t)given.data % LINE != 0)) {
+    if (given.length > 0 && given.length != p->matrices_size) {
         return error_set(r->err, ERROR_CORRUPT, "the packed weights beside the model are not this model's");
     }
     r->owned->numbers = allocate_lines(p->numbers_size);
-    if (given.length == 0) {
-        r->owned->weights = allocate_lines(p->matrices_size);
-    }
-    if (r->owned->numbers == NULL || (given.length == 0 && r->owned->weights == NULL)) {
+    r->owned->weights = allocate_lines(p->matrices_size);
+    if (r->owned->numbers == NULL || r->owned->weights == NULL) {
         return error_memory(r->err);
     }
-    r->owned->packed =
-        given.length > 0 ? given : slice_of(aligned(r->owned->weights), (size_t)p->matrices_size);
+    memory_prefer_large_pages(r->owned->weights, (size_t)p->matrices_size);
+    r->owned->packed = slice_of(aligned(r->owned->weights), (size_t)p->matrices_size);
     r->a->weights_size = p->matrices_size;
     return true;
 }
@@ -309,24 +307,34 @@ static bool pack_matrix(const reader *r, const placement *from, uint8_t *tiles, 
     return true;
 }
 
+/* Copied rather than used where it is mapped: memory of its own has large pages, which are read faster. */
+static void copy_packed(const reader *r, uint8_t *tiles) {
+    slice given = r->source->packed;
+    for (size_t done = 0; done < given.length; done += STRETCH) {
+        slice part = slice_part(given, done, STRETCH);
+        memcpy(tiles + done, part.data, part.length);
+        tell(r, done + part.length, part);
+    }
+}
+
 static bool pack_all(const plan *p) {
     reader *r = p->r;
-    const uint8_t *packed = r->owned->packed.data;
+    uint8_t *tiles = aligned(r->owned->weights);
+    bool given = r->source->packed.length > 0;
     uint64_t done = 0;
+    if (given) {
+        copy_packed(r, tiles);
+    }
     for (size_t i = 0; i < p->count; i++) {
         const placement *from = &p->placements[i];
         if (from->matrix == NULL) {
             continue;
         }
-        if (r->owned->weights != NULL &&
-            !pack_matrix(r, from, (uint8_t *)aligned(r->owned->weights) + done, done)) {
+        if (!given && !pack_matrix(r, from, tiles + done, done)) {
             return false;
         }
-        from->matrix->tiles = packed + done;
+        from->matrix->tiles = tiles + done;
         done += matrix_size(from->matrix);
-    }
-    if (r->owned->weights == NULL) {
-        tell(r, done, (slice){0});
     }
     return true;
 }

@@ -79,7 +79,6 @@ INLINE void prefetch(const uint8_t *at, size_t size, const matrix *m, size_t R) 
         }
     }
 }
-}
 
 INLINE int start_of(gguf_type type) {
     return type == GGUF_Q8_0 ? START_128 : type == GGUF_Q5_0 ? START_16 : START_8;

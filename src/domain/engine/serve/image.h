@@ -9,7 +9,7 @@
  * u64, the profile (32 bytes, filled up with zeros), the model's digest, the weights' digest, and behind
  * zeros at its end the SHA-256 of all before. Numbers are little-endian. The weights' digest is the SHA-256
  * over the SHA-256 of each part of 1 MiB, so that all threads can look over them. */
-enum { IMAGE_HEADER_SIZE = 256, IMAGE_LAYOUT = 1 /* of packed tiles and of their order; counts up */ };
+enum { IMAGE_HEADER_SIZE = 256, IMAGE_LAYOUT = 2 /* of packed tiles and of their order; counts up */ };
 
 /* Who hashes, and who is told how far it is. */
 typedef struct image_work {

@@ -44,8 +44,7 @@ typedef struct engine_options {
     uint32_t batch;          /* most tokens of a pass; 0: 512 */
     engine_threads *threads; /* NULL: the caller's thread alone */
     const char *kernels;     /* "plain", "avx2", …: the same bits, slower; NULL: the fastest */
-    slice packed; /* what engine_packed gave for this very model and build, aligned to 64, kept mapped; or
-                     empty */
+    slice packed;            /* what engine_packed gave for this very model and build, or empty; copied */
     /* Both may be NULL. */
     void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes of weights that are packed, or
  hashed; called by engine_open and engine_packed */
