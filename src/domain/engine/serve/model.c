@@ -10,12 +10,6 @@
 enum { BATCH_DEFAULT = 512 };
 static const uint64_t memory_limit_default = UINT64_C(1) << 30;
 
-static void begin(void *context, crew_member *self) {
-    (void)context;
-    (void)self;
-}
-
-/* One empty run: then all threads live, and do nothing more that a sandbox might forbid. */
 engine_threads *engine_threads_new(uint32_t count, error *err) {
     engine_threads *threads = memory_allocate_zeroed(1, sizeof *threads);
     if (threads == NULL) {
@@ -23,7 +17,7 @@ engine_threads *engine_threads_new(uint32_t count, error *err) {
         return NULL;
     }
     threads->members = crew_new(count == 0 ? 1 : count, err);
-    if (threads->members == NULL || !crew_run(threads->members, begin, NULL, err)) {
+    if (threads->members == NULL) {
         engine_threads_free(threads);
         return NULL;
     }
