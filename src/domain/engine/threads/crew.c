@@ -31,7 +31,7 @@ struct crew {
     _Atomic uint32_t sleepers;
     void (*work)(void *context, crew_member *self);
     void *context;
-    bool closing;
+    _Atomic bool closing;
     _Atomic uint64_t living; /* members whose thread has begun */
     _Atomic uint64_t gate;
     _Atomic uint64_t ticket; /* the phase, and the first thing in it that nobody has taken */
