@@ -66,7 +66,6 @@ typedef struct architecture {
     float attention_scale;  /* of scores */
     float attention_cap;    /* soft cap of scores, 0: none */
     float logit_cap;        /* of logits, 0: none */
-    float logit_scale;      /* 1 unless the family has one */
     bool causal;            /* false: an encoder, every position sees all */
     pooling_kind pooling;
     bool rope_neighbours;   /* pairs are (2i, 2i+1), else (i, i + pairs) */

@@ -209,7 +209,6 @@ static bool read_constants(reader *r) {
     if (a->layer_count == family->layers_scaled_by_width) {
         a->attention_scale = inverse_root(a->width / a->heads);
     }
-    a->logit_scale = 1.0f;
     return read_float(r, epsilon, true, 0.0f, 1.0f, &a->epsilon) &&
            read_float(r, "attn_logit_softcapping", false, 0.0f, largest_cap, &a->attention_cap) &&
            read_float(r, "final_logit_softcapping", false, 0.0f, largest_cap, &a->logit_cap);

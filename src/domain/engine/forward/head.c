@@ -12,15 +12,8 @@ typedef struct head_work {
 
 static bool finish_row(const forward *f, float *logits) {
     const architecture *a = f->a;
-    if (a->head.bias != NULL) {
-        f->form->add(logits, a->head.bias, a->vocabulary);
-    }
     if (a->logit_cap != 0) {
-        f->form->cap(logits, a->vocabulary, a->logit_scale, a->logit_cap);
-    } else if (a->logit_scale != 1.0f) {
-        for (size_t i = 0; i < a->vocabulary; i++) {
-            logits[i] *= a->logit_scale;
-        }
+        f->form->cap(logits, a->vocabulary, 1.0f, a->logit_cap);
     }
     float largest = f->form->largest(logits, a->vocabulary);
     return largest == largest;
