@@ -1,5 +1,7 @@
 #include "sample/network.h"
 
+#include "tokenizer/utf8.h"
+
 #include <stdlib.h>
 
 bool characters_add(characters *set, uint32_t low, uint32_t high) {
@@ -89,26 +91,12 @@ bool characters_negate(characters *set) {
     return characters_normalise(set);
 }
 
-static size_t encode(uint32_t character, uint8_t bytes[4]) {
-    if (character < 0x80) {
-        bytes[0] = (uint8_t)character;
-        return 1;
-    }
-    size_t length = character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
-    for (size_t i = length - 1; i > 0; i--) {
-        bytes[i] = (uint8_t)(0x80 | (character & 0x3f));
-        character >>= 6;
-    }
-    bytes[0] = (uint8_t)((0xf00 >> length & 0xff) | character);
-    return length;
-}
-
 /* [low, high] of one length whose bytes each run through a range of their own. */
 static void add_sequence(network *n, uint32_t low, uint32_t high, uint32_t start, uint32_t end) {
     uint8_t first[4];
     uint8_t last[4];
-    size_t length = encode(low, first);
-    (void)encode(high, last);
+    size_t length = utf8_write(low, first);
+    (void)utf8_write(high, last);
     uint32_t at = start;
     for (size_t i = 0; i < length; i++) {
         uint32_t next = i + 1 == length ? end : network_state(n);

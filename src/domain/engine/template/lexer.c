@@ -1,5 +1,6 @@
 #include "syntax.h"
 #include "template.h"
+#include "tokenizer/utf8.h"
 
 #include <errno.h>
 
@@ -150,19 +151,6 @@ static uint32_t hexadecimal(slice text, size_t start, size_t count, bool *good) 
     return value;
 }
 
-static size_t write_character(uint8_t *out, uint32_t c) {
-    if (c < 0x80) {
-        out[0] = (uint8_t)c;
-        return 1;
-    }
-    size_t length = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = length; i-- > 1; c >>= 6) {
-        out[i] = (uint8_t)(0x80 | (c & 0x3f));
-    }
-    out[0] = (uint8_t)((0xf00 >> length & 0xff) | c);
-    return length;
-}
-
 /* One escape of Python's string literals; `*at` is behind the backslash. */
 static bool read_escape(lexer *x, slice text, size_t *at, uint8_t *out, size_t *length) {
     static const char names[] = "\\'\"abfnrtv";
@@ -185,7 +173,7 @@ static bool read_escape(lexer *x, slice text, size_t *at, uint8_t *out, size_t *
         if (!good || character > 0x10ffff || (character >= 0xd800 && character < 0xe000)) {
             return fail(x, "an escape in a string names no character");
         }
-        *length += write_character(out + *length, character);
+        *length += utf8_write(character, out + *length);
         *at += 1 + digits;
         return true;
     }

@@ -3,7 +3,8 @@
 
 #include "syntax.h"
 
-/* What the two halves of the parser share: statements in parser.c, expressions in expression.c. */
+/* What the parts of the parser share: statements in parser.c, expressions in expression.c, what operators
+ * join in operand.c. */
 typedef struct parser {
     const lexeme *at;
     arena *memory;
@@ -41,6 +42,8 @@ void parser_leave(parser *p);
 MUST_CHECK node *parse_expression(parser *p);
 /* Without a conditional: what stands behind `in` of a for statement. */
 MUST_CHECK node *parse_or(parser *p);
+/* A value with its signs and all that stands behind it. */
+MUST_CHECK node *parse_operand(parser *p);
 /* One expression, or several with commas: a tuple. */
 MUST_CHECK node *parse_tuple(parser *p, node *(*element)(parser *p));
 /* `a`, `a, b`, `(a, b)`; with `attribute` also `a.b`. */
