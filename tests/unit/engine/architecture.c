@@ -2,39 +2,18 @@
 
 #include "unit.h"
 
-#include "model_file.h"
+#include "family_file.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 static model_file file;
 
-static const model_shape small = {.small_vectors = true,
-                                  .width = 64,
-                                  .hidden = 96,
-                                  .layers = 3,
-                                  .heads = 4,
-                                  .key_heads = 2,
-                                  .context = 64,
-                                  .type = GGUF_F32};
-
-static error_code read_file(architecture *a, error *err) {
-    *err = (error){0};
-    gguf *g = written_open(&file.bytes, err);
-    if (g == NULL) {
-        return err->code;
-    }
-    architecture_source source = {.file = g};
-    bool good = architecture_read(a, &source, err);
-    gguf_free(g);
-    return good ? ERROR_NONE : err->code;
-}
-
 /* A model of this shape reads well; the caller frees both. */
 static void read_shape(architecture *a, const model_shape *shape) {
     error err;
     model_file_make(&file, shape, 5);
-    if (read_file(a, &err) != ERROR_NONE) {
+    if (family_file_read(&file, a, &err) != ERROR_NONE) {
         fail_msg("refused: %s", err.text);
     }
 }
@@ -42,19 +21,6 @@ static void read_shape(architecture *a, const model_shape *shape) {
 static void release(architecture *a) {
     architecture_free(a);
     model_file_free(&file);
-}
-
-static const char *const families[] = {"bert",  "gemma", "gemma2", "gemma3",
-                                       "llama", "phi3",  "qwen2",  "qwen3"};
-enum { FAMILIES = sizeof families / sizeof families[0] };
-
-static model_shape shape_of(const char *family) {
-    model_shape s = small;
-    s.family = family;
-    s.tied = strcmp(family, "phi3") != 0;
-    s.pooling = strcmp(family, "bert") == 0 ? 1 : 0;
-    s.key_heads = strcmp(family, "bert") == 0 ? 4 : 2;
-    return s;
 }
 
 /* Element for element what the file holds; `first` is the row of the tensor that the matrix begins with. */
@@ -83,7 +49,7 @@ static void test_every_family_is_known_and_reads_its_own_model(void **state) {
     (void)state;
     for (size_t i = 0; i < FAMILIES; i++) {
         architecture a;
-        model_shape shape = shape_of(families[i]);
+        model_shape shape = family_shape(families[i]);
         assert_true(architecture_known(slice_of_text(families[i])));
         read_shape(&a, &shape);
         uint64_t parameters = 0;
@@ -106,7 +72,7 @@ static void test_every_family_is_known_and_reads_its_own_model(void **state) {
 static void test_joined_tensors_are_taken_apart(void **state) {
     (void)state;
     architecture a;
-    model_shape shape = shape_of("phi3");
+    model_shape shape = family_shape("phi3");
     read_shape(&a, &shape);
     expect_matrix(&a.layers[1].query.matrix, "blk.1.attn_qkv.weight", 0, 64);
     expect_matrix(&a.layers[1].key.matrix, "blk.1.attn_qkv.weight", 64, 32);
@@ -120,7 +86,7 @@ static void test_joined_tensors_are_taken_apart(void **state) {
 static void test_norms_and_biases_go_where_they_belong(void **state) {
     (void)state;
     architecture a;
-    model_shape shape = shape_of("gemma3");
+    model_shape shape = family_shape("gemma3");
     read_shape(&a, &shape);
     for (uint32_t i = 0; i < 3; i++) { /* one of F32, one of F16, one of BF16 */
         const layer *l = &a.layers[i];
@@ -137,7 +103,7 @@ static void test_norms_and_biases_go_where_they_belong(void **state) {
     }
     assert_ptr_equal(a.head.matrix.tiles, a.embedding.tiles);
     release(&a);
-    shape = shape_of("bert");
+    shape = family_shape("bert");
     read_shape(&a, &shape);
     expect_numbers(a.layers[1].key.bias, "blk.1.attn_k.bias");
     expect_numbers(a.layers[1].feed_forward_sum_norm.bias, "blk.1.layer_output_norm.bias");
@@ -154,7 +120,7 @@ static void test_norms_and_biases_go_where_they_belong(void **state) {
 static void test_windows_and_ropes_follow_the_family_s_pattern(void **state) {
     (void)state;
     architecture a;
-    model_shape shape = shape_of("gemma3");
+    model_shape shape = family_shape("gemma3");
     shape.layers = 7;
     shape.window = 8;
     read_shape(&a, &shape);
@@ -170,7 +136,7 @@ static void test_windows_and_ropes_follow_the_family_s_pattern(void **state) {
     assert_int_equal(a.layers[0].rope, 1);
     assert_int_equal(a.layers[1].rope, 0);
     release(&a);
-    shape = shape_of("gemma2");
+    shape = family_shape("gemma2");
     shape.window = 8;
     read_shape(&a, &shape);
     assert_int_equal(a.layers[0].window, 8);
@@ -181,7 +147,7 @@ static void test_windows_and_ropes_follow_the_family_s_pattern(void **state) {
     read_shape(&a, &shape);
     assert_int_equal(a.layers[2].window, 4096);
     release(&a);
-    shape = shape_of("llama");
+    shape = family_shape("llama");
     shape.window = 8;
     read_shape(&a, &shape);
     assert_int_equal(a.layers[0].window, 8);
@@ -196,7 +162,7 @@ static bool close_to(double value, double wanted) {
 static void test_scores_and_embeddings_are_scaled_as_the_size_wants_it(void **state) {
     (void)state;
     architecture a;
-    model_shape shape = shape_of("gemma2");
+    model_shape shape = family_shape("gemma2");
     shape.head_size = 32;
     read_shape(&a, &shape);
     assert_true(close_to((double)a.attention_scale, 1 / sqrt(32)));
@@ -206,13 +172,13 @@ static void test_scores_and_embeddings_are_scaled_as_the_size_wants_it(void **st
     read_shape(&a, &shape);
     assert_true(close_to((double)a.attention_scale, 1 / sqrt(16)));
     release(&a);
-    shape = shape_of("gemma3");
+    shape = family_shape("gemma3");
     shape.head_size = 32;
     shape.layers = 62;
     read_shape(&a, &shape);
     assert_true(close_to((double)a.attention_scale, 1 / sqrt(16)));
     release(&a);
-    shape = shape_of("qwen3");
+    shape = family_shape("qwen3");
     shape.head_size = 32;
     read_shape(&a, &shape);
     assert_true(close_to((double)a.attention_scale, 1 / sqrt(32)));
@@ -244,7 +210,7 @@ static void test_packed_weights_serve_again_and_are_the_same_from_any_crew(void 
     architecture alone;
     architecture again;
     calls c = {0};
-    model_shape shape = shape_of("phi3");
+    model_shape shape = family_shape("phi3");
     shape.type = GGUF_Q8_0;
     model_file_make(&file, &shape, 5);
     gguf *g = written_open(&file.bytes, &err);

@@ -2,38 +2,17 @@
 
 #include "unit.h"
 
-#include "model_file.h"
+#include "family_file.h"
 
 #include <stdlib.h>
 
 static model_file file;
 
-static const model_shape small = {.small_vectors = true,
-                                  .width = 64,
-                                  .hidden = 96,
-                                  .layers = 3,
-                                  .heads = 4,
-                                  .key_heads = 2,
-                                  .context = 64,
-                                  .type = GGUF_F32};
-
-static error_code read_file(architecture *a, error *err) {
-    *err = (error){0};
-    gguf *g = written_open(&file.bytes, err);
-    if (g == NULL) {
-        return err->code;
-    }
-    architecture_source source = {.file = g};
-    bool good = architecture_read(a, &source, err);
-    gguf_free(g);
-    return good ? ERROR_NONE : err->code;
-}
-
 /* A model of this shape reads well; the caller frees both. */
 static void read_shape(architecture *a, const model_shape *shape) {
     error err;
     model_file_make(&file, shape, 5);
-    if (read_file(a, &err) != ERROR_NONE) {
+    if (family_file_read(&file, a, &err) != ERROR_NONE) {
         fail_msg("refused: %s", err.text);
     }
 }
@@ -47,30 +26,17 @@ static void refuse(const model_shape *shape, error_code code, const char *says) 
     error err;
     architecture a;
     model_file_make(&file, shape, 5);
-    error_code got = read_file(&a, &err);
+    error_code got = family_file_read(&file, &a, &err);
     if (got != code || strstr(err.text, says) == NULL) {
         fail_msg("%s where '%s' was expected: %s", error_code_name(got), says, err.text);
     }
     model_file_free(&file);
 }
 
-static const char *const families[] = {"bert",  "gemma", "gemma2", "gemma3",
-                                       "llama", "phi3",  "qwen2",  "qwen3"};
-enum { FAMILIES = sizeof families / sizeof families[0] };
-
-static model_shape shape_of(const char *family) {
-    model_shape s = small;
-    s.family = family;
-    s.tied = strcmp(family, "phi3") != 0;
-    s.pooling = strcmp(family, "bert") == 0 ? 1 : 0;
-    s.key_heads = strcmp(family, "bert") == 0 ? 4 : 2;
-    return s;
-}
-
 static void test_every_allocation_that_fails_is_an_error(void **state) {
     (void)state;
     for (size_t i = 0; i < FAMILIES; i++) {
-        model_shape shape = shape_of(families[i]);
+        model_shape shape = family_shape(families[i]);
         bool done = false;
         shape.layers = 1;
         model_file_make(&file, &shape, 5);
@@ -78,7 +44,7 @@ static void test_every_allocation_that_fails_is_an_error(void **state) {
             error err;
             architecture a;
             fault_fail_nth(nth);
-            error_code code = read_file(&a, &err);
+            error_code code = family_file_read(&file, &a, &err);
             done = !fault_stop();
             assert_int_equal(code, done ? ERROR_NONE : ERROR_MEMORY);
             if (done) {
@@ -168,12 +134,12 @@ static void test_what_is_not_understood_is_refused_by_name(void **state) {
         {"bert", write_wrong_factors, ERROR_UNSUPPORTED, "'rope_freqs.weight'"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        model_shape shape = shape_of(cases[i].family);
+        model_shape shape = family_shape(cases[i].family);
         shape.more = cases[i].more;
         refuse(&shape, cases[i].code, cases[i].says);
     }
     architecture a;
-    model_shape shape = shape_of("llama");
+    model_shape shape = family_shape("llama");
     shape.more = write_other_s_key;
     read_shape(&a, &shape);
     release(&a);
@@ -184,23 +150,23 @@ static void test_what_is_not_understood_is_refused_by_name(void **state) {
 
 static void test_sizes_that_make_no_model_are_refused(void **state) {
     (void)state;
-    model_shape shape = shape_of("llama");
+    model_shape shape = family_shape("llama");
     shape.key_heads = 3;
     refuse(&shape, ERROR_CORRUPT, "key heads");
-    shape = shape_of("bert");
+    shape = family_shape("bert");
     shape.pooling = 0;
     refuse(&shape, ERROR_NOT_FOUND, "'bert.pooling_type'");
-    shape = shape_of("llama");
+    shape = family_shape("llama");
     shape.head_size = 1024;
     refuse(&shape, ERROR_UNSUPPORTED, "'llama.attention.key_length'");
-    shape = shape_of("llama");
+    shape = family_shape("llama");
     shape.turned = 5;
     refuse(&shape, ERROR_UNSUPPORTED, "5 numbers");
-    shape = shape_of("gemma3");
+    shape = family_shape("gemma3");
     shape.scaling = SCALED_YARN;
     shape.rope_factor = 2;
     refuse(&shape, ERROR_UNSUPPORTED, "'yarn'");
-    shape = shape_of("phi3");
+    shape = family_shape("phi3");
     shape.scaling = SCALED_LONG;
     refuse(&shape, ERROR_CORRUPT, "'rope_factors_long.weight'");
 }
@@ -215,7 +181,7 @@ static uint8_t *find_tensor(const char *name) {
 static void test_every_tensor_is_needed_and_has_its_shape(void **state) {
     (void)state;
     for (size_t i = 0; i < FAMILIES; i++) {
-        model_shape shape = shape_of(families[i]);
+        model_shape shape = family_shape(families[i]);
         model_file_make(&file, &shape, 5);
         for (size_t t = 0; t < file.tensor_count; t++) {
             error err;
@@ -224,12 +190,12 @@ static void test_every_tensor_is_needed_and_has_its_shape(void **state) {
             uint8_t *place = find_tensor(w->name);
             uint8_t *dimension = place + strlen(w->name) + 4 + (w->rows > 1 ? 8 : 0);
             place[0] ^= 1;
-            assert_int_not_equal(read_file(&a, &err), ERROR_NONE);
+            assert_int_not_equal(family_file_read(&file, &a, &err), ERROR_NONE);
             place[0] ^= 1;
             /* One less of what only the tensor itself counts is another model. */
             if (strcmp(w->name, "token_types.weight") != 0 && strcmp(w->name, "token_embd.weight") != 0) {
                 dimension[0]--;
-                assert_int_equal(read_file(&a, &err), ERROR_CORRUPT);
+                assert_int_equal(family_file_read(&file, &a, &err), ERROR_CORRUPT);
                 dimension[0]++;
             }
         }
@@ -254,7 +220,7 @@ static void test_damaged_files_do_no_harm(void **state) {
     enum { ROUNDS = 400 };
     uint64_t random = 77;
     for (size_t i = 0; i < FAMILIES; i++) {
-        model_shape shape = shape_of(families[i]);
+        model_shape shape = family_shape(families[i]);
         shape.layers = 1;
         model_file_make(&file, &shape, 5);
         size_t length = buffer_length(&file.bytes);
@@ -267,7 +233,7 @@ static void test_damaged_files_do_no_harm(void **state) {
             for (size_t n = test_random(&random) % 3 + 1; n > 0; n--) {
                 damage(slice_of(whole, length), &random);
             }
-            if (read_file(&a, &err) == ERROR_NONE) {
+            if (family_file_read(&file, &a, &err) == ERROR_NONE) {
                 architecture_free(&a);
             }
             memcpy(file.bytes.bytes + file.bytes.start, whole, length);
