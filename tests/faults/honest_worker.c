@@ -10,7 +10,7 @@ enum { BACK_MS = 5, WORDS = 6, WORDS_HELD = 2, SCRATCH_LIMIT = 4 * 1024 * 1024 }
 
 static const char *const words[WORDS] = {"One ", "two ", "three ", "four ", "five ", "six."};
 static const uint32_t tokens[WORDS] = {11, 12, 13, 14, 15, 16};
-static const char profile[] = "exact-1";
+static const char profile[] = "exact-2";
 static const uint8_t digest[PROTO_DIGEST_SIZE] = {1, 2, 3};
 
 static void must(bool good, const error *err) {

@@ -162,7 +162,7 @@ class BadWebSocket(SiteCase):
         hello = {"type": "hello", "worker_id": listed["id"], "public_key": "A" * 43, "nonce": "A" * 43,
                  "build": "A" * 43, "class": "cpu",
                  "host": {"os": "linux", "arch": "x86_64", "isa": "plain", "cores": 1, "ram": 1},
-                 "models": [{"name": self.site.model.stem, "digest": "A" * 43, "context": 1, "profile": "exact-1",
+                 "models": [{"name": self.site.model.stem, "digest": "A" * 43, "context": 1, "profile": "exact-2",
                              "slots": 1, "tokens_per_second": 0}]}
         connection = self.open()
         connection.send(frame(TEXT, json.dumps(hello).encode()))
