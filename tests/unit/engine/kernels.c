@@ -111,6 +111,27 @@ static void test_products_have_the_same_bits_for_any_number_of_vectors(void **st
     }
 }
 
+/* Where every product rounds to -0, so does the sum, unless +0 fills up the last lanes. */
+static void test_sums_of_nothing_have_the_same_sign(void **state) {
+    (void)state;
+    enum { COLUMNS = 37 };
+    test_matrix t;
+    operand x;
+    test_matrix_begin(&t, GGUF_F32, 1, COLUMNS, WEIGHTS_USUAL, &random_state);
+    float *weights = (float *)(uintptr_t)t.m.tiles; /* its only row comes first */
+    const size_t size = operand_stride(COLUMNS) * sizeof(float);
+    float *values = guarded_new(size);
+    for (size_t k = 0; k < COLUMNS; k++) {
+        weights[k] = -0x1p-60f;
+        values[k] = 0x1p-100f;
+    }
+    operand_begin(&x, values, COLUMNS, 1);
+    check_portions(&t, &x, 1);
+    operand_end(&x, 1);
+    guarded_free(values, size);
+    test_matrix_end(&t);
+}
+
 /* The largest sums that there are: a form that adds in 16 bits must not saturate. */
 static void test_extreme_numbers_do_not_saturate(void **state) {
     (void)state;
@@ -260,6 +281,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_products_have_the_same_bits_for_any_shape),
         cmocka_unit_test(test_products_have_the_same_bits_for_any_number_of_vectors),
+        cmocka_unit_test(test_sums_of_nothing_have_the_same_sign),
         cmocka_unit_test(test_extreme_numbers_do_not_saturate),
         cmocka_unit_test(test_products_are_those_of_the_decoded_weights),
         cmocka_unit_test(test_rounding_has_the_same_bits),

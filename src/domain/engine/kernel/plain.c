@@ -110,7 +110,7 @@ static void multiply_row_floats(float *y, size_t y_stride, const matrix *m, cons
     for (size_t v = 0; v < count; v++) {
         const float *values = x->values + (first + v) * x->stride;
         float lanes[LANES] = {0};
-        for (size_t k = 0; k < m->columns; k++) {
+        for (size_t k = 0; k < filled_up(m->columns, LANES); k++) { /* beyond the last are zeros */
             lanes[k % LANES] = fmaf(weight_at(weights, m->type, k), values[k], lanes[k % LANES]);
         }
         y[v * y_stride] = tree16(lanes);
