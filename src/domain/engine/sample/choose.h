@@ -3,7 +3,7 @@
 
 #include "engine/engine.h"
 
-/* The arithmetic of a draw over one vocabulary (README, rule 9), and the memory it works in. Private to the
+/* The arithmetic of a draw over one vocabulary (the room's README), and the memory it works in. Private to the
  * room. */
 typedef struct candidate {
     float logit;
@@ -18,9 +18,8 @@ typedef struct chooser {
     float *weights;
     uint32_t *ids;
     size_t count;
-    candidate
-        *heap; /* best first; what was taken from it stands from the end of the array towards its front */
-    size_t waiting; /* in the heap */
+    candidate *heap; /* best first; what was taken stands from the end of the array towards its front */
+    size_t waiting;  /* in the heap */
     size_t taken;
     unsigned level; /* so many bands of distances have been through the heap */
 } chooser;

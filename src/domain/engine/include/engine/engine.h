@@ -45,10 +45,10 @@ typedef struct engine_options {
     engine_threads *threads; /* NULL: the caller's thread alone */
     const char *kernels;     /* "plain", "avx2", …: the same bits, slower; NULL: the fastest */
     slice packed;            /* what engine_packed gave for this very model and build, or empty; copied */
-    /* Both may be NULL. */
-    void (*progress)(void *context, uint64_t done, uint64_t total); /* bytes of weights that are packed, or
- hashed; called by engine_open and engine_packed */
-    void (*used)(void *context, slice part);                        /* this part of a file isn't read again */
+    /* Both may be NULL. progress: bytes of weights that engine_open or engine_packed has packed or hashed.
+     * used: this part of a file isn't read again. */
+    void (*progress)(void *context, uint64_t done, uint64_t total);
+    void (*used)(void *context, slice part);
     void *context_of_calls;
 } engine_options;
 
@@ -199,14 +199,12 @@ engine_usage engine_sequence_usage(const engine_sequence *sequence);
 void engine_sequence_commitment(const engine_sequence *sequence, uint8_t digest[ENGINE_DIGEST_SIZE]);
 
 typedef struct engine_score_result {
-    const uint32_t *tokens; /* what is drawn at each position of the answer, given the claimed tokens before
-                               it; ENGINE_NO_TOKEN behind the place where generation would have ended, or
-                               where the claimed token can't stand in the grammar */
-    size_t count;           /* of the answer */
-    size_t
-        agreed; /* positions before the first that differs; `count`: the answer is right so far as it goes */
-    bool complete; /* all agreed, and generation would have ended just there (end marker, stop string, length)
-                    */
+    /* What is drawn at each position of the answer, given the claimed tokens before it; ENGINE_NO_TOKEN
+     * behind the place where generation would have ended. */
+    const uint32_t *tokens;
+    size_t count;  /* of the answer */
+    size_t agreed; /* positions before the first that differs; `count`: right so far as it goes */
+    bool complete; /* all agreed, and generation would have ended just there, by whatever ends it */
 } engine_score_result;
 /* Of a finished score; valid until it is freed. */
 engine_score_result engine_sequence_score(const engine_sequence *sequence);
