@@ -263,6 +263,25 @@ static void test_a_failed_allocation_leaves_nothing(void **state) {
     }
 }
 
+static void test_a_thread_that_is_refused_leaves_nothing(void **state) {
+    (void)state;
+    for (int nth = 0;; nth++) {
+        error err = {0};
+        char told[sizeof err.text];
+        fault_fail_nth_at("thread", nth);
+        crew *c = crew_new(4, &err);
+        bool failed = fault_stop();
+        assert_true(failed == (c == NULL));
+        crew_free(c);
+        if (!failed) {
+            return;
+        }
+        snprintf(told, sizeof told, "the system gives no more than %d threads: use fewer", nth + 1);
+        assert_string_equal(err.text, told);
+        assert_true(nth < 3);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_portion_is_taken_once_and_phases_are_in_order),
@@ -272,6 +291,7 @@ int main(void) {
         cmocka_unit_test(test_sizes_out_of_bounds_are_refused),
         cmocka_unit_test(test_members_compute_alike_whatever_the_caller_set),
         cmocka_unit_test(test_a_failed_allocation_leaves_nothing),
+        cmocka_unit_test(test_a_thread_that_is_refused_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

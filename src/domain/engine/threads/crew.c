@@ -1,6 +1,7 @@
 #include "threads/crew.h"
 
 #include "arithmetic/arithmetic.h"
+#include "base/fault.h"
 #include "base/memory.h"
 
 #include <pthread.h>
@@ -171,7 +172,8 @@ static void *live(void *context) {
 
 static bool make_threads(crew *c) {
     for (c->made = 1; c->made < c->count; c->made++) {
-        if (pthread_create(&c->members[c->made].thread, NULL, live, &c->members[c->made]) != 0) {
+        if (fault_here("thread") ||
+            pthread_create(&c->members[c->made].thread, NULL, live, &c->members[c->made]) != 0) {
             return false;
         }
     }
