@@ -5,14 +5,28 @@
 #include "pool/pool.h"
 #include "worker/worker.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int print_version(int argc, char **argv) {
     (void)argc;
     (void)argv;
     printf("cellule %s\n", CELLULE_VERSION);
     return 0;
+}
+
+/* A file that is opened must not get the number of a standard one that the caller has closed: what is meant
+ * for a reader would be written into it. Its place is taken so that reading or writing it still fails. */
+static bool keep_standard_places(void) {
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    for (int place = STDIN_FILENO; place <= STDERR_FILENO; place++) {
+        if (fcntl(place, F_GETFD) < 0 && open("/dev/null", modes[place]) != place) {
+            return false;
+        }
+    }
+    return true;
 }
 
 int main(int argc, char **argv) {
@@ -25,6 +39,9 @@ int main(int argc, char **argv) {
         {"engine", engine_main, "load a model and compute; started by the worker"},
         {"version", print_version, "print the version"},
     };
+    if (!keep_standard_places()) {
+        return 1;
+    }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         return print_version(argc, argv);
     }

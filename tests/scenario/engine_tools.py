@@ -118,9 +118,31 @@ class Run(unittest.TestCase):
                 file.write_text("root ::= (")
                 self.assertEqual(engine("run", MODEL, QUESTION, option, file).returncode, 1)
 
+    def test_an_empty_schema_or_grammar_is_no_permission(self):
+        with tempfile.TemporaryDirectory() as folder:
+            empty = pathlib.Path(folder, "empty")
+            empty.touch()
+            for option in ("--grammar", "--schema"):
+                done = engine("run", MODEL, QUESTION, option, empty)
+                self.assertEqual((done.returncode, done.stdout), (1, ""))
+                self.assertIn(f"{empty} is empty", done.stderr)
+
+    def test_an_empty_prompt_is_told(self):
+        for arguments in (["--raw"], []):
+            done = engine("run", *arguments, MODEL, "")
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("the prompt is empty", done.stderr)
+
+    def test_more_threads_than_cores_are_not_started(self):
+        done = engine("run", "--threads", 256, "--max-tokens", 2, MODEL, QUESTION)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("256 threads", done.stderr)
+        self.assertEqual(json.loads(engine("bench", "--json", MODEL, *Bench.SMALL, "--threads", 256, "--batch", 0, "--score", 0,
+                                           "--depth", 0).stdout)["threads"], len(os.sched_getaffinity(0)))
+
     def test_bad_files_and_options_are_told(self):
         for arguments, code in (([sys.argv[0], QUESTION], 1), (["/nowhere", QUESTION], 1), ([], 2), ([MODEL, "a", "b"], 2),
-                                ([MODEL, QUESTION, "--temperature", "3"], 2), ([MODEL, QUESTION, "--top-p", "0"], 1),
+                                ([MODEL, QUESTION, "--temperature", "3"], 2), ([MODEL, QUESTION, "--raw", "--system", "a"], 2), ([MODEL, QUESTION, "--top-p", "0"], 1),
                                 ([MODEL, QUESTION, "--kernels", "abacus"], 1), ([MODEL, QUESTION, "--grammar", "/nowhere"], 1)):
             done = engine("run", *arguments)
             self.assertEqual((done.returncode, done.stdout.strip()), (code, ""), arguments)
@@ -178,6 +200,35 @@ class Conversation(unittest.TestCase):
         self.assertIn("Hello!", terminal.wait_for(r"tokens/s\r\n> "))
         terminal.type("\x04")
         self.assertEqual(terminal.end(), 0)
+
+
+class Output(unittest.TestCase):
+    VERBS = (("run", "--threads", 1, "--max-tokens", 2, MODEL, QUESTION),
+             ("run", "--json", "--threads", 1, "--max-tokens", 2, MODEL, QUESTION),
+             ("info", MODEL), ("info", "--json", MODEL), ("serve", "--check", "--model", MODEL))
+
+    def test_what_cannot_be_written_is_told(self):
+        for verb in self.VERBS:
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run([BINARY, "engine", *map(str, verb)], stdin=subprocess.DEVNULL, stdout=full,
+                                      stderr=subprocess.PIPE, text=True, check=False, timeout=PATIENCE)
+            self.assertEqual(done.returncode, 1, verb)
+            self.assertIn("standard output can't be written", done.stderr)
+
+    def test_no_file_takes_the_place_of_a_closed_output(self):
+        with tempfile.TemporaryDirectory() as folder:
+            model = pathlib.Path(folder, "model.gguf")
+            model.write_bytes(pathlib.Path(MODEL).read_bytes())
+            def answer():
+                return ask("--cache", "--max-tokens", 4, model, QUESTION)
+            first = answer()["tokens"]
+            packed = model.with_suffix(".gguf.packed").read_bytes()
+            for closed, code in (("<&-", 0), (">&-", 1), ("2>&-", 0), ("<&- >&- 2>&-", 1)):
+                done = subprocess.run(["/bin/sh", "-c", f'"$@" {closed}', "sh", BINARY, "engine", "run", "--cache", "--max-tokens",
+                                       "4", "--threads", "1", model, QUESTION], capture_output=True, check=False, timeout=PATIENCE)
+                self.assertEqual(done.returncode, code, closed)
+                self.assertEqual(model.with_suffix(".gguf.packed").read_bytes(), packed, closed)
+            self.assertEqual(answer()["tokens"], first)
 
 
 class Bench(unittest.TestCase):

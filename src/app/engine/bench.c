@@ -66,7 +66,7 @@ static bool parse(int argc, char **argv, settings *s, int *status) {
         {"depth", OPTION_U64, &s->depth, "TOKENS", "before a prompt's part that is measured too; 0: none", 0,
          TOKENS_MAX},
         {"runs", OPTION_U64, &s->runs, "N", "of each; the median counts", 1, BENCH_RUNS_MAX},
-        {"threads", OPTION_U64, &s->load.threads, "N", "that compute; 0: one per core", 0,
+        {"threads", OPTION_U64, &s->load.threads, "N", "that compute; 0: one per core, also the most", 0,
          ENGINE_THREADS_MAX},
         {"kernels", OPTION_TEXT, &s->load.kernels, "NAME", "this form of the loops; else the fastest", 0, 0},
         {"cache", OPTION_FLAG, &s->load.cache, NULL, "keep the packed weights beside the model", 0, 0},

@@ -2,6 +2,7 @@
 #include "options/terminal.h"
 #include "os/sandbox.h"
 #include "summary.h"
+#include "tool.h"
 #include "verbs.h"
 
 #include <stdio.h>
@@ -23,11 +24,13 @@ static bool print(const gguf *file, const model_files *files, bool json, error *
     bool good = !buffer_failed(&out);
     if (good) {
         terminal_write(stdout, buffer_slice(&out));
+        good = tool_written(err);
+    } else {
+        error_set(err, ERROR_LIMIT, "out of memory, or the model's keys take more than %d MiB to show",
+                  OUTPUT_MAX >> 20);
     }
     buffer_free(&out);
-    return good ||
-           error_set(err, ERROR_LIMIT, "out of memory, or the model's keys take more than %d MiB to show",
-                     OUTPUT_MAX >> 20);
+    return good;
 }
 
 /* The file is read in the sandbox, as when it is served. */

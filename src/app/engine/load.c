@@ -15,11 +15,16 @@ static void warn(const error *err, const char *then) {
 
 static bool start_threads(load *l, error *err) {
     uint64_t count = l->options.threads;
-    if (count == 0) {
-        host_description host;
-        if (!host_describe(&host, err)) {
-            return false;
-        }
+    host_description host;
+    if (!host_describe(&host, err)) {
+        return false;
+    }
+    /* More would only take turns on a core. */
+    if (count > host.cores) {
+        fprintf(stderr, "cellule engine: %u threads would share %u cores; computing with %u\n",
+                (unsigned)count, host.cores, host.cores);
+    }
+    if (count == 0 || count > host.cores) {
         count = host.cores < ENGINE_THREADS_MAX ? host.cores : ENGINE_THREADS_MAX;
     }
     l->options.threads = count;

@@ -9,7 +9,7 @@
  */
 typedef struct load_options {
     const char *model;
-    uint64_t threads; /* 0: one per core that this process may use; in load->options: as many as there are */
+    uint64_t threads; /* at most, and 0: one per core of this process; in load->options: what there are */
     uint64_t slots;
     uint64_t context;
     uint64_t memory_mib;

@@ -146,6 +146,9 @@ static bool report(session *s, const answer *a, error *err) {
         return good;
     }
     write_text(SLICE_LITERAL("\n"));
+    if (!tool_written(err)) {
+        return false;
+    }
     report_append_text(&r, &out);
     bool good = !buffer_failed(&out) || error_memory(err);
     fprintf(stderr, "%.*s", SLICE_FORMAT(buffer_slice(&out)));
@@ -199,12 +202,10 @@ static bool converse(session *s, error *err) {
     }
 }
 
-static bool answer_once(session *s, error *err) {
-    slice prompt = slice_of_text(s->settings->prompt);
-    if (s->settings->prompt == NULL) {
-        prompt = without_line_end(buffer_slice(&s->input));
-    }
-    return take_turn(s, prompt, err);
+/* Where there are no turns. */
+static slice only_prompt(const session *s) {
+    return s->settings->prompt != NULL ? slice_of_text(s->settings->prompt)
+                                       : without_line_end(buffer_slice(&s->input));
 }
 
 static bool run(session *s, const load_options *loading, error *err) {
@@ -214,7 +215,7 @@ static bool run(session *s, const load_options *loading, error *err) {
     if (!asks && p->prompt == NULL && !read_all(s, err)) {
         return false;
     }
-    if (!asks && p->prompt == NULL && without_line_end(buffer_slice(&s->input)).length == 0) {
+    if (!asks && only_prompt(s).length == 0) {
         return error_set(err, ERROR_INVALID,
                          "the prompt is empty: give one behind the model, or on standard input");
     }
@@ -222,7 +223,7 @@ static bool run(session *s, const load_options *loading, error *err) {
         return false;
     }
     catch_interrupts();
-    bool good = asks ? converse(s, err) : answer_once(s, err);
+    bool good = asks ? converse(s, err) : take_turn(s, only_prompt(s), err);
     conversation_clear(&s->talk);
     tool_close(&s->tool);
     return good;

@@ -35,7 +35,7 @@ static bool parse(int argc, char **argv, settings *s, int *status) {
         {"max-tokens", OPTION_U64, &s->max_tokens, "N", "length of an answer; 0: what the context takes", 0,
          TOKENS_MAX},
         {"temperature", OPTION_REAL, &s->temperature, "T", "0 takes the most likely token", 0, 2},
-        {"top-p", OPTION_REAL, &s->top_p, "P", "the likeliest tokens that make up this share", 0, 1},
+        {"top-p", OPTION_REAL, &s->top_p, "P", "the likeliest tokens that make up this share, above 0", 0, 1},
         {"top-k", OPTION_U64, &s->top_k, "N", "so many likeliest tokens; 0: all", 0, TOP_K_MAX},
         {"min-p", OPTION_REAL, &s->min_p, "P", "tokens at least so likely, of the likeliest one's share", 0,
          1},
@@ -47,7 +47,7 @@ static bool parse(int argc, char **argv, settings *s, int *status) {
          ENGINE_CONTEXT_MAX},
         {"memory", OPTION_U64, &s->load.memory_mib, "MIB", "to compute with, beside the model", 1,
          MEMORY_MIB_MAX},
-        {"threads", OPTION_U64, &s->load.threads, "N", "that compute; 0: one per core", 0,
+        {"threads", OPTION_U64, &s->load.threads, "N", "that compute; 0: one per core, also the most", 0,
          ENGINE_THREADS_MAX},
         {"kernels", OPTION_TEXT, &s->load.kernels, "NAME",
          "the same bits by another form of the loops; else the fastest", 0, 0},
@@ -66,6 +66,11 @@ static bool parse(int argc, char **argv, settings *s, int *status) {
     if (!options_parse(&table, argc, argv, NULL, status)) {
         return false;
     }
+    if (s->prompt.raw && s->prompt.system != NULL) {
+        fputs("cellule engine run: --raw leaves no place for --system: put it into the prompt\n", stderr);
+        *status = OPTIONS_WRONG_USAGE;
+        return false;
+    }
     s->load.model = words.first[0];
     s->prompt.prompt = words.count > 1 ? words.first[1] : NULL;
     return true;
@@ -74,6 +79,9 @@ static bool parse(int argc, char **argv, settings *s, int *status) {
 static bool read_constraint(const char *path, buffer *content, slice *constraint, error *err) {
     if (path != NULL && !file_read_all(path, content, err)) {
         return false;
+    }
+    if (path != NULL && buffer_length(content) == 0) {
+        return error_set(err, ERROR_INVALID, "%s is empty: it binds an answer to nothing", path);
     }
     *constraint = buffer_slice(content);
     return true;

@@ -8,6 +8,7 @@
 #include "os/random.h"
 #include "os/sandbox.h"
 #include "server.h"
+#include "tool.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -30,7 +31,8 @@ static bool parse(int argc, char **argv, settings *s, int *status) {
         {"context", OPTION_U64, &l->context, "TOKENS", "of a conversation; 0: as the model says", 0,
          ENGINE_CONTEXT_MAX},
         {"memory", OPTION_U64, &l->memory_mib, "MIB", "to compute with, beside the model", 1, MEMORY_MIB_MAX},
-        {"threads", OPTION_U64, &l->threads, "N", "that compute; 0: one per core", 0, ENGINE_THREADS_MAX},
+        {"threads", OPTION_U64, &l->threads, "N", "that compute; 0: one per core, also the most", 0,
+         ENGINE_THREADS_MAX},
         {"batch", OPTION_U64, &l->batch, "TOKENS", "computed in one pass; 0: as is usual", 0, BATCH_MAX},
         {"kernels", OPTION_TEXT, &l->kernels, "NAME",
          "the same bits by another form of the loops; else the fastest", 0, 0},
@@ -62,7 +64,6 @@ static void print_description(const engine_model *model) {
         "profile     %s\nkernels     %s\n",
         SLICE_FORMAT(i->name), digest, (unsigned long long)i->parameters, i->vocabulary, i->context,
         i->chat_format, ENGINE_PROFILE, i->kernels);
-    fflush(stdout);
 }
 
 static bool serve(load *l, server *out, error *err) {
@@ -88,10 +89,11 @@ static bool serve(load *l, server *out, error *err) {
 
 static bool check(load *l, error *err) {
     engine_model *model = load_model(l, err);
-    if (model != NULL) {
-        print_description(model);
+    if (model == NULL) {
+        return false;
     }
-    return model != NULL;
+    print_description(model);
+    return tool_written(err);
 }
 
 /* The last words on the pipe. If the agent is gone, standard error still has them. */

@@ -73,13 +73,18 @@ bool tool_step(engine_model *model, engine_output *outputs, size_t *count, error
     return true;
 }
 
+bool tool_written(error *err) {
+    return (fflush(stdout) == 0 && ferror(stdout) == 0) ||
+           error_set(err, ERROR_IO, "standard output can't be written");
+}
+
 bool tool_print(const buffer *out, error *err) {
     if (buffer_failed(out)) {
         return error_memory(err);
     }
     slice text = buffer_slice(out);
     fwrite(text.data, 1, text.length, stdout);
-    return fflush(stdout) == 0 || error_set(err, ERROR_IO, "standard output can't be written");
+    return tool_written(err);
 }
 
 void tool_exit(int status) {

@@ -25,7 +25,9 @@ double tool_seconds_since(uint64_t then);
 /* One pass. `outputs` has room for ENGINE_SLOTS_MAX. A sequence's failure is this one's. */
 MUST_CHECK bool tool_step(engine_model *model, engine_output *outputs, size_t *count, error *err);
 
-/* Writes it to standard output as it is. False when memory is out. */
+/* Whether all that went to standard output has arrived there. */
+MUST_CHECK bool tool_written(error *err);
+/* Writes it to standard output as it is. */
 MUST_CHECK bool tool_print(const buffer *out, error *err);
 /* Ends the process without exit handlers, which may want rights that are gone. */
 _Noreturn void tool_exit(int status);

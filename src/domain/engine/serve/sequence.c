@@ -14,7 +14,10 @@ static bool check_tokens(const engine_model *m, const uint32_t *tokens, size_t c
 
 static bool check_prompt(const engine_model *m, const uint32_t *prompt, size_t count, size_t answer,
                          error *err) {
-    if (count == 0 || count >= m->information.context || answer > m->information.context - count) {
+    if (count == 0) {
+        return error_set(err, ERROR_INVALID, "the prompt is empty: it needs a token at least");
+    }
+    if (count >= m->information.context || answer > m->information.context - count) {
         return error_set(
             err, ERROR_LIMIT,
             "the prompt has %zu tokens, the context takes %u with room for an answer: shorten the "
