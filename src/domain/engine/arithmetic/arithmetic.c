@@ -25,7 +25,8 @@ uint16_t half_of_float(float value) {
     return (uint16_t)(sign | ((size - 0x38000000U + 0xfffU + odd) >> 13));
 }
 
-/* x = m·2^e with m in [0.707, 1.415), ln m = 2·artanh((m-1)/(m+1)), whose series falls by 1/33 a term or faster. */
+/* x = m·2^e with m in [0.707, 1.415), ln m = 2·artanh((m-1)/(m+1)), whose series falls by 1/33 a term or
+ * faster. */
 double logarithm(double x) {
     uint64_t bits = 0;
     memcpy(&bits, &x, sizeof bits);
