@@ -231,6 +231,13 @@ class Output(unittest.TestCase):
             self.assertEqual(answer()["tokens"], first)
 
 
+class Serve(unittest.TestCase):
+    def test_a_terminal_is_no_worker(self):
+        terminal = Terminal("engine", "serve", "--model", MODEL, "--threads", "1")
+        terminal.wait_for("cellule engine run")
+        self.assertEqual(terminal.end(), 2)
+
+
 class Bench(unittest.TestCase):
     SMALL = ("--threads", 1, "--runs", 1, "--prefill", 8, "--decode", 4)
 

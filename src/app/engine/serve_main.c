@@ -63,7 +63,7 @@ static void print_description(const engine_model *model) {
         "name        %.*s\ndigest      %s\nparameters  %llu\nvocabulary  %u\ncontext     %u\nchat        %s\n"
         "profile     %s\nkernels     %s\n",
         SLICE_FORMAT(i->name), digest, (unsigned long long)i->parameters, i->vocabulary, i->context,
-        i->chat_format, ENGINE_PROFILE, i->kernels);
+        i->can_generate ? i->chat_format : "none, it computes embeddings", ENGINE_PROFILE, i->kernels);
 }
 
 static bool serve(load *l, server *out, error *err) {
@@ -131,6 +131,12 @@ int engine_serve_main(int argc, char **argv) {
     int status = 0;
     if (!parse(argc, argv, &s, &status)) {
         return status;
+    }
+    if (!s.check && isatty(STDIN_FILENO) == 1) {
+        fputs("cellule engine serve: a worker is wanted on standard input, not a terminal; to ask a model "
+              "by hand there is cellule engine run\n",
+              stderr);
+        return OPTIONS_WRONG_USAGE;
     }
     signal(SIGPIPE, SIG_IGN);
     status = run(&s, &err) ? 0 : options_fail("cellule engine", &err);
