@@ -207,16 +207,24 @@ static void test_a_weight_that_is_not_finite_fails_the_sequence_that_meets_it_an
     error err;
     arithmetic_state saved;
     uint64_t random = 5;
-    model_shape shape = shapes[0];
-    shape.type = GGUF_F32;
-    shape.tied = false;
-    static const char *const names[] = {"token_embd.weight", "blk.1.attn_k.weight", "blk.0.ffn_down.weight",
-                                        "output_norm.weight"};
-    for (size_t n = 0; n < sizeof names / sizeof names[0]; n++) {
+    static const struct {
+        const char *name;
+        uint32_t row;
+        bool capped; /* a cap would make an ordinary number of it */
+    } cases[] = {{"token_embd.weight", 0, false},     {"blk.1.attn_k.weight", 0, false},
+                 {"blk.0.ffn_down.weight", 0, false}, {"output_norm.weight", 0, false},
+                 {"blk.1.attn_q.weight", 0, true},    {"token_embd.weight", 5, true}};
+    for (size_t n = 0; n < sizeof cases / sizeof cases[0]; n++) {
+        model_shape shape = shapes[0];
+        shape.type = GGUF_F32;
+        shape.tied = cases[n].capped;
+        shape.family = cases[n].capped ? "gemma2" : shape.family;
+        shape.attention_cap = shape.logit_cap = cases[n].capped ? 3 : 0;
         model_file_make(&file, &shape, 3);
         gguf *g = written_open(&file.bytes, &err);
         uint32_t infinity = 0x7f800000;
-        memcpy((uint8_t *)(uintptr_t)gguf_find_tensor(g, names[n])->data.data, &infinity, 4);
+        const gguf_tensor *t = gguf_find_tensor(g, cases[n].name);
+        memcpy((uint8_t *)(uintptr_t)t->data.data + cases[n].row * t->dimensions[0] * 4, &infinity, 4);
         gguf_free(g);
         begin_sequences(&random);
         memset(sequences[0].tokens, 0, sizeof sequences[0].tokens); /* the first row of the embedding */

@@ -83,11 +83,13 @@ static float weigh_row(const forward *f, float *scores, span chunks, size_t from
     const architecture *a = f->a;
     const size_t base = chunks.first * CHUNK;
     float scale = a->attention_scale;
-    if (a->attention_cap != 0) {
+    float largest = f->form->largest(scores + (from - base), to - from);
+    if (a->attention_cap != 0 &&
+        largest == largest) { /* what isn't finite would come out of it as a number */
         f->form->cap(scores + (from - base), to - from, scale, a->attention_cap);
+        largest = f->form->largest(scores + (from - base), to - from);
         scale = 1;
     }
-    float largest = f->form->largest(scores + (from - base), to - from);
     float total = 0;
     for (size_t c = chunks.first; c < chunks.end; c++) {
         size_t start = c * CHUNK;

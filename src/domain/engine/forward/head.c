@@ -12,10 +12,10 @@ typedef struct head_work {
 
 static bool finish_row(const forward *f, float *logits) {
     const architecture *a = f->a;
-    if (a->logit_cap != 0) {
+    float largest = f->form->largest(logits, a->vocabulary);
+    if (largest == largest && a->logit_cap != 0) { /* what isn't finite would come out of it as a number */
         f->form->cap(logits, a->vocabulary, 1.0f, a->logit_cap);
     }
-    float largest = f->form->largest(logits, a->vocabulary);
     return largest == largest;
 }
 
