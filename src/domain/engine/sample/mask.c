@@ -10,6 +10,7 @@ enum { WORTH_KEEPING = 1024 /* nodes walked */ };
 struct token_mask {
     size_t word_count;
     size_t exit_count;
+    uint32_t work;    /* that finding it took: whoever takes it from here pays the same */
     uint64_t words[]; /* then the exits, as uint32_t */
 };
 
@@ -120,7 +121,7 @@ static uint32_t walk(constraint *c, recogniser *r, uint32_t from, uint32_t to, u
 }
 
 /* Failing to get memory only means to walk again another time. */
-static void keep(constraint *c, uint32_t frame_id) {
+static void keep(constraint *c, uint32_t frame_id, uint32_t work) {
     size_t words = word_count(c) * sizeof(uint64_t);
     size_t size = sizeof(token_mask) + words + c->exit_count * sizeof *c->exits;
     size_t *room = grammar_mask_room(c->grammar);
@@ -129,13 +130,15 @@ static void keep(constraint *c, uint32_t frame_id) {
         *room -= size;
         kept->word_count = word_count(c);
         kept->exit_count = c->exit_count;
+        kept->work = work;
         memcpy(kept->words, c->found, words);
         memcpy((char *)kept->words + words, c->exits, c->exit_count * sizeof *c->exits);
         grammar_frame(c->grammar, frame_id)->mask = kept;
     }
 }
 
-/* Leaves the frame's tokens and exits in `found` and `exits`. */
+/* Leaves the frame's tokens and exits in `found` and `exits`. Costs the same work whether it was kept or not,
+ * so that the bound on a draw's work is met by the same texts on every machine. */
 static void find_from_frame(constraint *c, uint32_t frame_id) {
     const token_mask *kept = grammar_frame(c->grammar, frame_id)->mask;
     size_t words = word_count(c) * sizeof(uint64_t);
@@ -143,14 +146,16 @@ static void find_from_frame(constraint *c, uint32_t frame_id) {
         memcpy(c->found, kept->words, words);
         memcpy(c->exits, (const char *)kept->words + words, kept->exit_count * sizeof *c->exits);
         c->exit_count = kept->exit_count;
+        (void)recogniser_spend(c->trial, kept->work);
         return;
     }
+    const uint32_t before = recogniser_work_left(c->trial);
     memset(c->found, 0, words);
     c->exit_count = 0;
     recogniser_start_at(c->trial, frame_id);
     uint32_t looked = walk(c, c->trial, 0, c->words->node_count, c->found, true);
     if (looked >= WORTH_KEEPING && recogniser_failure(c->trial) == NULL) {
-        keep(c, frame_id);
+        keep(c, frame_id, before - recogniser_work_left(c->trial));
     }
 }
 

@@ -405,6 +405,14 @@ void recogniser_allow_work(recogniser *r) {
     r->work_left = WORK_MAX;
 }
 
+uint32_t recogniser_work_left(const recogniser *r) {
+    return r->work_left;
+}
+
+bool recogniser_spend(recogniser *r, uint32_t amount) {
+    return work(r, amount);
+}
+
 const reading *recogniser_readings(const recogniser *r, size_t *count) {
     uint32_t first = last_level(r)->first_reading;
     *count = r->readings.count - first;

@@ -31,6 +31,9 @@ bool recogniser_accept(recogniser *r, slice bytes);
 /* Each accept, and whoever calls this, may do so much work and no more: a bound on what a grammar can cost.
  */
 void recogniser_allow_work(recogniser *r);
+/* What is left of it; and to take some for work that needn't be done again. False: there isn't so much. */
+uint32_t recogniser_work_left(const recogniser *r);
+bool recogniser_spend(recogniser *r, uint32_t amount);
 
 /* Of the last level; valid until the next change. */
 const reading *recogniser_readings(const recogniser *r, size_t *count);
