@@ -1,8 +1,10 @@
 #include "serving.h"
 #include "unit.h"
 
+#include "base/memory.h"
 #include "crypto/start.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* An answer is taken for right when it is what was drawn, and only then. CELLULE_SCORE_TOKENS asks for a
@@ -163,6 +165,51 @@ static void test_an_answer_ended_by_a_stop_string_or_a_grammar_is_right(void **s
     engine_close(m);
 }
 
+/* Behind a wrong claim a text may be past what the engine follows: that doesn't save the liar from its score.
+ */
+static void test_what_follows_a_wrong_token_cannot_spoil_the_score(void **state) {
+    (void)state;
+    static char text[8192];
+    static answer a;
+    static score s;
+    uint32_t prompt[4] = {65, 66, 67, 68};
+    /* "zx" leads to more ways of reading than there may be. */
+    size_t length = (size_t)snprintf(text, sizeof text, "root ::= \"a\" | \"zx\" (r0");
+    for (unsigned i = 1; i < 300; i++) {
+        length += (size_t)snprintf(text + length, sizeof text - length, " | r%u", i);
+    }
+    length += (size_t)snprintf(text + length, sizeof text - length, ")");
+    for (unsigned i = 0; i < 300; i++) {
+        length += (size_t)snprintf(text + length, sizeof text - length, "\nr%u ::= \"b\"", i);
+    }
+    engine_model *m = serving_open(&file, NULL);
+    request r = {prompt, 4, {.top_p = 1, .repetition_penalty = 1, .max_tokens = 3}, 3, NULL};
+    r.parameters.grammar = slice_of_text(text);
+    uint32_t *ids[3];
+    size_t count = 0;
+    error err;
+    const slice letters[3] = {SLICE_LITERAL("a"), SLICE_LITERAL("z"), SLICE_LITERAL("x")};
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(engine_tokenize(m, letters[i], &ids[i], &count, &err));
+        assert_int_equal(count, 1);
+    }
+    r.parameters.biases = &(engine_bias){*ids[0], 100};
+    r.parameters.bias_count = 1;
+    serving_answer(m, &r, &a);
+    assert_int_equal(a.tokens[0], *ids[0]);
+    assert_right(m, &r, &a);
+    const uint32_t claim[3] = {*ids[1], *ids[2], *ids[0]};
+    run_score(m, &r, claim, 3, &s);
+    assert_int_equal(s.result.agreed, 0);
+    assert_false(s.result.complete);
+    assert_int_equal(s.tokens[0], *ids[0]);
+    assert_int_equal(s.tokens[2], ENGINE_NO_TOKEN);
+    for (size_t i = 0; i < 3; i++) {
+        memory_free(ids[i]);
+    }
+    engine_close(m);
+}
+
 static void test_scores_run_beside_answers_without_touching_them(void **state) {
     (void)state;
     static answer honest[4];
@@ -225,6 +272,7 @@ int main(void) {
         cmocka_unit_test(test_every_change_of_one_token_is_found_where_it_is),
         cmocka_unit_test(test_an_answer_cut_off_or_drawn_out_is_not_complete),
         cmocka_unit_test(test_an_answer_ended_by_a_stop_string_or_a_grammar_is_right),
+        cmocka_unit_test(test_what_follows_a_wrong_token_cannot_spoil_the_score),
         cmocka_unit_test(test_scores_run_beside_answers_without_touching_them),
         cmocka_unit_test(test_what_cannot_be_scored_is_refused),
     };

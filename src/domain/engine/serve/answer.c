@@ -31,13 +31,16 @@ static bool emit(engine_sequence *s, uint32_t token, engine_output *output, erro
     return text_filter_release_all(&s->text, &output->text, err) && finish(s, ENGINE_LENGTH, output, err);
 }
 
+/* What was drawn, beside what is claimed. */
+static void compare(engine_sequence *s, uint32_t claimed) {
+    s->scored[s->drawn] = s->draw.token;
+    if (s->draw.token != claimed && s->agreed > s->drawn) {
+        s->agreed = s->drawn;
+    }
+}
+
 /* The claimed token stands, whatever was drawn; where an answer would have ended scoring ends. */
 static bool score(engine_sequence *s, uint32_t claimed, engine_output *output, error *err) {
-    uint32_t at = s->drawn - 1;
-    s->scored[at] = s->draw.token;
-    if (s->draw.token != claimed && s->agreed > at) {
-        s->agreed = at;
-    }
     if (!emit(s, claimed, output, err)) {
         return false;
     }
@@ -53,7 +56,7 @@ static bool score(engine_sequence *s, uint32_t claimed, engine_output *output, e
     return commitment_close(&s->commitment, err);
 }
 
-bool answer_row(engine_sequence *s, const float *logits, engine_output *output, error *err) {
+static bool next_token(engine_sequence *s, const float *logits, engine_output *output, error *err) {
     const uint32_t vocabulary = s->model->information.vocabulary;
     const uint32_t position = s->prompt_count + s->drawn;
     if (!is_finite(logits[0])) {
@@ -64,6 +67,9 @@ bool answer_row(engine_sequence *s, const float *logits, engine_output *output, 
     }
     bool scores = s->kind == SEQUENCE_SCORE;
     uint32_t token = scores ? s->tokens[position] : s->draw.token;
+    if (scores) {
+        compare(s, token);
+    }
     commitment_top top;
     commitment_find_top(&top, logits, vocabulary);
     if (!commitment_add(&s->commitment, token, &top, err) || !sampler_accept(s->sampler, token, false, err)) {
@@ -81,4 +87,19 @@ bool answer_row(engine_sequence *s, const float *logits, engine_output *output, 
                               .logprobs = s->draw.top,
                               .logprob_count = s->draw.top_count};
     return emit(s, token, output, err);
+}
+
+bool score_is_settled(const engine_sequence *s) {
+    return s->kind == SEQUENCE_SCORE && s->agreed < s->answer_count;
+}
+
+bool answer_row(engine_sequence *s, const float *logits, engine_output *output, error *err) {
+    if (next_token(s, logits, output, err)) {
+        return true;
+    }
+    if (!score_is_settled(s) || err->code == ERROR_MEMORY) {
+        return false;
+    }
+    *output = (engine_output){.finish = ENGINE_SCORED};
+    return commitment_close(&s->commitment, err);
 }

@@ -61,6 +61,8 @@ void sequence_fail(engine_sequence *s, const error *cause);
 
 /* What a row of logits gives: a token drawn (output->has_token) or scored. */
 MUST_CHECK bool answer_row(engine_sequence *s, const float *logits, engine_output *output, error *err);
+/* A claimed token was wrong already: whatever can't be computed behind it changes nothing. */
+bool score_is_settled(const engine_sequence *s);
 /* What a row of the final hidden state adds, and the end of it. */
 void embed_row(engine_sequence *s, const float *hidden, uint32_t position);
 MUST_CHECK bool embed_finish(engine_sequence *s, error *err);

@@ -65,8 +65,10 @@ static void move_on(engine_model *m, telling *t) {
     model_pass *p = &m->pass;
     for (size_t i = 0; i < p->part_count; i++) {
         engine_sequence *s = p->owners[i];
-        if (p->parts[i].failed) {
-            error cause;
+        error cause;
+        if (p->parts[i].failed && score_is_settled(s) && commitment_close(&s->commitment, &cause)) {
+            tell(t, s, (engine_output){.finish = ENGINE_SCORED});
+        } else if (p->parts[i].failed) {
             error_set(&cause, ERROR_UNSUPPORTED, "the model computes something that is not a finite number");
             tell_failure(t, s, &cause);
         } else {
