@@ -74,13 +74,22 @@ static bool wait_for(int descriptor, short events, int timeout, bool *ready, err
            error_set_errno(err, ERROR_IO, errno, "waiting on the engine's pipe");
 }
 
+/* What was handled is wiped as soon as nothing stands behind it. */
+static void drop(buffer *b, size_t length) {
+    if (length > 0 && length == buffer_length(b)) {
+        buffer_wipe(b);
+    } else {
+        buffer_consume(b, length);
+    }
+}
+
 static bool write_all(server *s, error *err) {
     while (buffer_length(&s->sending) > 0) {
         slice rest = buffer_slice(&s->sending);
         ssize_t count = write(s->output, rest.data, rest.length);
         bool ready = false;
         if (count > 0) {
-            buffer_consume(&s->sending, (size_t)count);
+            drop(&s->sending, (size_t)count);
         } else if (count < 0 && errno == EAGAIN) {
             if (!wait_for(s->output, POLLOUT, -1, &ready, err)) {
                 return false;
@@ -228,12 +237,12 @@ static bool handle_received(server *s, error *err) {
     size_t taken = 0;
     do {
         pipe_message m;
-        arena_reset(s->memory);
+        arena_wipe(s->memory);
         if (!pipe_read(buffer_slice(&s->received), s->memory, &m, &taken, err) ||
             (taken > 0 && !handle(s, &m, err))) {
             return false;
         }
-        buffer_consume(&s->received, taken);
+        drop(&s->received, taken);
     } while (taken > 0);
     return true;
 }

@@ -49,6 +49,13 @@ void arena_reset(arena *a) {
     a->used = 0;
 }
 
+void arena_wipe(arena *a) {
+    for (block *b = a->newest; b != NULL; b = b->next) {
+        explicit_bzero(b->bytes, b->used);
+    }
+    arena_reset(a);
+}
+
 void arena_free(arena *a) {
     if (a == NULL) {
         return;

@@ -80,6 +80,20 @@ static void test_copies_end_in_a_zero_and_formats_fit(void **state) {
     arena_free(a);
 }
 
+static void test_wiping_leaves_nothing_in_the_block_that_is_kept(void **state) {
+    (void)state;
+    static const uint8_t zeros[100];
+    arena *a = arena_new(1 << 20);
+    uint8_t *first = arena_allocate(a, 100);
+    assert_non_null(first);
+    memset(first, 'x', 100);
+    assert_non_null(arena_allocate(a, 9000));
+    arena_wipe(a);
+    assert_int_equal(arena_used(a), 0);
+    assert_memory_equal(first, zeros, 100);
+    arena_free(a);
+}
+
 static void test_each_failed_allocation_is_told_and_leaks_nothing(void **state) {
     (void)state;
     bool reached = true;
@@ -102,6 +116,7 @@ int main(void) {
         cmocka_unit_test(test_the_limit_holds_and_a_refusal_changes_nothing),
         cmocka_unit_test(test_sizes_that_overflow_are_refused),
         cmocka_unit_test(test_reset_forgets_all_and_gives_zeroed_memory_again),
+        cmocka_unit_test(test_wiping_leaves_nothing_in_the_block_that_is_kept),
         cmocka_unit_test(test_copies_end_in_a_zero_and_formats_fit),
         cmocka_unit_test(test_each_failed_allocation_is_told_and_leaks_nothing),
     };

@@ -37,7 +37,7 @@ bool text_filter_start(text_filter *f, const slice *stops, size_t count, error *
 
 void text_filter_free(text_filter *f) {
     memory_free(f->stop_bytes);
-    buffer_free(&f->text);
+    buffer_wipe(&f->text);
     *f = (text_filter){0};
 }
 

@@ -151,6 +151,7 @@ bool chat_encode(const chat *c, const chat_input *input, token_list *list, error
         return error_memory(err);
     }
     bool good = render(c, input, memory, list, err);
+    arena_wipe(memory);
     arena_free(memory);
     return good;
 }

@@ -34,13 +34,25 @@ struct tokenizer {
     bool adds_space;
 };
 
+static void wipe_and_free(uint32_t *ids, size_t count) {
+    if (ids != NULL) {
+        explicit_bzero(ids, count * sizeof *ids);
+    }
+    memory_free(ids);
+}
+
+/* By a copy rather than a resize, which would leave the old block as it was. */
 bool token_list_append(token_list *list, uint32_t id, error *err) {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
-        uint32_t *grown = memory_resize(list->ids, capacity * sizeof *grown);
+        uint32_t *grown = memory_allocate(capacity * sizeof *grown);
         if (grown == NULL) {
             return error_memory(err);
         }
+        if (list->count > 0) {
+            memcpy(grown, list->ids, list->count * sizeof *grown);
+        }
+        wipe_and_free(list->ids, list->count);
         list->ids = grown;
         list->capacity = capacity;
     }
@@ -49,7 +61,7 @@ bool token_list_append(token_list *list, uint32_t id, error *err) {
 }
 
 void token_list_free(token_list *list) {
-    memory_free(list->ids);
+    wipe_and_free(list->ids, list->count);
     *list = (token_list){0};
 }
 

@@ -14,6 +14,8 @@ MUST_CHECK arena *arena_new(size_t limit);
 void arena_free(arena *a);
 /* Forgets everything handed out, keeps the first block for reuse. */
 void arena_reset(arena *a);
+/* The same, and leaves nothing of it in memory. */
+void arena_wipe(arena *a);
 /* Bytes handed out so far. */
 size_t arena_used(const arena *a);
 
