@@ -53,19 +53,6 @@ static void end_job(server *s, job *j) {
     s->running--;
 }
 
-void server_free(server *s) {
-    if (s == NULL) {
-        return;
-    }
-    for (size_t i = 0; i < ENGINE_SLOTS_MAX; i++) {
-        engine_sequence_free(s->jobs[i].sequence);
-    }
-    buffer_wipe(&s->received);
-    buffer_wipe(&s->sending);
-    arena_free(s->memory);
-    memory_free(s);
-}
-
 static bool wait_for(int descriptor, short events, int timeout, bool *ready, error *err) {
     struct pollfd watched = {.fd = descriptor, .events = events};
     int count = poll(&watched, 1, timeout);

@@ -8,10 +8,9 @@
  * none. */
 typedef struct server server;
 
-/* `input` and `output` are descriptors, blocking or not; they stay the caller's. */
+/* `input` and `output` are descriptors, blocking or not; they stay the caller's. It lives as long as the
+ * process. */
 MUST_CHECK server *server_new(int input, int output, error *err);
-/* Frees what runs. NULL is allowed. */
-void server_free(server *s);
 
 /* Sends one message now, waiting until the reader takes it. */
 MUST_CHECK bool server_send(server *s, const pipe_message *message, error *err);

@@ -31,8 +31,7 @@ typedef struct layer {
     vectors feed_forward_post_norm;
     vectors attention_sum_norm; /* of the stream after the half-layer was added (bert) */
     vectors feed_forward_sum_norm;
-    const float *
-        query_norm; /* RMSNorm of each head, before the rotation (qwen3, gemma3); head_size weights or NULL */
+    const float *query_norm; /* RMSNorm of each head before the rotation (qwen3, gemma3), or NULL */
     const float *key_norm;
     linear query; /* a file's joined matrix (phi3) is packed as its parts */
     linear key;
@@ -87,8 +86,7 @@ typedef struct architecture {
 
 typedef struct architecture_source {
     const gguf *file;
-    slice packed; /* weights packed earlier (architecture_packed), checked by the caller, or empty. May be
-                     unmapped afterwards. */
+    slice packed; /* weights packed earlier (architecture_packed), checked by the caller, or empty; copied */
     crew *crew;   /* packs with all its threads; NULL: the caller's alone */
     /* Both may be NULL. progress: `done` of `total` bytes of weights are packed. used: that part of the file
      * isn't read again (the caller may drop its pages). */
@@ -102,8 +100,7 @@ typedef struct architecture_source {
 MUST_CHECK bool architecture_read(architecture *a, const architecture_source *source, error *err);
 void architecture_free(architecture *a);
 /* The packed weights as one piece, to be kept beside the model and given as `packed` another time; valid
- * while `a` is.
- */
+ * while `a` is. */
 slice architecture_packed(const architecture *a);
 /* Whether the family is known. */
 bool architecture_known(slice name);

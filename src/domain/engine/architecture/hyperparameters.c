@@ -97,7 +97,7 @@ void key_name(const reader *r, const char *suffix, char key[KEY_SIZE]) {
     snprintf(key, KEY_SIZE, "%s.%s", r->family->name, suffix);
 }
 
-bool key_there(const reader *r, const char *suffix) {
+static bool key_there(const reader *r, const char *suffix) {
     char key[KEY_SIZE];
     key_name(r, suffix, key);
     return gguf_has(r->file, key);

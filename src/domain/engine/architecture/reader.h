@@ -32,7 +32,6 @@ typedef struct reader {
 
 /* "llama.context_length" */
 void key_name(const reader *r, const char *suffix, char key[KEY_SIZE]);
-bool key_there(const reader *r, const char *suffix);
 /* A number from `least` to `most`; what `*value` was when the key is absent, unless `needed`. */
 MUST_CHECK bool read_number(const reader *r, const char *suffix, bool needed, uint32_t least, uint32_t most,
                             uint32_t *value);

@@ -25,7 +25,6 @@ typedef struct forward_part {
 MUST_CHECK forward *forward_new(const architecture *a, const kernels *form, crew *members, uint32_t batch,
                                 error *err);
 void forward_free(forward *f);
-uint64_t forward_size(const architecture *a, uint32_t batch, uint32_t threads); /* bytes of working memory */
 
 MUST_CHECK bool forward_pass(forward *f, forward_part *parts, size_t count, error *err);
 /* Scores over the vocabulary of kept rows [row, row + count), count <= FORWARD_LOGITS_ROWS: row i at

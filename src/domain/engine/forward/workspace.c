@@ -97,7 +97,8 @@ static void place_all(forward *f, layout *l, const architecture *a, size_t batch
     }
 }
 
-uint64_t forward_size(const architecture *a, uint32_t batch, uint32_t threads) {
+/* Bytes of working memory. */
+static uint64_t size_of(const architecture *a, uint32_t batch, uint32_t threads) {
     forward f = {0};
     layout l = {0};
     place_all(&f, &l, a, batch, threads);
@@ -106,7 +107,7 @@ uint64_t forward_size(const architecture *a, uint32_t batch, uint32_t threads) {
 
 forward *forward_new(const architecture *a, const kernels *form, crew *members, uint32_t batch, error *err) {
     forward *f = memory_allocate_zeroed(1, sizeof *f);
-    uint64_t size = forward_size(a, batch, crew_count(members));
+    uint64_t size = size_of(a, batch, crew_count(members));
     uint8_t *memory = memory_allocate_zeroed(1, size + ALIGNMENT);
     if (f == NULL || memory == NULL) {
         memory_free(f);
@@ -127,7 +128,7 @@ forward *forward_new(const architecture *a, const kernels *form, crew *members, 
 void forward_free(forward *f) {
     if (f != NULL) {
         /* What conversations left in it is theirs. */
-        secret_wipe(f->memory, forward_size(f->a, f->batch, crew_count(f->members)) + ALIGNMENT);
+        secret_wipe(f->memory, size_of(f->a, f->batch, crew_count(f->members)) + ALIGNMENT);
         memory_free(f->memory);
         memory_free(f);
     }

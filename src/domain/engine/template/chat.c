@@ -137,7 +137,7 @@ static bool render(const chat *c, const chat_input *input, arena *memory, token_
            encode(c, spans, count, list, err);
 }
 
-bool chat_encode(const chat *c, const chat_input *input, token_list *list, error *err) {
+static bool encode_input(const chat *c, const chat_input *input, token_list *list, error *err) {
     if (input->message_count == 0 || input->message_count > ENGINE_MESSAGES_MAX) {
         return error_set(err, ERROR_INVALID, "a conversation has 1 to %d messages", ENGINE_MESSAGES_MAX);
     }
@@ -173,7 +173,7 @@ static bool encode_messages(const chat *c, const engine_message *messages, size_
     }
     chat_input input = {
         .messages = copies, .message_count = count, .tools = tools, .add_generation_prompt = true};
-    bool good = chat_encode(c, &input, list, err);
+    bool good = encode_input(c, &input, list, err);
     memory_free(copies);
     return good;
 }

@@ -15,13 +15,9 @@ void chat_free(chat *c); /* NULL is allowed */
 /* "template", "chatml" or "none"; static text. */
 const char *chat_format(const chat *c);
 
-/* Appends the conversation's tokens, the model's first token before them if it wants one. Of `input`, the
- * first and end tokens are filled in here. Roles are checked: "developer" is told as "system", those beyond
- * engine_message's are ERROR_INVALID. ERROR_UNSUPPORTED: the model has no conversations. Errors as of
- * chat_template_render. */
-MUST_CHECK bool chat_encode(const chat *c, const chat_input *input, token_list *list, error *err);
-
-/* As engine_prompt says. */
+/* As engine_prompt says, the model's first token before them if it wants one. Roles are checked: "developer"
+ * is told as "system", those beyond engine_message's are ERROR_INVALID. ERROR_UNSUPPORTED: the model has no
+ * conversations. Errors as of chat_template_render. */
 MUST_CHECK bool chat_prompt(const chat *c, const engine_message *messages, size_t count, slice tools,
                             uint32_t **tokens, size_t *token_count, error *err);
 

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-const value *frame_find(const frame *f, uint32_t symbol) {
+static const value *find(const frame *f, uint32_t symbol) {
     for (; f != NULL; f = f->outer) {
         for (const binding *b = f->bindings; b != NULL; b = b->next) {
             if (b->symbol == symbol) {
@@ -32,7 +32,7 @@ bool frame_set(run *r, frame *f, uint32_t symbol, const value *v) {
 }
 
 static bool assign_attribute(run *r, frame *f, const node *target, const value *v) {
-    const value *object = frame_find(f, target->a->symbol);
+    const value *object = find(f, target->a->symbol);
     value key = value_text(text_trusted(target->name));
     if (object == NULL || object->kind != VALUE_NAMESPACE) {
         return run_fail(r, "an attribute is set of what isn't a namespace");
@@ -69,7 +69,7 @@ static bool evaluate_name(run *r, const frame *f, const node *n, value *result) 
         *result = (value){.kind = VALUE_LOOP, .loop = f->loop};
         return true;
     }
-    const value *found = frame_find(f, n->symbol);
+    const value *found = find(f, n->symbol);
     if (found != NULL) {
         *result = *found;
         return true;

@@ -24,7 +24,6 @@ struct macro {
     frame *scope; /* where it was defined */
 };
 
-const value *frame_find(const frame *f, uint32_t symbol);
 MUST_CHECK bool frame_set(run *r, frame *f, uint32_t symbol, const value *v);
 /* To a name, names or a namespace's attribute. */
 MUST_CHECK bool frame_assign(run *r, frame *f, const node *target, const value *v);

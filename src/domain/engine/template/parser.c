@@ -71,16 +71,16 @@ node *parser_name_node(parser *p, node_kind kind, slice name) {
     return n;
 }
 
-bool parser_is(const parser *p, lexeme_kind kind, const char *text) {
+static bool is_lexeme(const parser *p, lexeme_kind kind, const char *text) {
     return p->at->kind == kind && slice_equal_text(p->at->text, text);
 }
 
 bool parser_is_operator(const parser *p, const char *text) {
-    return parser_is(p, LEXEME_OPERATOR, text);
+    return is_lexeme(p, LEXEME_OPERATOR, text);
 }
 
 bool parser_is_name(const parser *p, const char *text) {
-    return parser_is(p, LEXEME_NAME, text);
+    return is_lexeme(p, LEXEME_NAME, text);
 }
 
 bool parser_take_operator(parser *p, const char *text) {
@@ -198,7 +198,8 @@ static node *parse_set(parser *p) {
     return parse_until(p, "endset", &n->children) ? n : NULL;
 }
 
-bool parse_parameters(parser *p, node *owner) {
+/* `(a, b=1)`: the parameters of a macro or of a call block, as children of `owner`. */
+static bool parse_parameters(parser *p, node *owner) {
     node_list list = {NULL, NULL};
     if (!parser_expect_operator(p, "(")) {
         return false;

@@ -29,7 +29,6 @@ MUST_CHECK node *parser_name_node(parser *p, node_kind kind, slice name);
 bool parser_error(parser *p, const char *what);
 bool parser_missing(parser *p, const char *what, slice name);
 
-bool parser_is(const parser *p, lexeme_kind kind, const char *text);
 bool parser_is_operator(const parser *p, const char *text);
 bool parser_is_name(const parser *p, const char *text);
 /* Steps over it if it is there. */
@@ -50,7 +49,5 @@ MUST_CHECK node *parse_tuple(parser *p, node *(*element)(parser *p));
 MUST_CHECK node *parse_target(parser *p, bool attribute);
 /* `name` or `name(arguments)`, then more of them behind |, over NODE_CAPTURED. */
 MUST_CHECK node *parse_captured_filters(parser *p);
-/* `(a, b=1)`: the parameters of a macro or of a call block, as children of `owner`. */
-MUST_CHECK bool parse_parameters(parser *p, node *owner);
 
 #endif

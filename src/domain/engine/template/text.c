@@ -69,7 +69,7 @@ static slice last_character(slice bytes) {
     return bytes.length == 0 ? bytes : slice_after(bytes, bytes.length - 1);
 }
 
-size_t text_space_at_end(slice bytes) {
+static size_t space_at_end(slice bytes) {
     slice last = last_character(bytes);
     return text_space_at_start(last) == last.length ? last.length : 0;
 }
@@ -95,7 +95,7 @@ static size_t strip_left(slice bytes, const slice *characters) {
 
 static size_t strip_right(slice bytes, const slice *characters) {
     if (characters == NULL || bytes.length == 0) {
-        return text_space_at_end(bytes);
+        return space_at_end(bytes);
     }
     slice last = last_character(bytes);
     return has_character(*characters, last) ? last.length : 0;

@@ -21,9 +21,8 @@ text text_part(const text *t, size_t start, size_t length);
 size_t text_character_size(slice bytes);
 size_t text_character_count(slice bytes);
 uint32_t text_first_character(slice bytes);
-/* Bytes of the whitespace, in Python's sense, that `bytes` begins or ends with; 0: none. */
+/* Bytes of the whitespace, in Python's sense, that `bytes` begins with; 0: none. */
 size_t text_space_at_start(slice bytes);
-size_t text_space_at_end(slice bytes);
 /* Without whitespace at the ends, or without the characters of `characters` when that isn't NULL. */
 text text_strip(const text *t, const slice *characters, bool left, bool right);
 /* Bytes of the line end that `bytes` begins with, as Python's splitlines sees it; 0: none. */

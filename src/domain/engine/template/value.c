@@ -15,10 +15,6 @@ bool run_fail(run *r, const char *format, ...) {
     return error_set(r->err, ERROR_INVALID, "the chat template, line %u: %s", r->line, words);
 }
 
-bool run_memory(run *r) {
-    return arena_used(r->memory) >= r->memory_limit ? run_limit(r, "memory") : error_memory(r->err);
-}
-
 bool run_limit(run *r, const char *what) {
     return error_set(r->err, ERROR_LIMIT,
                      "the chat template, line %u, takes more %s than a rendering is given: shorten the "

@@ -86,7 +86,6 @@ typedef struct run {
 
 /* Each sets the error, with the line, and gives false. */
 bool run_fail(run *r, const char *format, ...) PRINTF_LIKE(2, 3);
-bool run_memory(run *r);
 bool run_limit(run *r, const char *what);
 MUST_CHECK bool run_step(run *r, size_t count);
 MUST_CHECK bool run_enter(run *r); /* one deeper; run_leave gives it back, not needed after a failure */

@@ -37,7 +37,7 @@ bool unicode_is_punctuation(uint32_t c) {
     return symbol || is_within(unicode_punctuation, unicode_punctuation_count, c);
 }
 
-bool unicode_is_mark(uint32_t c) {
+static bool is_mark(uint32_t c) {
     return is_within(unicode_marks, unicode_marks_count, c);
 }
 
@@ -93,7 +93,7 @@ size_t unicode_base(uint32_t c, uint32_t to[UNICODE_BASES_MAX]) {
     }
     if (low == unicode_bases_count || unicode_bases[low].from != c) {
         to[0] = c;
-        return unicode_is_mark(c) ? 0 : 1;
+        return is_mark(c) ? 0 : 1;
     }
     size_t count = 0;
     while (count < UNICODE_BASES_MAX && unicode_bases[low].to[count] != 0) {

@@ -38,7 +38,6 @@ extern const size_t unicode_bases_count;
 
 bool unicode_is_space(uint32_t character);       /* White_Space */
 bool unicode_is_punctuation(uint32_t character); /* category P, and the symbols of ASCII */
-bool unicode_is_mark(uint32_t character);        /* category Mn */
 bool unicode_is_control(uint32_t character);     /* categories Cc, Cf and Co */
 bool unicode_is_ideograph(uint32_t character);   /* the CJK blocks that BERT takes character by character */
 /* The simple lower case. */
