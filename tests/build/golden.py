@@ -38,15 +38,21 @@ def run(command):
     return done.stdout
 
 
-def build(compiler, level, forms, folder, link):
+def skip_without(case, *tools):
+    for tool in tools:
+        if shutil.which(tool) is None:
+            case.skipTest(f"no {tool} here")
+
+
+def build(compiler, level, forms, folder, link, sources, more=()):
     """The program's path, and its forms compiled as the project does, each for its own instruction set."""
     def compile_one(source, flags):
-        output = folder / (source.stem + ".o")
-        run([compiler, level, *FLAGS, *flags, "-c", source, "-o", output])
+        output = folder / (source.parent.name + "_" + source.stem + ".o")
+        run([compiler, level, *FLAGS, *more, *flags, "-c", source, "-o", output])
         return output
 
     jobs = [(ENGINE / "kernel" / f"{form}.c", flags) for form, flags in forms.items()]
-    jobs += [(source, []) for source in SOURCES]
+    jobs += [(source, []) for source in sources]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(lambda job: compile_one(*job), jobs))
     program = folder / "golden"
@@ -57,12 +63,10 @@ def build(compiler, level, forms, folder, link):
 class Golden(unittest.TestCase):
     def check(self, compiler, level, forms, link=(), runner=()):
         """The names of the forms that ran."""
-        for tool in (compiler, *runner[:1]):
-            if shutil.which(tool) is None:
-                self.skipTest(f"no {tool} here")
+        skip_without(self, compiler, *runner[:1])
         self.maxDiff = None
         with tempfile.TemporaryDirectory() as folder:
-            program = build(compiler, level, forms, pathlib.Path(folder), link)
+            program = build(compiler, level, forms, pathlib.Path(folder), link, SOURCES)
             names = run([*runner, program, "forms"]).split()
             for name in names:
                 self.assertEqual(run([*runner, program, name]), EXPECTED, name)
