@@ -211,21 +211,22 @@ static void test_filters_apply_in_their_order(void **state) {
     (void)state;
     static float many[MANY];
     static const uint32_t top_ks[] = {0, 1, 2, 40, 5000};
-    static const float top_ps[] = {1, 0.9f, 0.3f};
+    static const float top_ps[] = {1, 0.9f, 0.3f, 0.9999999f};
     static const float min_ps[] = {0, 0.05f, 0.9f};
     error err;
     chooser c;
     uint64_t seed = 9;
     assert_true(chooser_start(&c, MANY, NULL, &err));
-    for (size_t round = 0; round < 450; round++) {
+    for (size_t round = 0; round < 600; round++) {
         engine_parameters p = {.temperature = 0.2f + 0.3f * (float)(round % 7),
                                .top_k = top_ks[round % 5],
-                               .top_p = top_ps[round / 5 % 3],
-                               .min_p = min_ps[round / 15 % 3]};
+                               .top_p = top_ps[round / 5 % 4],
+                               .min_p = min_ps[round / 20 % 3]};
         for (size_t i = 0; i < MANY; i++) { /* with many ties */
             many[i] = (float)(next_random(&seed) % (round % 2 == 0 ? 64 : 4096)) / 8.0f;
         }
         double fraction = (double)next_random(&seed) * 0x1p-24;
+        fraction = round % 3 == 0 ? 1 - (fraction + 0x1p-24) * 0x1p-29 : fraction; /* far down the ranks */
         assert_int_equal(choose(&c, many, &p, fraction), choose_naively(many, MANY, &p, fraction));
     }
     chooser_free(&c);

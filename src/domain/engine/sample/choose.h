@@ -3,25 +3,30 @@
 
 #include "engine/engine.h"
 
-/* The arithmetic of a draw over one vocabulary (the room's README), and the memory it works in. Private to
- * the room. */
+/* The arithmetic of a draw over one vocabulary (README, rule 9), and the memory it works in. Private to the
+ * room. */
 typedef struct candidate {
     float logit;
     float weight;
     uint32_t id;
 } candidate;
 
+/* Tokens whose logits are neighbours: all of a nearer band rank before all of a farther one. */
+typedef struct band {
+    double sum; /* of the weights, added in order of id */
+    float least;
+    uint32_t count;
+} band;
+
 typedef struct chooser {
     size_t vocabulary;
     void (*exponentials)(float *x, size_t count);
-    float *distances; /* of the tokens that have a weight, in order of id: (logit - largest) / temperature */
-    float *weights;
-    uint32_t *ids;
-    size_t count;
-    candidate *heap; /* best first; what was taken stands from the end of the array towards its front */
-    size_t waiting;  /* in the heap */
-    size_t taken;
-    unsigned level; /* so many bands of distances have been through the heap */
+    float *weights;   /* by id */
+    uint16_t *places; /* by id: the band */
+    band *bands;      /* nearest first */
+    size_t count;     /* of tokens that have a weight */
+    candidate *heap;  /* of one band, best first */
+    size_t waiting;   /* in the heap */
 } chooser;
 
 MUST_CHECK bool chooser_start(chooser *c, size_t vocabulary, void (*exponentials)(float *, size_t),
