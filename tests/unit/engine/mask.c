@@ -269,10 +269,10 @@ static size_t generate(sampling *shared, const engine_parameters *p, uint64_t se
         for (size_t i = 0; length > 40 && i < VOCABULARY; i++) { /* towards the end */
             logits[i] += i == '}' || i == ']' || i == '"' ? 10.0f : 0;
         }
-        assert_true(sampler_draw(s, logits, position, &first, &err));
+        assert_true(sampler_draw(s, 0, logits, position, &first, &err));
         assert_true(sampler_accept(s, first.token, false, &err));
         if (position % 3 == 0) {
-            assert_true(sampler_draw(told, logits, position, &second, &err));
+            assert_true(sampler_draw(told, 0, logits, position, &second, &err));
             assert_int_equal(first.token, second.token);
         }
         assert_true(sampler_accept(told, first.token, false, &err));
@@ -330,14 +330,14 @@ static void test_only_the_end_follows_a_finished_or_broken_answer(void **state) 
     assert_true(sampler_has_memory(s));
     assert_true(sampler_accept(s, 'z', true, &err)); /* the prompt is free */
     for (size_t i = 0; i < 3; i++) {
-        assert_true(sampler_draw(s, logits, i, &result, &err));
+        assert_true(sampler_draw(s, 0, logits, i, &result, &err));
         assert_int_equal(result.token, i < 2 ? 'a' : OTHER_END);
         assert_true(sampler_accept(s, result.token, false, &err));
     }
     sampler_free(s);
     s = sampler_new(shared, &p, 0, &err);
     assert_true(sampler_accept(s, 'b', false, &err)); /* claimed by a liar */
-    assert_true(sampler_draw(s, logits, 1, &result, &err));
+    assert_true(sampler_draw(s, 0, logits, 1, &result, &err));
     assert_int_equal(result.token, OTHER_END);
     sampler_free(s);
     sampling_free(shared);
@@ -362,7 +362,7 @@ static void test_what_a_grammar_needs_of_the_model_is_checked(void **state) {
     sampling *poor =
         sampling_new(&(sampling_model){.vocabulary = 2, .text = only_b, .ends = &end, .end_count = 1}, &err);
     sampler *s = sampler_new(poor, &p, 0, &err);
-    assert_false(sampler_draw(s, logits, 0, &result, &err));
+    assert_false(sampler_draw(s, 0, logits, 0, &result, &err));
     assert_int_equal(err.code, ERROR_UNSUPPORTED);
     sampler_free(s);
     p.schema = SLICE_LITERAL("{}");
@@ -386,7 +386,8 @@ static void test_every_failed_allocation_is_an_error_and_leaks_nothing(void **st
         sampler *s = shared == NULL ? NULL : sampler_new(shared, &p, 5, &err);
         bool good = s != NULL;
         for (uint64_t i = 0; good && i < 4; i++) {
-            good = sampler_draw(s, logits, i, &result, &err) && sampler_accept(s, result.token, false, &err);
+            good =
+                sampler_draw(s, 0, logits, i, &result, &err) && sampler_accept(s, result.token, false, &err);
         }
         reached = fault_stop();
         assert_true(good || reached); /* a mask that can't be kept is made again */

@@ -34,7 +34,7 @@ static void count_draws(const float *logits, float temperature, float top_p, siz
     memset(counts, 0, VOCABULARY * sizeof *counts);
     for (uint64_t position = 0; position < DRAWS; position++) {
         draw result;
-        assert_true(sampler_draw(s, logits, position, &result, &err));
+        assert_true(sampler_draw(s, 0, logits, position, &result, &err));
         assert_true(result.token < VOCABULARY);
         counts[result.token]++;
     }
@@ -134,7 +134,7 @@ static void test_draws_are_those_recorded(void **state) {
                 many[i] = position % 4 > 1 ? many[i] / 16.0f : many[i];
             }
             draw result;
-            assert_true(sampler_draw(s, many, position, &result, &err));
+            assert_true(sampler_draw(s, 0, many, position, &result, &err));
             hash = (hash ^ result.token) * 1099511628211U;
         }
         assert_true(hash == recorded[r].draws);
@@ -298,7 +298,7 @@ static void test_penalties_and_biases_change_the_logits_as_said(void **state) {
             second = i != best && changed[i] > second ? changed[i] : second;
         }
         draw result;
-        assert_true(sampler_draw(s, values, 12, &result, &err));
+        assert_true(sampler_draw(s, 0, values, 12, &result, &err));
         assert_true(result.token == best || changed[best] - second < 1e-4);
         sampler_free(s);
     }
@@ -316,7 +316,7 @@ static void test_changed_logits_stay_finite(void **state) {
     assert_true(sampler_accept(s, 0, true, &err));
     assert_true(sampler_accept(s, 1, false, &err));
     for (uint64_t i = 0; i < 50; i++) {
-        assert_true(sampler_draw(s, large, i, &result, &err));
+        assert_true(sampler_draw(s, 0, large, i, &result, &err));
         assert_true(result.token == 0 || result.token == 2);
         assert_true(fabsf(result.logprob - logf(0.5f)) < 1e-6f);
     }
@@ -338,7 +338,7 @@ static void test_log_probabilities_are_those_of_the_raw_logits(void **state) {
                            .biases = &bias,
                            .bias_count = 1};
     sampler *s = sampler_new(shared, &p, 0, &err);
-    assert_true(sampler_draw(s, logits, 0, &result, &err));
+    assert_true(sampler_draw(s, 0, logits, 0, &result, &err));
     double total = 0;
     for (size_t i = 0; i < VOCABULARY; i++) {
         total += exp((double)logits[i]);
@@ -353,7 +353,7 @@ static void test_log_probabilities_are_those_of_the_raw_logits(void **state) {
     sampler_free(s);
     p.logprobs = ENGINE_LOGPROBS_MAX;
     s = sampler_new(shared, &p, 0, &err);
-    assert_true(sampler_draw(s, logits, 0, &result, &err));
+    assert_true(sampler_draw(s, 0, logits, 0, &result, &err));
     assert_int_equal(result.top_count, VOCABULARY);
     assert_int_equal(result.top[9].token, 6);
     sampler_free(s);

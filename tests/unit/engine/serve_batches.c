@@ -15,14 +15,16 @@ static void make_requests(void) {
     for (size_t i = 0; i < REQUESTS; i++) {
         size_t count = i == 0 ? PROMPT_MAX : 1 + test_random(&random) % 100;
         serving_fill_prompt(prompts[i], count, &random);
-        requests[i] = (request){.prompt = prompts[i],
-                                .prompt_count = count,
-                                .parameters = {.temperature = (float)(i % 3) * 0.7f,
-                                               .top_p = i % 2 == 0 ? 1 : 0.9f,
-                                               .repetition_penalty = i == 4 ? 1.3f : 1,
-                                               .presence_penalty = i == 5 ? 0.5f : 0,
-                                               .max_tokens = 5 + (uint32_t)(test_random(&random) % 40)},
-                                .seed = i};
+        requests[i] =
+            (request){.prompt = prompts[i],
+                      .prompt_count = count,
+                      .parameters = {.temperature = (float)(i % 3) * 0.7f,
+                                     .top_p = i % 2 == 0 ? 1 : 0.9f,
+                                     .repetition_penalty = i == 4 ? 1.3f : 1,
+                                     .presence_penalty = i == 5 ? 0.5f : 0,
+                                     .grammar = i > 6 ? SLICE_LITERAL("root ::= [^e]*") : (slice){NULL, 0},
+                                     .max_tokens = 5 + (uint32_t)(test_random(&random) % 40)},
+                      .seed = i};
     }
 }
 

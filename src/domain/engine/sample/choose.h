@@ -3,8 +3,8 @@
 
 #include "engine/engine.h"
 
-/* The arithmetic of a draw over one vocabulary (README, rule 9), and the memory it works in. Private to the
- * room. */
+/* The arithmetic of a draw over one vocabulary (the room's README), and the memory it works in. Private to
+ * the room. */
 typedef struct candidate {
     float logit;
     float weight;

@@ -9,13 +9,18 @@
 #include <float.h>
 #include <math.h>
 
+/* What one thread draws with. */
+typedef struct hand {
+    chooser chooser;
+    float *changed; /* logits after penalties, biases and the grammar */
+} hand;
+
 struct sampling {
     sampling_model model;
     uint32_t ends[SAMPLING_ENDS_MAX];
-    chooser chooser;
+    hand hands[SAMPLING_HANDS_MAX];
     word_tree words; /* for grammars: made for the first one */
     bool has_words;
-    float *changed; /* logits after penalties, biases and the grammar */
 };
 
 /* How often a token was generated, and whether the prompt has it. */
@@ -34,11 +39,18 @@ struct sampler {
     bool closed;            /* only the end may come now */
 };
 
+static bool hand_start(hand *h, const sampling_model *model, error *err) {
+    h->changed = memory_allocate_zeroed(model->vocabulary, sizeof *h->changed);
+    return h->changed == NULL ? error_memory(err)
+                              : chooser_start(&h->chooser, model->vocabulary, model->exponentials, err);
+}
+
 sampling *sampling_new(const sampling_model *model, error *err) {
     if (model->vocabulary == 0 || model->vocabulary > UINT32_C(1) << 20 ||
-        model->end_count > SAMPLING_ENDS_MAX) {
-        error_set(err, ERROR_INVALID, "a vocabulary of %u tokens with %zu ends can't be drawn from",
-                  model->vocabulary, model->end_count);
+        model->end_count > SAMPLING_ENDS_MAX || model->hands > SAMPLING_HANDS_MAX) {
+        error_set(err, ERROR_INVALID,
+                  "a vocabulary of %u tokens with %zu ends can't be drawn from by %zu threads",
+                  model->vocabulary, model->end_count, model->hands);
         return NULL;
     }
     sampling *s = memory_allocate_zeroed(1, sizeof *s);
@@ -51,13 +63,12 @@ sampling *sampling_new(const sampling_model *model, error *err) {
         s->ends[i] = model->ends[i];
     }
     s->model.ends = s->ends;
-    s->changed = memory_allocate_zeroed(model->vocabulary, sizeof *s->changed);
-    if (s->changed == NULL) {
-        error_memory(err);
-    }
-    if (s->changed == NULL || !chooser_start(&s->chooser, model->vocabulary, model->exponentials, err)) {
-        sampling_free(s);
-        return NULL;
+    s->model.hands = model->hands > 0 ? model->hands : 1;
+    for (size_t i = 0; i < s->model.hands; i++) {
+        if (!hand_start(&s->hands[i], model, err)) {
+            sampling_free(s);
+            return NULL;
+        }
     }
     return s;
 }
@@ -71,9 +82,11 @@ static void wipe_and_free(void *block, size_t size) {
 
 void sampling_free(sampling *s) {
     if (s != NULL) {
-        chooser_free(&s->chooser);
+        for (size_t i = 0; i < s->model.hands; i++) {
+            chooser_free(&s->hands[i].chooser);
+            wipe_and_free(s->hands[i].changed, s->model.vocabulary * sizeof(float));
+        }
         word_tree_free(&s->words);
-        wipe_and_free(s->changed, s->model.vocabulary * sizeof *s->changed);
         memory_free(s);
     }
 }
@@ -298,11 +311,10 @@ static bool apply_constraint(const sampler *s, float *logits, error *err) {
 }
 
 /* The logits that are drawn from: the model's own where nothing changes them. */
-static bool change(const sampler *s, const float **logits, error *err) {
+static bool change(const sampler *s, float *changed, const float **logits, error *err) {
     if (s->seen_count == 0 && s->parameters.bias_count == 0 && s->constraint == NULL) {
         return true;
     }
-    float *changed = s->shared->changed;
     memcpy(changed, *logits, s->shared->model.vocabulary * sizeof *changed);
     penalise(s, changed);
     add_biases(s, changed);
@@ -331,8 +343,7 @@ static bool draw_fraction(uint64_t seed, uint64_t position, double *fraction, er
     return true;
 }
 
-static void tell_logprobs(const sampler *s, const float *logits, draw *result) {
-    chooser *c = &s->shared->chooser;
+static void tell_logprobs(const sampler *s, chooser *c, const float *logits, draw *result) {
     logprob_base base = choose_logprob_base(c, logits);
     result->logprob = choose_logprob(&base, logits[result->token]);
     result->top_count = choose_top(logits, c->vocabulary, result->top, s->parameters.logprobs);
@@ -341,11 +352,12 @@ static void tell_logprobs(const sampler *s, const float *logits, draw *result) {
     }
 }
 
-bool sampler_draw(sampler *s, const float *logits, uint64_t position, draw *result, error *err) {
-    chooser *c = &s->shared->chooser;
+bool sampler_draw(sampler *s, size_t by, const float *logits, uint64_t position, draw *result, error *err) {
+    hand *h = &s->shared->hands[by];
+    chooser *c = &h->chooser;
     *result = (draw){0};
     const float *changed = logits;
-    if (!change(s, &changed, err)) {
+    if (!change(s, h->changed, &changed, err)) {
         return false;
     }
     if (s->parameters.temperature == 0) {
@@ -358,7 +370,7 @@ bool sampler_draw(sampler *s, const float *logits, uint64_t position, draw *resu
         result->token = choose(c, changed, &s->parameters, fraction);
     }
     if (s->parameters.with_logprob || s->parameters.logprobs > 0) {
-        tell_logprobs(s, logits, result);
+        tell_logprobs(s, c, logits, result);
     }
     return true;
 }

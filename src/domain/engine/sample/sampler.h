@@ -4,7 +4,8 @@
 #include "engine/engine.h"
 
 /* Chooses the next token. The seed and the position fix the draw, so that another worker can go on from any
- * token. The README gives the order of steps and every rounding. One thread at a time per `sampling`. */
+ * token. The README gives the order of steps and every rounding. One thread at a time per `sampling`, but for
+ * draws by different hands. */
 
 /* What all sequences of a model share: working memory, and the vocabulary as grammars see it. */
 typedef struct sampling sampling;
@@ -17,9 +18,10 @@ typedef struct sampling_model {
     size_t end_count;     /* at most SAMPLING_ENDS_MAX */
     /* The kernel's, in place, the bits of exponential(); NULL: that, one by one. */
     void (*exponentials)(float *x, size_t count);
+    size_t hands; /* working memories to draw with, up to SAMPLING_HANDS_MAX; 0: one */
 } sampling_model;
 
-enum { SAMPLING_ENDS_MAX = 64 };
+enum { SAMPLING_ENDS_MAX = 64, SAMPLING_HANDS_MAX = 8 };
 
 /* The texts must outlive it. */
 MUST_CHECK sampling *sampling_new(const sampling_model *model, error *err);
@@ -45,8 +47,10 @@ typedef struct draw {
 
 /* `logits`: one per token of the vocabulary, finite. `position` counts from the start of the prompt. Within
  * arithmetic_enter. Changes nothing but `result`: may be called again, or not at all where a token is known.
+ * Draws by different `hand`s, from 0, may run at once: for different samplers, or for one that has no memory.
  */
-MUST_CHECK bool sampler_draw(sampler *s, const float *logits, uint64_t position, draw *result, error *err);
+MUST_CHECK bool sampler_draw(sampler *s, size_t hand, const float *logits, uint64_t position, draw *result,
+                             error *err);
 
 /* The token that stands at the next position: drawn, claimed, or of the prompt. The penalties count it, and
  * the grammar goes on with it (not of_prompt). A token that the grammar doesn't allow ends it: from then on

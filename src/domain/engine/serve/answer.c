@@ -56,31 +56,40 @@ static bool score(engine_sequence *s, uint32_t claimed, engine_output *output, e
     return commitment_close(&s->commitment, err);
 }
 
-static bool next_token(engine_sequence *s, const float *logits, engine_output *output, error *err) {
-    const uint32_t vocabulary = s->model->information.vocabulary;
-    const uint32_t position = s->prompt_count + s->drawn;
-    if (!is_finite(logits[0])) {
-        return error_set(err, ERROR_UNSUPPORTED, "the model computes something that is not a finite number");
+void answer_read(answer_row *row, size_t hand) {
+    const engine_sequence *s = row->sequence;
+    row->read = true;
+    row->good = false;
+    if (!is_finite(row->logits[0])) {
+        error_set(&row->failure, ERROR_UNSUPPORTED,
+                  "the model computes something that is not a finite number");
+        return;
     }
-    if (!sampler_draw(s->sampler, logits, position, &s->draw, err)) {
+    row->good = sampler_draw(s->sampler, hand, row->logits, row->position, &row->draw, &row->failure);
+    commitment_find_top(&row->top, row->logits, s->model->information.vocabulary);
+}
+
+static bool next_token(engine_sequence *s, const answer_row *row, engine_output *output, error *err) {
+    if (!row->good) {
+        *err = row->failure;
         return false;
     }
     bool scores = s->kind == SEQUENCE_SCORE;
-    uint32_t token = scores ? s->tokens[position] : s->draw.token;
+    uint32_t token = scores ? s->tokens[row->position] : row->draw.token;
+    s->draw = row->draw;
     if (scores) {
         compare(s, token);
     }
-    commitment_top top;
-    commitment_find_top(&top, logits, vocabulary);
-    if (!commitment_add(&s->commitment, token, &top, err) || !sampler_accept(s->sampler, token, false, err)) {
+    if (!commitment_add(&s->commitment, token, &row->top, err) ||
+        !sampler_accept(s->sampler, token, false, err)) {
         return false;
     }
     s->drawn++;
     if (scores) {
         return score(s, token, output, err);
     }
-    s->tokens[position] = token;
-    s->known = position + 1;
+    s->tokens[row->position] = token;
+    s->known = row->position + 1;
     *output = (engine_output){.has_token = true,
                               .token = token,
                               .logprob = s->draw.logprob,
@@ -93,8 +102,8 @@ bool score_is_settled(const engine_sequence *s) {
     return s->kind == SEQUENCE_SCORE && s->agreed < s->answer_count;
 }
 
-bool answer_row(engine_sequence *s, const float *logits, engine_output *output, error *err) {
-    if (next_token(s, logits, output, err)) {
+bool answer_add(engine_sequence *s, const answer_row *row, engine_output *output, error *err) {
+    if (next_token(s, row, output, err)) {
         return true;
     }
     if (!score_is_settled(s) || err->code == ERROR_MEMORY) {

@@ -147,13 +147,16 @@ static bool start_sampling(engine_model *m, error *err) {
             ends[count++] = id;
         }
     }
-    m->sampling = sampling_new(&(sampling_model){.vocabulary = m->architecture.vocabulary,
-                                                 .text = token_text,
-                                                 .text_context = m->tokens,
-                                                 .ends = ends,
-                                                 .end_count = count,
-                                                 .exponentials = m->form->exponentials},
-                               err);
+    const uint32_t threads = crew_count(m->members);
+    m->sampling =
+        sampling_new(&(sampling_model){.vocabulary = m->architecture.vocabulary,
+                                       .text = token_text,
+                                       .text_context = m->tokens,
+                                       .ends = ends,
+                                       .end_count = count,
+                                       .exponentials = m->form->exponentials,
+                                       .hands = threads < SAMPLING_HANDS_MAX ? threads : SAMPLING_HANDS_MAX},
+                     err);
     return m->sampling != NULL;
 }
 

@@ -59,10 +59,24 @@ void sequence_finish(engine_sequence *s, engine_finish finish);
 /* The same as ENGINE_FAILED, with the cause in s->failure. */
 void sequence_fail(engine_sequence *s, const error *cause);
 
-/* What a row of logits gives: a token drawn (output->has_token) or scored. */
-MUST_CHECK bool answer_row(engine_sequence *s, const float *logits, engine_output *output, error *err);
 /* A claimed token was wrong already: whatever can't be computed behind it changes nothing. */
 bool score_is_settled(const engine_sequence *s);
+/* What a row of logits says, before the sequence goes on with it. */
+typedef struct answer_row {
+    engine_sequence *sequence;
+    const float *logits;
+    uint32_t position; /* of the token that they give */
+    bool read;
+    bool good;
+    error failure;
+    draw draw;
+    commitment_top top;
+} answer_row;
+
+/* Different rows may be read at once, each by its own hand, where sampler_draw allows it. */
+void answer_read(answer_row *row, size_t hand);
+/* What a row that was read gives: a token drawn (output->has_token) or scored. */
+MUST_CHECK bool answer_add(engine_sequence *s, const answer_row *row, engine_output *output, error *err);
 /* What a row of the final hidden state adds, and the end of it. */
 void embed_row(engine_sequence *s, const float *hidden, uint32_t position);
 MUST_CHECK bool embed_finish(engine_sequence *s, error *err);

@@ -94,21 +94,6 @@ static void embed_part(engine_model *m, engine_sequence *s, const forward_part *
     }
 }
 
-/* The next `count` rows of a part. */
-static void answer_rows(engine_model *m, engine_sequence *s, const float *logits, uint32_t count,
-                        telling *t) {
-    const size_t stride = forward_logits_stride(m->forward);
-    for (uint32_t i = 0; i < count && s->finish == ENGINE_RUNNING; i++) {
-        error cause;
-        engine_output output = {0};
-        if (!answer_row(s, logits + i * stride, &output, &cause)) {
-            tell_failure(t, s, &cause);
-        } else if (output.has_token || output.finish != ENGINE_RUNNING) {
-            tell(t, s, output);
-        }
-    }
-}
-
 static bool wants_logits(const model_pass *p, size_t part) {
     const engine_sequence *s = p->owners[part];
     return s->finish == ENGINE_RUNNING && s->kind != SEQUENCE_EMBED && p->parts[part].wanted > 0;
@@ -125,24 +110,79 @@ static uint32_t next_row(const model_pass *p, uint32_t row) {
     return UINT32_MAX;
 }
 
-/* Rows stand in the parts' order. */
+/* The rows whose logits are at hand, in the parts' order. */
+typedef struct row_group {
+    engine_model *model;
+    answer_row rows[FORWARD_LOGITS_ROWS];
+    size_t count;
+    answer_row *ahead[FORWARD_LOGITS_ROWS]; /* those that wait for no other */
+    size_t ahead_count;
+} row_group;
+
+static void list_rows(row_group *g, uint32_t first, uint32_t last, const float *logits) {
+    const model_pass *p = &g->model->pass;
+    const size_t stride = forward_logits_stride(g->model->forward);
+    for (size_t i = 0; i < p->part_count; i++) {
+        const forward_part *part = &p->parts[i];
+        engine_sequence *s = p->owners[i];
+        uint32_t from = part->row > first ? part->row : first;
+        uint32_t to = part->row + part->wanted < last ? part->row + part->wanted : last;
+        for (uint32_t row = from; wants_logits(p, i) && row < to; row++) {
+            answer_row *r = &g->rows[g->count++];
+            r->sequence = s;
+            r->logits = logits == NULL ? NULL : logits + (row - first) * stride;
+            r->position = s->prompt_count + s->drawn + (row - from);
+            r->read = false;
+            if (row == from || !sampler_has_memory(s->sampler)) {
+                g->ahead[g->ahead_count++] = r;
+            }
+        }
+    }
+}
+
+static void read_ahead(void *context, crew_member *self) {
+    row_group *g = context;
+    size_t first = 0;
+    size_t last = 0;
+    while (crew_index(self) < SAMPLING_HANDS_MAX && crew_take(self, g->ahead_count, 1, &first, &last)) {
+        answer_read(g->ahead[first], crew_index(self));
+    }
+}
+
+static void add_row(answer_row *row, telling *t) {
+    error cause;
+    engine_output output = {0};
+    if (!row->read) {
+        answer_read(row, 0);
+    }
+    if (!answer_add(row->sequence, row, &output, &cause)) {
+        tell_failure(t, row->sequence, &cause);
+    } else if (output.has_token || output.finish != ENGINE_RUNNING) {
+        tell(t, row->sequence, output);
+    }
+}
+
 static void answer_group(engine_model *m, uint32_t first, uint32_t last, telling *t) {
-    model_pass *p = &m->pass;
+    row_group g;
     float *logits = NULL;
     error cause;
     bool good = forward_logits(m->forward, first, last - first, &logits, &cause);
-    for (size_t i = 0; i < p->part_count; i++) {
-        const forward_part *part = &p->parts[i];
-        uint32_t from = part->row > first ? part->row : first;
-        uint32_t to = part->row + part->wanted < last ? part->row + part->wanted : last;
-        if (!wants_logits(p, i) || from >= to) {
+    g.model = m;
+    g.count = 0;
+    g.ahead_count = 0;
+    list_rows(&g, first, last, logits);
+    if (good && g.ahead_count > 1) {
+        error ignored; /* then they are read one by one */
+        (void)!crew_run(m->members, read_ahead, &g, &ignored);
+    }
+    for (size_t i = 0; i < g.count; i++) {
+        if (g.rows[i].sequence->finish != ENGINE_RUNNING) {
             continue;
         }
         if (good) {
-            answer_rows(m, p->owners[i], logits + (from - first) * forward_logits_stride(m->forward),
-                        to - from, t);
+            add_row(&g.rows[i], t);
         } else {
-            tell_failure(t, p->owners[i], &cause);
+            tell_failure(t, g.rows[i].sequence, &cause);
         }
     }
 }
