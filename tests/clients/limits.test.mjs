@@ -8,7 +8,12 @@ const crowd = (client) =>
   settled(Array.from({ length: queueLimit + 40 }, () => client.chat.completions.create(exact)));
 
 test('a full queue is a RateLimitError that says when to come again', async () => {
-  const { values, errors } = await crowd(new OpenAI({ baseURL, apiKey: key, maxRetries: 0 }));
+  const client = new OpenAI({ baseURL, apiKey: key, maxRetries: 0 });
+  let { values, errors } = await crowd(client);
+  // The first crowd still had to connect, one after the other; the next ones come all at once.
+  for (let turn = 0; turn < 10 && errors.length === 0; turn++) {
+    ({ values, errors } = await crowd(client));
+  }
   assert.ok(values.length >= queueLimit);
   assert.ok(errors.length > 0);
   for (const error of errors) {
