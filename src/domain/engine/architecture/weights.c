@@ -312,7 +312,9 @@ static void copy_packed(const reader *r, uint8_t *tiles) {
     slice given = r->source->packed;
     for (size_t done = 0; done < given.length; done += STRETCH) {
         slice part = slice_part(given, done, STRETCH);
-        memcpy(tiles + done, part.data, part.length);
+        if (part.data != NULL) {
+            memcpy(tiles + done, part.data, part.length);
+        }
         tell(r, done + part.length, part);
     }
 }

@@ -261,8 +261,9 @@ static void read_super_block(const matrix *m, const uint8_t *block, size_t row, 
                 values[BLOCK_32 * part + i] = step * (float)(numbers[i] - 32);
             } else {
                 float step = scale * (float)block[K_SCALES_AT + TILE_ROWS * part + row];
+                size_t pair = part / 2;
                 float minimum = half_at(block + TILE_HALVES_SIZE, row) *
-                                (float)block[K_MINIMUMS_AT + part / 2 * 2 * TILE_ROWS + 2 * row + part % 2];
+                                (float)block[K_MINIMUMS_AT + pair * 2 * TILE_ROWS + 2 * row + part % 2];
                 values[BLOCK_32 * part + i] = fmaf(step, (float)numbers[i], -minimum);
             }
         }

@@ -34,7 +34,8 @@ static void multiply_row_32(float *y, size_t y_stride, const matrix *m, const ui
             float *acc = &y[v * y_stride];
             *acc = fmaf(half_at(scales, row) * step, sum, *acc);
             if (type_has_minimums(m->type)) {
-                float total = (float)x->by_32.sums[at / BLOCK_32 + b];
+                size_t block = at / BLOCK_32 + b;
+                float total = (float)x->by_32.sums[block];
                 *acc = fmaf(half_at(scales + PAIR_MINIMUMS_AT, row) * step, total, *acc);
             }
         }
@@ -49,6 +50,10 @@ typedef struct super_row { /* one row of a 256-block */
     float minimum_scale;
 } super_row;
 
+static int32_t signed_scale(uint8_t byte) {
+    return byte < 128 ? byte : byte - 256;
+}
+
 static void read_super_row(super_row *s, gguf_type type, const uint8_t *block, size_t row) {
     bool six = type == GGUF_Q6_K;
     s->scale = half_at(block, row);
@@ -58,8 +63,8 @@ static void read_super_row(super_row *s, gguf_type type, const uint8_t *block, s
         tile_read(s->stored + part * BLOCK_32, type, at, row);
         const uint8_t *scales = block + K_SCALES_AT + row;
         if (six) {
-            s->scales[2 * part] = (int8_t)scales[TILE_ROWS * 2 * part];
-            s->scales[2 * part + 1] = (int8_t)scales[TILE_ROWS * (2 * part + 1)];
+            s->scales[2 * part] = signed_scale(scales[TILE_ROWS * 2 * part]);
+            s->scales[2 * part + 1] = signed_scale(scales[TILE_ROWS * (2 * part + 1)]);
             s->minimums[part] = 0;
         } else {
             s->scales[2 * part] = s->scales[2 * part + 1] = scales[TILE_ROWS * part];

@@ -209,7 +209,7 @@ uint32_t schema_other_key(schema *s, const view *v, uint32_t from) {
     uint32_t end = network_state(&s->net);
     tails t = make_tails(&s->net);
     network_bytes_edge(&s->net, t.free, '"', '"', end);
-    if (add_letter(s, &tree, 0)) {
+    if (add_letter(s, &tree, 0) && tree.letters != NULL) {
         for (size_t i = 0; i < v->count; i++) {
             const json_value *properties = json_find(v->parts[i].schema, "properties");
             const json_value *required = json_find(v->parts[i].schema, "required");

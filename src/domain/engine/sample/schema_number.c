@@ -225,7 +225,7 @@ static void add_magnitudes(numbers *b, uint32_t start) {
 }
 
 static bool read_multiple(schema *s, const view *v, numbers *b) {
-    decimal d;
+    decimal d = {0};
     bool there = false;
     uint64_t multiple = 0;
     if (!read_keyword(s, v, "multipleOf", &d, &there) || !there) {
@@ -247,7 +247,7 @@ static bool read_multiple(schema *s, const view *v, numbers *b) {
 
 static bool read_bounds(schema *s, const view *v, decimal bounds[4], const decimal **low,
                         const decimal **high) {
-    bool there[4];
+    bool there[4] = {false};
     static const char *const names[] = {"minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"};
     for (size_t i = 0; i < 4; i++) {
         if (!read_keyword(s, v, names[i], &bounds[i], &there[i])) {
@@ -283,10 +283,11 @@ static void add_sides(numbers *b, uint32_t start, const decimal *low, const deci
         b->within = (range){high_negative ? high : &above_zero, low == NULL ? &most : low};
         add_magnitudes(b, behind_sign);
     }
+    b->within = (range){NULL, NULL}; /* what it was lived here */
 }
 
 piece schema_number(schema *s, const view *v, bool whole) {
-    decimal bounds[4];
+    decimal bounds[4] = {{.is_zero = false}};
     const decimal *low = NULL;
     const decimal *high = NULL;
     numbers b = {.net = &s->net, .fraction = whole ? 0 : FRACTION_DIGITS, .multiple = 1};

@@ -116,22 +116,23 @@ bool network_finish(network *n, error *err) {
         return false;
     }
     search s;
-    bool good = search_start(&s, n) || error_memory(err);
-    if (good) {
-        for (uint32_t i = 0; i < n->rule_count; i++) {
-            s.rule_of[n->rules[i].start] = i;
-        }
-        index_edges(&s);
-        for (uint32_t i = 0; i < n->rule_count; i++) {
-            mark(&s, n->rules[i].end);
-        }
-        while (s.waiting_count > 0) {
-            follow(&s, s.waiting[--s.waiting_count]);
-        }
-        remove_dead(&s);
-        good = s.rule_live[0] ||
-               error_set(err, ERROR_INVALID, "no text follows the grammar: some rule never ends");
+    if (!search_start(&s, n)) {
+        search_free(&s);
+        return error_memory(err);
     }
+    for (uint32_t i = 0; i < n->rule_count; i++) {
+        s.rule_of[n->rules[i].start] = i;
+    }
+    index_edges(&s);
+    for (uint32_t i = 0; i < n->rule_count; i++) {
+        mark(&s, n->rules[i].end);
+    }
+    while (s.waiting_count > 0) {
+        follow(&s, s.waiting[--s.waiting_count]);
+    }
+    remove_dead(&s);
+    bool good =
+        s.rule_live[0] || error_set(err, ERROR_INVALID, "no text follows the grammar: some rule never ends");
     search_free(&s);
     return good;
 }

@@ -69,7 +69,7 @@ static slice take(pipe_reader *r, size_t length) {
 
 void take_bytes(pipe_reader *r, void *bytes, size_t length) {
     slice taken = take(r, length);
-    if (taken.length == length) {
+    if (taken.length == length && taken.data != NULL) {
         memcpy(bytes, taken.data, length);
     }
 }

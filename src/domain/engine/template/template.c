@@ -100,11 +100,16 @@ static bool parse(run *r, slice words, json_kind kind, const char *what, value *
     json_limits limits = {VARIABLES_SIZE_MAX, TEMPLATE_JSON_DEPTH_MAX, TEMPLATE_JSON_VALUES_MAX};
     json_value *root = json_parse(words, limits, r->err);
     if (root == NULL) {
-        return error_context(r->err, "%s", what);
+        error_context(r->err, "%s", what);
+        return false;
     }
-    bool good = json_kind_of(root) == kind ? from_json(r, root, v)
-                                           : error_set(r->err, ERROR_INVALID, "%s must be a JSON %s", what,
-                                                       kind == JSON_KIND_ARRAY ? "array" : "object");
+    bool good = json_kind_of(root) == kind;
+    if (good) {
+        good = from_json(r, root, v);
+    } else {
+        error_set(r->err, ERROR_INVALID, "%s must be a JSON %s", what,
+                  kind == JSON_KIND_ARRAY ? "array" : "object");
+    }
     json_free(root);
     return good;
 }
