@@ -17,8 +17,9 @@
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
 
-/* One tile at a time for up to eight vectors, so that the weights are one stream from memory and read once;
- * two tiles and six vectors where they come from the caches. */
+/* One tile at a time for one or two vectors, so that the weights are one stream from memory; two tiles for
+ * more, up to eight vectors reading the weights just once, and beyond that six at a time, which is what
+ * registers hold. */
 enum { TILES = 2, PAIR_VECTORS = 6, VECTORS = 8 };
 
 INLINE __m512i load_bytes(const void *from) {

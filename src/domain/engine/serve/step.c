@@ -1,4 +1,5 @@
 #include "arithmetic/arithmetic.h"
+#include "crypto/secret.h"
 #include "serve/sequence.h"
 
 static bool writes(const engine_sequence *s) {
@@ -185,6 +186,7 @@ static void answer_group(engine_model *m, uint32_t first, uint32_t last, telling
             tell_failure(t, g.rows[i].sequence, &cause);
         }
     }
+    secret_wipe(g.rows, g.count * sizeof *g.rows); /* the most likely tokens of conversations */
 }
 
 static uint32_t row_count(const model_pass *p) {
