@@ -117,7 +117,7 @@ INLINE void multiply_32(gguf_type type, size_t R, size_t T, float *y, size_t y_s
             UNROLL for (size_t t = 0; t < T; t++) {
                 whole[r][t] = minimums ? _mm512_setzero_si512() : _mm512_set1_epi32(starts[t][b]);
             }
-            if (T > 0) {
+            if (first == 0) {
                 prefetch(sub_blocks[r], sub_size + (b % 2 == 1 ? pair_scales_size(type) : 0), m, R);
             }
         }
@@ -207,14 +207,20 @@ INLINE void add_sub_block(gguf_type type, size_t R, size_t T, __m512i whole[TILE
     }
 }
 
-INLINE __m512i minimum_sum(const uint8_t *block, const int16_t *sums) {
-    __m512i total = _mm512_setzero_si512();
+/* The sub-minimums of a block, times the sums of the vector's sub-blocks. */
+INLINE void load_minimums(__m512i minimums[4], const uint8_t *block) {
     UNROLL for (size_t pair = 0; pair < 4; pair++) {
         const void *at = block + K_MINIMUMS_AT + pair * 2 * TILE_ROWS;
-        __m512i minimums = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)at));
+        minimums[pair] = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)at));
+    }
+}
+
+INLINE __m512i minimum_sum(const __m512i minimums[4], const int16_t *sums) {
+    __m512i total = _mm512_setzero_si512();
+    UNROLL for (size_t pair = 0; pair < 4; pair++) {
         int32_t two = 0;
         memcpy(&two, sums + 2 * pair, sizeof two);
-        total = _mm512_add_epi32(total, _mm512_madd_epi16(minimums, _mm512_set1_epi32(two)));
+        total = _mm512_add_epi32(total, _mm512_madd_epi16(minimums[pair], _mm512_set1_epi32(two)));
     }
     return total;
 }
@@ -244,23 +250,28 @@ INLINE void multiply_256(gguf_type type, size_t R, size_t T, float *y, size_t y_
             }
         }
         for (size_t part = 0; part < 8; part++) {
-            UNROLL for (size_t r = 0; r < R; r++) {
+            UNROLL for (size_t r = 0; first == 0 && r < R; r++) {
                 prefetch(blocks[r] + part * (size / 8), size / 8, m, R);
             }
             add_sub_block(type, R, T, whole, blocks, part, numbers, starts);
         }
-        UNROLL for (size_t t = 0; t < T; t++) {
-            size_t at = (first + t) * x->stride / BLOCK_256 + b;
-            __m512 step = _mm512_set1_ps(x->by_256.scales[at]);
-            UNROLL for (size_t r = 0; r < R; r++) {
-                __m512 scale = _mm512_mul_ps(load_halves(blocks[r]), step);
-                acc[r][t] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(whole[r][t]), acc[r][t]);
+        UNROLL for (size_t r = 0; r < R; r++) {
+            __m512 scale = load_halves(blocks[r]);
+            __m512 minimum = load_halves(blocks[r] + TILE_HALVES_SIZE);
+            __m512i minimums[4];
+            load_minimums(minimums, blocks[r]);
+            UNROLL for (size_t t = 0; t < T; t++) {
+                size_t at = (first + t) * x->stride / BLOCK_256 + b;
+                __m512 step = _mm512_set1_ps(x->by_256.scales[at]);
+                __m512 sum = _mm512_cvtepi32_ps(whole[r][t]);
+                acc[r][t] = _mm512_fmadd_ps(_mm512_mul_ps(scale, step), sum, acc[r][t]);
                 if (type != GGUF_Q6_K) {
-                    __m512 minimum = _mm512_mul_ps(load_halves(blocks[r] + TILE_HALVES_SIZE), step);
-                    __m512 total = _mm512_cvtepi32_ps(minimum_sum(blocks[r], x->by_256.sums + at * 8));
-                    acc[r][t] = _mm512_fnmadd_ps(minimum, total, acc[r][t]);
+                    __m512 total = _mm512_cvtepi32_ps(minimum_sum(minimums, x->by_256.sums + at * 8));
+                    acc[r][t] = _mm512_fnmadd_ps(_mm512_mul_ps(minimum, step), total, acc[r][t]);
                 }
             }
+        }
+        UNROLL for (size_t t = 0; t < T; t++) {
             numbers[t] += BLOCK_256;
             starts[t] += BLOCK_256 / 16;
         }
