@@ -1,8 +1,9 @@
 #ifndef WORKER_AGENT_H
 #define WORKER_AGENT_H
 
+#include "backend.h"
 #include "base/list.h"
-#include "engine_process.h"
+#include "ev/loop.h"
 #include "home.h"
 #include "http/websocket.h"
 #include "os/host.h"
@@ -20,7 +21,7 @@ typedef struct agent {
     net *net;
     net_tls *tls;
 
-    engine_process *engine;
+    backend *engine;
     bool engine_ready;
     uint8_t model_digest[PROTO_DIGEST_SIZE];
     char profile[PROTO_PROFILE_MAX + 1];

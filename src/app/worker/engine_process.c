@@ -16,10 +16,11 @@ enum {
     ARGUMENTS_MAX = 4 + 2 * OPTIONS_MAX + 2
 };
 
-struct engine_process {
+typedef struct engine_process {
+    backend base;
     ev_loop *loop;
     engine_process_options options;
-    const engine_process_handlers *handlers;
+    const backend_handlers *handlers;
     void *context;
     ev_process *child;
     buffer input;
@@ -29,9 +30,21 @@ struct engine_process {
     uint64_t heard_ms;
     uint32_t pause_ms;
     bool ready;
-};
+} engine_process;
 
 static void start_child(void *context);
+
+static bool engine_process_send(backend *self, const pipe_message *message) {
+    engine_process *e = (engine_process *)self;
+    error err = {0};
+    if (e->child == NULL) {
+        return false;
+    }
+    buffer frame = buffer_make(PIPE_FRAME_MAX + 16);
+    bool sent = pipe_append(&frame, message, &err) && ev_process_write(e->child, buffer_slice(&frame));
+    buffer_wipe(&frame);
+    return sent;
+}
 
 static void lose(engine_process *e, const char *reason) {
     log_error("engine lost", LOG_TEXT("reason", reason), LOG_U64("restart_in_ms", e->pause_ms));
@@ -102,7 +115,7 @@ static void ping(void *context) {
         return;
     }
     pipe_message message = {.type = PIPE_PING};
-    if (e->ready && !engine_process_send(e, &message)) {
+    if (e->ready && !engine_process_send(&e->base, &message)) {
         log_warning("the engine doesn't read");
     }
 }
@@ -153,8 +166,18 @@ static void start_child(void *context) {
     ev_timer_start_repeating(e->loop, &e->ping_timer, e->options.hung_ms / PINGS_UNANSWERED);
 }
 
-engine_process *engine_process_new(ev_loop *loop, const engine_process_options *options,
-                                   const engine_process_handlers *handlers, void *context, error *err) {
+static void engine_process_free(backend *self) {
+    engine_process *e = (engine_process *)self;
+    ev_timer_stop(&e->ping_timer);
+    ev_timer_stop(&e->start_timer);
+    ev_process_free(e->child);
+    buffer_free(&e->input);
+    arena_free(e->memory);
+    memory_free(e);
+}
+
+backend *engine_process_new(ev_loop *loop, const engine_process_options *options,
+                            const backend_handlers *handlers, void *context, error *err) {
     engine_process *e = memory_allocate_zeroed(1, sizeof *e);
     arena *memory = arena_new(MESSAGE_MEMORY);
     if (e == NULL || memory == NULL) {
@@ -163,7 +186,8 @@ engine_process *engine_process_new(ev_loop *loop, const engine_process_options *
         error_memory(err);
         return NULL;
     }
-    *e = (engine_process){.loop = loop,
+    *e = (engine_process){.base = {.send = engine_process_send, .free = engine_process_free},
+                          .loop = loop,
                           .options = *options,
                           .handlers = handlers,
                           .context = context,
@@ -173,28 +197,5 @@ engine_process *engine_process_new(ev_loop *loop, const engine_process_options *
     ev_timer_init(&e->ping_timer, ping, e);
     ev_timer_init(&e->start_timer, start_child, e);
     ev_timer_start(loop, &e->start_timer, 0);
-    return e;
-}
-
-bool engine_process_send(engine_process *e, const pipe_message *message) {
-    error err = {0};
-    if (e->child == NULL) {
-        return false;
-    }
-    buffer frame = buffer_make(PIPE_FRAME_MAX + 16);
-    bool sent = pipe_append(&frame, message, &err) && ev_process_write(e->child, buffer_slice(&frame));
-    buffer_wipe(&frame);
-    return sent;
-}
-
-void engine_process_free(engine_process *e) {
-    if (e == NULL) {
-        return;
-    }
-    ev_timer_stop(&e->ping_timer);
-    ev_timer_stop(&e->start_timer);
-    ev_process_free(e->child);
-    buffer_free(&e->input);
-    arena_free(e->memory);
-    memory_free(e);
+    return &e->base;
 }

@@ -5,6 +5,7 @@
 #include "codec/json.h"
 #include "commands.h"
 #include "crypto/start.h"
+#include "engine_process.h"
 #include "options/options.h"
 #include "os/file.h"
 #include "os/random.h"
@@ -140,8 +141,7 @@ static bool hash_program(agent *a, error *err) {
 }
 
 static bool agent_start(agent *a, const run_options *options, error *err) {
-    static const engine_process_handlers handlers = {.on_message = on_engine_message,
-                                                     .on_lost = on_engine_lost};
+    static const backend_handlers handlers = {.on_message = on_engine_message, .on_lost = on_engine_lost};
     uint64_t seed = 0;
     net_config config = net_config_default();
     list_init(&a->jobs);
@@ -179,7 +179,7 @@ static bool agent_start(agent *a, const run_options *options, error *err) {
 static void agent_stop(agent *a) {
     if (a->loop != NULL) {
         a->stopping = true;
-        engine_process_free(a->engine);
+        backend_free(a->engine);
         a->engine = NULL;
         a->engine_ready = false;
         net_free(a->net);

@@ -63,7 +63,7 @@ static void cancel_in_engine(worker_job *j) {
     pipe_message cancel = {.type = PIPE_CANCEL};
     memcpy(cancel.job, j->id, sizeof cancel.job);
     if (!j->finished && j->agent->engine_ready) {
-        (void)!engine_process_send(j->agent->engine, &cancel);
+        (void)!backend_send(j->agent->engine, &cancel);
     }
 }
 
@@ -232,7 +232,7 @@ static bool send_to_engine(agent *a, const proto_job *wanted) {
     memcpy(generate.job, wanted->id, sizeof generate.job);
     memcpy(generate.generate.parameters.stops, wanted->stop, sizeof wanted->stop);
     memcpy(generate.generate.nonce, wanted->nonce, sizeof generate.generate.nonce);
-    bool sent = engine_process_send(a->engine, &generate);
+    bool sent = backend_send(a->engine, &generate);
     memory_free(messages);
     return sent;
 }
