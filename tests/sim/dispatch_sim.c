@@ -139,6 +139,29 @@ static void on_worker_closed(void *context, void *worker, dispatch_closing reaso
     session_lost(s, session_index(s, worker));
 }
 
+/* NULL: nobody is connected. */
+static dispatch_worker *somebody(site *s) {
+    dispatch_stats stats;
+    dispatch_read_stats(s->dispatch, &stats);
+    dispatch_worker *w = NULL;
+    uint64_t skip = stats.workers == 0 ? 0 : sim_random(&s->sim, stats.workers);
+    for (size_t i = 0; (w = dispatch_worker_next(s->dispatch, &i)) != NULL && skip > 0;) {
+        skip--;
+    }
+    return w;
+}
+
+/* Now and then a worker is held for a while, or a job is for one worker alone. */
+static dispatch_job *hand_in(site *s, const dispatch_spec *spec, error *err) {
+    dispatch_worker *held = sim_chance(&s->sim, 40) ? somebody(s) : NULL;
+    if (held != NULL) {
+        dispatch_worker_hold(held, sim_chance(&s->sim, 300), s->sim.now);
+    }
+    dispatch_worker *only = sim_chance(&s->sim, 100) ? somebody(s) : NULL;
+    return only == NULL ? dispatch_submit(s->dispatch, spec, s->sim.now, err)
+                        : dispatch_assign(s->dispatch, spec, only, false, s->sim.now, err);
+}
+
 static void ask(site *s, size_t index) {
     static const char *const names[MODEL_COUNT + 1] = {"small", "large", "rare", "common"};
     request *r = &s->requests[index];
@@ -151,7 +174,7 @@ static void ask(site *s, size_t index) {
     r->session = SIZE_MAX;
     s->live++;
     error err = {0};
-    r->handle = dispatch_submit(s->dispatch, &spec, s->sim.now, &err);
+    r->handle = hand_in(s, &spec, &err);
     if (r->handle == NULL) {
         SITE_REQUIRE(s, err.code == ERROR_LIMIT || err.code == ERROR_NOT_FOUND || err.code == ERROR_IO);
         s->tally.refused++;
@@ -456,7 +479,7 @@ static bool report(const tally *t, bool one_seed) {
            (unsigned long long)t->refused, (unsigned long long)t->restarted, (unsigned long long)t->resumed,
            (unsigned long long)t->stale, (unsigned long long)t->violations, (unsigned long long)t->drained,
            (unsigned long long)t->credits, (unsigned long long)t->broken_sends);
-    for (unsigned i = 0; i <= DISPATCH_REFUSED; i++) {
+    for (unsigned i = 0; i < DISPATCH_FAILURES; i++) {
         printf("failed %s: %llu\n", dispatch_failure_name(i), (unsigned long long)t->failed[i]);
     }
     for (unsigned i = 0; i <= DISPATCH_UNRESPONSIVE; i++) {

@@ -85,7 +85,7 @@ typedef struct request {
 } request;
 
 typedef struct tally {
-    uint64_t failed[DISPATCH_REFUSED + 1];
+    uint64_t failed[DISPATCH_FAILURES];
     uint64_t closed[DISPATCH_UNRESPONSIVE + 1];
     uint64_t done, left, refused, resumed, restarted, stale, violations, drained, credits, broken_sends,
         steps;

@@ -357,6 +357,9 @@ void job_failed(job *j, dispatch_failure reason) {
             j, 503, "worker_lost",
             "the worker was lost in mid-answer and no other can go on with the same bits; ask again");
         return;
+    case DISPATCH_LOST:
+        job_end_with_error(j, 503, "worker_lost", "the worker was lost; ask again");
+        return;
     case DISPATCH_REFUSED:
         break;
     }

@@ -105,7 +105,7 @@ static void add_dispatch_metrics(buffer *out, const pool *p) {
     add_metric(out, "jobs_cancelled_total", "counter", "Jobs cancelled.", stats.cancelled);
     buffer_append_text(out, "# HELP cellule_jobs_failed_total Jobs given up, by reason.\n"
                             "# TYPE cellule_jobs_failed_total counter\n");
-    for (int reason = 0; reason <= DISPATCH_REFUSED; reason++) {
+    for (int reason = 0; reason < DISPATCH_FAILURES; reason++) {
         buffer_append_format(out, "cellule_jobs_failed_total{reason=\"%s\"} %" PRIu64 "\n",
                              dispatch_failure_name((dispatch_failure)reason), stats.failed[reason]);
     }

@@ -88,6 +88,8 @@ static bool check_job(const dispatch *d, const dispatch_job *job, recount *count
     REQUIRE(job->timer.node.place != 0 && job->consumed <= job->seen);
     REQUIRE(job->state != JOB_RUNNING || job->pin == NULL || job->lease->offer->variant == job->pin);
     REQUIRE(job->timer.at <= job->deadline_at);
+    REQUIRE(!job->assigned || (job->state == JOB_RUNNING && job->attempts == 1));
+    REQUIRE(!job->silent || (job->assigned && job->seen == 0));
     REQUIRE(job->state != JOB_RUNNING || job->timer.at <= lease_due(job->lease));
     count->queued += job->state == JOB_QUEUED ? 1 : 0;
     count->timers++;
@@ -153,7 +155,7 @@ static bool check_totals(const dispatch *d, const recount *count, error *err) {
     REQUIRE(count->timers + map_count(d->models) == d->timers_needed);
     REQUIRE(d->timers.count <= d->timers_needed && d->timers_needed <= d->timers.capacity);
     uint64_t ended = stats->completed + stats->cancelled;
-    for (size_t i = 0; i <= DISPATCH_REFUSED; i++) {
+    for (size_t i = 0; i < DISPATCH_FAILURES; i++) {
         ended += stats->failed[i];
     }
     REQUIRE(ended + map_count(d->jobs) == stats->submitted);

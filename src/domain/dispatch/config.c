@@ -20,9 +20,13 @@ dispatch_config dispatch_config_default(void) {
 
 const char *dispatch_failure_name(dispatch_failure reason) {
     static const char *const names[] = {
-        [DISPATCH_NO_WORKER] = "no_worker",         [DISPATCH_QUEUE_DEADLINE] = "queue_deadline",
-        [DISPATCH_JOB_DEADLINE] = "job_deadline",   [DISPATCH_TOO_MANY_TRIES] = "too_many_tries",
-        [DISPATCH_NOT_RESUMABLE] = "not_resumable", [DISPATCH_REFUSED] = "refused",
+        [DISPATCH_NO_WORKER] = "no_worker",
+        [DISPATCH_QUEUE_DEADLINE] = "queue_deadline",
+        [DISPATCH_JOB_DEADLINE] = "job_deadline",
+        [DISPATCH_TOO_MANY_TRIES] = "too_many_tries",
+        [DISPATCH_NOT_RESUMABLE] = "not_resumable",
+        [DISPATCH_REFUSED] = "refused",
+        [DISPATCH_LOST] = "lost",
     };
     return names[reason];
 }

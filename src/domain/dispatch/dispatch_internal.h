@@ -116,6 +116,7 @@ struct dispatch_worker {
     uint32_t foreign; /* jobs of its own telling that we hold no lease for */
     uint32_t slots;
     uint32_t hung; /* leases; while there is one it gets no jobs */
+    bool held;     /* by dispatch_worker_hold */
     bool suspect;
     bool drained;
     uint64_t assigned; /* number of its last assignment: equal workers take turns */
@@ -145,6 +146,8 @@ struct dispatch_job {
     job_state state;
     uint64_t sequence; /* in order of submission */
     list_node link;    /* while queued */
+    bool assigned;     /* to one worker: never queued */
+    bool silent;       /* no deltas */
     bool retried;      /* which list of the model it is in */
     size_t position;
     lease *lease; /* while running */
@@ -195,8 +198,10 @@ variant *variant_take(dispatch *d, const dispatch_offer *spec);
 void model_drop(dispatch *d, model *m);
 void variant_drop(dispatch *d, variant *v);
 bool offer_can_take(const offer *o);
+/* As that, but a held worker's too: for dispatch_assign. */
+bool offer_has_room(const offer *o);
 
-/* lease.c */
+/* lease.c: the offer has room. */
 void lease_grant(offer *o, dispatch_job *job, uint64_t now);
 void lease_release(lease *l);
 void lease_linger(lease *l, bool hung, uint64_t now);

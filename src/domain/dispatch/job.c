@@ -127,6 +127,26 @@ static dispatch_job *job_new(dispatch *d, const dispatch_spec *spec, model *m, u
     return job;
 }
 
+/* Hands it out; NULL if the hooks have ended it meanwhile. */
+static dispatch_job *hand_out(dispatch_job *job, offer *o, uint64_t now, error *err) {
+    dispatch *d = job->dispatch;
+    job->held = true;
+    dispatch_enter(d);
+    if (o == NULL) {
+        queue_place(job, now);
+    } else {
+        lease_grant(o, job, now);
+    }
+    dispatch_leave(d);
+    job->held = false;
+    if (job->state == JOB_ENDED) {
+        memory_free(job);
+        error_set(err, ERROR_IO, "no worker could be reached for the job: try again");
+        return NULL;
+    }
+    return job;
+}
+
 dispatch_job *dispatch_submit(dispatch *d, const dispatch_spec *spec, uint64_t now, error *err) {
     model *m = admit(d, spec, err);
     if (m == NULL) {
@@ -137,17 +157,48 @@ dispatch_job *dispatch_submit(dispatch *d, const dispatch_spec *spec, uint64_t n
         error_memory(err);
         return NULL;
     }
-    job->held = true;
-    dispatch_enter(d);
-    queue_place(job, now);
-    dispatch_leave(d);
-    job->held = false;
-    if (job->state == JOB_ENDED) {
-        memory_free(job);
-        error_set(err, ERROR_IO, "no worker could be reached for the job: try again");
+    return hand_out(job, NULL, now, err);
+}
+
+static offer *find_offer(const dispatch_worker *w, slice name) {
+    for (size_t i = 0; i < w->offer_count; i++) {
+        const model *m = w->offers[i].model;
+        if (slice_equal(slice_of(m->name, m->name_length), name)) {
+            return &w->offers[i];
+        }
+    }
+    return NULL;
+}
+
+bool dispatch_worker_has_slot(const dispatch_worker *w, slice name) {
+    const offer *o = find_offer(w, name);
+    return o != NULL && offer_has_room(o);
+}
+
+dispatch_job *dispatch_assign(dispatch *d, const dispatch_spec *spec, dispatch_worker *w, bool silent,
+                              uint64_t now, error *err) {
+    offer *o = find_offer(w, spec->model);
+    if (o == NULL) {
+        error_set(err, ERROR_NOT_FOUND, "the worker doesn't have the model \"%.*s\"",
+                  SLICE_FORMAT(spec->model));
         return NULL;
     }
-    return job;
+    if (!offer_has_room(o)) {
+        error_set(err, ERROR_LIMIT, "the worker has no free slot");
+        return NULL;
+    }
+    if (map_get(d->jobs, id_slice(&spec->id)) != NULL) {
+        error_set(err, ERROR_CONFLICT, "a job with this id is already there");
+        return NULL;
+    }
+    dispatch_job *job = job_new(d, spec, o->model, now);
+    if (job == NULL) {
+        error_memory(err);
+        return NULL;
+    }
+    job->assigned = true;
+    job->silent = silent;
+    return hand_out(job, o, now, err);
 }
 
 /* Takes the job out of every table; it is in no queue and has no lease any more. */
@@ -186,7 +237,9 @@ void job_move_on(dispatch_job *job, uint64_t now) {
     if (job->state == JOB_RUNNING) {
         job_set_state(job, JOB_PLACING);
     }
-    if (job->pin != NULL && !job->pin->exact) {
+    if (job->assigned) {
+        job_fail(job, DISPATCH_LOST);
+    } else if (job->pin != NULL && !job->pin->exact) {
         job_fail(job, DISPATCH_NOT_RESUMABLE);
     } else if (job->attempts >= d->config.max_attempts) {
         job_fail(job, DISPATCH_TOO_MANY_TRIES);

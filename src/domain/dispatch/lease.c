@@ -25,7 +25,7 @@ void lease_grant(offer *o, dispatch_job *job, uint64_t now) {
     dispatch_worker *w = o->worker;
     dispatch *d = w->dispatch;
     list_node *node = list_first(&w->free);
-    assert(node != NULL && offer_can_take(o) && job->attempts < DISPATCH_ATTEMPTS_MAX);
+    assert(node != NULL && offer_has_room(o) && job->attempts < DISPATCH_ATTEMPTS_MAX);
     lease *l = LIST_ENTRY(node, lease, link);
     lease_set_state(l, LEASE_RUNNING);
     l->offer = o;
@@ -121,9 +121,13 @@ void lease_expire(lease *l, uint64_t now) {
     }
 }
 
-/* When a running attempt is hung. Never, as long as it waits for credit. */
+/* When a running attempt is hung. Never, as long as it waits for credit, or if it has nothing to say before
+ * the end. */
 uint64_t lease_due(const lease *l) {
     const dispatch_config *config = &l->worker->dispatch->config;
+    if (l->job->silent) {
+        return UINT64_MAX;
+    }
     if (l->received == 0) {
         return l->assigned_at + config->first_token_timeout_ms;
     }

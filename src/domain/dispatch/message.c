@@ -74,7 +74,7 @@ dispatch_verdict dispatch_job_delta(dispatch_worker *w, const dispatch_id *id, u
     if (l == NULL) {
         return not_running(w, id, false, now);
     }
-    if (seq != l->sequence || tokens > l->granted - l->received ||
+    if (l->job->silent || seq != l->sequence || tokens > l->granted - l->received ||
         (tokens == 0 && l->empty >= l->received + EMPTY_DELTAS_MAX)) {
         return violation(w->dispatch);
     }
@@ -94,17 +94,10 @@ dispatch_verdict dispatch_job_delta(dispatch_worker *w, const dispatch_id *id, u
     return DISPATCH_OK;
 }
 
-dispatch_verdict dispatch_job_done(dispatch_worker *w, const dispatch_id *id, uint64_t tokens, uint64_t now,
-                                   void **job) {
-    *job = NULL;
+/* The job has ended well. */
+static void complete(lease *l, uint64_t now, void **job) {
+    dispatch_worker *w = l->worker;
     dispatch *d = w->dispatch;
-    lease *l = running_lease(w, id);
-    if (l == NULL) {
-        return not_running(w, id, true, now);
-    }
-    if (tokens != l->received) {
-        return violation(d);
-    }
     dispatch_enter(d);
     dispatch_job *ended = l->job;
     *job = ended->context;
@@ -118,6 +111,32 @@ dispatch_verdict dispatch_job_done(dispatch_worker *w, const dispatch_id *id, ui
     }
     queue_fill(w, now);
     dispatch_leave(d);
+}
+
+dispatch_verdict dispatch_job_done(dispatch_worker *w, const dispatch_id *id, uint64_t tokens, uint64_t now,
+                                   void **job) {
+    *job = NULL;
+    lease *l = running_lease(w, id);
+    if (l == NULL) {
+        return not_running(w, id, true, now);
+    }
+    if (l->job->silent || tokens != l->received) {
+        return violation(w->dispatch);
+    }
+    complete(l, now, job);
+    return DISPATCH_OK;
+}
+
+dispatch_verdict dispatch_job_scored(dispatch_worker *w, const dispatch_id *id, uint64_t now, void **job) {
+    *job = NULL;
+    lease *l = running_lease(w, id);
+    if (l == NULL) {
+        return not_running(w, id, true, now);
+    }
+    if (!l->job->silent) {
+        return violation(w->dispatch);
+    }
+    complete(l, now, job);
     return DISPATCH_OK;
 }
 

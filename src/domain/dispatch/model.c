@@ -4,10 +4,14 @@
 
 /* Models and their variants: who offers what, best first. */
 
-bool offer_can_take(const offer *o) {
+bool offer_has_room(const offer *o) {
     const dispatch_worker *w = o->worker;
     return w->state == DISPATCH_SERVING && w->availability != DISPATCH_PAUSED && w->hung == 0 &&
            (uint64_t)w->busy + w->foreign < w->slots && o->busy < o->slots;
+}
+
+bool offer_can_take(const offer *o) {
+    return !o->worker->held && offer_has_room(o);
 }
 
 enum { HEALTHY, LIMITED, SUSPECT, CANNOT };

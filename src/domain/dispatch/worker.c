@@ -273,6 +273,17 @@ void dispatch_worker_ready(dispatch_worker *w, uint64_t now) {
     dispatch_leave(w->dispatch);
 }
 
+void dispatch_worker_hold(dispatch_worker *w, bool hold, uint64_t now) {
+    if (w->state == DISPATCH_GONE || w->held == hold) {
+        return;
+    }
+    dispatch_enter(w->dispatch);
+    w->held = hold;
+    worker_changed(w);
+    queue_fill(w, now);
+    dispatch_leave(w->dispatch);
+}
+
 void dispatch_worker_drain(dispatch_worker *w, uint64_t now) {
     if (w->state != DISPATCH_JOINED && w->state != DISPATCH_SERVING) {
         return;
@@ -325,6 +336,7 @@ void dispatch_worker_describe(const dispatch_worker *w, dispatch_worker_info *in
                                    .context = w->context,
                                    .state = w->state,
                                    .availability = w->availability,
+                                   .held = w->held,
                                    .suspect = w->suspect,
                                    .load = w->load,
                                    .running = running,

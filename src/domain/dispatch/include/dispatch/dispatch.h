@@ -7,8 +7,8 @@
 
 /* Which worker runs which job, and when to give up on either. No I/O and no clock: `now` is passed in
  * (monotonic milliseconds, never going back), and what has to happen outside is asked for through hooks. One
- * thread. Memory is taken in dispatch_new, dispatch_worker_add and dispatch_submit only; nothing else can
- * fail for want of it. */
+ * thread. Memory is taken in dispatch_new, dispatch_worker_add, dispatch_submit and dispatch_assign only;
+ * nothing else can fail for want of it. */
 typedef struct dispatch dispatch;
 typedef struct dispatch_worker dispatch_worker; /* one connected session of a worker: dispatch/worker.h */
 typedef struct dispatch_job dispatch_job;       /* dispatch/job.h */
@@ -45,8 +45,11 @@ typedef enum dispatch_failure {
     DISPATCH_JOB_DEADLINE,   /* it took too long altogether */
     DISPATCH_TOO_MANY_TRIES, /* max_attempts workers lost it */
     DISPATCH_NOT_RESUMABLE,  /* its first byte is out and its worker's model isn't exact */
-    DISPATCH_REFUSED         /* the worker failed it as not worth another try */
+    DISPATCH_REFUSED,        /* the worker failed it as not worth another try */
+    DISPATCH_LOST            /* an assigned job: its worker left, hung, was replaced or gave it up */
 } dispatch_failure;
+
+enum { DISPATCH_FAILURES = DISPATCH_LOST + 1 };
 
 typedef enum dispatch_closing {
     DISPATCH_REPLACED,    /* a newer session of the same worker came */
@@ -95,8 +98,8 @@ uint64_t dispatch_next_deadline(const dispatch *d);
 typedef struct dispatch_stats {
     size_t workers, slots, busy; /* busy: slots that can't be given out, cancelled jobs included */
     size_t running, queued;      /* jobs */
-    uint64_t submitted, completed, failed[DISPATCH_REFUSED + 1], cancelled; /* jobs, ever */
-    uint64_t redispatched, hung, stale, violations;                         /* events, ever */
+    uint64_t submitted, completed, failed[DISPATCH_FAILURES], cancelled; /* jobs, ever */
+    uint64_t redispatched, hung, stale, violations;                      /* events, ever */
     uint64_t comparisons; /* in all choices and deadlines: grows with log(workers) a job */
 } dispatch_stats;
 

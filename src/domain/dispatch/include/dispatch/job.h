@@ -19,6 +19,15 @@ typedef struct dispatch_spec {
  * the hooks closed every worker it was sent to. ERROR_MEMORY. */
 MUST_CHECK dispatch_job *dispatch_submit(dispatch *d, const dispatch_spec *spec, uint64_t now, error *err);
 
+/* Sends a job to this worker, now or not at all: it takes a free slot, is never queued and never moves. When
+ * the worker is lost, hangs or gives the job up, job_failed comes with DISPATCH_LOST (DISPATCH_REFUSED if it
+ * said that no other try is worth it). `silent`: not a token comes before the end, which dispatch_job_scored
+ * tells; only the job's deadline watches it. A held worker (dispatch_worker_hold) takes it all the same.
+ * ERROR_LIMIT: no free slot, or the worker is not serving or pauses. ERROR_NOT_FOUND: it doesn't have the
+ * model. ERROR_CONFLICT, ERROR_IO, ERROR_MEMORY as above. */
+MUST_CHECK dispatch_job *dispatch_assign(dispatch *d, const dispatch_spec *spec, dispatch_worker *w,
+                                         bool silent, uint64_t now, error *err);
+
 /* NULL if there is none. */
 dispatch_job *dispatch_job_find(const dispatch *d, const dispatch_id *id);
 /* 0: running. Else its place in its model's queue, 1 is next. O(1) as long as the queue doesn't move. */

@@ -24,6 +24,11 @@ MUST_CHECK dispatch_worker *dispatch_worker_add(dispatch *d, const dispatch_id *
 void dispatch_worker_ready(dispatch_worker *w, uint64_t now);
 /* No new jobs; worker_drained is called when it holds none. */
 void dispatch_worker_drain(dispatch_worker *w, uint64_t now);
+/* Quarantine: while held it gets no job but by dispatch_assign. Those that it has go on; what waits for its
+ * model waits for others, as if it paused. */
+void dispatch_worker_hold(dispatch_worker *w, bool hold, uint64_t now);
+/* dispatch_assign would find a free slot of this model now. */
+bool dispatch_worker_has_slot(const dispatch_worker *w, slice model);
 /* The session has ended, for whatever reason: its jobs go elsewhere. No hook is called for the worker. */
 void dispatch_worker_remove(dispatch_worker *w, uint64_t now);
 
@@ -61,6 +66,10 @@ MUST_CHECK dispatch_verdict dispatch_job_delta(dispatch_worker *w, const dispatc
  * its handle is invalid, `*job` is its context. */
 MUST_CHECK dispatch_verdict dispatch_job_done(dispatch_worker *w, const dispatch_id *id, uint64_t tokens,
                                               uint64_t now, void **job);
+/* The worker ends a silent job; otherwise as dispatch_job_done. For a job that isn't silent, and of
+ * dispatch_job_delta and dispatch_job_done for one that is: DISPATCH_VIOLATION. */
+MUST_CHECK dispatch_verdict dispatch_job_scored(dispatch_worker *w, const dispatch_id *id, uint64_t now,
+                                                void **job);
 /* The worker gave up, or confirms a cancel. Not retryable: job_failed(DISPATCH_REFUSED) is called. */
 MUST_CHECK dispatch_verdict dispatch_job_fail(dispatch_worker *w, const dispatch_id *id, bool retryable,
                                               uint64_t now);
@@ -77,6 +86,7 @@ typedef struct dispatch_worker_info {
     void *context;
     dispatch_worker_state state;
     dispatch_availability availability;
+    bool held;
     bool suspect; /* lost or hung a job since the last one it completed: chosen after others */
     double load;
     uint32_t running, busy, slots;
