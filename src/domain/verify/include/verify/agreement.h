@@ -1,0 +1,59 @@
+#ifndef VERIFY_AGREEMENT_H
+#define VERIFY_AGREEMENT_H
+
+#include "base/error.h"
+#include "base/slice.h"
+
+#include <stdint.h>
+
+/* Statistical checks, for runtimes that don't give the same bits everywhere: the same prompt again at
+ * temperature 0 on another worker of the same runtime and model. How alike are two answers, how alike are
+ * those of honest pairs, and how much more likely is this one under a cheat? */
+
+/* Tokens, or bytes of whole UTF-8 characters, that two answers begin with in common. */
+size_t agreement_common_tokens(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count);
+size_t agreement_common_text(slice a, slice b);
+
+typedef struct agreement_pair {
+    size_t claimed;  /* length of the answer; tokens if both have them, else bytes */
+    size_t repeated; /* of the second one */
+    size_t common;
+    /* Natural logarithms, of the first `logprob_count` tokens of the common beginning, as each of the two
+     * runtimes gave them for its own; 0: not given. */
+    const float *claimed_logprobs;
+    const float *repeated_logprobs;
+    size_t logprob_count;
+    /* Where they part: how much more likely the second runtime found its own token than the claimed one, if
+     * the claimed one is among those it lists. 0 is a tie, which rounding decides. */
+    bool has_gap;
+    double gap;
+} agreement_pair;
+
+/* 1: the same. closeness · (share + (1 - share) · tie) with share = common / longer length, tie = e^-gap (0
+ * when not known), closeness = mean of e^-|difference of logprobs| (1 when not given). A logprob that is no
+ * number counts as closeness 0. */
+double agreement_score(const agreement_pair *pair);
+
+/* How honest pairs of one (runtime, model) score: plain values that the caller stores. All zeros is an empty
+ * one. Feed it pairs of workers in good standing with different owners only. */
+enum {
+    AGREEMENT_BINS = 128,
+    AGREEMENT_PAIRS_MIN = 200,  /* before that it says nothing */
+    AGREEMENT_PAIRS_MAX = 4096, /* then all counts are halved: it follows a runtime that changes */
+};
+typedef struct agreement_calibration {
+    uint32_t pairs;
+    uint32_t bins[AGREEMENT_BINS];
+} agreement_calibration;
+
+void agreement_calibrate(agreement_calibration *c, double score);
+bool agreement_is_calibrated(const agreement_calibration *c);
+/* Scores below it are deviations: at most one honest pair in a hundred. 0: nothing is. */
+double agreement_limit(const agreement_calibration *c);
+/* ln(P(score | a tenth of the answers are not the model's) / P(score | honest)): the score of
+ * STANDING_DEVIATED. 0 while not calibrated. */
+double agreement_ratio(const agreement_calibration *c, double score);
+/* For what comes back from a store: ERROR_CORRUPT. */
+MUST_CHECK bool agreement_check(const agreement_calibration *c, error *err);
+
+#endif

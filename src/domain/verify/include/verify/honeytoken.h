@@ -1,0 +1,32 @@
+#ifndef VERIFY_HONEYTOKEN_H
+#define VERIFY_HONEYTOKEN_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stdint.h>
+
+/* A prompt that the pool itself sends to a worker, with a marker that nobody else has ever seen: where it
+ * turns up, that worker's prompts are read. The marker looks like any random UUID (RFC 9562 §5.4), since a
+ * worker could leave out of its log what has a shape of its own. */
+enum { HONEYTOKEN_LENGTH = 36, HONEYTOKEN_WORKER_SIZE = 16, HONEYTOKEN_SECRET_SIZE = 32 };
+
+/* Of the worker's `number`th one: 122 bits of HMAC-SHA-256(secret, envelope("cellule honeytoken v1", worker,
+ * number)). Lower case, closing zero. */
+MUST_CHECK bool honeytoken_make(const uint8_t secret[HONEYTOKEN_SECRET_SIZE],
+                                const uint8_t worker[HONEYTOKEN_WORKER_SIZE], uint64_t number,
+                                char marker[HONEYTOKEN_LENGTH + 1], error *err);
+
+/* The next thing in `text` at or behind `*position` that may be a marker, in lower case with its hyphens, and
+ * `*position` moves behind it; false at the end. It finds them in either case, without hyphens, with spaces,
+ * line ends, quotes or marks between the digits (up to 4 bytes at a place), in any bytes. What it finds may
+ * be any UUID of version 4: the caller looks it up. */
+bool honeytoken_find(slice text, size_t *position, char marker[HONEYTOKEN_LENGTH + 1]);
+
+/* A prompt's text with the marker for each {id} of `pattern`. ERROR_INVALID: no {id} in it; ERROR_LIMIT: too
+ * long for `out`. */
+MUST_CHECK bool honeytoken_write(slice pattern, const char *marker, buffer *out, error *err);
+/* Patterns that come with the program; a site that has its own isn't known by them. Any number is right. */
+slice honeytoken_pattern(uint64_t number);
+
+#endif
