@@ -8,7 +8,7 @@ enum { PREFIX_LIMIT = 4096 };
 
 static void write_identity(const job *j, const char *object, json_writer *w) {
     char id[64];
-    snprintf(id, sizeof id, "chatcmpl-%s", j->id_hex);
+    snprintf(id, sizeof id, "chatcmpl-%s", j->work.id_hex);
     json_add_text(w, "id", slice_of_text(id));
     json_add_text(w, "object", slice_of_text(object));
     json_add_u64(w, "created", j->created_ms / 1000);

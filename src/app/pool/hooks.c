@@ -1,7 +1,7 @@
 #include "hooks.h"
 
-#include "job.h"
 #include "session.h"
+#include "work.h"
 
 static void send_job(void *context, void *worker, void *job_context, uint64_t credit) {
     (void)context;
@@ -20,12 +20,16 @@ static void send_cancel(void *context, void *worker, const dispatch_id *id) {
 
 static void restarted(void *context, void *job_context, bool resumed) {
     (void)context;
-    job_restarted(job_context, resumed);
+    work *w = job_context;
+    if (w->kind->restarted != NULL) {
+        w->kind->restarted(w, resumed);
+    }
 }
 
 static void failed(void *context, void *job_context, dispatch_failure reason) {
     (void)context;
-    job_failed(job_context, reason);
+    work *w = job_context;
+    w->kind->failed(w, reason);
 }
 
 static void drained(void *context, void *worker) {

@@ -27,13 +27,20 @@ static const http_header stream_headers_template[] = {
     {SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-cache")},
 };
 
+/* The kind's functions come at the end. */
+static const work_kind job_kind;
+
+static job *job_of(work *w) {
+    return (job *)(void *)w; /* its first member */
+}
+
 /* Whatever ends the job: afterwards the request may be answered, and nothing points at the job any more. */
 static void job_release(job *j) {
     if (j->handle != NULL) {
         dispatch_job *handle = j->handle;
         j->handle = NULL;
-        dispatch_job_cancel(handle, ev_now_ms(j->pool->loop));
-        pool_arm_dispatch(j->pool);
+        dispatch_job_cancel(handle, ev_now_ms(j->work.pool->loop));
+        pool_arm_dispatch(j->work.pool);
     }
     if (j->storing != NULL) {
         receipts_forget(j->storing);
@@ -49,14 +56,14 @@ static void job_release(job *j) {
 
 static void client_left(void *context) {
     job *j = context;
-    j->pool->counters.clients_left++;
+    j->work.pool->counters.clients_left++;
     job_release(j);
 }
 
 static bool send_head(job *j) {
     http_header headers[] = {stream_headers_template[0],
                              stream_headers_template[1],
-                             {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->id_hex)}};
+                             {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)}};
     j->head_sent = true;
     return http_stream_begin(j->request, 200, headers, 3);
 }
@@ -72,8 +79,8 @@ static bool send_events(job *j, buffer *events) {
 static void job_end_with_error(job *j, unsigned status, const char *code, const char *message) {
     http_request *request = j->request;
     bool head_sent = j->head_sent;
-    j->pool->counters.answer_failures++;
-    log_warning("answer failed", LOG_TEXT("job", j->id_hex), LOG_TEXT("code", code));
+    j->work.pool->counters.answer_failures++;
+    log_warning("answer failed", LOG_TEXT("job", j->work.id_hex), LOG_TEXT("code", code));
     job_release(j);
     if (!head_sent) {
         reply_error(request, status, NULL, code, "%s", message);
@@ -109,7 +116,7 @@ static void tell_queue_position(void *context) {
     buffer events = buffer_make(EVENT_LIMIT);
     buffer_append_format(&events, ": queued %zu\n\n", position);
     if (send_events(j, &events)) {
-        ev_timer_start(j->pool->loop, &j->queue_timer, NEWS_MS);
+        ev_timer_start(j->work.pool->loop, &j->queue_timer, NEWS_MS);
     }
 }
 
@@ -134,25 +141,40 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
     if (j == NULL || !random_bytes(&drawn, sizeof drawn, &err)) {
         return NULL;
     }
-    *j = (job){.pool = p,
+    *j = (job){.work = {.kind = &job_kind, .pool = p, .id = drawn.id, .model = chat->model},
                .request = request,
                .user_id = who->user_id,
                .key_id = who->key_id,
                .chat = *chat,
-               .id = drawn.id,
                .seed = chat->has_seed ? chat->seed : drawn.seed,
                .check_draw = (uint8_t)drawn.check,
                .created_ms = clock_unix_ms(),
                .text = buffer_make(TEXT_LIMIT),
                .tokens = buffer_make(TEXT_LIMIT)};
-    put_time(&j->id, j->created_ms);
+    put_time(&j->work.id, j->created_ms);
     memcpy(j->nonce, drawn.nonce, sizeof j->nonce);
     memcpy(j->salt, drawn.salt, sizeof j->salt);
-    hex_encode(slice_of(j->id.bytes, sizeof j->id.bytes), j->id_hex);
+    hex_encode(slice_of(j->work.id.bytes, sizeof j->work.id.bytes), j->work.id_hex);
     list_init(&j->node);
     list_init(&j->stalled_node);
     ev_timer_init(&j->queue_timer, tell_queue_position, j);
     return j;
+}
+
+static void job_describe(const work *w, proto_message *message) {
+    const job *j = (const job *)(const void *)w;
+    proto_job *out = &message->job;
+    out->messages = (const proto_chat *)(const void *)j->chat.messages;
+    out->message_count = j->chat.message_count;
+    out->temperature = j->chat.temperature;
+    out->top_p = j->chat.top_p;
+    out->max_tokens = j->chat.max_tokens;
+    out->stop_count = j->chat.stop_count;
+    out->seed = j->seed;
+    out->deadline_ms = session_deadline(j->work.pool->settings.job_deadline_ms);
+    memcpy(out->stop, j->chat.stops, sizeof j->chat.stops);
+    memcpy(out->nonce, j->nonce, sizeof out->nonce);
+    memcpy(out->salt, j->salt, sizeof out->salt);
 }
 
 static void refuse(job *j, const error *failure) {
@@ -176,9 +198,9 @@ void job_start(pool *p, http_request *request, const account *who, const chat_re
         reply_out_of_memory(request);
         return;
     }
-    dispatch_spec spec = {.id = j->id, .user = j->user_id, .model = chat->model, .context = j};
+    dispatch_spec spec = {.id = j->work.id, .user = j->user_id, .model = chat->model, .context = &j->work};
     error err = {0};
-    if (!session_check_job(j, &err)) {
+    if (!session_check_job(&j->work, &err)) {
         job_release(j);
         reply_unreadable(request, "messages", &err);
         return;
@@ -202,13 +224,13 @@ static void tell_consumed(job *j) {
     size_t waiting = j->chat.stream ? http_stream_pending(j->request) : 0;
     list_remove(&j->stalled_node);
     if (waiting > BEHIND_BYTES) {
-        list_append(&j->pool->stalled, &j->stalled_node);
-        if (!ev_timer_is_running(&j->pool->stall_timer)) {
-            ev_timer_start(j->pool->loop, &j->pool->stall_timer, STALL_CHECK_MS);
+        list_append(&j->work.pool->stalled, &j->stalled_node);
+        if (!ev_timer_is_running(&j->work.pool->stall_timer)) {
+            ev_timer_start(j->work.pool->loop, &j->work.pool->stall_timer, STALL_CHECK_MS);
         }
         return;
     }
-    dispatch_job_consumed(j->handle, j->token_count, ev_now_ms(j->pool->loop));
+    dispatch_job_consumed(j->handle, j->token_count, ev_now_ms(j->work.pool->loop));
 }
 
 void job_check_stalled(void *context) {
@@ -285,8 +307,9 @@ static void end_as_different(job *j) {
                        "two workers computed different answers, so neither can be relied on; ask again");
 }
 
-bool job_delta(job *j, const proto_delta *delta, error *err) {
-    pool *p = j->pool;
+static bool job_delta(work *w, const proto_delta *delta, error *err) {
+    job *j = job_of(w);
+    pool *p = j->work.pool;
     slice fresh = {0};
     if (delta->text.length > (delta->token_count + 1) * TEXT_PER_TOKEN) {
         return error_set(err, ERROR_INVALID, "a delta has more text than its tokens can hold");
@@ -318,7 +341,8 @@ bool job_delta(job *j, const proto_delta *delta, error *err) {
     return true;
 }
 
-bool job_is_short(job *j) {
+static bool job_is_short(work *w) {
+    job *j = job_of(w);
     bool is_short = j->replayed < buffer_length(&j->text);
     if (is_short) {
         end_as_different(j);
@@ -326,8 +350,10 @@ bool job_is_short(job *j) {
     return is_short;
 }
 
-void job_restarted(job *j, bool resumed) {
-    log_info("answer restarted on another worker", LOG_TEXT("job", j->id_hex), LOG_U64("resumed", resumed));
+static void job_restarted(work *w, bool resumed) {
+    job *j = job_of(w);
+    log_info("answer restarted on another worker", LOG_TEXT("job", j->work.id_hex),
+             LOG_U64("resumed", resumed));
     buffer_clear(&j->tokens);
     j->replayed = 0;
     j->token_count = 0;
@@ -336,7 +362,8 @@ void job_restarted(job *j, bool resumed) {
     }
 }
 
-void job_failed(job *j, dispatch_failure reason) {
+static void job_failed(work *w, dispatch_failure reason) {
+    job *j = job_of(w);
     j->handle = NULL;
     switch (reason) {
     case DISPATCH_NO_WORKER:
@@ -438,7 +465,8 @@ static bool write_end(job *j, const receipt *fields) {
     return j->chunk_prefix.length > 0 && !buffer_failed(&j->end);
 }
 
-void job_complete(job *j, const fleet_worker *worker, const signed_receipt *entry) {
+static void job_complete(work *w, const fleet_worker *worker, const signed_receipt *entry) {
+    job *j = job_of(w);
     error err = {0};
     j->handle = NULL;
     list_remove(&j->stalled_node);
@@ -446,7 +474,7 @@ void job_complete(job *j, const fleet_worker *worker, const signed_receipt *entr
         end_for_memory(j);
         return;
     }
-    j->storing = receipts_store(j->pool, j, worker, entry, &err);
+    j->storing = receipts_store(j->work.pool, j, worker, entry, &err);
     if (j->storing == NULL) {
         job_receipt_stored(j, &err);
     }
@@ -466,7 +494,7 @@ static void finish_stream(job *j) {
 static void finish_whole(job *j) {
     http_request *request = j->request;
     const http_header headers[] = {{SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")},
-                                   {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->id_hex)}};
+                                   {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)}};
     buffer body = j->end;
     j->end = buffer_make(0);
     job_release(j); /* before the answer: the job lives in the request's arena, which ends with it */
@@ -477,13 +505,13 @@ static void finish_whole(job *j) {
 void job_receipt_stored(job *j, const error *failure) {
     j->storing = NULL;
     if (failure != NULL) {
-        log_error("receipt not stored", LOG_TEXT("job", j->id_hex), LOG_CAUSE(failure));
+        log_error("receipt not stored", LOG_TEXT("job", j->work.id_hex), LOG_CAUSE(failure));
         job_end_with_error(
             j, 503, "receipt_not_stored",
             "the answer's receipt could not be stored, so the answer is not complete; ask again");
         return;
     }
-    j->pool->counters.answers++;
+    j->work.pool->counters.answers++;
     if (j->chat.stream) {
         finish_stream(j);
     } else {
@@ -491,7 +519,21 @@ void job_receipt_stored(job *j, const error *failure) {
     }
 }
 
-void job_note_refusal(job *j, bool input_refused, slice text) {
-    j->input_refused = input_refused;
-    snprintf(j->refusal, sizeof j->refusal, "%.*s", SLICE_FORMAT(slice_part(text, 0, sizeof j->refusal - 1)));
+/* The reason is kept for the client. */
+static void job_gave_up(work *w, const fleet_worker *worker, const proto_fail *fail) {
+    job *j = job_of(w);
+    (void)worker;
+    j->input_refused = slice_equal_text(fail->code, PROTO_FAIL_INPUT);
+    snprintf(j->refusal, sizeof j->refusal, "%.*s",
+             SLICE_FORMAT(slice_part(fail->text, 0, sizeof j->refusal - 1)));
 }
+
+static const work_kind job_kind = {.name = "question",
+                                   .describe = job_describe,
+                                   .delta = job_delta,
+                                   .is_short = job_is_short,
+                                   .check_done = job_check_receipt,
+                                   .complete = job_complete,
+                                   .gave_up = job_gave_up,
+                                   .restarted = job_restarted,
+                                   .failed = job_failed};

@@ -5,6 +5,7 @@
 #include "ledger/receipt.h"
 #include "proto/message.h"
 #include "state.h"
+#include "work.h"
 
 /* One question on its way: the client's request, the dispatcher's job, and the answer so far. Lives in the
  * request's arena and ends with the request:
@@ -18,13 +19,11 @@
 typedef struct receipt_storing receipt_storing;
 
 typedef struct job {
+    work work;              /* first */
     list_node node;         /* in pool.jobs */
     list_node stalled_node; /* in pool.stalled */
-    pool *pool;
     http_request *request;
     dispatch_job *handle;
-    dispatch_id id;
-    char id_hex[33];
     uint64_t user_id;
     uint64_t key_id;
     chat_request chat;
@@ -51,29 +50,11 @@ typedef struct job {
 /* Takes over the request: makes the job, submits it, answers errors. */
 void job_start(pool *p, http_request *request, const account *who, const chat_request *chat);
 
-/* What the serving worker says. False: the worker broke the protocol and its session must be closed; the job
- * is then still the dispatcher's. */
-MUST_CHECK bool job_delta(job *j, const proto_delta *delta, error *err);
-/* The worker says that its answer is complete, but another worker's had gone further already: true, and the
- * job has ended with an error. */
-MUST_CHECK bool job_is_short(job *j);
-/* Builds the receipt from what the pool knows and what the worker claims and checks the worker's signature,
- * before the dispatcher hears that the job is done. ERROR_INVALID and ERROR_CORRUPT are the worker's fault,
- * others the pool's own. */
-MUST_CHECK bool job_check_receipt(job *j, const fleet_worker *worker, const proto_done *done,
+/* Work's check_done (job_receipt.c). */
+MUST_CHECK bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *done,
                                   signed_receipt *entry, error *err);
-/* The dispatcher has let go: store the receipt, then complete the answer. NULL: the pool could not make it.
- */
-void job_complete(job *j, const fleet_worker *worker, const signed_receipt *entry);
 /* The store's answer to that. */
 void job_receipt_stored(job *j, const error *failure);
-/* The worker refused: the reason is kept for the client. */
-void job_note_refusal(job *j, bool input_refused, slice text);
-
-/* Hooks of the dispatcher. */
-void job_restarted(job *j, bool resumed);
-void job_failed(job *j, dispatch_failure reason);
-
 /* Ends every job of a key, or of a user (`key_id` 0), with an error: the key was revoked. */
 void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id);
 /* Ends the jobs that wait for a worker, or every job, with an error: the pool is going down. */

@@ -21,8 +21,8 @@ static bool fill_receipt(job *j, const fleet_worker *worker, const proto_done *d
                    .finish = finishes[done->finish],
                    .started_ms = done->started_ms,
                    .finished_ms = done->finished_ms};
-    memcpy(r->pool_id, j->pool->site.pool_id, sizeof r->pool_id);
-    memcpy(r->job_id, j->id.bytes, sizeof r->job_id);
+    memcpy(r->pool_id, j->work.pool->site.pool_id, sizeof r->pool_id);
+    memcpy(r->job_id, j->work.id.bytes, sizeof r->job_id);
     memcpy(r->worker_id, worker->id, sizeof r->worker_id);
     memcpy(r->commitment, done->commitment, sizeof r->commitment);
     return session_describe_model(worker->session, j->chat.model, r, err) &&
@@ -41,8 +41,9 @@ static uint64_t prompt_tokens_limit(const chat_request *chat) {
     return bytes + (chat->message_count + 1) * FORMAT_TOKENS;
 }
 
-bool job_check_receipt(job *j, const fleet_worker *worker, const proto_done *done,
+bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *done,
                        signed_receipt *signed_by_worker, error *err) {
+    job *j = (job *)(void *)w;
     if (done->finish == PROTO_CANCELLED) {
         return error_set(err, ERROR_INVALID, "the worker says that a job was cancelled which wasn't");
     }

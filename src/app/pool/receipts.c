@@ -28,7 +28,7 @@ static bool wants_check(pool *p, uint64_t receipts_of_session, uint8_t draw) {
 }
 
 bool receipts_check(job *j, session *worker_session, signed_receipt *entry, error *err) {
-    pool *p = j->pool;
+    pool *p = j->work.pool;
     if (!wants_check(p, session_count_receipt(worker_session), j->check_draw)) {
         return true;
     }
@@ -63,7 +63,7 @@ receipt_storing *receipts_store(pool *p, job *j, const fleet_worker *worker, con
     store_receipt record = {.user_id = j->user_id,
                             .created_ms = clock_unix_ms(),
                             .receipt = slice_of(entry->bytes, entry->length)};
-    memcpy(record.job_id, j->id.bytes, sizeof record.job_id);
+    memcpy(record.job_id, j->work.id.bytes, sizeof record.job_id);
     memcpy(record.worker_id, worker->id, sizeof record.worker_id);
     memcpy(record.worker_signature, entry->worker_signature, sizeof record.worker_signature);
     memcpy(record.worker_key, entry->worker_key, sizeof record.worker_key);

@@ -3,9 +3,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "dispatch/job.h"
-#include "job.h"
 #include "os/clock.h"
 #include "reply.h"
+#include "work.h"
 
 enum {
     DEADLINE_GRACE_MS = 2000, /* the pool gives a late job up before the worker does */
@@ -59,9 +59,10 @@ static void handle_delta(session *s, const proto_delta *delta) {
     memcpy(id.bytes, delta->id, sizeof id.bytes);
     dispatch_verdict verdict =
         dispatch_job_delta(s->handle, &id, delta->seq, delta->token_count, ev_now_ms(s->pool->loop), &found);
+    work *w = found;
     if (verdict == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "a delta that the job, its order or its credit doesn't allow");
-    } else if (verdict == DISPATCH_OK && !job_delta(found, delta, &err)) {
+    } else if (verdict == DISPATCH_OK && !w->kind->delta(w, delta, &err)) {
         session_violation(s, PROTO_CLOSE_JOB, err.text);
     }
     pool_arm_dispatch(s->pool);
@@ -73,15 +74,19 @@ static void handle_done(session *s, const proto_done *done) {
     error err = {0};
     signed_receipt entry;
     memcpy(id.bytes, done->id, sizeof id.bytes);
-    job *j = dispatch_worker_job(s->handle, &id);
-    if (j != NULL && job_is_short(j)) {
+    work *w = dispatch_worker_job(s->handle, &id);
+    if (w != NULL && w->kind->check_done == NULL) {
+        session_violation(s, PROTO_CLOSE_JOB, "done, for a job that has no text");
+        return;
+    }
+    if (w != NULL && w->kind->is_short != NULL && w->kind->is_short(w)) {
         if (s->handle == NULL) { /* it could not be told, and is lost */
             return;
         }
-        j = NULL; /* from here on this message is about a job that was taken away */
+        w = NULL; /* from here on this message is about a job that was taken away */
     }
-    bool checked = j != NULL && job_check_receipt(j, s->worker, done, &entry, &err);
-    if (j != NULL && !checked && (err.code == ERROR_INVALID || err.code == ERROR_CORRUPT)) {
+    bool checked = w != NULL && w->kind->check_done(w, s->worker, done, &entry, &err);
+    if (w != NULL && !checked && (err.code == ERROR_INVALID || err.code == ERROR_CORRUPT)) {
         session_violation(s, PROTO_CLOSE_JOB, err.text);
         return;
     }
@@ -90,7 +95,7 @@ static void handle_done(session *s, const proto_done *done) {
     if (verdict == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "done, for a job not held or with a false token count");
     } else if (verdict == DISPATCH_OK) {
-        job_complete(j, s->worker, checked ? &entry : NULL);
+        w->kind->complete(w, s->worker, checked ? &entry : NULL);
     }
     pool_arm_dispatch(s->pool);
 }
@@ -98,11 +103,12 @@ static void handle_done(session *s, const proto_done *done) {
 static void handle_fail(session *s, const proto_fail *fail) {
     dispatch_id id;
     memcpy(id.bytes, fail->id, sizeof id.bytes);
-    job *j = dispatch_worker_job(s->handle, &id);
-    if (j != NULL) {
-        job_note_refusal(j, slice_equal_text(fail->code, PROTO_FAIL_INPUT), fail->text);
-        log_info("worker gave a job up", LOG_TEXT("worker", s->worker->id_hex), LOG_TEXT("job", j->id_hex),
-                 LOG_SLICE("code", fail->code), LOG_U64("retryable", fail->retryable));
+    work *w = dispatch_worker_job(s->handle, &id);
+    if (w != NULL) {
+        w->kind->gave_up(w, s->worker, fail);
+        log_info("worker gave a job up", LOG_TEXT("worker", s->worker->id_hex),
+                 LOG_TEXT("kind", w->kind->name), LOG_TEXT("job", w->id_hex), LOG_SLICE("code", fail->code),
+                 LOG_U64("retryable", fail->retryable));
     }
     if (dispatch_job_fail(s->handle, &id, fail->retryable, ev_now_ms(s->pool->loop)) == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "fail, for a job not held");
@@ -241,45 +247,33 @@ bool session_describe_model(const session *s, slice model, receipt *fields, erro
     return true;
 }
 
-static uint32_t deadline_of(const job *j) {
-    uint64_t left = j->pool->settings.job_deadline_ms + DEADLINE_GRACE_MS;
+uint32_t session_deadline(uint64_t pool_deadline_ms) {
+    uint64_t left = pool_deadline_ms + DEADLINE_GRACE_MS;
     return (uint32_t)(left < PROTO_DEADLINE_MAX_MS ? left : PROTO_DEADLINE_MAX_MS);
 }
 
 /* All of the message but what depends on the worker. */
-static proto_message message_of(const job *j) {
-    proto_message message = {.type = PROTO_JOB,
-                             .job = {.model = j->chat.model,
-                                     .messages = (const proto_chat *)(const void *)j->chat.messages,
-                                     .message_count = j->chat.message_count,
-                                     .temperature = j->chat.temperature,
-                                     .top_p = j->chat.top_p,
-                                     .max_tokens = j->chat.max_tokens,
-                                     .stop_count = j->chat.stop_count,
-                                     .seed = j->seed,
-                                     .deadline_ms = deadline_of(j),
-                                     .credit = PROTO_COUNT_MAX}};
-    memcpy(message.job.id, j->id.bytes, sizeof message.job.id);
-    memcpy(message.job.stop, j->chat.stops, sizeof j->chat.stops);
-    memcpy(message.job.nonce, j->nonce, sizeof message.job.nonce);
-    memcpy(message.job.salt, j->salt, sizeof message.job.salt);
+static proto_message message_of(const work *w) {
+    proto_message message = {.type = PROTO_JOB, .job = {.model = w->model, .credit = PROTO_COUNT_MAX}};
+    memcpy(message.job.id, w->id.bytes, sizeof message.job.id);
+    w->kind->describe(w, &message);
     return message;
 }
 
 /* As JSON a byte of text becomes at most six, and the frame around each message has room in MESSAGE_ROOM. */
-static bool is_surely_small(const chat_request *chat) {
+static bool is_surely_small(const proto_job *job) {
     size_t bytes = JOB_ROOM;
-    for (size_t i = 0; i < chat->message_count; i++) {
-        bytes += chat->messages[i].content.length * 6 + MESSAGE_ROOM;
+    for (size_t i = 0; i < job->message_count; i++) {
+        bytes += job->messages[i].content.length * 6 + MESSAGE_ROOM;
     }
     return bytes <= PROTO_MESSAGE_MAX;
 }
 
-bool session_check_job(const job *j, error *err) {
-    if (j->chat.model.length > PROTO_NAME_MAX || is_surely_small(&j->chat)) {
+bool session_check_job(const work *w, error *err) {
+    proto_message message = message_of(w);
+    if (w->model.length > PROTO_NAME_MAX || is_surely_small(&message.job)) {
         return true; /* no worker has a model with a longer name: the dispatcher says so */
     }
-    proto_message message = message_of(j);
     buffer text = buffer_make(PROTO_MESSAGE_MAX);
     bool fits = buffer_reserve(&text, PROTO_MESSAGE_MAX) != NULL || error_memory(err);
     if (fits && !proto_encode(&message, &text, err)) {
@@ -289,9 +283,9 @@ bool session_check_job(const job *j, error *err) {
     return fits;
 }
 
-void session_send_job(session *s, job *j, uint64_t credit) {
-    const session_model *model = find_model(s, j->chat.model);
-    proto_message message = message_of(j);
+void session_send_job(session *s, const work *w, uint64_t credit) {
+    const session_model *model = find_model(s, w->model);
+    proto_message message = message_of(w);
     message.job.credit = (uint32_t)credit;
     if (model != NULL) {
         memcpy(message.job.digest, model->digest, sizeof message.job.digest);

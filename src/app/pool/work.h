@@ -1,0 +1,48 @@
+#ifndef POOL_WORK_H
+#define POOL_WORK_H
+
+#include "dispatch/dispatch.h"
+#include "ledger/receipt.h"
+#include "proto/message.h"
+#include "state.h"
+
+/* What every context of a dispatcher's job begins with, so that the session and the hooks need not know what
+ * a job is for: a client's question (job.h), a check (proof/check.h), or another that the pool itself wants.
+ */
+typedef struct work work;
+
+typedef struct work_kind {
+    const char *name; /* for logs */
+    /* All of the job's message but what depends on the worker (digest) and the credit. What it points at
+     * lives as long as the work does. */
+    void (*describe)(const work *w, proto_message *message);
+
+    /* A generating job; all NULL for one that is silent (dispatch_assign). False: the worker broke the
+     * protocol and its session must be closed; the job is then still the dispatcher's. */
+    bool (*delta)(work *w, const proto_delta *delta, error *err);
+    /* The worker says that its answer is complete, but another worker's had gone further already: true, and
+     * the job has ended with an error. NULL: can't be. */
+    bool (*is_short)(work *w);
+    /* Before the dispatcher hears that the job is done: makes and checks what the worker signed.
+     * ERROR_INVALID and ERROR_CORRUPT are the worker's fault, others the pool's own. */
+    bool (*check_done)(work *w, const fleet_worker *worker, const proto_done *done, signed_receipt *entry,
+                       error *err);
+    /* The dispatcher has let go. NULL: the entry could not be made. */
+    void (*complete)(work *w, const fleet_worker *worker, const signed_receipt *entry);
+
+    /* The worker gives it up; `failed` or `restarted` follows. */
+    void (*gave_up)(work *w, const fleet_worker *worker, const proto_fail *fail);
+    /* Hooks of the dispatcher. `restarted` may be NULL for an assigned job. */
+    void (*restarted)(work *w, bool resumed);
+    void (*failed)(work *w, dispatch_failure reason);
+} work_kind;
+
+struct work {
+    const work_kind *kind;
+    pool *pool;
+    dispatch_id id;
+    char id_hex[33];
+    slice model; /* name; lives as long as the work */
+};
+
+#endif
