@@ -133,12 +133,12 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
     error err;
     struct {
         dispatch_id id;
-        uint8_t nonce[sizeof j->nonce];
         uint8_t salt[sizeof j->salt];
         uint64_t seed;
         uint64_t check;
     } drawn;
-    if (j == NULL || !random_bytes(&drawn, sizeof drawn, &err)) {
+    uint8_t nonce[sizeof j->nonce];
+    if (j == NULL || !random_bytes(&drawn, sizeof drawn, &err) || !receipt_nonce(drawn.salt, nonce, &err)) {
         return NULL;
     }
     *j = (job){.work = {.kind = &job_kind, .pool = p, .id = drawn.id, .model = chat->model},
@@ -152,7 +152,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
                .text = buffer_make(TEXT_LIMIT),
                .tokens = buffer_make(TEXT_LIMIT)};
     put_time(&j->work.id, j->created_ms);
-    memcpy(j->nonce, drawn.nonce, sizeof j->nonce);
+    memcpy(j->nonce, nonce, sizeof j->nonce);
     memcpy(j->salt, drawn.salt, sizeof j->salt);
     hex_encode(slice_of(j->work.id.bytes, sizeof j->work.id.bytes), j->work.id_hex);
     list_init(&j->node);

@@ -102,6 +102,16 @@ bool receipt_hash_tokens(const uint32_t *tokens, size_t count, uint8_t digest[HA
     return finish(h, digest, err);
 }
 
+bool receipt_nonce(const uint8_t salt[RECEIPT_SALT_SIZE], uint8_t nonce[HASH_SIZE], error *err) {
+    memset(nonce, 0, HASH_SIZE);
+    hash *h = begin("cellule nonce v1", err);
+    if (h == NULL) {
+        return false;
+    }
+    add_field(h, slice_of(salt, RECEIPT_SALT_SIZE));
+    return finish(h, nonce, err);
+}
+
 bool receipt_pool_id(const uint8_t public_key[SIGN_PUBLIC_SIZE], uint8_t pool_id[HASH_SIZE], error *err) {
     return hash_sha256(slice_of(public_key, SIGN_PUBLIC_SIZE), pool_id, err);
 }

@@ -209,7 +209,7 @@ static bool take_value(slice *rest, const field *f, arena *a, uint8_t *message) 
 
 static bool take_member(slice *rest, const field *f, arena *a, uint8_t *message) {
     size_t length = strlen(f->name);
-    return take(rest, SLICE_LITERAL(",\"")) && take(rest, slice_of(f->name, length)) &&
+    return !f->optional && take(rest, SLICE_LITERAL(",\"")) && take(rest, slice_of(f->name, length)) &&
            take(rest, SLICE_LITERAL("\":")) && take_value(rest, f, a, message);
 }
 

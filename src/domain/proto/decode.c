@@ -3,7 +3,8 @@
 #include "codec/json.h"
 #include "crypto/hash.h"
 
-enum { DEPTH_MAX = 8, VALUES_MAX = 32768 };
+/* An answer to be scored has the most values. */
+enum { DEPTH_MAX = 8, VALUES_MAX = PROTO_ANSWER_MAX + 32768 };
 
 static bool read_fields(const json_value *object, const schema *s, uint8_t *place, arena *a, error *err);
 
@@ -54,9 +55,7 @@ static bool read_name(const json_value *object, const field *f, unsigned *place,
     }
     for (unsigned i = 0; f->names[i] != NULL; i++) {
         if (slice_equal_text(text, f->names[i])) {
-            if (place != NULL) {
-                *place = i;
-            }
+            *place = i;
             return true;
         }
     }
@@ -138,8 +137,6 @@ static bool read_field(const json_value *object, const field *f, uint8_t *messag
         return json_get_bool(object, f->name, place, err);
     case FIELD_NAME:
         return read_name(object, f, place, err);
-    case FIELD_CONSTANT:
-        return read_name(object, f, NULL, err);
     case FIELD_OBJECT:
         return read_object(object, f, message, a, err);
     case FIELD_ITEMS:
@@ -150,8 +147,15 @@ static bool read_field(const json_value *object, const field *f, uint8_t *messag
 
 static bool read_fields(const json_value *object, const schema *s, uint8_t *place, arena *a, error *err) {
     for (size_t i = 0; i < s->count; i++) {
-        if (!read_field(object, &s->fields[i], place, a, err)) {
+        const field *f = &s->fields[i];
+        if (f->optional && json_find(object, f->name) == NULL) {
+            continue;
+        }
+        if (!read_field(object, f, place, a, err)) {
             return false;
+        }
+        if (f->optional && f->kind == FIELD_U32) {
+            *(bool *)(place + f->flag_offset) = true;
         }
     }
     return true;
@@ -168,7 +172,8 @@ static bool read_message(const json_value *root, arena *a, proto_message *out, e
     if (!proto_type_parse(name, &out->type)) {
         return error_set(err, ERROR_INVALID, "\"type\" is none of this protocol's messages");
     }
-    return read_fields(root, proto_schema(out->type), proto_payload(out), a, err) ||
+    return (read_fields(root, proto_schema(out->type), proto_payload(out), a, err) &&
+            proto_check_members(out, err)) ||
            error_context(err, "%s", proto_type_name(out->type));
 }
 

@@ -67,7 +67,7 @@ static bool field_is_good(const field *f, const uint8_t *message, error *err) {
 static bool check_fields(const schema *s, const uint8_t *place, error *err) {
     for (size_t i = 0; i < s->count; i++) {
         const field *f = &s->fields[i];
-        if (!field_is_good(f, place, err)) {
+        if ((!f->optional || !proto_field_is_absent(f, place)) && !field_is_good(f, place, err)) {
             return error_set(err, ERROR_INVALID, "\"%s\" is out of the protocol's bounds",
                              f->name == NULL ? "an element" : f->name);
         }
@@ -138,9 +138,6 @@ static void write_value(json_writer *w, const field *f, const uint8_t *message) 
     case FIELD_NAME:
         json_write_text(w, slice_of_text(f->names[*(const unsigned *)place]));
         break;
-    case FIELD_CONSTANT:
-        json_write_text(w, slice_of_text(f->names[0]));
-        break;
     case FIELD_OBJECT:
         write_object(w, f, message);
         break;
@@ -153,6 +150,9 @@ static void write_value(json_writer *w, const field *f, const uint8_t *message) 
 static void write_fields(json_writer *w, const schema *s, const uint8_t *place) {
     for (size_t i = 0; i < s->count; i++) {
         const field *f = &s->fields[i];
+        if (f->optional && proto_field_is_absent(f, place)) {
+            continue;
+        }
         if (f->name != NULL) {
             json_write_key(w, f->name);
         }
@@ -166,7 +166,7 @@ bool proto_encode(const proto_message *message, buffer *out, error *err) {
     }
     const schema *s = proto_schema(message->type);
     const uint8_t *payload = proto_payload((proto_message *)(uintptr_t)message);
-    if (!check_fields(s, payload, err)) {
+    if (!check_fields(s, payload, err) || !proto_check_members(message, err)) {
         return error_context(err, "%s", proto_type_name(message->type));
     }
     size_t before = buffer_length(out);

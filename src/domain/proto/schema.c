@@ -28,7 +28,7 @@ enum { TOKENS_PER_SECOND_MAX = 1000000, SESSION_TIME_MAX_MS = 3600000 };
 static const char *const classes[] = {"cpu", "gpu", "npu", NULL};
 static const char *const finishes[] = {"stop", "length", "cancelled", NULL};
 static const char *const availabilities[] = {"available", "limited", "paused", NULL};
-static const char *const job_kinds[] = {"generate", NULL};
+static const char *const kinds[] = {"generate", "score", NULL};
 
 static const field host_fields[] = {
     TEXT(proto_hello, os, 1, PROTO_PROFILE_MAX),
@@ -36,6 +36,11 @@ static const field host_fields[] = {
     TEXT(proto_hello, isa, 1, PROTO_PROFILE_MAX),
     U32(proto_hello, cores, 1, PROTO_CORES_MAX),
     U64(proto_hello, ram),
+    {.name = "machine",
+     .kind = FIELD_BYTES,
+     .offset = offsetof(proto_hello, machine),
+     .most = PROTO_MACHINE_SIZE,
+     .optional = true},
 };
 
 static const field model_fields[] = {
@@ -95,9 +100,11 @@ static const field params_fields[] = {
      .in_place = true},
 };
 
+static const field token_fields[] = {{.kind = FIELD_U32, .most = PROTO_TOKEN_ID_MAX}};
+
 static const field job_fields[] = {
     HEX(proto_job, id),
-    {.name = "kind", .kind = FIELD_CONSTANT, .names = job_kinds},
+    NAMED(proto_job, kind, kinds),
     TEXT(proto_job, model, 1, PROTO_NAME_MAX),
     BYTES(proto_job, digest),
     {.name = "messages",
@@ -114,6 +121,15 @@ static const field job_fields[] = {
     BYTES(proto_job, salt),
     U32(proto_job, deadline_ms, 1, PROTO_DEADLINE_MAX_MS),
     U32(proto_job, credit, 1, PROTO_COUNT_MAX),
+    {.name = "answer",
+     .kind = FIELD_ITEMS,
+     .offset = offsetof(proto_job, answer),
+     .least = 1,
+     .most = PROTO_ANSWER_MAX,
+     .inner = FIELDS(token_fields),
+     .count_offset = offsetof(proto_job, answer_count),
+     .item_size = sizeof(uint32_t),
+     .optional = true},
 };
 
 static const field delta_fields[] = {
@@ -124,7 +140,7 @@ static const field delta_fields[] = {
      .kind = FIELD_ITEMS,
      .offset = offsetof(proto_delta, tokens),
      .most = PROTO_TOKENS_MAX,
-     .inner = FIELDS(((const field[]){{.kind = FIELD_U32, .most = PROTO_TOKEN_ID_MAX}})),
+     .inner = FIELDS(token_fields),
      .count_offset = offsetof(proto_delta, token_count),
      .item_size = sizeof(uint32_t)},
 };
@@ -138,6 +154,23 @@ static const field done_fields[] = {
     U64(proto_done, started_ms),
     U64(proto_done, finished_ms),
     BYTES(proto_done, signature),
+};
+
+static const field scored_fields[] = {
+    HEX(proto_scored, id),
+    U32(proto_scored, prompt_tokens, 0, PROTO_COUNT_MAX),
+    U32(proto_scored, agreed, 0, PROTO_ANSWER_MAX),
+    {.name = "complete", .kind = FIELD_BOOL, .offset = offsetof(proto_scored, complete)},
+    {.name = "expected",
+     .kind = FIELD_U32,
+     .offset = offsetof(proto_scored, expected),
+     .most = PROTO_TOKEN_ID_MAX,
+     .optional = true,
+     .flag_offset = offsetof(proto_scored, has_expected)},
+    BYTES(proto_scored, commitment),
+    U64(proto_scored, started_ms),
+    U64(proto_scored, finished_ms),
+    BYTES(proto_scored, signature),
 };
 
 static const field fail_fields[] = {
@@ -160,17 +193,25 @@ static const field beat_fields[] = {
 static const field revoke_fields[] = {TEXT(proto_revoke, reason, 0, PROTO_TEXT_MAX)};
 
 _Static_assert(sizeof(proto_class) == sizeof(unsigned) && sizeof(proto_finish) == sizeof(unsigned) &&
-                   sizeof(proto_availability) == sizeof(unsigned),
+                   sizeof(proto_kind) == sizeof(unsigned) && sizeof(proto_availability) == sizeof(unsigned),
                "FIELD_NAME stores an unsigned");
 
 static const schema schemas[PROTO_TYPE_COUNT] = {
-    [PROTO_HELLO] = FIELDS(hello_fields),   [PROTO_CHALLENGE] = FIELDS(challenge_fields),
-    [PROTO_PROOF] = FIELDS(proof_fields),   [PROTO_WELCOME] = FIELDS(welcome_fields),
-    [PROTO_REFUSE] = FIELDS(refuse_fields), [PROTO_JOB] = FIELDS(job_fields),
-    [PROTO_DELTA] = FIELDS(delta_fields),   [PROTO_DONE] = FIELDS(done_fields),
-    [PROTO_FAIL] = FIELDS(fail_fields),     [PROTO_CANCEL] = FIELDS(cancel_fields),
-    [PROTO_CREDIT] = FIELDS(credit_fields), [PROTO_DRAIN] = {NULL, 0},
-    [PROTO_BEAT] = FIELDS(beat_fields),     [PROTO_REVOKE] = FIELDS(revoke_fields),
+    [PROTO_HELLO] = FIELDS(hello_fields),
+    [PROTO_CHALLENGE] = FIELDS(challenge_fields),
+    [PROTO_PROOF] = FIELDS(proof_fields),
+    [PROTO_WELCOME] = FIELDS(welcome_fields),
+    [PROTO_REFUSE] = FIELDS(refuse_fields),
+    [PROTO_JOB] = FIELDS(job_fields),
+    [PROTO_DELTA] = FIELDS(delta_fields),
+    [PROTO_DONE] = FIELDS(done_fields),
+    [PROTO_SCORED] = FIELDS(scored_fields),
+    [PROTO_FAIL] = FIELDS(fail_fields),
+    [PROTO_CANCEL] = FIELDS(cancel_fields),
+    [PROTO_CREDIT] = FIELDS(credit_fields),
+    [PROTO_DRAIN] = {NULL, 0},
+    [PROTO_BEAT] = FIELDS(beat_fields),
+    [PROTO_REVOKE] = FIELDS(revoke_fields),
 };
 
 const schema *proto_schema(proto_type type) {
@@ -200,6 +241,25 @@ bool proto_type_parse(slice name, proto_type *type) {
 
 const char *proto_type_name(proto_type type) {
     return (unsigned)type < PROTO_TYPE_COUNT ? type_names[type] : "unknown";
+}
+
+bool proto_field_is_absent(const field *f, const uint8_t *message) {
+    static const uint8_t zeros[PROTO_MACHINE_SIZE];
+    if (f->kind == FIELD_ITEMS) {
+        return *(const size_t *)(const void *)(message + f->count_offset) == 0;
+    }
+    return f->kind == FIELD_BYTES ? memcmp(message + f->offset, zeros, sizeof zeros) == 0
+                                  : !*(const bool *)(message + f->flag_offset);
+}
+
+bool proto_check_members(const proto_message *message, error *err) {
+    if (message->type == PROTO_JOB && (message->job.kind == PROTO_SCORE) != (message->job.answer_count > 0)) {
+        return error_set(err, ERROR_INVALID, "\"answer\" belongs to a job of the kind \"score\" alone");
+    }
+    if (message->type == PROTO_SCORED && message->scored.complete && message->scored.has_expected) {
+        return error_set(err, ERROR_INVALID, "nothing is \"expected\" in a complete answer");
+    }
+    return true;
 }
 
 static bool is_code(slice text) {

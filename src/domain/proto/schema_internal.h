@@ -16,10 +16,9 @@ typedef enum field_kind {
     FIELD_DOUBLE,   /* least..most */
     FIELD_FLOAT,    /* least..most */
     FIELD_BOOL,
-    FIELD_NAME,     /* an enum, by its place in `names` */
-    FIELD_CONSTANT, /* nothing in the struct: always names[0] */
-    FIELD_OBJECT,   /* the members of `inner` in an object of their own, in the same struct */
-    FIELD_ITEMS     /* least..most elements, each as `inner` says */
+    FIELD_NAME,   /* an enum, by its place in `names` */
+    FIELD_OBJECT, /* the members of `inner` in an object of their own, in the same struct */
+    FIELD_ITEMS   /* least..most elements, each as `inner` says */
 } field_kind;
 
 typedef struct field field;
@@ -39,6 +38,9 @@ struct field {
     size_t item_size;
     field_kind kind;
     bool in_place; /* FIELD_ITEMS: the array is in the struct */
+    /* May be missing: FIELD_ITEMS as none, FIELD_BYTES as zeros, FIELD_U32 as its flag says. */
+    bool optional;
+    size_t flag_offset; /* of the bool: it is there */
 };
 
 /* Of the struct that proto_payload gives. */
@@ -48,6 +50,11 @@ void *proto_payload(proto_message *message);
 
 /* True and the type if `name` is one. */
 bool proto_type_parse(slice name, proto_type *type);
+
+/* Whether an optional field is missing in the struct. */
+bool proto_field_is_absent(const field *f, const uint8_t *message);
+/* What holds between the members of a message, beyond the bounds of each: ERROR_INVALID. */
+MUST_CHECK bool proto_check_members(const proto_message *message, error *err);
 
 /* The checks of texts that both ways share. */
 bool proto_text_is_good(const field *f, slice text);

@@ -368,6 +368,9 @@ static void test_hashes_are_the_documented_ones(void **state) {
     assert_true(receipt_hash_stop(stops, 2, digest, &err));
     hex_encode(slice_of(digest, sizeof digest), text);
     assert_string_equal(text, "50a21e745ff3292816c2bd47b26bb13893502440ef5f6e9e81ca747af3cbc17b");
+    assert_true(receipt_nonce(salt, digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), text);
+    assert_string_equal(text, "78bc3338983ecedfc890d86477b865301ad98cec88d185294ce1e1144b57fa57");
     uint32_t tokens[300];
     for (uint32_t i = 0; i < 300; i++) {
         tokens[i] = i * 1000003;

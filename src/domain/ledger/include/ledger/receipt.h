@@ -79,6 +79,9 @@ MUST_CHECK bool receipt_hash_answer(const uint8_t salt[RECEIPT_SALT_SIZE], slice
 MUST_CHECK bool receipt_hash_stop(const slice *stops, size_t count, uint8_t digest[HASH_SIZE], error *err);
 MUST_CHECK bool receipt_hash_tokens(const uint32_t *tokens, size_t count, uint8_t digest[HASH_SIZE],
                                     error *err);
+/* The nonce of the commitment, SHA-256 of the envelope "cellule nonce v1" over the salt: so the receipt and
+ * its salt are all that is needed to compute the commitment again. */
+MUST_CHECK bool receipt_nonce(const uint8_t salt[RECEIPT_SALT_SIZE], uint8_t nonce[HASH_SIZE], error *err);
 /* The first 16 bytes of SHA-256 of a worker's public key; the whole of a pool's. */
 MUST_CHECK bool receipt_worker_id(const uint8_t public_key[SIGN_PUBLIC_SIZE],
                                   uint8_t worker_id[RECEIPT_WORKER_SIZE], error *err);

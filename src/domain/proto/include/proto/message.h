@@ -16,6 +16,7 @@ enum {
     PROTO_ID_SIZE = 16,          /* job, session, worker; JSON: 32 lower-case hex digits */
     PROTO_POOL_ID_SIZE = 32,     /* JSON: 64 lower-case hex digits */
     PROTO_DIGEST_SIZE = 32,      /* this and the following: base64url in JSON */
+    PROTO_MACHINE_SIZE = 32,
     PROTO_NONCE_SIZE = 32,
     PROTO_SALT_SIZE = 32,
     PROTO_PUBLIC_KEY_SIZE = 32,
@@ -26,8 +27,9 @@ enum {
     PROTO_TEXT_MAX = 480,   /* of a reason for people */
     PROTO_STOPS_MAX = 4,    /* stop strings of a job, each 1 to PROTO_STOP_MAX bytes */
     PROTO_STOP_MAX = 256,
-    PROTO_CHATS_MAX = 4096,  /* chat messages of a job */
-    PROTO_TOKENS_MAX = 4096, /* token ids of a delta */
+    PROTO_CHATS_MAX = 4096,    /* chat messages of a job */
+    PROTO_TOKENS_MAX = 4096,   /* token ids of a delta */
+    PROTO_ANSWER_MAX = 131072, /* of an answer to be scored */
     PROTO_TOKEN_ID_MAX = 2147483647,
     PROTO_SLOTS_MAX = 1024,
     PROTO_CORES_MAX = 65536,
@@ -47,6 +49,7 @@ enum {
     X(PROTO_JOB, "job", PROTO_POOL)                                                                          \
     X(PROTO_DELTA, "delta", PROTO_WORKER)                                                                    \
     X(PROTO_DONE, "done", PROTO_WORKER)                                                                      \
+    X(PROTO_SCORED, "scored", PROTO_WORKER)                                                                  \
     X(PROTO_FAIL, "fail", PROTO_WORKER)                                                                      \
     X(PROTO_CANCEL, "cancel", PROTO_POOL)                                                                    \
     X(PROTO_CREDIT, "credit", PROTO_POOL)                                                                    \
@@ -62,6 +65,7 @@ typedef enum proto_type {
 } proto_type;
 
 typedef enum proto_class { PROTO_CPU, PROTO_GPU, PROTO_NPU } proto_class;
+typedef enum proto_kind { PROTO_GENERATE, PROTO_SCORE } proto_kind;
 typedef enum proto_finish { PROTO_STOP, PROTO_LENGTH, PROTO_CANCELLED } proto_finish;
 typedef enum proto_availability { PROTO_AVAILABLE, PROTO_LIMITED, PROTO_PAUSED } proto_availability;
 
@@ -98,6 +102,8 @@ typedef struct proto_hello {
     slice os, arch, isa;              /* "linux", "x86_64", "avx2" */
     uint32_t cores;
     uint64_t ram; /* bytes */
+    /* The same for whatever key this machine enrols with, another at each pool; zeros: it has no id. */
+    uint8_t machine[PROTO_MACHINE_SIZE];
     proto_class class;
     size_t model_count;
     proto_model models[PROTO_MODELS_MAX];
@@ -128,9 +134,9 @@ typedef struct proto_chat {
     slice content;
 } proto_chat;
 
-/* The kind is always "generate". */
 typedef struct proto_job {
     uint8_t id[PROTO_ID_SIZE];
+    proto_kind kind;
     slice model;
     uint8_t digest[PROTO_DIGEST_SIZE];
     const proto_chat *messages;
@@ -145,6 +151,8 @@ typedef struct proto_job {
     uint8_t salt[PROTO_SALT_SIZE];   /* of the receipt's hashes */
     uint32_t deadline_ms;            /* from the arrival of this message */
     uint32_t credit;                 /* tokens that may be sent before a `credit` comes */
+    const uint32_t *answer;          /* of a score: the token ids to be checked; else none */
+    size_t answer_count;             /* 1 to PROTO_ANSWER_MAX */
 } proto_job;
 
 typedef struct proto_delta {
@@ -165,6 +173,20 @@ typedef struct proto_done {
     uint64_t finished_ms;
     uint8_t signature[PROTO_SIGNATURE_SIZE]; /* of the receipt */
 } proto_done;
+
+/* Answers a score job, in place of deltas and done: what this worker finds of the answer it was given. */
+typedef struct proto_scored {
+    uint8_t id[PROTO_ID_SIZE];
+    uint32_t prompt_tokens;
+    uint32_t agreed; /* token ids before the first that differs; all: right so far as it goes */
+    bool complete;   /* all agreed, and generation would have ended just there; then nothing is expected */
+    bool has_expected;
+    uint32_t expected; /* what is drawn in place of the first that differs */
+    uint8_t commitment[PROTO_DIGEST_SIZE];
+    uint64_t started_ms; /* Unix, by the worker's clock */
+    uint64_t finished_ms;
+    uint8_t signature[PROTO_SIGNATURE_SIZE]; /* of the finding */
+} proto_scored;
 
 typedef struct proto_fail {
     uint8_t id[PROTO_ID_SIZE];
@@ -204,6 +226,7 @@ typedef struct proto_message {
         proto_job job;
         proto_delta delta;
         proto_done done;
+        proto_scored scored;
         proto_fail fail;
         proto_cancel cancel;
         proto_credit credit;
