@@ -32,6 +32,8 @@ typedef struct verify_candidates {
     size_t referees;
     size_t workers;
     bool several_sites; /* they are not all of one site: then another site is part of full independence */
+    bool one_network;   /* nobody is of another network: nothing better is looked for (a hint) */
+    bool one_approver;
     void (*get)(void *context, size_t index, verify_party *party);
     void *context;
 } verify_candidates;
@@ -46,7 +48,8 @@ typedef struct verify_choice {
  * referee. A referee with probability 1/3, or always for `referee_only`; among equals each with the same
  * probability. First the fully independent ones, then those that share a site, a network, an approver, both.
  * `draw` in [0, 1) decides everything (verify_draw with VERIFY_DRAW_VERIFIER). Asks for VERIFY_PROBES random
- * candidates, and for each of them once only when none of these is fully independent. False: nobody fits. */
+ * candidates, and for each of them once only when none of these is as independent as can be. False: nobody
+ * fits. */
 enum { VERIFY_PROBES = 32 };
 bool verify_choose(const verify_party *subjects, size_t subject_count, const verify_candidates *candidates,
                    bool referee_only, double draw, verify_choice *choice);

@@ -17,16 +17,17 @@ MUST_CHECK bool honeytoken_make(const uint8_t secret[HONEYTOKEN_SECRET_SIZE],
                                 const uint8_t worker[HONEYTOKEN_WORKER_SIZE], uint64_t number,
                                 char marker[HONEYTOKEN_LENGTH + 1], error *err);
 
-/* The next thing in `text` at or behind `*position` that may be a marker, in lower case with its hyphens, and
- * `*position` moves behind it; false at the end. It finds them in either case, without hyphens, with spaces,
- * line ends, quotes or marks between the digits (up to 4 bytes at a place), in any bytes. What it finds may
- * be any UUID of version 4: the caller looks it up. */
+/* The next thing in `text` at or behind `*position` that may be a marker, in lower case with its hyphens;
+ * `*position` moves behind its first digit, since another may overlap it. False at the end. Found in either
+ * case, without hyphens, with spaces, line ends, quotes or marks between the digits (up to 4 bytes at a
+ * place), in any bytes. It may be any UUID of version 4: the caller looks it up. */
 bool honeytoken_find(slice text, size_t *position, char marker[HONEYTOKEN_LENGTH + 1]);
 
-/* A prompt's text with the marker for each {id} of `pattern`. ERROR_INVALID: no {id} in it; ERROR_LIMIT: too
- * long for `out`. */
+/* Appends a prompt: `pattern` with the marker for each {id}. ERROR_INVALID: there is no {id} in it;
+ * ERROR_LIMIT: too long for `out`. On failure `out` holds what it held. */
 MUST_CHECK bool honeytoken_write(slice pattern, const char *marker, buffer *out, error *err);
-/* Patterns that come with the program; a site that has its own isn't known by them. Any number is right. */
+/* Patterns that come with the program, as employees ask; any number is right. Who reads the source knows
+ * them: a site that has its own is better off. */
 slice honeytoken_pattern(uint64_t number);
 
 #endif

@@ -1,0 +1,117 @@
+#include "verify/agreement.h"
+
+#include <math.h>
+
+/* One honest pair in a hundred may count as a deviation; a rate is never taken for less than half of that, so
+ * that a single deviation can't weigh much more than three nats; a cheat is designed for one answer in ten.
+ */
+static const double tail = 0.01;
+static const double lowest_rate = 0.005;
+static const double cheat_rate = 0.1;
+
+size_t agreement_common_tokens(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count) {
+    size_t count = a_count < b_count ? a_count : b_count;
+    size_t common = 0;
+    while (common < count && a[common] == b[common]) {
+        common++;
+    }
+    return common;
+}
+
+size_t agreement_common_text(slice a, slice b) {
+    size_t common = 0;
+    while (common < a.length && common < b.length && a.data[common] == b.data[common]) {
+        common++;
+    }
+    bool inside = (common < a.length && (a.data[common] & 0xc0) == 0x80) ||
+                  (common < b.length && (b.data[common] & 0xc0) == 0x80);
+    while (inside && common > 0) { /* back to where the character began */
+        common--;
+        inside = (a.data[common] & 0xc0) == 0x80;
+    }
+    return common;
+}
+
+static double within(double value, double low, double high) {
+    return value >= low ? (value <= high ? value : high) : low; /* what is no number becomes the lowest */
+}
+
+static double closeness(const agreement_pair *pair) {
+    if (pair->logprob_count == 0) {
+        return 1;
+    }
+    double sum = 0;
+    for (size_t i = 0; i < pair->logprob_count; i++) {
+        double difference = (double)pair->claimed_logprobs[i] - (double)pair->repeated_logprobs[i];
+        sum += within(exp(-fabs(difference)), 0, 1);
+    }
+    return sum / (double)pair->logprob_count;
+}
+
+double agreement_score(const agreement_pair *pair) {
+    size_t longer = pair->claimed > pair->repeated ? pair->claimed : pair->repeated;
+    double share = longer == 0 ? 1 : within((double)pair->common / (double)longer, 0, 1);
+    double tie = pair->has_gap ? within(exp(-fmax(0, pair->gap)), 0, 1) : 0;
+    if (pair->has_gap && isnan(pair->gap)) {
+        tie = 0;
+    }
+    return closeness(pair) * (share + (1 - share) * tie);
+}
+
+/* The last bin is for what is the same; the others divide the rest evenly. */
+static size_t bin_of(double score) {
+    return (size_t)(within(score, 0, 1) * (AGREEMENT_BINS - 1));
+}
+
+void agreement_calibrate(agreement_calibration *c, double score) {
+    if (c->pairs >= AGREEMENT_PAIRS_MAX) {
+        c->pairs = 0;
+        for (size_t i = 0; i < AGREEMENT_BINS; i++) {
+            c->bins[i] /= 2;
+            c->pairs += c->bins[i];
+        }
+    }
+    c->bins[bin_of(score)]++;
+    c->pairs++;
+}
+
+bool agreement_is_calibrated(const agreement_calibration *c) {
+    return c->pairs >= AGREEMENT_PAIRS_MIN;
+}
+
+/* The first bin that isn't a deviation, and how many pairs are below it. */
+static size_t limit_bin(const agreement_calibration *c, uint32_t *below) {
+    size_t bin = 0;
+    *below = 0;
+    while (bin + 1 < AGREEMENT_BINS && *below + c->bins[bin] <= tail * c->pairs) {
+        *below += c->bins[bin++];
+    }
+    return bin;
+}
+
+double agreement_limit(const agreement_calibration *c) {
+    uint32_t below = 0;
+    return agreement_is_calibrated(c) ? (double)limit_bin(c, &below) / (AGREEMENT_BINS - 1) : 0;
+}
+
+double agreement_ratio(const agreement_calibration *c, double score) {
+    if (!agreement_is_calibrated(c)) {
+        return 0;
+    }
+    uint32_t below = 0;
+    bool deviates = bin_of(score) < limit_bin(c, &below);
+    double honest = fmax(lowest_rate, (below + 1.0) / (c->pairs + 2.0)); /* Laplace's rule: never sure of 0 */
+    double cheat = honest + cheat_rate * (1 - honest);
+    return deviates ? log(cheat / honest) : log((1 - cheat) / (1 - honest));
+}
+
+bool agreement_check(const agreement_calibration *c, error *err) {
+    uint64_t sum = 0;
+    for (size_t i = 0; i < AGREEMENT_BINS; i++) {
+        sum += c->bins[i];
+    }
+    if (sum != c->pairs || sum > AGREEMENT_PAIRS_MAX) {
+        return error_set(err, ERROR_CORRUPT, "a calibration's counts don't add up");
+    }
+    return true;
+}
