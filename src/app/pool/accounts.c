@@ -2,6 +2,8 @@
 
 #include "base/memory.h"
 
+#include <stdio.h>
+
 struct accounts {
     map *by_hash;
 };
@@ -62,6 +64,12 @@ bool accounts_add_stored(accounts *all, const store_loaded_key *key, error *err)
                          "the database gives the user %.*s a role that doesn't exist: %.*s",
                          SLICE_FORMAT(key->user_name), SLICE_FORMAT(key->role));
     }
+    slice mode = key->verify_mode.length == 0 ? SLICE_LITERAL("off") : key->verify_mode;
+    if (mode.length >= ACCOUNT_MODE_SIZE) {
+        return error_set(err, ERROR_CORRUPT,
+                         "the database gives a key of %.*s a mode that doesn't exist: %.*s",
+                         SLICE_FORMAT(key->user_name), SLICE_FORMAT(mode));
+    }
     account *place = place_of(all, key->token_hash, err);
     if (place == NULL) {
         return false;
@@ -71,6 +79,7 @@ bool accounts_add_stored(accounts *all, const store_loaded_key *key, error *err)
     place->role = role;
     place->expires_ms = key->expires_ms;
     memcpy(place->user_name, key->user_name.data, key->user_name.length);
+    snprintf(place->verify_mode, sizeof place->verify_mode, "%.*s", SLICE_FORMAT(mode));
     return true;
 }
 

@@ -9,13 +9,16 @@
  * memory so that a request asks no database; changes come here after the store has committed them. */
 typedef struct accounts accounts;
 
+enum { ACCOUNT_MODE_SIZE = 16 };
+
 typedef struct account {
     uint8_t token_hash[STORE_HASH_SIZE];
     uint64_t key_id; /* 0: only a place, see accounts_reserve */
     uint64_t user_id;
     char user_name[STORE_NAME_MAX + 1];
     auth_role role;
-    uint64_t expires_ms; /* Unix; 0: never */
+    uint64_t expires_ms;                 /* Unix; 0: never */
+    char verify_mode[ACCOUNT_MODE_SIZE]; /* "off", "spot", "every", "proved" or "required" */
 } account;
 
 MUST_CHECK accounts *accounts_new(const uint8_t seed[MAP_SEED_SIZE], error *err);

@@ -79,6 +79,11 @@ bool fleet_put_stored(fleet *f, const store_worker *stored, error *err) {
     memcpy(worker->public_key, stored->public_key, sizeof worker->public_key);
     copy_text(worker->name, sizeof worker->name, stored->name);
     copy_text(worker->owner, sizeof worker->owner, stored->owner);
+    copy_text(worker->tiers, sizeof worker->tiers, stored->tiers);
+    worker->approved_by = stored->approved_by;
+    worker->referee = stored->referee;
+    worker->has_machine = stored->has_machine;
+    memcpy(worker->machine, stored->machine, sizeof worker->machine);
     worker->created_ms = stored->created_ms;
     worker->expires_ms = stored->expires_ms;
     if (worker->revoked_ms == 0) { /* revoking counts at once, and what was read before it must not undo it */

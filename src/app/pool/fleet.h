@@ -14,6 +14,11 @@ typedef struct fleet_worker {
     uint8_t public_key[STORE_KEY_SIZE];
     char name[STORE_NAME_MAX + 1];
     char owner[STORE_NAME_MAX + 1];
+    char tiers[STORE_TIERS_MAX + 1];
+    uint64_t approved_by; /* user id */
+    bool referee;         /* run by the pool's operator; it may judge others */
+    bool has_machine;     /* `machine` is set */
+    uint8_t machine[STORE_MACHINE_SIZE];
     uint64_t created_ms;
     uint64_t expires_ms; /* Unix; 0: never */
     uint64_t revoked_ms; /* 0: approved */

@@ -5,13 +5,16 @@
 #include "base/error.h"
 #include "crypto/certificate.h"
 #include "crypto/hash.h"
+#include "crypto/seal.h"
 #include "crypto/sign.h"
 #include "os/file.h"
 
 /* A site on disk: one folder, mode 0700.
  *   pool.yaml   settings            ca.pem, ca.key          the site's authority
  *   pool.db     SQLite              server.pem, server.key  the pool's TLS certificate (leaf, then CA)
- *   lock        held while running  pool.key                the pool's Ed25519 key */
+ *   lock        held while running  pool.key                the pool's Ed25519 key
+ *                                              verify.key              32 random bytes: see site_verify_keys
+ */
 typedef enum site_file {
     SITE_SETTINGS,
     SITE_DATABASE,
@@ -21,13 +24,22 @@ typedef enum site_file {
     SITE_SERVER_CERTIFICATE,
     SITE_SERVER_KEY,
     SITE_POOL_KEY,
+    SITE_VERIFY_KEY,
     SITE_FILE_COUNT
 } site_file;
 
-enum { SITE_PATH_SIZE = 4096, SITE_PEM_LIMIT = 65536 };
+enum { SITE_PATH_SIZE = 4096, SITE_PEM_LIMIT = 65536, SITE_RECORD_ID_SIZE = 16 };
 
 /* Writes folder/name to `path`. ERROR_LIMIT when it doesn't fit. */
 MUST_CHECK bool site_path(const char *folder, site_file file, char path[SITE_PATH_SIZE], error *err);
+
+/* What proof of inference needs kept from workers, each derived from verify.key (HKDF-SHA-256) under its own
+ * label. */
+typedef struct site_verify_keys {
+    uint8_t seal[SEAL_KEY_SIZE];   /* seals what waits for a check in the database */
+    uint8_t draw[HASH_SIZE];       /* decides which answers are checked, and by whom */
+    uint8_t honeytoken[HASH_SIZE]; /* makes markers */
+} site_verify_keys;
 
 /* A site in use: its lock is held until site_close. */
 typedef struct site {
@@ -38,7 +50,15 @@ typedef struct site {
     char pool_id_hex[HASH_HEX_SIZE];
     buffer ca_pem;
     uint8_t ca_pin[CERTIFICATE_PIN_SIZE];
+    site_verify_keys *verify; /* in secret memory */
 } site;
+
+/* Seals a record of the database, so that it can be opened as row `id` of `table` only; opening it says
+ * ERROR_CORRUPT otherwise. Both append, as crypto/seal.h says. */
+MUST_CHECK bool site_seal(const site *s, const char *table, const uint8_t id[SITE_RECORD_ID_SIZE],
+                          slice plain, buffer *sealed, error *err);
+MUST_CHECK bool site_open_sealed(const site *s, const char *table, const uint8_t id[SITE_RECORD_ID_SIZE],
+                                 slice sealed, buffer *plain, error *err);
 
 /* ERROR_NOT_FOUND, which says how to make one. */
 MUST_CHECK bool site_exists(const char *folder, error *err);

@@ -16,6 +16,7 @@ typedef struct store_join_token {
     uint64_t expires_ms;
     uint64_t worker_expires_ms; /* when the worker's right to serve ends; 0: never */
     uint64_t created_by;        /* user id */
+    bool referee;               /* enrols a machine of the pool's operator that judges others */
 } store_join_token;
 
 /* ERROR_CONFLICT: the id exists. ERROR_INVALID: no such user. */

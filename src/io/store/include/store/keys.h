@@ -13,6 +13,7 @@ typedef struct store_key {
     uint64_t created_ms;
     uint64_t expires_ms; /* 0: never */
     uint64_t revoked_ms; /* 0: not revoked */
+    slice verify_mode;   /* as store_loaded_key's */
 } store_key;
 
 /* A further key of an existing user. ERROR_NOT_FOUND: no such user, or disabled. ERROR_CONFLICT: the hash
@@ -31,6 +32,12 @@ MUST_CHECK bool store_key_revoke(store *s, uint64_t key_id, uint64_t now_ms, sto
 typedef void store_keys_listed(void *context, const store_key *keys, size_t count, const error *failure);
 MUST_CHECK bool store_key_list(store *s, slice user_name, uint64_t after, size_t limit,
                                store_keys_listed *done, void *context, error *err);
+
+/* ERROR_NOT_FOUND: no such key. ERROR_INVALID: no such mode. Gives the key's hash (STORE_HASH_SIZE bytes;
+ * NULL on failure). */
+typedef void store_key_mode_set(void *context, const uint8_t *token_hash, const error *failure);
+MUST_CHECK bool store_key_set_verify_mode(store *s, uint64_t key_id, slice verify_mode,
+                                          store_key_mode_set *done, void *context, error *err);
 
 /* Every key that isn't revoked, of every user who isn't disabled. */
 typedef void store_keys_loaded(void *context, const store_loaded_key *keys, size_t count,

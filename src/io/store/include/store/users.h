@@ -19,6 +19,7 @@ typedef struct store_new_key {
     slice label; /* at most STORE_LABEL_MAX bytes of UTF-8; may be empty */
     uint64_t created_ms;
     uint64_t expires_ms; /* 0: never */
+    slice verify_mode;   /* how its answers are checked at least: "off" (also if empty), "spot", ... */
 } store_new_key;
 
 /* What the pool needs to recognise a caller without asking the store. */
@@ -29,6 +30,7 @@ typedef struct store_loaded_key {
     slice user_name;
     slice role;
     uint64_t expires_ms; /* 0: never; expired keys are given too */
+    slice verify_mode;   /* verify/policy.h: "off", "spot", "every", "proved" or "required" */
 } store_loaded_key;
 
 /* Adds a user and its first key, both or neither. ERROR_CONFLICT: the name or the hash exists. */

@@ -3,7 +3,7 @@
 
 #include "store/store.h"
 
-enum { STORE_WORKER_ID_SIZE = 16 };
+enum { STORE_WORKER_ID_SIZE = 16, STORE_MACHINE_SIZE = 32 };
 
 /* Enrolled machines (join_tokens.h adds them). Never deleted, only revoked. */
 typedef struct store_worker {
@@ -19,6 +19,9 @@ typedef struct store_worker {
     uint64_t expires_ms;   /* 0: never */
     uint64_t revoked_ms;   /* 0: approved; otherwise revoked then */
     uint64_t last_seen_ms; /* 0: never */
+    bool referee;          /* run by the pool's operator; it may judge others */
+    bool has_machine;      /* `machine` is set: it has said hello since it is asked for */
+    uint8_t machine[STORE_MACHINE_SIZE];
 } store_worker;
 
 typedef void store_workers_listed(void *context, const store_worker *workers, size_t count,
@@ -36,6 +39,16 @@ MUST_CHECK bool store_load_workers(store *s, store_workers_listed *done, void *c
  * keeps the first date. */
 MUST_CHECK bool store_worker_revoke(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE], uint64_t now_ms,
                                     store_done *done, void *context, error *err);
+
+/* Undoes a revocation, as a person decided. Synced to the disk before it is answered. ERROR_NOT_FOUND: no
+ * such worker. One that isn't revoked is no error. */
+MUST_CHECK bool store_worker_restore(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE],
+                                     store_done *done, void *context, error *err);
+
+/* Which machine it runs on, as its hello says. ERROR_NOT_FOUND: no such worker. */
+MUST_CHECK bool store_worker_set_machine(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE],
+                                         const uint8_t machine[STORE_MACHINE_SIZE], store_done *done,
+                                         void *context, error *err);
 
 /* Notes that the worker was there. Notes are gathered, the last one of each worker counts, and they are
  * written together at most every 30 s of `now_ms` and on closing; there is no answer, and a crash loses the

@@ -1,0 +1,94 @@
+#ifndef STORE_VERIFICATIONS_H
+#define STORE_VERIFICATIONS_H
+
+#include "store/receipts.h"
+
+/* Checks of answers, from the draw to the verdict (verify/verification.h), and answers kept for a re-check.
+ * What is needed to check is the payload: sealed by the caller, wiped here when it isn't needed any more. A
+ * wiped payload leaves the file at once and the write-ahead log within a minute.
+ * Writes survive the death of the process when answered. Operations run in the order of the calls: a check
+ * that is added before its answer's receipt is there whenever the receipt is. */
+enum {
+    STORE_VERIFICATION_ID_SIZE = 16,
+    STORE_PAYLOAD_MAX = 8 * 1024 * 1024,
+    STORE_FINDINGS_MAX = 65536,
+    STORE_MODEL_MAX = 256,
+    STORE_PAGE_BYTES =
+        32 * 1024 * 1024 /* of payloads and findings that one call gives, unless one has more */
+};
+
+typedef struct store_verification {
+    uint64_t number; /* counts up as they are added; given by the store */
+    uint8_t id[STORE_VERIFICATION_ID_SIZE];
+    uint8_t job_id[STORE_JOB_ID_SIZE]; /* whose answer it is about */
+    uint64_t user_id;
+    uint8_t worker_id[STORE_WORKER_ID_SIZE]; /* who answered */
+    slice model;                             /* at most STORE_MODEL_MAX bytes of UTF-8 */
+    slice mode;                              /* VERIFY_MODE's name: "spot" */
+    slice state;                             /* VERIFICATION_STATES' name: "waiting" */
+    uint64_t created_ms;                     /* of the answer */
+    uint64_t decided_ms;                     /* 0: not decided */
+    bool recheck;                            /* kept at first, taken after its worker's conviction */
+    bool has_verifier;
+    bool has_referee;
+    uint8_t verifier_id[STORE_WORKER_ID_SIZE];
+    uint8_t referee_id[STORE_WORKER_ID_SIZE]; /* the last one */
+    slice independence;                       /* of the verifier: "", "none", "weak" or "full" */
+    int64_t position;                         /* of the first token that differs; -1: none */
+    uint32_t attempts;
+    uint32_t referees;
+    slice findings; /* signed findings so far, as the caller writes them; at most STORE_FINDINGS_MAX */
+    slice payload;  /* at most STORE_PAYLOAD_MAX; empty: wiped, or not asked for */
+} store_verification;
+
+/* `number` is ignored. ERROR_CONFLICT: the id exists. ERROR_INVALID: no such user or worker, or a state,
+ * mode or independence that isn't one. */
+MUST_CHECK bool store_verification_add(store *s, const store_verification *verification, store_done *done,
+                                       void *context, error *err);
+
+/* Sets state, decided_ms, verifier, referee, independence, position, attempts, referees and findings of the
+ * one with this id; the rest of `verification` is ignored. `wipe`: its payload is deleted with it.
+ * ERROR_NOT_FOUND: no such id. */
+MUST_CHECK bool store_verification_update(store *s, const store_verification *verification, bool wipe,
+                                          store_done *done, void *context, error *err);
+
+/* ERROR_NOT_FOUND: no such id. With payload and findings. */
+typedef void store_verification_found(void *context, const store_verification *verification,
+                                      const error *failure);
+MUST_CHECK bool store_verification_get(store *s, const uint8_t id[STORE_VERIFICATION_ID_SIZE],
+                                       store_verification_found *done, void *context, error *err);
+/* The newest about this job that isn't merely kept, if the answer was this user's; without the payload. */
+MUST_CHECK bool store_verification_of_job(store *s, const uint8_t job_id[STORE_JOB_ID_SIZE], uint64_t user_id,
+                                          store_verification_found *done, void *context, error *err);
+
+typedef void store_verifications_listed(void *context, const store_verification *verifications, size_t count,
+                                        const error *failure);
+
+/* After a restart: those in the states waiting, running, disputed and judging with a number above `after`
+ * (0: from the first), oldest first, with payload and findings. At most `limit` (1..STORE_LIST_MAX), and
+ * fewer when they pass STORE_PAGE_BYTES: ask again after the last one until it gives none. */
+MUST_CHECK bool store_verification_load_waiting(store *s, uint64_t after, size_t limit,
+                                                store_verifications_listed *done, void *context, error *err);
+
+/* Takes what is kept of a worker for a re-check: the newest in the state kept, at most `limit`
+ * (1..STORE_LIST_MAX) and STORE_PAGE_BYTES, are moved to waiting, marked `recheck` and given with payloads,
+ * newest first. Call again while it gives any and more are wanted. */
+MUST_CHECK bool store_verification_take_kept(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE],
+                                             size_t limit, store_verifications_listed *done, void *context,
+                                             error *err);
+
+/* Deletes, with their payloads, answers in the state kept: of this worker those that are not among its newest
+ * `keep`, and those from before `before_ms`; with a NULL worker those of all workers from before `before_ms`
+ * (`keep` is ignored). At most STORE_LIST_MAX per call; call again while it gives that many. */
+typedef void store_verifications_trimmed(void *context, size_t count, const error *failure);
+MUST_CHECK bool store_verification_trim_kept(store *s, const uint8_t *worker_id, size_t keep,
+                                             uint64_t before_ms, store_verifications_trimmed *done,
+                                             void *context, error *err);
+
+/* For display: newest first, with a number below `before` (0: from the newest), at most `limit`
+ * (1..STORE_LIST_MAX), without payloads and findings. Of one worker if `worker_id` isn't NULL. What is merely
+ * kept isn't listed. */
+MUST_CHECK bool store_verification_list(store *s, const uint8_t *worker_id, uint64_t before, size_t limit,
+                                        store_verifications_listed *done, void *context, error *err);
+
+#endif
