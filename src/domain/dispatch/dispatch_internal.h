@@ -140,6 +140,7 @@ struct dispatch_job {
     dispatch *dispatch;
     dispatch_id id;
     void *context;
+    bool (*allows)(void *job, void *worker); /* NULL: any worker */
     user *user;
     model *model;
     variant *pin; /* of the worker whose bytes went out; NULL before */

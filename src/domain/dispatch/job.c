@@ -84,7 +84,8 @@ static model *admit(const dispatch *d, const dispatch_spec *spec, error *err) {
         return NULL;
     }
     heap_node *best = heap_first(&m->choices);
-    if (best != NULL && offer_can_take(LIST_ENTRY(best, offer, in_model))) {
+    if (spec->belongs ||
+        (spec->allows == NULL && best != NULL && offer_can_take(LIST_ENTRY(best, offer, in_model)))) {
         return m;
     }
     const user *u = map_get(d->users, user_key(&spec->user));
@@ -116,6 +117,8 @@ static dispatch_job *job_new(dispatch *d, const dispatch_spec *spec, model *m, u
     job->dispatch = d;
     job->id = spec->id;
     job->context = spec->context;
+    job->allows = spec->allows;
+    job->retried = spec->belongs;
     job->user = u;
     job->model = m;
     job->sequence = ++d->stats.submitted;

@@ -45,14 +45,18 @@ static bool tried_everyone(const dispatch_job *job) {
     return true;
 }
 
+static bool allows(const dispatch_job *job, const dispatch_worker *w) {
+    return job->allows == NULL || job->allows(job->context, w->context);
+}
+
 /* Never the same worker again, unless there are no others and it has reconnected. */
 static bool may_run_on(const dispatch_job *job, const dispatch_worker *w) {
-    return !tried_worker(job, w) || (!tried_session(job, w) && tried_everyone(job));
+    return allows(job, w) && (!tried_worker(job, w) || (!tried_session(job, w) && tried_everyone(job)));
 }
 
 bool queue_has_candidates(const dispatch_job *job) {
     const heap *choices = choices_of(job);
-    if (choices->count > job->attempts) {
+    if (job->allows == NULL && choices->count > job->attempts) {
         return true;
     }
     for (size_t i = 0; i < choices->count; i++) {
@@ -68,17 +72,34 @@ static offer *choose_again(const dispatch_job *job) {
     const heap *choices = choices_of(job);
     for (size_t i = 0; i < choices->count; i++) {
         offer *o = offer_of(job, choices->nodes[i]);
-        if (offer_can_take(o) && !tried_session(job, o->worker)) {
+        if (offer_can_take(o) && !tried_session(job, o->worker) && allows(job, o->worker)) {
             return o;
         }
     }
     return NULL;
 }
 
+/* Of a job that not everyone may have: the order says nothing about who may, so all are looked at. */
+static offer *choose_allowed(const dispatch_job *job) {
+    const heap *choices = choices_of(job);
+    heap_node *best = NULL;
+    for (size_t i = 0; i < choices->count; i++) {
+        const offer *o = offer_of(job, choices->nodes[i]);
+        if (offer_can_take(o) && (best == NULL || choices->before(choices->nodes[i], best)) &&
+            !tried_worker(job, o->worker) && allows(job, o->worker)) {
+            best = choices->nodes[i];
+        }
+    }
+    return best == NULL ? NULL : offer_of(job, best);
+}
+
 /* The best offer; those that the job may not use are set aside meanwhile, at most one for each attempt. */
 offer *queue_choose(dispatch_job *job) {
     if (job->attempts > 0 && tried_everyone(job)) {
         return choose_again(job);
+    }
+    if (job->allows != NULL) {
+        return choose_allowed(job);
     }
     heap *choices = choices_of(job);
     heap_node *aside[DISPATCH_ATTEMPTS_MAX];

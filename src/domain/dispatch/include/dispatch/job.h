@@ -11,6 +11,10 @@ typedef struct dispatch_spec {
     slice model;          /* name */
     void *context;        /* not NULL: what the hooks get */
     uint64_t deadline_ms; /* its own job deadline, if shorter than the configured one; 0: none */
+    /* Whether the job may go to this worker (both contexts). NULL: to any. Asked when one is chosen, once for
+     * each that has the model, so it is quick, changes nothing and calls no function of the dispatcher. */
+    bool (*allows)(void *job, void *worker);
+    bool belongs; /* to a job that runs already: it goes before fresh ones, and no queue is too full for it */
 } dispatch_spec;
 
 /* Sends the job to the best free worker, or queues it. On an error nothing is left behind, and job_failed is
