@@ -9,18 +9,23 @@
 #include "options/options.h"
 #include "os/file.h"
 #include "os/random.h"
+#include "runtime.h"
 #include "worker_job.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SCRATCH_LIMIT = 8 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20 };
+enum { SCRATCH_LIMIT = 8 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20, ENGINE_SLOTS = 2 };
 
 typedef struct run_options {
     const char *state;
     const char *model;
     const char *name;
+    const char *runtime; /* NULL: the model is a file for the engine */
+    const char *runtime_key_file;
+    const char *runtime_ca;
+    const char *profile;
     const char *log_level;
     bool log_json;
     uint64_t slots;
@@ -50,8 +55,17 @@ static void terminate(void *context) {
     agent_check_stopped(a);
 }
 
+static bool is_as_told(const agent *a, const pipe_ready *ready) {
+    return a->context == ready->context && a->slots == ready->slots &&
+           memcmp(a->model_digest, ready->digest, sizeof a->model_digest) == 0 &&
+           slice_equal_text(ready->profile, a->profile);
+}
+
 static void engine_is_ready(agent *a, const pipe_ready *ready) {
     a->engine_ready = true;
+    if (!is_as_told(a, ready)) {
+        link_close(a, PROTO_CLOSE_GOING_AWAY, "the worker has another model now");
+    }
     a->context = ready->context;
     a->slots = ready->slots;
     memcpy(a->model_digest, ready->digest, sizeof a->model_digest);
@@ -113,12 +127,12 @@ static void on_engine_lost(void *context, const char *reason) {
     agent_beat(a);
 }
 
-/* "models/demo.gguf" is served as "demo". */
+/* "models/demo.gguf" is served as "demo", a runtime's model under the runtime's name for it. */
 static bool name_model(agent *a, const run_options *options, error *err) {
     const char *slash = strrchr(options->model, '/');
-    const char *base = slash == NULL ? options->model : slash + 1;
+    const char *base = slash == NULL || options->runtime != NULL ? options->model : slash + 1;
     size_t length = strlen(base);
-    if (length > 5 && strcmp(base + length - 5, ".gguf") == 0) {
+    if (options->runtime == NULL && length > 5 && strcmp(base + length - 5, ".gguf") == 0) {
         length -= 5;
     }
     slice name = options->name == NULL ? slice_of(base, length) : slice_of_text(options->name);
@@ -140,13 +154,35 @@ static bool hash_program(agent *a, error *err) {
     return done;
 }
 
-static bool agent_start(agent *a, const run_options *options, error *err) {
+static backend *start_backend(agent *a, const run_options *options, error *err) {
     static const backend_handlers handlers = {.on_message = on_engine_message, .on_lost = on_engine_lost};
+    if (options->runtime != NULL) {
+        runtime_options runtime = {.url = options->runtime,
+                                   .model = options->model,
+                                   .name = options->profile,
+                                   .key_file = options->runtime_key_file,
+                                   .ca_file = options->runtime_ca,
+                                   .slots = (uint32_t)options->slots,
+                                   .context = (uint32_t)options->context,
+                                   .silent_ms = (uint32_t)options->engine_timeout_ms};
+        return runtime_new(a->loop, &runtime, &handlers, a, err);
+    }
+    engine_process_options engine = {.model = options->model,
+                                     .slots = options->slots == 0 ? ENGINE_SLOTS : (uint32_t)options->slots,
+                                     .context = (uint32_t)options->context,
+                                     .threads = (uint32_t)options->threads,
+                                     .memory_mib = (uint32_t)options->memory_mib,
+                                     .cache = options->cache,
+                                     .hung_ms = (uint32_t)options->engine_timeout_ms};
+    return engine_process_new(a->loop, &engine, &handlers, a, err);
+}
+
+static bool agent_start(agent *a, const run_options *options, error *err) {
     uint64_t seed = 0;
     net_config config = net_config_default();
     list_init(&a->jobs);
     link_init(a);
-    if (!file_exists(options->model)) {
+    if (options->runtime == NULL && !file_exists(options->model)) {
         return error_set(err, ERROR_NOT_FOUND, "there is no model file %s; give one with --model",
                          options->model);
     }
@@ -165,14 +201,7 @@ static bool agent_start(agent *a, const run_options *options, error *err) {
     if (a->tls == NULL) {
         return a->scratch == NULL ? error_memory(err) : false;
     }
-    engine_process_options engine = {.model = options->model,
-                                     .slots = (uint32_t)options->slots,
-                                     .context = (uint32_t)options->context,
-                                     .threads = (uint32_t)options->threads,
-                                     .memory_mib = (uint32_t)options->memory_mib,
-                                     .cache = options->cache,
-                                     .hung_ms = (uint32_t)options->engine_timeout_ms};
-    a->engine = engine_process_new(a->loop, &engine, &handlers, a, err);
+    a->engine = start_backend(a, options, err);
     return a->engine != NULL;
 }
 
@@ -204,6 +233,19 @@ static bool agent_serve(agent *a, error *err) {
     return ready;
 }
 
+/* An option that would do nothing is one that somebody misunderstood. */
+static bool check_options(const run_options *o, error *err) {
+    if (o->runtime == NULL && (o->runtime_key_file != NULL || o->runtime_ca != NULL || o->profile != NULL)) {
+        return error_set(err, ERROR_INVALID,
+                         "--runtime-key-file, --runtime-ca and --profile go with --runtime");
+    }
+    if (o->runtime != NULL && (o->threads > 0 || o->memory_mib > 0 || o->cache)) {
+        return error_set(err, ERROR_INVALID,
+                         "--threads, --memory and --cache are the engine's, not --runtime's");
+    }
+    return true;
+}
+
 static int run_worker(const run_options *options) {
     error err = {0};
     int status = 1;
@@ -217,7 +259,8 @@ static int run_worker(const run_options *options) {
         error_set(&err, ERROR_INVALID, "--log-level is debug, info, warning or error");
     } else {
         log_configure(level, options->log_json);
-        if (crypto_start(&err) && agent_start(a, options, &err) && agent_serve(a, &err)) {
+        if (check_options(options, &err) && crypto_start(&err) && agent_start(a, options, &err) &&
+            agent_serve(a, &err)) {
             status = a->exit_status;
         }
     }
@@ -232,16 +275,24 @@ static int run_worker(const run_options *options) {
 }
 
 int worker_run_main(int argc, char **argv) {
-    run_options options = {
-        .state = worker_home_default(), .log_level = "info", .slots = 2, .engine_timeout_ms = 20000};
+    run_options options = {.state = worker_home_default(), .log_level = "info", .engine_timeout_ms = 20000};
     const option_row rows[] = {
-        {"model", OPTION_REQUIRED, &options.model, "FILE", "the model, a GGUF file", 0, 0},
+        {"model", OPTION_REQUIRED, &options.model, "FILE",
+         "the model: a GGUF file, or the runtime's name for it", 0, 0},
         {"name", OPTION_TEXT, &options.name, "NAME", "the model's name for users; else the file's name", 0,
          0},
+        {"runtime", OPTION_TEXT, &options.runtime, "URL",
+         "an OpenAI-compatible server that computes instead of the engine", 0, 0},
+        {"runtime-key-file", OPTION_TEXT, &options.runtime_key_file, "FILE", "the key that it asks for", 0,
+         0},
+        {"runtime-ca", OPTION_TEXT, &options.runtime_ca, "FILE", "its CA (PEM); else the system's", 0, 0},
+        {"profile", OPTION_TEXT, &options.profile, "NAME",
+         "its name in receipts, runtime-NAME; else as it says", 0, 0},
         {"state", OPTION_TEXT, &options.state, "DIR", "folder that `worker join` made", 0, 0},
-        {"slots", OPTION_U64, &options.slots, "N", "answers computed at once", 1, ENGINE_SLOTS_MAX},
-        {"context", OPTION_U64, &options.context, "N", "tokens of a conversation; 0: as the model says", 0,
-         ENGINE_CONTEXT_MAX},
+        {"slots", OPTION_U64, &options.slots, "N", "answers computed at once; 0: 2, or as the runtime says",
+         0, ENGINE_SLOTS_MAX},
+        {"context", OPTION_U64, &options.context, "N",
+         "tokens of a conversation; 0: as the model, or the runtime, says", 0, ENGINE_CONTEXT_MAX},
         {"threads", OPTION_U64, &options.threads, "N", "that compute; 0: one per core", 0,
          ENGINE_THREADS_MAX},
         {"memory", OPTION_U64, &options.memory_mib, "MIB",
@@ -256,8 +307,8 @@ int worker_run_main(int argc, char **argv) {
     const option_table table = {
         .usage = "cellule worker run --model FILE [options]",
         .summary =
-            "Lends this machine to its pool: loads the model in a child process without network, connects,\n"
-            "and answers until SIGTERM, which lets answers under way end.",
+            "Lends this machine to its pool: loads the model in a child process without network, or asks\n"
+            "the server at --runtime; connects, and answers until SIGTERM, which lets answers under way end.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
     };

@@ -112,6 +112,18 @@ bool receipt_nonce(const uint8_t salt[RECEIPT_SALT_SIZE], uint8_t nonce[HASH_SIZ
     return finish(h, nonce, err);
 }
 
+bool receipt_commit_text(const uint8_t nonce[HASH_SIZE], const uint8_t text_hash[HASH_SIZE],
+                         uint8_t commitment[HASH_SIZE], error *err) {
+    memset(commitment, 0, HASH_SIZE);
+    hash *h = begin("cellule text commitment v1", err);
+    if (h == NULL) {
+        return false;
+    }
+    add_field(h, slice_of(nonce, HASH_SIZE));
+    add_field(h, slice_of(text_hash, HASH_SIZE));
+    return finish(h, commitment, err);
+}
+
 bool receipt_pool_id(const uint8_t public_key[SIGN_PUBLIC_SIZE], uint8_t pool_id[HASH_SIZE], error *err) {
     return hash_sha256(slice_of(public_key, SIGN_PUBLIC_SIZE), pool_id, err);
 }

@@ -82,6 +82,11 @@ MUST_CHECK bool receipt_hash_tokens(const uint32_t *tokens, size_t count, uint8_
 /* The nonce of the commitment, SHA-256 of the envelope "cellule nonce v1" over the salt: so the receipt and
  * its salt are all that is needed to compute the commitment again. */
 MUST_CHECK bool receipt_nonce(const uint8_t salt[RECEIPT_SALT_SIZE], uint8_t nonce[HASH_SIZE], error *err);
+/* The commitment of an engine whose profile begins with "runtime-": it shows nothing but text, so that is all
+ * it commits to. SHA-256 of the envelope "cellule text commitment v1", the job's nonce, and SHA-256 of the
+ * answer's text. */
+MUST_CHECK bool receipt_commit_text(const uint8_t nonce[HASH_SIZE], const uint8_t text_hash[HASH_SIZE],
+                                    uint8_t commitment[HASH_SIZE], error *err);
 /* The first 16 bytes of SHA-256 of a worker's public key; the whole of a pool's. */
 MUST_CHECK bool receipt_worker_id(const uint8_t public_key[SIGN_PUBLIC_SIZE],
                                   uint8_t worker_id[RECEIPT_WORKER_SIZE], error *err);
