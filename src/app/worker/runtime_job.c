@@ -8,6 +8,7 @@
 enum {
     SILENCE_MS = 300000, /* of a stream, long prompts included; the pool's own patience is shorter */
     REQUEST_MAX = 8 * 1024 * 1024,
+    FAILURE_MAX = 1024 * 1024, /* bytes of an answer that says what went wrong */
     MESSAGE_TOKENS = 64 /* that a chat format may add for each message and the answer: the pool's bound */
 };
 
@@ -198,7 +199,7 @@ static void on_answer(void *context, const http_client_answer *answer) {
     } else if (answer->cause == NULL) {
         tell_status(j, answer->status);
         runtime_question_soon(r);
-    } else if (!j->type_is_known && is_alone(j)) {
+    } else if (answer->cause->code != ERROR_LIMIT && !j->type_is_known && is_alone(j)) {
         runtime_lose(r, answer->cause->text); /* tells the failure, and frees the job */
     } else {
         tell_failure(j, ERROR_IO, "the connection to the runtime broke", true);
@@ -264,7 +265,7 @@ static uint64_t bound_prompt_tokens(const pipe_generate *wanted) {
 static http_exchange *post(runtime_job *j, const pipe_generate *wanted, error *err) {
     runtime *r = j->runtime;
     buffer body = buffer_make(REQUEST_MAX);
-    http_client_options options = {.timeout_ms = SILENCE_MS, .on_data = on_data};
+    http_client_options options = {.timeout_ms = SILENCE_MS, .max_bytes = FAILURE_MAX, .on_data = on_data};
     http_exchange *exchange = NULL;
     if (runtime_request_write(slice_of_text(r->options.model), wanted, &body, err)) {
         exchange =
