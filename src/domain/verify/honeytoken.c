@@ -7,7 +7,7 @@ enum {
     DIGITS = 32,
     VERSION_PLACE = 12, /* the digit that says 4 */
     VARIANT_PLACE = 16, /* the one that says 8, 9, a or b */
-    GAP_MAX = 4,
+    GAP_MAX = 8,
     ENVELOPE_LIMIT = 256
 };
 

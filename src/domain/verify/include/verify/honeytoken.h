@@ -19,7 +19,7 @@ MUST_CHECK bool honeytoken_make(const uint8_t secret[HONEYTOKEN_SECRET_SIZE],
 
 /* The next thing in `text` at or behind `*position` that may be a marker, in lower case with its hyphens;
  * `*position` moves behind its first digit, since another may overlap it. False at the end. Found in either
- * case, without hyphens, with spaces, line ends, quotes or marks between the digits (up to 4 bytes at a
+ * case, without hyphens, with spaces, line ends, quotes or marks between the digits (up to 8 bytes at a
  * place), in any bytes. It may be any UUID of version 4: the caller looks it up. */
 bool honeytoken_find(slice text, size_t *position, char marker[HONEYTOKEN_LENGTH + 1]);
 
