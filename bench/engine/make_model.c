@@ -4,9 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Writes a model of the shape of Qwen2 0.5 B with random weights: bench_make_model q8_0|q4_0|q4_k FILE.
- * Random bits go straight into the blocks, whose scales make each row times a unit-sized vector about
- * unit-sized; every matrix is of the one type, the embedding (which is the head too) among them. */
+/* Writes a model of the shape of Qwen2 0.5 B with random weights: bench_make_model q8_0|q4_0|q4_k|q4_k_m
+ * FILE. Random bits go straight into the blocks, whose scales make each row times a unit-sized vector about
+ * unit-sized; every matrix is of the one type, the embedding (which is the head too) among them. q4_k_m is
+ * the mix of types that llama.cpp's quantiser gives this model under that name. */
 enum {
     LAYERS = 24,
     HIDDEN = 4864,
@@ -22,22 +23,43 @@ enum {
 
 /* Numbers of the GGUF specification. */
 enum { VALUE_U32 = 4, VALUE_I32 = 5, VALUE_F32 = 6, VALUE_BOOL = 7, VALUE_TEXT = 8, VALUE_ARRAY = 9 };
-enum { TYPE_F32 = 0, TYPE_Q4_0 = 2, TYPE_Q8_0 = 8, TYPE_Q4_K = 12 };
+enum {
+    TYPE_F32 = 0,
+    TYPE_Q4_0 = 2,
+    TYPE_Q5_0 = 6,
+    TYPE_Q8_0 = 8,
+    TYPE_Q4_K = 12,
+    TYPE_Q6_K = 14,
+    TYPE_MIX = 255 /* q4_k_m: by the tensor's place */
+};
 enum { TOKEN_NORMAL = 1, TOKEN_CONTROL = 3 };
+
+typedef struct block {
+    uint32_t type;
+    uint32_t weights;
+    uint32_t bytes;
+    double spread;        /* standard deviation of a weight over the block's scale */
+    uint32_t scales_from; /* where what isn't random stands */
+    uint32_t scales_size;
+} block;
+
+/* Of a Q4_K block all eight scales are 33, of a Q6_K block all sixteen 8, so that the scale
+ * above them is a normal half. */
+static const block blocks[] = {{TYPE_Q8_0, 32, 34, 73.9, 0, 2},
+                               {TYPE_Q4_0, 32, 18, 4.61, 0, 2},
+                               {TYPE_Q5_0, 32, 22, 9.23, 0, 2},
+                               {TYPE_Q4_K, 256, 144, 33 * 4.61, 0, 16},
+                               {TYPE_Q6_K, 256, 210, 8 * 18.47, 192, 18}};
 
 typedef struct format {
     const char *name;
     uint32_t type;
-    uint32_t weights; /* of a block */
-    uint32_t bytes;
-    double spread; /* standard deviation of a weight over the block's scale */
     uint32_t width;
 } format;
 
-/* 896 is no multiple of 256: the K type has a width of its own. Of a Q4_K block all eight scales are 33. */
-static const format formats[] = {{"q8_0", TYPE_Q8_0, 32, 34, 73.9, 896},
-                                 {"q4_0", TYPE_Q4_0, 32, 18, 4.61, 896},
-                                 {"q4_k", TYPE_Q4_K, 256, 144, 33 * 4.61, 1024}};
+/* 896 is no multiple of 256: the K type alone has a width of its own. */
+static const format formats[] = {
+    {"q8_0", TYPE_Q8_0, 896}, {"q4_0", TYPE_Q4_0, 896}, {"q4_k", TYPE_Q4_K, 1024}, {"q4_k_m", TYPE_MIX, 896}};
 
 typedef struct tensor {
     uint64_t columns;
@@ -58,6 +80,15 @@ typedef struct model {
     uint64_t random;
     FILE *out;
 } model;
+
+static const block *block_of(uint32_t type) {
+    for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
+        if (blocks[i].type == type) {
+            return &blocks[i];
+        }
+    }
+    abort();
+}
 
 static void put(buffer *b, uint64_t value, size_t size) {
     for (size_t i = 0; i < size; i++) {
@@ -158,8 +189,11 @@ static uint64_t aligned(uint64_t size) {
 }
 
 static void add(model *m, const char *name, uint32_t type, uint64_t columns, uint64_t rows, float start) {
-    const format *f = m->format;
-    uint64_t size = type == TYPE_F32 ? columns * rows * 4 : columns / f->weights * f->bytes * rows;
+    uint64_t size = columns * rows * 4;
+    if (type != TYPE_F32) {
+        const block *b = block_of(type);
+        size = columns / b->weights * b->bytes * rows;
+    }
     if (m->tensor_count == TENSORS_MAX) {
         abort();
     }
@@ -175,8 +209,17 @@ static void add(model *m, const char *name, uint32_t type, uint64_t columns, uin
     m->data_size += aligned(size);
 }
 
+/* What llama.cpp's Q4_K_M gives rows of 896 and of 4,864: where a K type doesn't fit it takes Q5_0 for Q4_K
+ * and Q8_0 for Q6_K; half of the layers have values and the way down one step finer. */
+static bool is_finer(uint32_t layer) {
+    return layer < LAYERS / 8 || layer >= LAYERS - LAYERS / 8 || (layer - LAYERS / 8) % 3 == 2;
+}
+
 static void add_layer(model *m, uint32_t index) {
-    uint32_t type = m->format->type;
+    bool mix = m->format->type == TYPE_MIX;
+    uint32_t type = mix ? TYPE_Q5_0 : m->format->type;
+    uint32_t values = !mix ? type : is_finer(index) ? TYPE_Q8_0 : TYPE_Q5_0;
+    uint32_t down = !mix ? type : is_finer(index) ? TYPE_Q6_K : TYPE_Q4_K;
     uint64_t width = m->format->width;
     uint64_t keys = (uint64_t)KEY_HEADS * HEAD_SIZE;
     const struct {
@@ -187,10 +230,10 @@ static void add_layer(model *m, uint32_t index) {
         float start;
     } parts[] = {{"attn_norm.weight", TYPE_F32, width, 1, 1}, {"attn_q.weight", type, width, width, 0},
                  {"attn_q.bias", TYPE_F32, width, 1, 0},      {"attn_k.weight", type, width, keys, 0},
-                 {"attn_k.bias", TYPE_F32, keys, 1, 0},       {"attn_v.weight", type, width, keys, 0},
+                 {"attn_k.bias", TYPE_F32, keys, 1, 0},       {"attn_v.weight", values, width, keys, 0},
                  {"attn_v.bias", TYPE_F32, keys, 1, 0},       {"attn_output.weight", type, width, width, 0},
                  {"ffn_norm.weight", TYPE_F32, width, 1, 1},  {"ffn_gate.weight", type, width, HIDDEN, 0},
-                 {"ffn_up.weight", type, width, HIDDEN, 0},   {"ffn_down.weight", type, HIDDEN, width, 0}};
+                 {"ffn_up.weight", type, width, HIDDEN, 0},   {"ffn_down.weight", down, HIDDEN, width, 0}};
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         char name[64];
         snprintf(name, sizeof name, "blk.%u.%s", index, parts[i].name);
@@ -213,33 +256,35 @@ static uint16_t half_of(double value) {
     return (uint16_t)((uint32_t)(exponent + 14) << 10 | ((uint32_t)(mantissa * 2048) & 0x3ff));
 }
 
-/* What a block begins with: the scale, of Q4_K also the minimums' scale and the scales of its eight parts. */
-static size_t block_head(const format *f, uint64_t columns, uint8_t head[16]) {
-    double scale = 1 / (f->spread * sqrt((double)columns));
+/* The scale; of Q4_K also the minimums' scale and the scales of its eight parts, of Q6_K those of its
+ * sixteen, which stand before it. */
+static void block_scales(const block *b, uint64_t columns, uint8_t scales[18]) {
+    double scale = 1 / (b->spread * sqrt((double)columns));
     uint16_t halves[2] = {half_of(scale), half_of(scale * 7.5)};
-    memcpy(head, halves, sizeof halves);
-    if (f->type != TYPE_Q4_K) {
-        return 2;
+    if (b->type == TYPE_Q6_K) {
+        memset(scales, 8, 16);
+        memcpy(scales + 16, halves, sizeof halves[0]);
+        return;
     }
-    memset(head + 4, 33 | 2 << 6, 8);
-    memset(head + 12, 1 | 1 << 4, 4);
-    return 16;
+    memcpy(scales, halves, sizeof halves);
+    memset(scales + 4, 33 | 2 << 6, 8);
+    memset(scales + 12, 1 | 1 << 4, 4);
 }
 
 static bool write_blocks(model *m, const tensor *t) {
-    const format *f = m->format;
+    const block *b = block_of(t->type);
     static uint64_t words[PORTION / 8];
     uint8_t *portion = (uint8_t *)words;
-    uint8_t head[16];
-    size_t head_size = block_head(f, t->columns, head);
-    size_t most = PORTION / f->bytes * f->bytes;
+    uint8_t scales[18];
+    block_scales(b, t->columns, scales);
+    size_t most = PORTION / b->bytes * b->bytes;
     for (uint64_t done = 0; done < t->size;) {
         size_t size = t->size - done < most ? (size_t)(t->size - done) : most;
         for (size_t i = 0; i < size; i += 8) {
             words[i / 8] = next_random(&m->random);
         }
-        for (size_t i = 0; i < size; i += f->bytes) {
-            memcpy(portion + i, head, head_size);
+        for (size_t i = 0; i < size; i += b->bytes) {
+            memcpy(portion + i + b->scales_from, scales, b->scales_size);
         }
         if (fwrite(portion, 1, size, m->out) != size) {
             return false;
@@ -300,7 +345,7 @@ static bool make(const format *f, const char *path) {
     }
     describe(&m);
     put_vocabulary(&m);
-    add(&m, "token_embd.weight", f->type, f->width, VOCABULARY, 0);
+    add(&m, "token_embd.weight", f->type == TYPE_MIX ? TYPE_Q8_0 : f->type, f->width, VOCABULARY, 0);
     add(&m, "output_norm.weight", TYPE_F32, f->width, 1, 1);
     for (uint32_t i = 0; i < LAYERS; i++) {
         add_layer(&m, i);
@@ -321,6 +366,6 @@ int main(int argc, char **argv) {
             return 0;
         }
     }
-    fprintf(stderr, "usage: bench_make_model q8_0|q4_0|q4_k FILE\n");
+    fprintf(stderr, "usage: bench_make_model q8_0|q4_0|q4_k|q4_k_m FILE\n");
     return 2;
 }

@@ -247,7 +247,7 @@ class Bench(unittest.TestCase):
         told = json.loads(done.stdout)
         for field in ("load_seconds", "first_token_seconds", "file_bytes", "resident_bytes", "prefill_seconds", "decode_seconds",
                       "decode_gb_per_second", "batch_one_seconds", "batch_seconds", "produce_seconds", "score_seconds",
-                      "produce_batch_seconds", "depth_prefill_seconds", "deep_prefill_seconds"):
+                      "score_batch_seconds", "produce_batch_seconds", "depth_prefill_seconds", "deep_prefill_seconds"):
             self.assertGreater(told[field], 0, field)
         for field, value in (("threads", 1), ("prefill_tokens", 8), ("decode_tokens", 4), ("batch_sequences", 2), ("depth", 64)):
             self.assertEqual(told[field], value)

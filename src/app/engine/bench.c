@@ -62,7 +62,7 @@ static bool parse(int argc, char **argv, settings *s, int *status) {
         {"decode", OPTION_U64, &s->decode, "TOKENS", "of an answer behind it", 1, TOKENS_MAX},
         {"batch", OPTION_U64, &s->batch, "N", "answers computed at once; 0: none", 0, BATCH_MAX},
         {"score", OPTION_TEXT, &s->score, "P,A[,N]",
-         "tokens of a prompt and of an answer to be checked, N written at once; 0: none", 0, 0},
+         "tokens of a prompt and of an answer to be checked, N written and checked at once; 0: none", 0, 0},
         {"depth", OPTION_U64, &s->depth, "TOKENS", "before a prompt's part that is measured too; 0: none", 0,
          TOKENS_MAX},
         {"runs", OPTION_U64, &s->runs, "N", "of each; the median counts", 1, BENCH_RUNS_MAX},

@@ -16,8 +16,9 @@ typedef struct bench {
     uint64_t salts; /* each deep prompt begins anew */
     engine_parameters parameters;
     engine_bias ends[ENGINE_BIASES_MAX]; /* tokens that ended an answer too early, made unlikely */
-    uint32_t *prompt;
-    uint32_t *answer;
+    uint32_t *prompt;                    /* of as many sequences as there is need for, one behind another */
+    uint32_t *answer;                    /* of each sequence, `answer_room` apart */
+    size_t answer_room;
     engine_sequence *sequences[STREAMS_MAX];
     uint32_t last[STREAMS_MAX];    /* token of each */
     uint32_t written[STREAMS_MAX]; /* tokens of each */
@@ -49,17 +50,34 @@ static void end_all(bench *b) {
     b->finished = 0;
 }
 
-/* One more sequence that writes `answer` tokens behind the prompt. */
-static bool begin(bench *b, uint32_t prompt, uint32_t answer, const uint8_t *salt, error *err) {
-    engine_draw draw = {.salt = salt};
-    b->parameters.max_tokens = answer;
-    engine_sequence *s = engine_generate(b->model, b->prompt, prompt, &b->parameters, &draw, err);
+static bool add(bench *b, engine_sequence *s) {
     if (s == NULL) {
         return false;
     }
     b->sequences[b->count] = s;
     b->written[b->count++] = 0;
     return true;
+}
+
+static bool begin_from(bench *b, const uint32_t *prompt, uint32_t count, uint32_t answer, const uint8_t *salt,
+                       error *err) {
+    engine_draw draw = {.salt = salt};
+    b->parameters.max_tokens = answer;
+    return add(b, engine_generate(b->model, prompt, count, &b->parameters, &draw, err));
+}
+
+/* One more sequence that writes `answer` tokens behind the prompt. */
+static bool begin(bench *b, uint32_t prompt, uint32_t answer, const uint8_t *salt, error *err) {
+    return begin_from(b, b->prompt, prompt, answer, salt, err);
+}
+
+/* One more that checks the answer which the sequence of this number wrote. */
+static bool begin_score(bench *b, uint32_t number, error *err) {
+    const bench_sizes *s = b->sizes;
+    engine_draw draw = {0};
+    return add(b, engine_score(b->model, b->prompt + (size_t)number * s->score_prompt, s->score_prompt,
+                               b->answer + number * b->answer_room, s->score_answer, &b->parameters, &draw,
+                               err));
 }
 
 static size_t index_of(const bench *b, const engine_sequence *s) {
@@ -80,7 +98,7 @@ static bool step(bench *b, error *err) {
         size_t at = index_of(b, out->sequence);
         if (out->has_token) {
             b->last[at] = out->token;
-            b->answer[b->written[at]] = out->token; /* of use where there is one sequence */
+            b->answer[at * b->answer_room + b->written[at]] = out->token;
             b->written[at]++;
         }
         b->finished += out->finish != ENGINE_RUNNING;
@@ -162,17 +180,21 @@ static bool run_batch_many(bench *b, bench_times *t, error *err) {
     return run_batch(b, b->sizes->batch, &t->batch, err);
 }
 
-static bool check_score(const bench *b, error *err) {
-    engine_score_result result = engine_sequence_score(b->sequences[0]);
-    return result.complete ||
-           error_set(err, ERROR_INTERNAL,
-                     "an answer is refused at token %zu: the arithmetic isn't exact here", result.agreed);
+static bool check_scores(const bench *b, error *err) {
+    for (size_t i = 0; i < b->count; i++) {
+        engine_score_result result = engine_sequence_score(b->sequences[i]);
+        if (!result.complete) {
+            return error_set(err, ERROR_INTERNAL,
+                             "an answer is refused at token %zu: the arithmetic isn't exact here",
+                             result.agreed);
+        }
+    }
+    return true;
 }
 
 /* An answer, then its check. */
 static bool run_score(bench *b, bench_times *t, error *err) {
     const bench_sizes *s = b->sizes;
-    engine_draw draw = {0};
     draw_prompt(b, 0, s->score_prompt);
     uint64_t start = clock_monotonic_ns();
     if (!begin(b, s->score_prompt, s->score_answer, NULL, err) || !step_to_end(b, err)) {
@@ -184,25 +206,21 @@ static bool run_score(bench *b, bench_times *t, error *err) {
         return true;
     }
     start = clock_monotonic_ns();
-    b->sequences[0] = engine_score(b->model, b->prompt, s->score_prompt, b->answer, s->score_answer,
-                                   &b->parameters, &draw, err);
-    if (b->sequences[0] == NULL) {
-        return false;
-    }
-    b->count = 1;
-    if (!step_to_end(b, err)) {
+    if (!begin_score(b, 0, err) || !step_to_end(b, err)) {
         return false;
     }
     t->score = tool_seconds_since(start);
-    return check_score(b, err);
+    return check_scores(b, err);
 }
 
+/* Many answers at once, then the checks of all of them at once. */
 static bool run_streams(bench *b, bench_times *t, error *err) {
     const bench_sizes *s = b->sizes;
+    draw_prompt(b, 0, s->streams * s->score_prompt);
     uint64_t start = clock_monotonic_ns();
     for (uint32_t i = 0; i < s->streams; i++) {
-        draw_prompt(b, 0, s->score_prompt);
-        if (!begin(b, s->score_prompt, s->score_answer, NULL, err)) {
+        if (!begin_from(b, b->prompt + (size_t)i * s->score_prompt, s->score_prompt, s->score_answer, NULL,
+                        err)) {
             return false;
         }
     }
@@ -210,7 +228,21 @@ static bool run_streams(bench *b, bench_times *t, error *err) {
         return false;
     }
     t->produce_stream = tool_seconds_since(start) / s->streams;
-    return true;
+    end_all(b);
+    if (b->short_answer) {
+        return true;
+    }
+    start = clock_monotonic_ns();
+    for (uint32_t i = 0; i < s->streams; i++) {
+        if (!begin_score(b, i, err)) {
+            return false;
+        }
+    }
+    if (!step_to_end(b, err)) {
+        return false;
+    }
+    t->score_stream = tool_seconds_since(start) / s->streams;
+    return check_scores(b, err);
 }
 
 /* The second prompt begins as the first did, whose pages of the cache are taken over. */
@@ -297,7 +329,9 @@ static uint32_t larger(uint32_t a, uint32_t b) {
 }
 
 bool bench_measure(engine_model *model, const bench_sizes *s, bench_times *times, error *err) {
-    uint32_t longest = larger(s->depth + s->prefill, larger(s->score_prompt, BENCH_BATCH_PROMPT));
+    size_t many = larger(s->streams, 1);
+    size_t prompts = many * s->score_prompt;
+    size_t longest = larger(s->depth + s->prefill, BENCH_BATCH_PROMPT);
     uint32_t answer = larger(s->decode + 1, larger(s->score_answer, BENCH_BATCH_STEPS + 1 + s->batch));
     bench *b = memory_allocate_zeroed(1, sizeof *b);
     if (b == NULL) {
@@ -307,8 +341,10 @@ bool bench_measure(engine_model *model, const bench_sizes *s, bench_times *times
     b->sizes = s;
     b->vocabulary = engine_describe(model)->vocabulary;
     b->parameters = (engine_parameters){.top_p = 1, .repetition_penalty = 1, .biases = b->ends};
-    b->prompt = memory_allocate_zeroed(longest, sizeof *b->prompt);
-    b->answer = memory_allocate_zeroed(answer, sizeof *b->answer);
+    b->answer_room = answer;
+    b->prompt = memory_allocate_zeroed(prompts > longest ? prompts : longest, sizeof *b->prompt);
+    b->answer =
+        memory_allocate_zeroed(larger(s->streams, larger(s->batch, 1)) * (size_t)answer, sizeof *b->answer);
     bool good = b->prompt != NULL && b->answer != NULL ? measure(b, times, err) : error_memory(err);
     memory_free(b->prompt);
     memory_free(b->answer);

@@ -12,7 +12,7 @@ typedef struct bench_sizes {
     uint32_t batch; /* sequences */
     uint32_t score_prompt;
     uint32_t score_answer;
-    uint32_t streams; /* that write such answers at once */
+    uint32_t streams; /* such answers written at once, and then checked at once */
     uint32_t depth;   /* whole pages of the cache */
     uint32_t runs;
 } bench_sizes;
@@ -27,6 +27,7 @@ typedef struct bench_times {
     double produce;        /* an answer alone, with its prompt */
     double produce_stream; /* the same for each of so many that are written at once */
     double score;          /* checking that answer */
+    double score_stream;   /* checking each of those many, all at once */
     double deep_prompt;    /* a prompt of `depth` tokens */
     double deep;           /* `prefill` tokens behind it */
 } bench_times;

@@ -52,8 +52,9 @@ static void append_score(const bench_report *r, buffer *out) {
     buffer_append_format(out, "%.1f %% of writing the answer of %u to a prompt of %u alone",
                          100 * t->score / t->produce, s->score_answer, s->score_prompt);
     if (s->streams > 0) {
-        buffer_append_format(out, ", %.1f %% of writing one of %u at once",
-                             100 * t->score / t->produce_stream, s->streams);
+        buffer_append_format(out, ", %.1f %% of writing one of %u at once; checked at once %.1f %%",
+                             100 * t->score / t->produce_stream, s->streams,
+                             100 * t->score_stream / t->produce_stream);
     }
     buffer_append_byte(out, '\n');
 }
@@ -88,6 +89,7 @@ static void add_score(const bench_report *r, json_writer *w) {
     if (r->sizes->streams > 0) {
         json_add_u64(w, "produce_sequences", r->sizes->streams);
         json_add_double(w, "produce_batch_seconds", r->times->produce_stream);
+        json_add_double(w, "score_batch_seconds", r->times->score_stream);
     }
 }
 

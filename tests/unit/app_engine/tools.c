@@ -121,8 +121,8 @@ static void test_every_part_is_measured(void **state) {
     if (!bench_measure(model, &tiny, &t, &err)) {
         fail_msg("%s", err.text);
     }
-    const double all[] = {t.first,   t.prefill,        t.decode, t.batch_one,   t.batch,
-                          t.produce, t.produce_stream, t.score,  t.deep_prompt, t.deep};
+    const double all[] = {t.first,          t.prefill, t.decode,       t.batch_one,   t.batch, t.produce,
+                          t.produce_stream, t.score,   t.score_stream, t.deep_prompt, t.deep};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         assert_true(all[i] > 0);
     }
