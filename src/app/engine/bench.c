@@ -1,7 +1,7 @@
+#include "app_model/tool.h"
 #include "bench_measure.h"
 #include "bench_report.h"
 #include "options/options.h"
-#include "tool.h"
 #include "verbs.h"
 
 #include <fcntl.h>

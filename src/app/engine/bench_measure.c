@@ -1,8 +1,8 @@
 #include "bench_measure.h"
 
+#include "app_model/tool.h"
 #include "base/memory.h"
 #include "os/clock.h"
-#include "tool.h"
 
 #include <stdlib.h>
 

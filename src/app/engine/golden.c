@@ -1,9 +1,9 @@
+#include "app_model/tool.h"
 #include "base/memory.h"
 #include "crypto/start.h"
 #include "golden_report.h"
 #include "options/options.h"
 #include "os/sandbox.h"
-#include "tool.h"
 #include "verbs.h"
 
 #include <stdio.h>

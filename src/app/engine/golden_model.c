@@ -1,7 +1,7 @@
 #include "golden_model.h"
 
+#include "app_model/tool.h"
 #include "crypto/hash.h"
-#include "tool.h"
 
 #include <stdio.h>
 #include <string.h>

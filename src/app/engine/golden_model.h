@@ -1,9 +1,9 @@
 #ifndef APP_ENGINE_GOLDEN_MODEL_H
 #define APP_ENGINE_GOLDEN_MODEL_H
 
+#include "app_model/model_files.h"
 #include "engine/engine.h"
 #include "engine/golden.h"
-#include "model_files.h"
 
 enum { GOLDEN_THREADS = 3, GOLDEN_TOKENS = 64, GOLDEN_ANSWERS = 2, GOLDEN_ENDS_MAX = 16 };
 

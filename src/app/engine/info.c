@@ -1,8 +1,8 @@
+#include "app_model/tool.h"
 #include "options/options.h"
 #include "options/terminal.h"
 #include "os/sandbox.h"
 #include "summary.h"
-#include "tool.h"
 #include "verbs.h"
 
 #include <stdio.h>

@@ -1,6 +1,6 @@
 #include "prompt.h"
 
-#include "answer.h"
+#include "app_model/answer.h"
 #include "base/memory.h"
 #include "conversation.h"
 #include "options/terminal.h"
@@ -43,6 +43,14 @@ static void write_text(slice text) {
         fwrite(text.data, 1, text.length, stdout);
     }
     fflush(stdout);
+}
+
+static void write_token(void *context, uint32_t token, slice text) {
+    (void)context;
+    (void)token;
+    if (text.length > 0) {
+        write_text(text);
+    }
 }
 
 /* An interrupt is let through while waiting only: none comes unseen just before. */
@@ -130,7 +138,7 @@ static bool compute(session *s, answer *a, slice prompt, error *err) {
                               .parameters = &s->settings->parameters,
                               .draw = &draw,
                               .cancel = &interrupted,
-                              .write = s->settings->json ? NULL : write_text};
+                              .take = s->settings->json ? NULL : write_token};
     bool good = answer_compute(a, s->tool.model, &request, err);
     memory_free(tokens);
     return good;

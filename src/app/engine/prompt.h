@@ -1,7 +1,7 @@
 #ifndef APP_ENGINE_PROMPT_H
 #define APP_ENGINE_PROMPT_H
 
-#include "tool.h"
+#include "app_model/tool.h"
 
 /* What `cellule engine run` does: one answer, or a conversation where standard input is a terminal. */
 enum { PROMPT_CANCELLED = 130 /* the exit code after Ctrl-C, as a shell would give it */ };

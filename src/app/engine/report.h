@@ -1,8 +1,8 @@
 #ifndef APP_ENGINE_REPORT_H
 #define APP_ENGINE_REPORT_H
 
-#include "answer.h"
-#include "tool.h"
+#include "app_model/answer.h"
+#include "app_model/tool.h"
 
 /* What is told of an answer: a line for people, or one JSON object that has the answer too. */
 enum { REPORT_MAX = 256 * 1024 * 1024 };

@@ -1,14 +1,14 @@
 #include "verbs.h"
 
+#include "app_model/load.h"
+#include "app_model/tool.h"
 #include "codec/json.h"
 #include "crypto/hash.h"
 #include "crypto/start.h"
-#include "load.h"
 #include "options/options.h"
 #include "os/random.h"
 #include "os/sandbox.h"
 #include "server.h"
-#include "tool.h"
 
 #include <signal.h>
 #include <stdio.h>

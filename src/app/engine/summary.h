@@ -1,9 +1,9 @@
 #ifndef APP_ENGINE_SUMMARY_H
 #define APP_ENGINE_SUMMARY_H
 
+#include "app_model/model_files.h"
 #include "base/buffer.h"
 #include "engine/gguf.h"
-#include "model_files.h"
 
 /* What `cellule engine info` tells of a model, as lines for people or as one JSON object. Strings of the file
  * come out escaped; control characters are the printer's to look after. */

@@ -1,4 +1,4 @@
-#include "answer.h"
+#include "app_model/answer.h"
 #include "bench_measure.h"
 #include "conversation.h"
 #include "golden_model.h"
@@ -34,7 +34,8 @@ static bool answer_prompt(answer *a, const volatile sig_atomic_t *cancel, error 
     static const uint32_t prompt[] = {3, 1, 4, 1, 5};
     static const engine_parameters parameters = {.top_p = 1, .repetition_penalty = 1, .max_tokens = 6};
     static const engine_draw draw = {0};
-    const answer_request request = {prompt, 5, &parameters, &draw, cancel, NULL};
+    const answer_request request = {
+        .prompt = prompt, .prompt_count = 5, .parameters = &parameters, .draw = &draw, .cancel = cancel};
     return answer_compute(a, model, &request, err);
 }
 

@@ -1,5 +1,5 @@
-#ifndef APP_ENGINE_PACKED_FILE_H
-#define APP_ENGINE_PACKED_FILE_H
+#ifndef APP_MODEL_PACKED_FILE_H
+#define APP_MODEL_PACKED_FILE_H
 
 #include "base/error.h"
 #include "base/slice.h"

@@ -1,4 +1,4 @@
-#include "load.h"
+#include "app_model/load.h"
 
 #include "crypto/hash.h"
 #include "os/file.h"
@@ -9,8 +9,12 @@
 enum { DIGEST_PART = 4 * 1024 * 1024 };
 enum { PHASE_DIGEST, PHASE_OPENING, PHASE_HASHING, PHASE_WRITING, PHASES };
 
-static void warn(const error *err, const char *then) {
-    fprintf(stderr, "cellule engine: %s; %s\n", err->text, then);
+static const char *program(const load *l) {
+    return l->options.program == NULL ? "cellule engine" : l->options.program;
+}
+
+static void warn(const load *l, const error *err, const char *then) {
+    fprintf(stderr, "%s: %s; %s\n", program(l), err->text, then);
 }
 
 static bool start_threads(load *l, error *err) {
@@ -21,7 +25,7 @@ static bool start_threads(load *l, error *err) {
     }
     /* More would only take turns on a core. */
     if (count > host.cores) {
-        fprintf(stderr, "cellule engine: %u threads would share %u cores; computing with %u\n",
+        fprintf(stderr, "%s: %u threads would share %u cores; computing with %u\n", program(l),
                 (unsigned)count, host.cores, host.cores);
     }
     if (count == 0 || count > host.cores) {
@@ -40,7 +44,7 @@ bool load_begin(load *l, const load_options *options, error *err) {
         return false;
     }
     if (options->cache && !packed_file_open(&l->packed, options->model, &cause)) {
-        warn(&cause, "going on without it");
+        warn(l, &cause, "going on without it");
     }
     return true;
 }
@@ -87,6 +91,18 @@ static bool compute_digest(load *l, uint8_t digest[ENGINE_DIGEST_SIZE], error *e
     return good;
 }
 
+static bool is_wanted(const load *l, const uint8_t digest[ENGINE_DIGEST_SIZE], error *err) {
+    char found[HASH_HEX_SIZE];
+    char wanted[HASH_HEX_SIZE];
+    if (l->options.digest == NULL || memcmp(l->options.digest, digest, ENGINE_DIGEST_SIZE) == 0) {
+        return true;
+    }
+    hex_encode(slice_of(digest, ENGINE_DIGEST_SIZE), found);
+    hex_encode(slice_of(l->options.digest, ENGINE_DIGEST_SIZE), wanted);
+    return error_set(err, ERROR_CONFLICT, "%s is another model: its digest is %s, not %s", l->options.model,
+                     found, wanted);
+}
+
 static void on_progress(void *context, uint64_t done, uint64_t total) {
     load *l = context;
     if (!l->stopped) {
@@ -122,7 +138,7 @@ static engine_model *open_packed(load *l, const uint8_t digest[ENGINE_DIGEST_SIZ
     }
     engine_model *model = open_model(l, digest, l->packed.content, &cause);
     if (model == NULL) {
-        warn(&cause, "packing the model again");
+        warn(l, &cause, "packing the model again");
     } else {
         packed_file_keep(&l->packed);
     }
@@ -137,7 +153,7 @@ static void keep_packed(load *l, engine_model *model) {
     l->phase = PHASE_WRITING;
     good = good && packed_file_write(&l->packed, pieces, on_progress, l, &cause);
     if (!good) {
-        warn(&cause, "going on without it");
+        warn(l, &cause, "going on without it");
     }
 }
 
@@ -158,7 +174,7 @@ static engine_model *open_and_keep(load *l, const uint8_t digest[ENGINE_DIGEST_S
 engine_model *load_model(load *l, error *err) {
     uint8_t digest[ENGINE_DIGEST_SIZE];
     l->phases = l->packed.may_write ? PHASES : PHASE_HASHING;
-    if (!compute_digest(l, digest, err)) {
+    if (!compute_digest(l, digest, err) || !is_wanted(l, digest, err)) {
         return NULL;
     }
     l->phase = PHASE_OPENING;

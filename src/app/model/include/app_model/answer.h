@@ -1,5 +1,5 @@
-#ifndef APP_ENGINE_ANSWER_H
-#define APP_ENGINE_ANSWER_H
+#ifndef APP_MODEL_ANSWER_H
+#define APP_MODEL_ANSWER_H
 
 #include "base/buffer.h"
 #include "engine/engine.h"
@@ -24,7 +24,9 @@ typedef struct answer_request {
     const engine_parameters *parameters;
     const engine_draw *draw;
     const volatile sig_atomic_t *cancel; /* looked at between passes */
-    void (*write)(slice text);           /* each part of the text as it comes; may be NULL */
+    /* Each token and the text that came with it, which is often empty. May be NULL. */
+    void (*take)(void *context, uint32_t token, slice text);
+    void *context;
 } answer_request;
 
 /* answer_free is due in any case. */

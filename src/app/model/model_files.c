@@ -1,4 +1,4 @@
-#include "model_files.h"
+#include "app_model/model_files.h"
 
 #include "os/file.h"
 

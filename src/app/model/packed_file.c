@@ -1,4 +1,4 @@
-#include "packed_file.h"
+#include "app_model/packed_file.h"
 
 #include "os/file.h"
 

@@ -1,4 +1,4 @@
-#include "tool.h"
+#include "app_model/tool.h"
 
 #include "crypto/start.h"
 #include "os/clock.h"

@@ -1,5 +1,5 @@
-#ifndef APP_ENGINE_MODEL_FILES_H
-#define APP_ENGINE_MODEL_FILES_H
+#ifndef APP_MODEL_MODEL_FILES_H
+#define APP_MODEL_MODEL_FILES_H
 
 #include "base/error.h"
 #include "base/slice.h"

@@ -1,8 +1,8 @@
-#ifndef APP_ENGINE_TOOL_H
-#define APP_ENGINE_TOOL_H
+#ifndef APP_MODEL_TOOL_H
+#define APP_MODEL_TOOL_H
 
+#include "app_model/load.h"
 #include "base/buffer.h"
-#include "load.h"
 
 /* What the verbs have in common that compute a model for somebody at a terminal. */
 typedef struct tool {

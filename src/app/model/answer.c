@@ -1,7 +1,7 @@
-#include "answer.h"
+#include "app_model/answer.h"
 
+#include "app_model/tool.h"
 #include "os/clock.h"
-#include "tool.h"
 
 enum { TEXT_MAX = 64 * 1024 * 1024 };
 
@@ -9,8 +9,8 @@ static bool take(answer *a, const answer_request *request, const engine_output *
     if (out->has_token) {
         buffer_append(&a->tokens, slice_of(&out->token, sizeof out->token));
         buffer_append(&a->text, out->text);
-        if (request->write != NULL && out->text.length > 0) {
-            request->write(out->text);
+        if (request->take != NULL) {
+            request->take(request->context, out->token, out->text);
         }
     }
     a->finish = out->finish;
