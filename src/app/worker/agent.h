@@ -15,6 +15,7 @@
 typedef struct agent {
     worker_home home;
     host_description host;
+    uint8_t machine[PROTO_MACHINE_SIZE];
     uint8_t build[PROTO_DIGEST_SIZE]; /* SHA-256 of this program */
     char model_name[PROTO_NAME_MAX + 1];
     ev_loop *loop;
@@ -27,6 +28,7 @@ typedef struct agent {
     char profile[PROTO_PROFILE_MAX + 1];
     uint32_t context;
     uint32_t slots;
+    uint32_t vocabulary; /* tokens that the model has; 0: not known */
 
     websocket *socket;
     proto_state state; /* PROTO_CLOSED: not connected */

@@ -63,6 +63,7 @@ static void send_hello(agent *a) {
     hello->isa = slice_part(slice_of_text(a->host.isa), 0, PROTO_PROFILE_MAX);
     hello->cores = a->host.cores;
     hello->ram = a->host.ram_bytes;
+    memcpy(hello->machine, a->machine, sizeof hello->machine);
     hello->model_count = 1;
     hello->models[0] = (proto_model){.name = slice_of_text(a->model_name),
                                      .context = a->context,
@@ -185,7 +186,7 @@ static void handle_message(agent *a, const proto_message *message) {
         worker_job_cancel(a, message->cancel.id);
         return;
     case PROTO_CREDIT:
-        worker_job_credit(a, &message->credit);
+        generate_job_credit(a, &message->credit);
         return;
     case PROTO_DRAIN:
         log_info("the pool drains this session");

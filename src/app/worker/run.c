@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "crypto/start.h"
 #include "engine_process.h"
+#include "machine.h"
 #include "options/options.h"
 #include "os/file.h"
 #include "os/random.h"
@@ -68,6 +69,7 @@ static void engine_is_ready(agent *a, const pipe_ready *ready) {
     }
     a->context = ready->context;
     a->slots = ready->slots;
+    a->vocabulary = ready->vocabulary;
     memcpy(a->model_digest, ready->digest, sizeof a->model_digest);
     snprintf(a->profile, sizeof a->profile, "%.*s", SLICE_FORMAT(ready->profile));
     log_info("model loaded", LOG_TEXT("model", a->model_name), LOG_U64("context", a->context),
@@ -107,10 +109,13 @@ static void on_engine_message(void *context, const pipe_message *message) {
         log_debug("loading", LOG_U64("percent", message->percent));
         return;
     case PIPE_DELTA:
-        worker_job_delta(a, message->job, &message->delta);
+        generate_job_delta(a, message->job, &message->delta);
         return;
     case PIPE_DONE:
-        worker_job_done(a, message->job, &message->done);
+        generate_job_done(a, message->job, &message->done);
+        return;
+    case PIPE_SCORED:
+        score_job_scored(a, message->job, &message->scored);
         return;
     case PIPE_FAIL:
         engine_failed(a, message);
@@ -187,7 +192,9 @@ static bool agent_start(agent *a, const run_options *options, error *err) {
                          options->model);
     }
     if (!random_bytes(&seed, sizeof seed, err) || !worker_home_load(options->state, &a->home, err) ||
-        !host_describe(&a->host, err) || !hash_program(a, err) || !name_model(a, options, err)) {
+        !host_describe(&a->host, err) ||
+        !machine_identify(MACHINE_ID_PATH, a->home.pool_id, a->machine, err) || !hash_program(a, err) ||
+        !name_model(a, options, err)) {
         return false;
     }
     json_start(seed);

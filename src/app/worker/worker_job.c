@@ -1,43 +1,6 @@
-#include "worker_job.h"
+#include "worker_job_internal.h"
 
-#include "base/log.h"
 #include "base/memory.h"
-#include "ledger/receipt.h"
-#include "os/clock.h"
-
-#include <stdio.h>
-
-enum {
-    GATHER_MS = 20,
-    TEXT_LIMIT = 16 * 1024 * 1024,
-    TOKENS_LIMIT = 4 * 1024 * 1024,
-    PIECE_TOKENS = 256 /* most tokens of one delta */
-};
-
-/* Tokens that came together, and how many bytes of text came with them. */
-typedef struct piece {
-    uint32_t token;
-    uint32_t text_length;
-} piece;
-
-struct worker_job {
-    list_node node; /* in agent.jobs */
-    agent *agent;
-    uint8_t id[PROTO_ID_SIZE];
-    uint8_t salt[PROTO_SALT_SIZE];
-    receipt receipt; /* filled as things become known */
-    buffer text;     /* the answer so far; the first `sent_text` bytes have been sent */
-    buffer pieces;   /* piece[]; the first `sent` have been sent */
-    size_t sent;
-    size_t sent_text;
-    uint64_t credit; /* tokens that may still be sent */
-    uint64_t seq;
-    uint64_t last_sent_ms;
-    bool finished; /* the engine is done: `end` is set */
-    pipe_done end;
-    ev_timer gather_timer;
-    ev_timer deadline_timer;
-};
 
 static worker_job *find(agent *a, const uint8_t id[PROTO_ID_SIZE]) {
     for (list_node *node = a->jobs.next; node != &a->jobs; node = node->next) {
@@ -49,14 +12,16 @@ static worker_job *find(agent *a, const uint8_t id[PROTO_ID_SIZE]) {
     return NULL;
 }
 
-static void job_free(worker_job *j) {
-    ev_timer_stop(&j->gather_timer);
+worker_job *worker_job_find(agent *a, const uint8_t id[PROTO_ID_SIZE], proto_kind kind) {
+    worker_job *j = find(a, id);
+    return j != NULL && j->kind == kind ? j : NULL;
+}
+
+void worker_job_free(worker_job *j) {
     ev_timer_stop(&j->deadline_timer);
     list_remove(&j->node);
     j->agent->job_count--;
-    buffer_wipe(&j->text);
-    buffer_free(&j->pieces);
-    memory_free(j);
+    j->release(j);
 }
 
 static void cancel_in_engine(worker_job *j) {
@@ -77,141 +42,45 @@ static void send_fail(agent *a, const uint8_t id[PROTO_ID_SIZE], const char *cod
     (void)!agent_send(a, &fail);
 }
 
-static void job_fail(worker_job *j, const char *code, slice text, bool retryable) {
+void worker_job_give_up(worker_job *j, const char *code, slice text, bool retryable) {
     agent *a = j->agent;
     cancel_in_engine(j);
     send_fail(a, j->id, code, text, retryable);
-    job_free(j);
+    worker_job_free(j);
     agent_check_stopped(a);
-}
-
-static size_t piece_count(const worker_job *j) {
-    return buffer_length(&j->pieces) / sizeof(piece);
-}
-
-static piece piece_at(const worker_job *j, size_t index) {
-    piece p = {0};
-    slice place = slice_part(buffer_slice(&j->pieces), index * sizeof p, sizeof p);
-    if (place.length == sizeof p) {
-        memcpy(&p, place.data, sizeof p);
-    }
-    return p;
-}
-
-static bool sign_receipt(worker_job *j, signed_receipt *entry, error *err) {
-    size_t count = piece_count(j);
-    uint32_t *tokens = memory_allocate_zeroed(count, sizeof *tokens);
-    if (tokens == NULL) {
-        return error_memory(err);
-    }
-    for (size_t i = 0; i < count; i++) {
-        tokens[i] = piece_at(j, i).token;
-    }
-    *entry = (signed_receipt){.fields = j->receipt};
-    memcpy(entry->salt, j->salt, sizeof entry->salt);
-    bool done = receipt_hash_tokens(tokens, count, entry->fields.token_hash, err) &&
-                receipt_hash_answer(j->salt, buffer_slice(&j->text), entry->fields.answer_hash, err) &&
-                receipt_sign_worker(entry, j->agent->home.key, err);
-    memory_free(tokens);
-    return done;
-}
-
-static void send_done(worker_job *j) {
-    agent *a = j->agent;
-    signed_receipt entry;
-    error err = {0};
-    receipt *r = &j->receipt;
-    r->prompt_tokens = j->end.usage.prompt_tokens;
-    r->completion_tokens = (uint32_t)piece_count(j);
-    r->finish = j->end.finish == ENGINE_LENGTH ? RECEIPT_FINISH_LENGTH : RECEIPT_FINISH_STOP;
-    r->finished_ms = clock_unix_ms();
-    memcpy(r->commitment, j->end.commitment, sizeof r->commitment);
-    if (!sign_receipt(j, &entry, &err)) {
-        job_fail(j, PROTO_OTHER, slice_of_text(err.text), true);
-        return;
-    }
-    proto_message done = {.type = PROTO_DONE,
-                          .done = {.finish = j->end.finish == ENGINE_LENGTH ? PROTO_LENGTH : PROTO_STOP,
-                                   .prompt_tokens = r->prompt_tokens,
-                                   .completion_tokens = r->completion_tokens,
-                                   .started_ms = r->started_ms,
-                                   .finished_ms = r->finished_ms}};
-    memcpy(done.done.id, j->id, sizeof done.done.id);
-    memcpy(done.done.commitment, r->commitment, sizeof done.done.commitment);
-    memcpy(done.done.signature, entry.worker_signature, sizeof done.done.signature);
-    job_free(j);
-    (void)!agent_send(a, &done);
-    agent_check_stopped(a);
-}
-
-/* One delta of what has come and the credit allows. False if nothing could be sent. */
-static bool send_delta(worker_job *j) {
-    uint32_t tokens[PIECE_TOKENS];
-    size_t count = piece_count(j) - j->sent;
-    count = count > PIECE_TOKENS ? PIECE_TOKENS : count;
-    count = count > j->credit ? (size_t)j->credit : count;
-    if (count == 0) {
-        return false;
-    }
-    size_t text_length = 0;
-    for (size_t i = 0; i < count; i++) {
-        piece p = piece_at(j, j->sent + i);
-        tokens[i] = p.token;
-        text_length += p.text_length;
-    }
-    proto_message delta = {.type = PROTO_DELTA,
-                           .delta = {.seq = j->seq,
-                                     .text = slice_part(buffer_slice(&j->text), j->sent_text, text_length),
-                                     .tokens = tokens,
-                                     .token_count = count}};
-    memcpy(delta.delta.id, j->id, sizeof delta.delta.id);
-    if (!agent_send(j->agent, &delta)) {
-        return false;
-    }
-    j->seq++;
-    j->credit -= count;
-    j->sent += count;
-    j->sent_text += text_length;
-    j->last_sent_ms = ev_now_ms(j->agent->loop);
-    return true;
-}
-
-static void pass_on(worker_job *j) {
-    ev_timer_stop(&j->gather_timer);
-    while (send_delta(j)) {
-    }
-    if (j->finished && j->sent == piece_count(j)) {
-        send_done(j);
-    }
-}
-
-static void gathered(void *context) {
-    pass_on(context);
 }
 
 static void deadline_passed(void *context) {
-    job_fail(context, PROTO_FAIL_DEADLINE, SLICE_LITERAL("the job's deadline has passed"), false);
+    worker_job_give_up(context, PROTO_FAIL_DEADLINE, SLICE_LITERAL("the job's deadline has passed"), false);
 }
 
-static bool fill_receipt(const agent *a, const proto_job *wanted, receipt *r, error *err) {
-    *r = (receipt){.version = RECEIPT_VERSION,
-                   .temperature = wanted->temperature,
-                   .top_p = wanted->top_p,
-                   .max_tokens = wanted->max_tokens,
-                   .seed = wanted->seed,
-                   .started_ms = clock_unix_ms()};
-    memcpy(r->pool_id, a->home.pool_id, sizeof r->pool_id);
-    memcpy(r->job_id, wanted->id, sizeof r->job_id);
-    memcpy(r->worker_id, a->home.worker_id, sizeof r->worker_id);
-    memcpy(r->model_digest, a->model_digest, sizeof r->model_digest);
-    snprintf(r->engine_profile, sizeof r->engine_profile, "%s", a->profile);
-    return receipt_hash_prompt(wanted->salt, (const receipt_message *)(const void *)wanted->messages,
-                               wanted->message_count, r->prompt_hash, err) &&
-           receipt_hash_stop(wanted->stop, wanted->stop_count, r->stop_hash, err);
+void worker_job_begin(worker_job *j, agent *a, const proto_job *wanted, void (*release)(worker_job *self)) {
+    j->agent = a;
+    j->kind = wanted->kind;
+    j->release = release;
+    memcpy(j->id, wanted->id, sizeof j->id);
+    ev_timer_init(&j->deadline_timer, deadline_passed, j);
+    ev_timer_start(a->loop, &j->deadline_timer, wanted->deadline_ms);
+    list_append(&a->jobs, &j->node);
+    a->job_count++;
 }
 
 /* The protocol names no user whose jobs might share beginnings: no salt. */
-static bool send_to_engine(agent *a, const proto_job *wanted) {
+static void describe(const proto_job *wanted, const engine_message *messages, pipe_generate *g) {
+    *g = (pipe_generate){.messages = messages,
+                         .message_count = wanted->message_count,
+                         .parameters = {.temperature = wanted->temperature,
+                                        .top_p = wanted->top_p,
+                                        .repetition_penalty = 1,
+                                        .max_tokens = wanted->max_tokens,
+                                        .stop_count = wanted->stop_count},
+                         .seed = wanted->seed};
+    memcpy(g->parameters.stops, wanted->stop, sizeof wanted->stop);
+    memcpy(g->nonce, wanted->nonce, sizeof g->nonce);
+}
+
+static bool send_to_engine(worker_job *j, const proto_job *wanted) {
+    pipe_message message = {.type = j->kind == PROTO_SCORE ? PIPE_SCORE : PIPE_GENERATE};
     engine_message *messages = memory_allocate_zeroed(wanted->message_count, sizeof *messages);
     if (messages == NULL) {
         return false;
@@ -220,45 +89,12 @@ static bool send_to_engine(agent *a, const proto_job *wanted) {
         messages[i].role = wanted->messages[i].role;
         messages[i].content = wanted->messages[i].content;
     }
-    pipe_message generate = {.type = PIPE_GENERATE,
-                             .generate = {.messages = messages,
-                                          .message_count = wanted->message_count,
-                                          .parameters = {.temperature = wanted->temperature,
-                                                         .top_p = wanted->top_p,
-                                                         .repetition_penalty = 1,
-                                                         .max_tokens = wanted->max_tokens,
-                                                         .stop_count = wanted->stop_count},
-                                          .seed = wanted->seed}};
-    memcpy(generate.job, wanted->id, sizeof generate.job);
-    memcpy(generate.generate.parameters.stops, wanted->stop, sizeof wanted->stop);
-    memcpy(generate.generate.nonce, wanted->nonce, sizeof generate.generate.nonce);
-    bool sent = backend_send(a->engine, &generate);
+    memcpy(message.job, wanted->id, sizeof message.job);
+    describe(wanted, messages, j->kind == PROTO_SCORE ? &message.score.claim : &message.generate);
+    bool sent = (j->kind != PROTO_SCORE || score_job_describe(j, wanted, &message.score)) &&
+                backend_send(j->agent->engine, &message);
     memory_free(messages);
     return sent;
-}
-
-static worker_job *job_new(agent *a, const proto_job *wanted, error *err) {
-    worker_job *j = memory_allocate_zeroed(1, sizeof *j);
-    if (j == NULL) {
-        error_memory(err);
-        return NULL;
-    }
-    j->agent = a;
-    j->text = buffer_make(TEXT_LIMIT);
-    j->pieces = buffer_make(TOKENS_LIMIT);
-    j->credit = wanted->credit;
-    memcpy(j->id, wanted->id, sizeof j->id);
-    memcpy(j->salt, wanted->salt, sizeof j->salt);
-    if (!fill_receipt(a, wanted, &j->receipt, err)) {
-        memory_free(j);
-        return NULL;
-    }
-    ev_timer_init(&j->gather_timer, gathered, j);
-    ev_timer_init(&j->deadline_timer, deadline_passed, j);
-    ev_timer_start(a->loop, &j->deadline_timer, wanted->deadline_ms);
-    list_append(&a->jobs, &j->node);
-    a->job_count++;
-    return j;
 }
 
 void worker_job_start(agent *a, const proto_job *wanted) {
@@ -269,11 +105,12 @@ void worker_job_start(agent *a, const proto_job *wanted) {
                memcmp(wanted->digest, a->model_digest, sizeof a->model_digest) != 0) {
         send_fail(a, wanted->id, PROTO_FAIL_MODEL, SLICE_LITERAL("this worker has another model"), true);
     } else {
-        worker_job *j = job_new(a, wanted, &err);
+        worker_job *j =
+            wanted->kind == PROTO_SCORE ? score_job_new(a, wanted, &err) : generate_job_new(a, wanted, &err);
         if (j == NULL) {
             send_fail(a, wanted->id, PROTO_OTHER, slice_of_text(err.text), true);
-        } else if (!send_to_engine(a, wanted)) {
-            job_fail(j, PROTO_FAIL_ENGINE, SLICE_LITERAL("the engine takes no jobs"), true);
+        } else if (!send_to_engine(j, wanted)) {
+            worker_job_give_up(j, PROTO_FAIL_ENGINE, SLICE_LITERAL("the engine takes no jobs"), true);
         }
     }
 }
@@ -281,68 +118,7 @@ void worker_job_start(agent *a, const proto_job *wanted) {
 void worker_job_cancel(agent *a, const uint8_t id[PROTO_ID_SIZE]) {
     worker_job *j = find(a, id);
     if (j != NULL) {
-        job_fail(j, PROTO_FAIL_CANCELLED, SLICE_LITERAL("cancelled"), true);
-    }
-}
-
-void worker_job_credit(agent *a, const proto_credit *credit) {
-    worker_job *j = find(a, credit->id);
-    if (j != NULL) {
-        j->credit += credit->tokens;
-        pass_on(j);
-    }
-}
-
-/* U+0000 can't stand in a message: it becomes U+FFFD. Returns the bytes appended. */
-static size_t append_text(worker_job *j, slice text) {
-    static const char replacement[] = "\xEF\xBF\xBD";
-    size_t before = buffer_length(&j->text);
-    while (text.length > 0) {
-        size_t nul = slice_find(text, 0);
-        buffer_append(&j->text, slice_part(text, 0, nul));
-        if (nul == SIZE_MAX) {
-            break;
-        }
-        buffer_append_text(&j->text, replacement);
-        text = slice_after(text, nul + 1);
-    }
-    return buffer_length(&j->text) - before;
-}
-
-/* The text belongs to the last of the tokens: if credit cuts between them, it goes with that one. */
-static bool keep_delta(worker_job *j, const pipe_delta *delta) {
-    uint32_t text_length = (uint32_t)append_text(j, delta->text);
-    for (size_t i = 0; i < delta->token_count; i++) {
-        bool last = i + 1 == delta->token_count;
-        piece p = {.token = delta->tokens[i], .text_length = last ? text_length : 0};
-        buffer_append(&j->pieces, slice_of(&p, sizeof p));
-    }
-    return !buffer_failed(&j->pieces) && !buffer_failed(&j->text);
-}
-
-void worker_job_delta(agent *a, const uint8_t id[PIPE_JOB_SIZE], const pipe_delta *delta) {
-    worker_job *j = find(a, id);
-    if (j == NULL || j->finished || delta->token_count == 0) {
-        return;
-    }
-    if (!keep_delta(j, delta)) {
-        job_fail(j, PROTO_OTHER, SLICE_LITERAL("out of memory"), true);
-        return;
-    }
-    uint64_t age = ev_now_ms(a->loop) - j->last_sent_ms;
-    if (j->sent == 0 || age >= GATHER_MS) {
-        pass_on(j);
-    } else if (!ev_timer_is_running(&j->gather_timer)) {
-        ev_timer_start(a->loop, &j->gather_timer, GATHER_MS - age);
-    }
-}
-
-void worker_job_done(agent *a, const uint8_t id[PIPE_JOB_SIZE], const pipe_done *done) {
-    worker_job *j = find(a, id);
-    if (j != NULL && !j->finished) {
-        j->finished = true;
-        j->end = *done;
-        pass_on(j);
+        worker_job_give_up(j, PROTO_FAIL_CANCELLED, SLICE_LITERAL("cancelled"), true);
     }
 }
 
@@ -350,10 +126,10 @@ void worker_job_fail(agent *a, const uint8_t id[PIPE_JOB_SIZE], const pipe_fail 
     worker_job *j = find(a, id);
     if (j != NULL) {
         j->finished = true;
-        job_fail(j,
-                 fail->code == ERROR_LIMIT || fail->code == ERROR_INVALID ? PROTO_FAIL_INPUT
-                                                                          : PROTO_FAIL_ENGINE,
-                 fail->text, fail->retryable);
+        worker_job_give_up(j,
+                           fail->code == ERROR_LIMIT || fail->code == ERROR_INVALID ? PROTO_FAIL_INPUT
+                                                                                    : PROTO_FAIL_ENGINE,
+                           fail->text, fail->retryable);
     }
 }
 
@@ -361,7 +137,7 @@ void worker_job_fail_all(agent *a, const char *reason) {
     while (!list_is_empty(&a->jobs)) {
         worker_job *j = LIST_ENTRY(a->jobs.next, worker_job, node);
         j->finished = true;
-        job_fail(j, PROTO_FAIL_ENGINE, slice_of_text(reason), true);
+        worker_job_give_up(j, PROTO_FAIL_ENGINE, slice_of_text(reason), true);
     }
 }
 
@@ -369,7 +145,7 @@ void worker_job_drop_all(agent *a) {
     while (!list_is_empty(&a->jobs)) {
         worker_job *j = LIST_ENTRY(a->jobs.next, worker_job, node);
         cancel_in_engine(j);
-        job_free(j);
+        worker_job_free(j);
     }
     agent_check_stopped(a);
 }
