@@ -2,12 +2,15 @@
 
 #include <math.h>
 
-/* One honest pair in a hundred may count as a deviation; a rate is never taken for less than half of that, so
- * that a single deviation can't weigh much more than three nats; a cheat is designed for one answer in ten.
- */
+/* At most one honest pair in a hundred is to count as a deviation. How often they really do is taken for more
+ * than what was counted, by 1.5 standard deviations, and never for less than half of that hundredth, so that
+ * one deviation weighs three nats at most. A cheat is taken to alter one answer in ten. With these a worker
+ * is quarantined wrongly less than once in a million answers, whether the calibration had 200 pairs or 4000
+ * (measured). */
 static const double tail = 0.01;
 static const double lowest_rate = 0.005;
 static const double cheat_rate = 0.1;
+static const double confidence = 1.5;
 
 size_t agreement_common_tokens(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count) {
     size_t count = a_count < b_count ? a_count : b_count;
@@ -100,7 +103,8 @@ double agreement_ratio(const agreement_calibration *c, double score) {
     }
     uint32_t below = 0;
     bool deviates = bin_of(score) < limit_bin(c, &below);
-    double honest = fmax(lowest_rate, (below + 1.0) / (c->pairs + 2.0)); /* Laplace's rule: never sure of 0 */
+    double count = below + 1.0; /* Laplace's rule: never sure of 0 */
+    double honest = fmax(lowest_rate, (count + confidence * sqrt(count)) / (c->pairs + 2.0));
     double cheat = honest + cheat_rate * (1 - honest);
     return deviates ? log(cheat / honest) : log((1 - cheat) / (1 - honest));
 }

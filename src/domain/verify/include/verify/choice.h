@@ -50,7 +50,7 @@ typedef struct verify_choice {
  * `draw` in [0, 1) decides everything (verify_draw with VERIFY_DRAW_VERIFIER). Asks for VERIFY_PROBES random
  * candidates, and for each of them once only when none of these is as independent as can be. False: nobody
  * fits. */
-enum { VERIFY_PROBES = 32 };
+enum { VERIFY_PROBES = 128 };
 bool verify_choose(const verify_party *subjects, size_t subject_count, const verify_candidates *candidates,
                    bool referee_only, double draw, verify_choice *choice);
 
