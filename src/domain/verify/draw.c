@@ -13,7 +13,7 @@ bool verify_draw(const uint8_t secret[VERIFY_SECRET_SIZE], const char *label,
     envelope_begin(&bytes, label);
     envelope_add(&bytes, slice_of(job, VERIFY_JOB_SIZE));
     envelope_add(&bytes, slice_of(commitment, VERIFY_COMMITMENT_SIZE));
-    uint8_t mac[HASH_SIZE];
+    uint8_t mac[HASH_SIZE] = {0};
     bool good = buffer_failed(&bytes)
                     ? error_memory(err)
                     : hash_hmac(slice_of(secret, VERIFY_SECRET_SIZE), buffer_slice(&bytes), mac, err);

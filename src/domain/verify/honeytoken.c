@@ -34,7 +34,7 @@ bool honeytoken_make(const uint8_t secret[HONEYTOKEN_SECRET_SIZE],
     envelope_begin(&bytes, "cellule honeytoken v1");
     envelope_add(&bytes, slice_of(worker, HONEYTOKEN_WORKER_SIZE));
     envelope_add_u64(&bytes, number);
-    uint8_t mac[HASH_SIZE];
+    uint8_t mac[HASH_SIZE] = {0};
     bool good = buffer_failed(&bytes)
                     ? error_memory(err)
                     : hash_hmac(slice_of(secret, HONEYTOKEN_SECRET_SIZE), buffer_slice(&bytes), mac, err);
