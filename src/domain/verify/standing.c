@@ -147,7 +147,8 @@ bool standing_check(const standing *s, error *err) {
     REQUIRE(s->disputes <= s->mismatches);
     REQUIRE((s->state == STANDING_ALERT) == (s->alert_left > 0));
     REQUIRE(s->state != STANDING_QUARANTINED || s->disputes > 0 || s->held);
-    REQUIRE(!standing_may_serve(s) || (s->disputes == 0 && !s->held));
+    REQUIRE(!standing_may_serve(s) || s->disputes == 0);
+    REQUIRE(!s->held || s->state == STANDING_QUARANTINED);
     REQUIRE(isfinite(s->cusum) && s->cusum >= 0);
     REQUIRE(isfinite(s->alpha) && s->alpha >= 0 && isfinite(s->beta) && s->beta >= 0);
     return true;

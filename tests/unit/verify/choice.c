@@ -139,7 +139,7 @@ static void test_all_subjects_count(void **state) {
     verify_choice choice;
     clear();
     add("2331", false); /* the second one's owner */
-    add("3231", false); /* the second one's network */
+    add("3131", false); /* the first one's network */
     add("3331", false);
     verify_candidates c = candidates();
     for (int draw = 0; draw < 50; draw++) {

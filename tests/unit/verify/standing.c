@@ -175,6 +175,10 @@ static void test_who_never_does_a_check_is_quarantined_however_good_its_answers_
         assert_true(s.held);
         tell(&s, STANDING_VERIFIED); /* too late: a human decides */
         assert_int_equal(s.state, STANDING_QUARANTINED);
+        tell_often(&s, STANDING_EVADED, 8);
+        tell(&s, STANDING_REHABILITATED);
+        tell_often(&s, STANDING_EVADED, 7);
+        assert_int_equal(s.state, STANDING_NEW);
     }
 }
 
@@ -198,6 +202,8 @@ static void test_quarantine_lasts_until_the_last_dispute_has_ended(void **state)
     tell(&s, STANDING_ABSOLVED);
     assert_int_equal(s.state, STANDING_ALERT);
     assert_int_equal(s.alert_left, 30);
+    assert_int_equal(s.consecutive, 0);
+    assert_true(s.beta < 0.02); /* it wasn't at fault */
 }
 
 static void test_a_dispute_is_no_way_around_the_first_twenty(void **state) {
@@ -222,6 +228,7 @@ static void test_only_a_human_lets_a_convicted_worker_begin_anew(void **state) {
             assert_int_equal(s.state, STANDING_CONVICTED);
         }
     }
+    tell_often(&s, STANDING_EVADED, 8);
     tell(&s, STANDING_REHABILITATED);
     assert_int_equal(s.state, STANDING_NEW);
     assert_true(spot_rate(&s) == 1);
@@ -321,6 +328,7 @@ static void test_each_broken_value_is_found(void **state) {
         {.state = STANDING_QUARANTINED},
         {.state = STANDING_NEW, .disputes = 1, .mismatches = 1},
         {.state = STANDING_REGULAR, .held = true},
+        {.state = STANDING_CONVICTED, .held = true},
         {.state = STANDING_NEW, .cusum = -1},
         {.state = STANDING_NEW, .cusum = NAN},
         {.state = STANDING_NEW, .alpha = INFINITY},

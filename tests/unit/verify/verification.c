@@ -205,6 +205,9 @@ static void test_an_answer_agrees_only_if_everything_does(void **state) {
     assert_int_equal(verify_compare(truth, COUNT + 1, &f), VERIFY_DIFFERS); /* another claim */
     f.complete = false;                                                     /* cut short */
     assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_DIFFERS);
+    f = agreeing(); /* it was told another claim */
+    f.count = COUNT + 1;
+    assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_DIFFERS);
     f = differing(COUNT - 1, 5);
     f.complete = true;
     assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_DIFFERS);
