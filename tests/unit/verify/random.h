@@ -10,7 +10,7 @@
 static inline uint64_t random_seed(void) {
     const char *wish = getenv("CELLULE_VERIFY_SEED");
     uint64_t seed = wish == NULL ? (uint64_t)time(NULL) : strtoull(wish, NULL, 10);
-    print_message("CELLULE_VERIFY_SEED=%llu\n", (unsigned long long)seed);
+    print_message("# CELLULE_VERIFY_SEED=%llu\n", (unsigned long long)seed);
     return seed;
 }
 
