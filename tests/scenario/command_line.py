@@ -13,15 +13,16 @@ import tap
 from wire import BINARY, SiteCase, free_port, frozen
 
 OK, FAILED, USAGE = 0, 1, 2
+UNCHECKED = 2  # what `verify` can't tell
 
 VERBS = ["pool init", "pool run", "worker join", "worker run", "ask", "admin status", "admin user add",
          "admin user list", "admin user key", "admin user keys", "admin user revoke", "admin user disable",
-         "admin worker token", "admin worker list", "admin worker revoke", "verify receipt", "engine serve",
-         "engine info"]
+         "admin worker token", "admin worker list", "admin worker revoke", "verify receipt", "verify evidence",
+         "engine serve", "engine info"]
 GROUPS = ["", "pool", "worker", "admin", "admin user", "admin worker", "verify", "engine"]
 WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user key", "admin user keys",
                "admin user revoke", "admin user disable", "admin worker token", "admin worker revoke",
-               "verify receipt", "engine serve", "engine info"]
+               "verify receipt", "verify evidence", "engine serve", "engine info"]
 
 
 def run(*arguments, environment=None, timeout=60, **more):
@@ -141,17 +142,20 @@ class Usage(Case):
         self.check(run("engine", "info", path), FAILED, str(path), "part 1 of 2")
         self.check(run("engine", "--check", "--model", path), FAILED, str(path))
 
-    def test_receipts_that_are_none_are_refused(self):
+    def test_receipts_and_evidence_that_are_none_are_refused(self):
         pool = "0" * 64
-        path = self.folder / "receipt.json"
-        self.check(run("verify", "receipt", "--pool-id", pool, path), FAILED, str(path))
-        for text in ("", "{", "{}", "[]", "null", "x" * 100000, "[" * 100000, '{"receipt":"AAAA"}'):
-            with self.subTest(length=len(text)):
-                path.write_text(text)
-                self.check(run("verify", "receipt", "--pool-id", pool, path), FAILED)
-        self.check(run("verify", "receipt", "--pool-id", pool, self.folder), FAILED, str(self.folder))
-        self.check(run("verify", "receipt", "--pool-id", "short", path), FAILED, "--pool-id")
-        self.check(run("verify", "receipt", path), USAGE, "--pool-id")
+        path = self.folder / "signed.json"
+        for what in ("receipt", "evidence"):
+            self.check(run("verify", what, "--pool-id", pool, self.folder / "none"), UNCHECKED, str(self.folder / "none"))
+            for text in ("", "{", "{}", "[]", "null", "x" * 100000, "[" * 100000, '{"receipt":"AAAA"}'):
+                with self.subTest(what, length=len(text)):
+                    path.write_text(text)
+                    self.check(run("verify", what, "--pool-id", pool, path), FAILED)
+            self.check(run("verify", what, "--pool-id", pool, self.folder), UNCHECKED, str(self.folder))
+            self.check(run("verify", what, "--pool-id", "short", path), UNCHECKED, "--pool-id")
+            self.check(run("verify", what, path), USAGE, "--pool-id")
+        self.check(run("verify", "receipt", "--pool-id", pool, "--question", "a", "--messages", path, path), USAGE,
+                   "--messages")
 
 
 class Site(SiteCase, Case):

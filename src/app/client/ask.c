@@ -15,6 +15,7 @@ typedef struct ask {
     const char *model;
     const char *system;
     const char *receipt_path;
+    const char *request_path;
     uint64_t max_tokens;
     bool json;
 
@@ -22,6 +23,7 @@ typedef struct ask {
     char model_name[NAME_SIZE];
     receipt_message messages[2];
     size_t message_count;
+    uint8_t pool_id[HASH_SIZE];
     buffer answer;
     char finish[16];
     bool complete; /* [DONE] came */
@@ -110,8 +112,10 @@ static bool stream_answer(ask *a, char job[64], error *err) {
     api_answer answer = {0};
     buffer body = buffer_make(BODY_LIMIT);
     build_body(a, &body);
-    bool done = (!buffer_failed(&body) || error_set(err, ERROR_LIMIT, "the question is too long")) &&
-                api_stream(a->api, "/v1/chat/completions", buffer_slice(&body), take_chunk, a, &answer, err);
+    bool done =
+        (!buffer_failed(&body) || error_set(err, ERROR_LIMIT, "the question is too long")) &&
+        (a->request_path == NULL || file_write_atomic(a->request_path, buffer_slice(&body), 0600, err)) &&
+        api_stream(a->api, "/v1/chat/completions", buffer_slice(&body), take_chunk, a, &answer, err);
     buffer_wipe(&body);
     json_free(answer.json);
     if (done && !a->complete) {
@@ -124,12 +128,12 @@ static bool stream_answer(ask *a, char job[64], error *err) {
 }
 
 /* The pool's id comes over TLS from the pool itself, so trust in it rests on the site's CA. */
-static bool fetch_pool_id(ask *a, uint8_t pool_id[HASH_SIZE], error *err) {
+static bool fetch_pool_id(ask *a, error *err) {
     api_answer answer;
     if (!api_call(a->api, "GET", "/v1/pool", (slice){0}, &answer, err)) {
         return false;
     }
-    bool read = hex_decode(json_text_of(json_find(answer.json, "pool_id")), pool_id, HASH_SIZE) ||
+    bool read = hex_decode(json_text_of(json_find(answer.json, "pool_id")), a->pool_id, HASH_SIZE) ||
                 error_set(err, ERROR_CORRUPT, "the pool doesn't say its id");
     json_free(answer.json);
     return read;
@@ -150,15 +154,14 @@ static bool fetch_receipt(ask *a, const char *job, buffer *json, error *err) {
 }
 
 static bool check_receipt(ask *a, const char *job, signed_receipt *entry, error *err) {
-    uint8_t pool_id[HASH_SIZE];
     buffer json = buffer_make(RECEIPT_JSON_LIMIT);
     slice text = buffer_slice(&a->answer);
-    receipt_claims claims = {.pool_id = pool_id,
+    receipt_claims claims = {.pool_id = a->pool_id,
                              .job_hex = job,
                              .messages = a->messages,
                              .message_count = a->message_count,
                              .answer = &text};
-    bool valid = fetch_pool_id(a, pool_id, err) && fetch_receipt(a, job, &json, err) &&
+    bool valid = fetch_pool_id(a, err) && fetch_receipt(a, job, &json, err) &&
                  receipt_check(buffer_slice(&json), &claims, entry, err);
     buffer_free(&json);
     return valid;
@@ -178,6 +181,16 @@ static void print_json(const ask *a, const char *job, const signed_receipt *entr
     json_write_object_end(&w);
     printf("%.*s\n", SLICE_FORMAT(buffer_slice(&text)));
     buffer_wipe(&text);
+}
+
+/* How anyone checks the answer without asking the pool. */
+static void print_next_step(const ask *a) {
+    char pool_id[HASH_HEX_SIZE];
+    hex_encode(slice_of(a->pool_id, sizeof a->pool_id), pool_id);
+    bool one_message = a->request_path == NULL && a->system == NULL;
+    const char *asked = one_message ? "TEXT" : a->request_path != NULL ? a->request_path : "FILE";
+    fprintf(stderr, "compute it again: cellule verify receipt --pool-id %s %s %s --model M.gguf %s\n",
+            pool_id, one_message ? "--question" : "--messages", asked, a->receipt_path);
 }
 
 static bool run_ask(ask *a, error *err) {
@@ -201,6 +214,9 @@ static bool run_ask(ask *a, error *err) {
         print_json(a, job, &entry);
     } else {
         fprintf(stderr, "receipt: valid (job %s)\n", job);
+        if (a->receipt_path != NULL) {
+            print_next_step(a);
+        }
     }
     return true;
 }
@@ -214,6 +230,8 @@ int ask_main(int argc, char **argv) {
         {"max-tokens", OPTION_U64, &a.max_tokens, "N", "length of the answer; 0: as the pool has it", 0,
          1048576},
         {"save-receipt", OPTION_TEXT, &a.receipt_path, "FILE", "keep the receipt, for cellule verify", 0, 0},
+        {"save-request", OPTION_TEXT, &a.request_path, "FILE",
+         "keep what is asked, for cellule verify receipt --messages", 0, 0},
         {"json", OPTION_FLAG, &a.json, NULL, "print one JSON object at the end instead of streaming", 0, 0},
     };
     const option_table table = {

@@ -24,6 +24,8 @@ static void print_help(const option_table *table) {
                    (unsigned long long)row->most, *(const double *)row->target);
         } else if (row->kind == OPTION_REQUIRED) {
             printf("; must be given");
+        } else if (row->kind == OPTION_TEXTS) {
+            printf(" (up to %llu times)", (unsigned long long)row->most);
         } else if (row->kind == OPTION_TEXT && *(const char *const *)row->target != NULL) {
             printf(" (default %s)", *(const char *const *)row->target);
         }
@@ -70,6 +72,17 @@ static bool set_real(const option_row *row, const char *usage, const char *value
     return true;
 }
 
+static bool add_text(const option_row *row, const char *usage, const char *value) {
+    option_texts *list = row->target;
+    if (list->count >= row->most || list->count == OPTION_TEXTS_MAX) {
+        fprintf(stderr, "%s: --%s may be given %llu times at most\n", usage, row->name,
+                (unsigned long long)row->most);
+        return false;
+    }
+    list->texts[list->count++] = value;
+    return true;
+}
+
 static bool set_value(const option_row *row, const char *usage, const char *value) {
     switch (row->kind) {
     case OPTION_FLAG:
@@ -79,6 +92,8 @@ static bool set_value(const option_row *row, const char *usage, const char *valu
     case OPTION_REQUIRED:
         *(const char **)row->target = value;
         return true;
+    case OPTION_TEXTS:
+        return add_text(row, usage, value);
     case OPTION_REAL:
         return set_real(row, usage, value);
     case OPTION_U64:

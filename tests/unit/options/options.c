@@ -7,6 +7,7 @@ typedef struct values {
     const char *text;
     const char *name;
     uint64_t number;
+    option_texts several;
     const char *word;
     int status;
 } values;
@@ -18,6 +19,7 @@ static bool parse(values *v, int argc, char **argv) {
         {"text", OPTION_TEXT, &v->text, "TEXT", "a text", 0, 0},
         {"name", OPTION_REQUIRED, &v->name, "NAME", "a name", 0, 0},
         {"number", OPTION_U64, &v->number, "N", "a number", 1, 10},
+        {"several", OPTION_TEXTS, &v->several, "TEXT", "a text, again and again", 0, 2},
     };
     const option_table table = {.usage = "test --name NAME [options] WORD",
                                 .summary = "Tests.",
@@ -41,6 +43,17 @@ static void test_options_and_the_word_are_told_apart(void **state) {
     assert_string_equal(v.name, "x");
     assert_int_equal(v.number, 10);
     assert_string_equal(v.word, "--two");
+}
+
+static void test_a_text_may_come_several_times_in_its_order(void **state) {
+    (void)state;
+    values v;
+    assert_true(PARSE("test", "one", "--name", "x", "--several", "b", "--several=a"));
+    assert_int_equal(v.several.count, 2);
+    assert_string_equal(v.several.texts[0], "b");
+    assert_string_equal(v.several.texts[1], "a");
+    assert_false(PARSE("test", "one", "--name", "x", "--several", "b", "--several", "a", "--several", "c"));
+    assert_int_equal(v.status, OPTIONS_WRONG_USAGE);
 }
 
 static void test_defaults_stay_where_nothing_is_given(void **state) {
@@ -150,6 +163,7 @@ static void test_real_numbers_are_the_nearest_ones(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_and_the_word_are_told_apart),
+        cmocka_unit_test(test_a_text_may_come_several_times_in_its_order),
         cmocka_unit_test(test_defaults_stay_where_nothing_is_given),
         cmocka_unit_test(test_what_does_not_fit_is_refused),
         cmocka_unit_test(test_an_option_that_must_be_given_is_missed),

@@ -12,9 +12,17 @@ typedef enum option_kind {
     OPTION_FLAG,     /* bool *: set to true */
     OPTION_TEXT,     /* const char **: points into argv */
     OPTION_REQUIRED, /* the same, and it must be given */
+    OPTION_TEXTS,    /* option_texts *: may be given `most` times, at most OPTION_TEXTS_MAX */
     OPTION_U64,      /* uint64_t *: decimal, within least..most */
     OPTION_REAL      /* double *: "0.7", at most 15 digits, within least..most */
 } option_kind;
+
+enum { OPTION_TEXTS_MAX = 8 };
+
+typedef struct option_texts {
+    const char *texts[OPTION_TEXTS_MAX]; /* in their order; point into argv */
+    size_t count;
+} option_texts;
 
 typedef struct option_row {
     const char *name; /* without the dashes */
