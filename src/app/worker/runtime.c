@@ -83,7 +83,7 @@ static void answered(runtime *r) {
         runtime_lose(r, "the runtime serves something else than before");
         return;
     }
-    r->pause_ms = FIRST_PAUSE_MS;
+    r->pause_ms = r->options.pause_ms;
     ask_later(r, QUESTION_MS);
     if (!r->is_up) {
         r->is_up = true;
@@ -232,7 +232,8 @@ backend *runtime_new(ev_loop *loop, const runtime_options *options, const backen
                    .context = context,
                    .authorization = buffer_make(2 * KEY_MAX),
                    .ca_pem = buffer_make(CA_MAX),
-                   .pause_ms = FIRST_PAUSE_MS};
+                   .pause_ms = options->pause_ms == 0 ? FIRST_PAUSE_MS : options->pause_ms};
+    r->options.pause_ms = r->pause_ms;
     list_init(&r->jobs);
     ev_timer_init(&r->question_timer, ask_what_it_serves, r);
     if (!prepare(r, err)) {

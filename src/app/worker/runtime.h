@@ -16,6 +16,7 @@ typedef struct runtime_options {
     uint32_t slots;       /* answers at once; 0: as it says, or one */
     uint32_t context;     /* tokens; 0: as it says, or RUNTIME_CONTEXT */
     uint32_t silent_ms;   /* without an answer to what it serves it counts as lost */
+    uint32_t pause_ms;    /* before it is asked again after it was lost, doubling; 0: as is usual */
 } runtime_options;
 
 /* Reads the files, checks the URL; dials later, from the loop. The options' texts live as long as the

@@ -11,12 +11,13 @@ enum { TIMEOUT_MS = 60000, MAX_BYTES = 8 * 1024 * 1024, CONNECT_TIMEOUT_MS = 100
 
 struct http_client {
     ev_loop *loop;
-    CURLM *multi;
+    CURLM *multi;      /* NULL: memory was out when it was to be made anew */
     ev_timer timer;    /* curl's */
-    ev_deferred sweep; /* frees what was cancelled */
+    ev_deferred sweep; /* frees what was cancelled or starved */
     list_node exchanges;
     list_node sockets;
     size_t count;
+    bool is_broken; /* `multi` must not be used any more */
 };
 
 /* A descriptor that curl waits for. */
@@ -43,6 +44,7 @@ struct http_exchange {
     bool too_large;
     bool cancelled;
     bool in_callback;
+    bool starved; /* memory ran out for it: it ends soon */
 };
 
 static void exchange_free(http_exchange *exchange) {
@@ -96,20 +98,48 @@ static void collect_results(http_client *client) {
     }
 }
 
+static void starve(http_exchange *exchange) {
+    exchange->starved = true;
+    ev_defer(exchange->client->loop, &exchange->client->sweep);
+}
+
+/* curl ran out of memory. It doesn't say for which exchange, would never call about it again, and what it
+ * keeps of sockets isn't sound any more (7.88 divides by zero there later). */
+static void break_multi(http_client *client) {
+    client->is_broken = true;
+    for (list_node *node = client->exchanges.next; node != &client->exchanges; node = node->next) {
+        starve(LIST_ENTRY(node, http_exchange, node));
+    }
+    ev_defer(client->loop, &client->sweep);
+}
+
 static void act(http_client *client, curl_socket_t descriptor, int events) {
     int running = 0;
-    (void)curl_multi_socket_action(client->multi, descriptor, events, &running);
+    if (client->is_broken || client->multi == NULL) {
+        return;
+    }
+    if (curl_multi_socket_action(client->multi, descriptor, events, &running) != CURLM_OK) {
+        break_multi(client);
+    }
     collect_results(client);
 }
 
+static void renew_multi(http_client *client);
+
+/* Ends those that were cancelled and those that can't go on. */
 static void sweep(void *argument) {
     http_client *client = argument;
     list_node *next = NULL;
+    if (client->is_broken) {
+        renew_multi(client);
+    }
     for (list_node *node = client->exchanges.next; node != &client->exchanges; node = next) {
         next = node->next;
         http_exchange *exchange = LIST_ENTRY(node, http_exchange, node);
         if (exchange->cancelled) {
             exchange_free(exchange);
+        } else if (exchange->starved) {
+            answer(exchange, CURLE_OUT_OF_MEMORY);
         }
     }
 }
@@ -149,8 +179,18 @@ static client_socket *socket_new(http_client *client, curl_socket_t descriptor) 
     return socket;
 }
 
+/* To say that this failed would end every exchange of the client, those to come as well: the one concerned
+ * ends by itself. */
+static int starve_owner(CURL *easy) {
+    http_exchange *exchange = NULL;
+    if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange) != CURLE_OK || exchange == NULL) {
+        return -1;
+    }
+    starve(exchange);
+    return 0;
+}
+
 static int watch_socket(CURL *easy, curl_socket_t descriptor, int what, void *argument, void *assigned) {
-    (void)easy;
     client_socket *socket = assigned;
     if (what == CURL_POLL_REMOVE) {
         if (socket != NULL) {
@@ -163,7 +203,7 @@ static int watch_socket(CURL *easy, curl_socket_t descriptor, int what, void *ar
         socket = socket_new(argument, descriptor);
     }
     if (socket == NULL) {
-        return -1;
+        return starve_owner(easy);
     }
     unsigned events = (what & CURL_POLL_IN) != 0 ? (unsigned)EV_READABLE : 0U;
     events |= (what & CURL_POLL_OUT) != 0 ? (unsigned)EV_WRITABLE : 0U;
@@ -213,6 +253,45 @@ static void start_curl(void) {
                                          memory_copy_string, memory_allocate_zeroed);
 }
 
+static CURLM *multi_new(http_client *client) {
+    CURLM *multi = global_result == CURLE_OK ? curl_multi_init() : NULL;
+    if (multi == NULL || curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, watch_socket) != CURLM_OK ||
+        curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client) != CURLM_OK ||
+        curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, set_timer) != CURLM_OK ||
+        curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client) != CURLM_OK) {
+        (void)curl_multi_cleanup(multi);
+        return NULL;
+    }
+    return multi;
+}
+
+static void multi_free(http_client *client) {
+    (void)curl_multi_cleanup(client->multi);
+    client->multi = NULL;
+    ev_timer_stop(&client->timer);
+    for (list_node *node = list_first(&client->sockets); node != NULL; node = list_first(&client->sockets)) {
+        socket_free(LIST_ENTRY(node, client_socket, node));
+    }
+}
+
+/* Every exchange has starved, but those begun since, which the broken one has never worked on. */
+static void renew_multi(http_client *client) {
+    for (list_node *node = client->exchanges.next; node != &client->exchanges; node = node->next) {
+        http_exchange *exchange = LIST_ENTRY(node, http_exchange, node);
+        (void)curl_multi_remove_handle(client->multi, exchange->easy);
+    }
+    multi_free(client);
+    client->is_broken = false;
+    client->multi = multi_new(client);
+    for (list_node *node = client->exchanges.next; node != &client->exchanges; node = node->next) {
+        http_exchange *exchange = LIST_ENTRY(node, http_exchange, node);
+        if (!exchange->starved && !exchange->cancelled &&
+            curl_multi_add_handle(client->multi, exchange->easy) != CURLM_OK) {
+            exchange->starved = true;
+        }
+    }
+}
+
 http_client *http_client_new(ev_loop *loop, error *err) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, start_curl);
@@ -226,12 +305,8 @@ http_client *http_client_new(ev_loop *loop, error *err) {
     list_init(&client->sockets);
     ev_timer_init(&client->timer, on_timer, client);
     ev_deferred_init(&client->sweep, sweep, client);
-    client->multi = global_result == CURLE_OK ? curl_multi_init() : NULL;
-    if (client->multi == NULL ||
-        curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket) != CURLM_OK ||
-        curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client) != CURLM_OK ||
-        curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, set_timer) != CURLM_OK ||
-        curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client) != CURLM_OK) {
+    client->multi = multi_new(client);
+    if (client->multi == NULL) {
         http_client_free(client);
         error_memory(err);
         return NULL;
@@ -247,11 +322,7 @@ void http_client_free(http_client *client) {
          node = list_first(&client->exchanges)) {
         exchange_free(LIST_ENTRY(node, http_exchange, node));
     }
-    (void)curl_multi_cleanup(client->multi);
-    for (list_node *node = list_first(&client->sockets); node != NULL; node = list_first(&client->sockets)) {
-        socket_free(LIST_ENTRY(node, client_socket, node));
-    }
-    ev_timer_stop(&client->timer);
+    multi_free(client);
     ev_defer_cancel(&client->sweep);
     memory_free(client);
 }
@@ -354,8 +425,10 @@ http_exchange *http_client_request(http_client *client, const char *method, cons
         error_set(err, ERROR_LIMIT, "too many requests are under way, try again later");
         return NULL;
     }
+    client->multi = client->multi == NULL ? multi_new(client) : client->multi;
     http_exchange *exchange = memory_allocate_zeroed(1, sizeof *exchange);
-    if (exchange == NULL) {
+    if (exchange == NULL || client->multi == NULL) {
+        memory_free(exchange);
         error_memory(err);
         return NULL;
     }
