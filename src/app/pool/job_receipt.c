@@ -41,6 +41,19 @@ static uint64_t prompt_tokens_limit(const chat_request *chat) {
     return bytes + (chat->message_count + 1) * FORMAT_TOKENS;
 }
 
+/* A runtime commits to the text alone, which the pool has. */
+static bool check_commitment(const job *j, const receipt *fields, error *err) {
+    uint8_t text_hash[HASH_SIZE];
+    uint8_t commitment[HASH_SIZE];
+    if (!slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("runtime-"))) {
+        return true;
+    }
+    return hash_sha256(buffer_slice(&j->text), text_hash, err) &&
+           receipt_commit_text(j->nonce, text_hash, commitment, err) &&
+           (memcmp(commitment, fields->commitment, sizeof commitment) == 0 ||
+            error_set(err, ERROR_INVALID, "the commitment isn't that of the text"));
+}
+
 bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *done,
                        signed_receipt *signed_by_worker, error *err) {
     job *j = (job *)(void *)w;
@@ -52,7 +65,8 @@ bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *do
     }
     receipt fields;
     buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
-    bool made = fill_receipt(j, worker, done, &fields, err) && receipt_encode(&fields, &bytes, err);
+    bool made = fill_receipt(j, worker, done, &fields, err) && check_commitment(j, &fields, err) &&
+                receipt_encode(&fields, &bytes, err);
     if (made) {
         *signed_by_worker = (signed_receipt){.fields = fields, .length = buffer_length(&bytes)};
         memcpy(signed_by_worker->bytes, bytes.bytes, signed_by_worker->length);

@@ -104,6 +104,10 @@ void worker_job_start(agent *a, const proto_job *wanted) {
     } else if (!slice_equal_text(wanted->model, a->model_name) ||
                memcmp(wanted->digest, a->model_digest, sizeof a->model_digest) != 0) {
         send_fail(a, wanted->id, PROTO_FAIL_MODEL, SLICE_LITERAL("this worker has another model"), true);
+    } else if (wanted->kind == PROTO_SCORE &&
+               !slice_starts_with(slice_of_text(a->profile), SLICE_LITERAL("exact-"))) {
+        send_fail(a, wanted->id, PROTO_OTHER,
+                  SLICE_LITERAL("this worker can't compute an answer again exactly"), true);
     } else {
         worker_job *j =
             wanted->kind == PROTO_SCORE ? score_job_new(a, wanted, &err) : generate_job_new(a, wanted, &err);

@@ -371,6 +371,15 @@ static void test_hashes_are_the_documented_ones(void **state) {
     assert_true(receipt_nonce(salt, digest, &err));
     hex_encode(slice_of(digest, sizeof digest), text);
     assert_string_equal(text, "78bc3338983ecedfc890d86477b865301ad98cec88d185294ce1e1144b57fa57");
+    uint8_t nonce[HASH_SIZE];
+    uint8_t text_hash[HASH_SIZE];
+    for (uint8_t i = 0; i < HASH_SIZE; i++) {
+        nonce[i] = i;
+    }
+    assert_true(hash_sha256(SLICE_LITERAL("Run it."), text_hash, &err));
+    assert_true(receipt_commit_text(nonce, text_hash, digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), text);
+    assert_string_equal(text, "7bc66c4ec1595c36554ca3658cd4521afe0a1f946cfe5ec5162b440e42c448da");
     uint32_t tokens[300];
     for (uint32_t i = 0; i < 300; i++) {
         tokens[i] = i * 1000003;
