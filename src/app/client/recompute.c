@@ -234,7 +234,7 @@ static outcome refute_tokens(const computed *c, size_t *token, error *err) {
 /* All tokens are right and one more came. */
 static outcome judge_open_end(const computed *c, size_t *token, error *err) {
     const recomputation *r = c->task;
-    if (r->entry->fields.finish == RECEIPT_FINISH_LENGTH && r->load.context == 0) {
+    if (r->entry->fields.finish == RECEIPT_FINISH_LENGTH && r->load.context == 0 && c->claimed > 0) {
         error_set(
             err, ERROR_UNSUPPORTED,
             "the %u tokens are right, but the model would go on, and how much room the worker's context "
@@ -256,7 +256,7 @@ static outcome judge_rest(const computed *c, size_t *token, error *err) {
     }
     if (memcmp(digest, fields->answer_hash, sizeof digest) != 0) {
         error_set(err, ERROR_CORRUPT, "the tokens are right, but the text in the receipt isn't theirs");
-        return refute(token, r->answer_is_receipts ? differs_at(c, *r->answer) : 0, err);
+        return refute(token, r->answer != NULL && r->answer_is_receipts ? differs_at(c, *r->answer) : 0, err);
     }
     if ((c->answer.finish == ENGINE_LENGTH) != (fields->finish == RECEIPT_FINISH_LENGTH)) {
         error_set(err, ERROR_CORRUPT, "the tokens are right, but not why they ended");

@@ -105,6 +105,10 @@ static bool read_real(const json_value *root, const char *name, bool *has, float
     return true;
 }
 
+static bool differ(float a, float b) {
+    return a < b || b < a;
+}
+
 /* The newer name counts where both stand, as for the pool. */
 static bool read_length(const json_value *root, request *r, error *err) {
     const char *name = is_there(root, "max_completion_tokens") ? "max_completion_tokens" : "max_tokens";
@@ -132,17 +136,13 @@ bool request_read(slice json, arena *memory, request *r, error *err) {
     return good;
 }
 
-static bool same_float(float a, float b) {
-    return memcmp(&a, &b, sizeof a) == 0;
-}
-
 static bool check_parameters(const request *r, const receipt *fields, error *err) {
-    if (r->has_temperature && !same_float(r->temperature, fields->temperature)) {
+    if (r->has_temperature && differ(r->temperature, fields->temperature)) {
         return error_set(err, ERROR_CORRUPT,
                          "the receipt is about another request: temperature %g in it, %g in what was asked",
                          (double)fields->temperature, (double)r->temperature);
     }
-    if (r->has_top_p && !same_float(r->top_p, fields->top_p)) {
+    if (r->has_top_p && differ(r->top_p, fields->top_p)) {
         return error_set(err, ERROR_CORRUPT,
                          "the receipt is about another request: top_p %g in it, %g in what was asked",
                          (double)fields->top_p, (double)r->top_p);

@@ -80,3 +80,10 @@ bool coder_temperature_is_good(float temperature) {
 bool coder_top_p_is_good(float top_p) {
     return isfinite(top_p) && top_p >= 0 && top_p <= 1;
 }
+
+bool coder_floats_are_same(float a, float b) {
+    uint32_t bits[2];
+    memcpy(&bits[0], &a, sizeof a);
+    memcpy(&bits[1], &b, sizeof b);
+    return bits[0] == bits[1];
+}

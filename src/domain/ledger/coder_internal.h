@@ -27,5 +27,7 @@ void coder_refuse(const coder *c);
 bool coder_profile_is_good(const char profile[RECEIPT_PROFILE_LIMIT + 1]);
 bool coder_temperature_is_good(float temperature);
 bool coder_top_p_is_good(float top_p);
+/* By their bits, which are what is signed: 0 and -0 differ. */
+bool coder_floats_are_same(float a, float b);
 
 #endif

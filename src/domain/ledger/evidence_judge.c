@@ -1,5 +1,7 @@
 #include "ledger/evidence.h"
 
+#include "coder_internal.h"
+
 static const char exact[] = "exact-";
 
 /* What one signed statement says of another. */
@@ -88,19 +90,15 @@ static relation relate(const evidence *e, size_t a, size_t b) {
                : SAYS_NOTHING;
 }
 
-static bool same_float(float a, float b) {
-    return memcmp(&a, &b, sizeof a) == 0;
-}
-
 /* Whether two receipts are about one question, answered by one model with the same parameters. */
 static bool same_question(const receipt *a, const receipt *b) {
     return memcmp(a->pool_id, b->pool_id, HASH_SIZE) == 0 &&
            memcmp(a->model_digest, b->model_digest, HASH_SIZE) == 0 &&
            strcmp(a->engine_profile, b->engine_profile) == 0 &&
            memcmp(a->prompt_hash, b->prompt_hash, HASH_SIZE) == 0 &&
-           same_float(a->temperature, b->temperature) && same_float(a->top_p, b->top_p) &&
-           a->max_tokens == b->max_tokens && memcmp(a->stop_hash, b->stop_hash, HASH_SIZE) == 0 &&
-           a->seed == b->seed;
+           coder_floats_are_same(a->temperature, b->temperature) &&
+           coder_floats_are_same(a->top_p, b->top_p) && a->max_tokens == b->max_tokens &&
+           memcmp(a->stop_hash, b->stop_hash, HASH_SIZE) == 0 && a->seed == b->seed;
 }
 
 static bool are_about_one_question(const evidence *e, error *err) {

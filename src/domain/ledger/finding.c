@@ -116,18 +116,13 @@ bool finding_verify_worker(signed_finding *s, error *err) {
            error_set(err, ERROR_CORRUPT, "the worker's signature does not match the finding");
 }
 
-/* By their bits: 0 and -0 are signed differently. */
-static bool same_float(float a, float b) {
-    return memcmp(&a, &b, sizeof a) == 0;
-}
-
 bool finding_is_about(const finding *f, const receipt *r) {
     return memcmp(f->pool_id, r->pool_id, HASH_SIZE) == 0 &&
            memcmp(f->model_digest, r->model_digest, HASH_SIZE) == 0 &&
            strcmp(f->engine_profile, r->engine_profile) == 0 &&
            memcmp(f->prompt_hash, r->prompt_hash, HASH_SIZE) == 0 &&
-           same_float(f->temperature, r->temperature) && same_float(f->top_p, r->top_p) &&
-           f->max_tokens == r->max_tokens && memcmp(f->stop_hash, r->stop_hash, HASH_SIZE) == 0 &&
-           f->seed == r->seed && memcmp(f->token_hash, r->token_hash, HASH_SIZE) == 0 &&
-           f->claimed_tokens == r->completion_tokens;
+           coder_floats_are_same(f->temperature, r->temperature) &&
+           coder_floats_are_same(f->top_p, r->top_p) && f->max_tokens == r->max_tokens &&
+           memcmp(f->stop_hash, r->stop_hash, HASH_SIZE) == 0 && f->seed == r->seed &&
+           memcmp(f->token_hash, r->token_hash, HASH_SIZE) == 0 && f->claimed_tokens == r->completion_tokens;
 }
