@@ -126,6 +126,10 @@ bool standing_may_serve(const standing *s) {
     return s->state == STANDING_NEW || s->state == STANDING_REGULAR || s->state == STANDING_ALERT;
 }
 
+bool standing_may_judge(const standing *s) {
+    return s->state != STANDING_CONVICTED && !s->held;
+}
+
 double standing_score(const standing *s) {
     return (s->alpha + 1) / (s->alpha + s->beta + 2); /* from a prior that is uniform */
 }

@@ -26,3 +26,7 @@ verify_verdict verify_judge(const uint8_t claimed_commitment[32], uint32_t claim
     }
     return claim_is_confirmed ? VERDICT_VERIFIER_WRONG : VERDICT_WORKER_WRONG;
 }
+
+verify_verdict verify_verdict_of_worker(verify_verdict verdict, bool verifier_is_referee) {
+    return verdict == VERDICT_VERIFIER_WRONG && verifier_is_referee ? VERDICT_NEITHER : verdict;
+}

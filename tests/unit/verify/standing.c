@@ -217,6 +217,19 @@ static void test_a_dispute_is_no_way_around_the_first_twenty(void **state) {
     assert_int_equal(s.state, STANDING_REGULAR);
 }
 
+static void test_a_referee_in_a_dispute_judges_others_one_that_is_held_or_convicted_does_not(void **state) {
+    (void)state;
+    standing s = regular_worker();
+    assert_true(standing_may_judge(&s));
+    tell(&s, STANDING_DISPUTED);
+    assert_true(standing_may_judge(&s) && !standing_may_serve(&s));
+    tell(&s, STANDING_WAS_CONVICTED);
+    assert_false(standing_may_judge(&s));
+    s = regular_worker();
+    tell_often(&s, STANDING_EVADED, 8);
+    assert_false(standing_may_judge(&s));
+}
+
 static void test_only_a_human_lets_a_convicted_worker_begin_anew(void **state) {
     (void)state;
     standing s = regular_worker();
@@ -413,6 +426,7 @@ int main(void) {
         cmocka_unit_test(test_a_check_done_ends_the_row_of_evasions),
         cmocka_unit_test(test_quarantine_lasts_until_the_last_dispute_has_ended),
         cmocka_unit_test(test_a_dispute_is_no_way_around_the_first_twenty),
+        cmocka_unit_test(test_a_referee_in_a_dispute_judges_others_one_that_is_held_or_convicted_does_not),
         cmocka_unit_test(test_only_a_human_lets_a_convicted_worker_begin_anew),
         cmocka_unit_test(test_one_deviation_never_quarantines_however_large),
         cmocka_unit_test(test_deviations_far_apart_are_forgotten),

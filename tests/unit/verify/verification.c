@@ -247,8 +247,17 @@ static void test_where_nothing_differs_nobody_is_wrong(void **state) {
     assert_int_equal(verify_judge(truth, COUNT, &right, &right), VERDICT_NEITHER);
 }
 
+static void test_a_worker_never_decides_against_a_referee(void **state) {
+    (void)state;
+    assert_int_equal(verify_verdict_of_worker(VERDICT_VERIFIER_WRONG, true), VERDICT_NEITHER);
+    assert_int_equal(verify_verdict_of_worker(VERDICT_VERIFIER_WRONG, false), VERDICT_VERIFIER_WRONG);
+    assert_int_equal(verify_verdict_of_worker(VERDICT_WORKER_WRONG, true), VERDICT_WORKER_WRONG);
+    assert_int_equal(verify_verdict_of_worker(VERDICT_NEITHER, true), VERDICT_NEITHER);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_worker_never_decides_against_a_referee),
         cmocka_unit_test(test_the_moves_are_those_of_the_table),
         cmocka_unit_test(test_a_check_that_five_verifiers_lost_is_given_up),
         cmocka_unit_test(test_a_dispute_that_three_referees_cannot_settle_is_left_to_a_human),

@@ -91,5 +91,8 @@ typedef enum verify_verdict { VERDICT_NEITHER, VERDICT_WORKER_WRONG, VERDICT_VER
  * says exactly what the other said. It has to say one or the other to the bit; else neither is. */
 verify_verdict verify_judge(const uint8_t claimed_commitment[32], uint32_t claimed_count,
                             const verify_finding *verifier, const verify_finding *referee);
+/* What such a verdict is worth when no referee could be had and a third worker gave it: against a referee
+ * nothing, for the worker may be a friend of the accused. */
+verify_verdict verify_verdict_of_worker(verify_verdict verdict, bool verifier_is_referee);
 
 #endif
