@@ -199,7 +199,8 @@ static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH
     /* pool.yaml comes last: a folder without it is no site. */
     return collect_names(options, &names, err) && file_make_folder(options->site, 0700, err) &&
            write_certificates(options->site, &names, err) && write_pool_key(options->site, err) &&
-           add_admin(options->site, options->admin, key, err) && write_settings(options, err);
+           site_make_verify_key(options->site, err) && add_admin(options->site, options->admin, key, err) &&
+           write_settings(options, err);
 }
 
 static void print_result(const init_options *options, const site *made, const char *key) {

@@ -1,6 +1,11 @@
 #include "site.h"
 
+#include "crypto/secret.h"
+#include "os/random.h"
+
 #include <stdio.h>
+
+enum { VERIFY_KEY_SIZE = 32, PLACE_SIZE = 64 + SITE_RECORD_ID_SIZE };
 
 static const char *const file_names[SITE_FILE_COUNT] = {
     [SITE_SETTINGS] = "pool.yaml",    [SITE_DATABASE] = "pool.db",  [SITE_LOCK] = "lock",
@@ -32,6 +37,44 @@ static bool read_keys(site *s, error *err) {
            (certificate_pin(buffer_slice(&s->ca_pem), s->ca_pin, err) || error_context(err, "%s", path));
 }
 
+bool site_make_verify_key(const char *folder, error *err) {
+    char path[SITE_PATH_SIZE];
+    uint8_t root[VERIFY_KEY_SIZE];
+    bool made = site_path(folder, SITE_VERIFY_KEY, path, err) && random_bytes(root, sizeof root, err) &&
+                file_write_atomic(path, slice_of(root, sizeof root), 0600, err);
+    secret_wipe(root, sizeof root);
+    return made;
+}
+
+static bool derive_verify_keys(site *s, slice root, error *err) {
+    slice salt = slice_of(s->pool_id, sizeof s->pool_id);
+    site_verify_keys *keys = s->verify;
+    return hash_derive(root, salt, SLICE_LITERAL("cellule seal v1"), keys->seal, sizeof keys->seal, err) &&
+           hash_derive(root, salt, SLICE_LITERAL("cellule draw secret v1"), keys->draw, sizeof keys->draw,
+                       err) &&
+           hash_derive(root, salt, SLICE_LITERAL("cellule honeytoken v1"), keys->honeytoken,
+                       sizeof keys->honeytoken, err);
+}
+
+static bool read_verify_key(site *s, error *err) {
+    char path[SITE_PATH_SIZE];
+    if (!site_path(s->folder, SITE_VERIFY_KEY, path, err) ||
+        (!file_exists(path) && !site_make_verify_key(s->folder, err))) {
+        return false;
+    }
+    buffer root = buffer_make(2 * VERIFY_KEY_SIZE);
+    s->verify = secret_allocate(sizeof *s->verify, err);
+    bool read = s->verify != NULL && file_read_private(path, &root, err);
+    if (read && buffer_length(&root) != VERIFY_KEY_SIZE) {
+        read =
+            error_set(err, ERROR_CORRUPT, "%s does not hold %d bytes; restore it, or remove it for a new one",
+                      path, (int)VERIFY_KEY_SIZE);
+    }
+    read = read && derive_verify_keys(s, buffer_slice(&root), err);
+    buffer_wipe(&root);
+    return read;
+}
+
 bool site_exists(const char *folder, error *err) {
     char path[SITE_PATH_SIZE];
     return site_path(folder, SITE_SETTINGS, path, err) &&
@@ -51,7 +94,7 @@ bool site_open(const char *folder, site *s, error *err) {
     if (s->lock == NULL) {
         return error_context(err, "another pool serves the site %s", folder);
     }
-    if (!read_keys(s, err)) {
+    if (!read_keys(s, err) || !read_verify_key(s, err)) {
         site_close(s);
         return error_context(err, "opening the site %s", folder);
     }
@@ -60,9 +103,11 @@ bool site_open(const char *folder, site *s, error *err) {
 
 void site_close(site *s) {
     sign_key_free(s->key);
+    secret_free(s->verify);
     buffer_free(&s->ca_pem);
     file_lock_release(s->lock);
     s->key = NULL;
+    s->verify = NULL;
     s->lock = NULL;
 }
 
@@ -76,4 +121,25 @@ bool site_read_server(const char *folder, certificate_pair *server, error *err) 
     }
     certificate_pair_free(server);
     return error_context(err, "reading the server certificate");
+}
+
+/* What a record is sealed to: the table, a zero byte, the id. */
+static slice place_of(const char *table, const uint8_t id[SITE_RECORD_ID_SIZE], uint8_t place[PLACE_SIZE]) {
+    size_t length = strnlen(table, PLACE_SIZE - SITE_RECORD_ID_SIZE - 1);
+    memcpy(place, table, length);
+    place[length] = 0;
+    memcpy(place + length + 1, id, SITE_RECORD_ID_SIZE);
+    return slice_of(place, length + 1 + SITE_RECORD_ID_SIZE);
+}
+
+bool site_seal(const site *s, const char *table, const uint8_t id[SITE_RECORD_ID_SIZE], slice plain,
+               buffer *sealed, error *err) {
+    uint8_t place[PLACE_SIZE];
+    return seal(s->verify->seal, place_of(table, id, place), plain, sealed, err);
+}
+
+bool site_open_sealed(const site *s, const char *table, const uint8_t id[SITE_RECORD_ID_SIZE], slice sealed,
+                      buffer *plain, error *err) {
+    uint8_t place[PLACE_SIZE];
+    return seal_open(s->verify->seal, place_of(table, id, place), sealed, plain, err);
 }

@@ -60,9 +60,12 @@ MUST_CHECK bool site_seal(const site *s, const char *table, const uint8_t id[SIT
 MUST_CHECK bool site_open_sealed(const site *s, const char *table, const uint8_t id[SITE_RECORD_ID_SIZE],
                                  slice sealed, buffer *plain, error *err);
 
+/* Makes verify.key, new and random. Blocks. */
+MUST_CHECK bool site_make_verify_key(const char *folder, error *err);
 /* ERROR_NOT_FOUND, which says how to make one. */
 MUST_CHECK bool site_exists(const char *folder, error *err);
-/* Takes the lock (refused while another pool has it) and reads the keys. Blocks. */
+/* Takes the lock (refused while another pool has it) and reads the keys; makes verify.key for a site of an
+ * older version, which has none. Blocks. */
 MUST_CHECK bool site_open(const char *folder, site *s, error *err);
 void site_close(site *s); /* harmless after a failed site_open */
 

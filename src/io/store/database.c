@@ -19,7 +19,7 @@
 #define FAULT_HERE(name) false
 #endif
 
-enum { STATEMENT_MAX = 64, JOURNAL_SIZE_LIMIT = 16 * 1024 * 1024, BUSY_TIMEOUT_MAX_MS = 60000 };
+enum { STATEMENT_MAX = 128, JOURNAL_SIZE_LIMIT = 16 * 1024 * 1024, BUSY_TIMEOUT_MAX_MS = 60000 };
 
 /* Prepared once, in order of first use; found by the address of their text. */
 typedef struct prepared {
@@ -33,6 +33,7 @@ struct database {
     bool crash_likely; /* the last user didn't close it */
     bool synced;       /* what PRAGMA synchronous says: FULL, else NORMAL */
     bool write;        /* of the transaction that runs */
+    bool wiped;        /* the log may hold what was to be wiped */
     size_t prepared_count;
     prepared prepared[STATEMENT_MAX];
 };
@@ -53,6 +54,7 @@ sqlite3_stmt *database_statement(database *d, const char *sql, int *code) {
     for (size_t i = 0; i < d->prepared_count; i++) {
         if (d->prepared[i].sql == sql) {
             sqlite3_reset(d->prepared[i].statement);
+            sqlite3_clear_bindings(d->prepared[i].statement);
             return d->prepared[i].statement;
         }
     }
@@ -156,6 +158,21 @@ bool database_drop_savepoint(database *d, error *err) {
     return run(d, drop_sql, err) && run(d, keep_sql, err);
 }
 
+void database_note_wipe(database *d) {
+    d->wiped = true;
+}
+
+bool database_wants_scrub(const database *d) {
+    return d->wiped;
+}
+
+bool database_scrub(database *d, error *err) {
+    errno = 0;
+    int code = sqlite3_wal_checkpoint_v2(d->connection, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    d->wiped = code != SQLITE_OK;
+    return code == SQLITE_OK || database_error(d, code, errno, err);
+}
+
 static bool path_beside(const char *path, const char *suffix, char name[PATH_MAX], error *err) {
     int length = snprintf(name, PATH_MAX, "%s%s", path, suffix);
     return (length > 0 && length < PATH_MAX) || error_set(err, ERROR_INVALID, "the path is too long");
@@ -240,10 +257,10 @@ static bool keep_log(database *d, error *err) {
 }
 
 bool database_prepare(database *d, uint64_t size_limit, error *err) {
-    char sql[160];
+    char sql[200];
     snprintf(sql, sizeof sql,
              "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; "
-             "PRAGMA cell_size_check = ON; PRAGMA journal_size_limit = %d",
+             "PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = %d",
              (int)JOURNAL_SIZE_LIMIT);
     d->synced = true;
     return keep_log(d, err) && database_execute(d, sql, err) && set_size_limit(d, size_limit, err) &&

@@ -56,13 +56,18 @@ void query_start(query *q, database *d, const char *sql);
 void query_u64(query *q, uint64_t value);
 void query_text(query *q, slice text);
 void query_bytes(query *q, const void *bytes, size_t length);
+void query_f64(query *q, double value);
+void query_null(query *q);
 /* Runs to the end. */
 MUST_CHECK bool query_run(query *q, error *err);
 /* The next row, if there is one. */
 MUST_CHECK bool query_row(query *q, bool *row, error *err);
 /* Reads; NULL reads as 0, empty and `present` false. */
 uint64_t query_read_u64(query *q);
+double query_read_f64(query *q);
 bool query_read_bytes(query *q, void *bytes, size_t length);
+/* Is the next column NULL? It is still to be read. */
+bool query_column_is_null(const query *q);
 slice query_read_slice(query *q, arena *memory);
 /* Is the column exactly those bytes? In constant time. */
 bool query_column_equals(query *q, const void *bytes, size_t length);
@@ -70,6 +75,14 @@ bool query_column_equals(query *q, const void *bytes, size_t length);
 MUST_CHECK bool query_columns_fit(query *q, error *err);
 /* Ends every query that is open; the runner of operations calls it after each. */
 void database_end_queries(database *d);
+
+/* Something was deleted that must not stay behind: pages of the file are zeroed anyway, but older ones stand
+ * in the write-ahead log until database_scrub. */
+void database_note_wipe(database *d);
+bool database_wants_scrub(const database *d);
+/* Moves the log's content to the file and cuts the log to nothing. Not in a transaction. ERROR_TIMEOUT while
+ * another program (a backup) reads. */
+MUST_CHECK bool database_scrub(database *d, error *err);
 
 /* For the files beside this one. */
 struct sqlite3 *database_connection(const database *d);

@@ -12,10 +12,10 @@ typedef struct join_token_add {
 static bool join_token_add_run(request *base, database *d, error *err) {
     const join_token_add *r = (const join_token_add *)base;
     query q;
-    query_start(
-        &q, d,
-        "INSERT INTO join_tokens (id, secret_hash, owner, tiers, expires_ms, worker_expires_ms, created_by) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)");
+    query_start(&q, d,
+                "INSERT INTO join_tokens (id, secret_hash, owner, tiers, expires_ms, worker_expires_ms, "
+                "created_by, referee) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
     query_bytes(&q, r->token.id, sizeof r->token.id);
     query_bytes(&q, r->token.secret_hash, sizeof r->token.secret_hash);
     query_text(&q, r->token.owner);
@@ -23,6 +23,7 @@ static bool join_token_add_run(request *base, database *d, error *err) {
     query_u64(&q, r->token.expires_ms);
     query_u64(&q, r->token.worker_expires_ms);
     query_u64(&q, r->token.created_by);
+    query_u64(&q, r->token.referee);
     return query_run(&q, err) || error_context(err, "join token");
 }
 
@@ -66,11 +67,11 @@ typedef struct join_token_consume {
 static bool take_token(const store_enrolment *e, database *d, arena *memory, store_join_token *token,
                        error *err) {
     query q;
-    query_start(
-        &q, d,
-        "SELECT secret_hash, used_ms IS NOT NULL, expires_ms, owner, tiers, worker_expires_ms, created_by "
-        "FROM join_tokens JOIN users ON users.id = created_by "
-        "WHERE join_tokens.id = ? AND disabled = 0");
+    query_start(&q, d,
+                "SELECT secret_hash, used_ms IS NOT NULL, expires_ms, owner, tiers, worker_expires_ms, "
+                "created_by, referee "
+                "FROM join_tokens JOIN users ON users.id = created_by "
+                "WHERE join_tokens.id = ? AND disabled = 0");
     query_bytes(&q, e->token_id, sizeof e->token_id);
     bool row = false;
     if (!query_row(&q, &row, err)) {
@@ -85,6 +86,7 @@ static bool take_token(const store_enrolment *e, database *d, arena *memory, sto
     token->tiers = query_read_slice(&q, memory);
     token->worker_expires_ms = query_read_u64(&q);
     token->created_by = query_read_u64(&q);
+    token->referee = query_read_u64(&q) != 0;
     if (!query_columns_fit(&q, err)) {
         return false;
     }
@@ -132,9 +134,9 @@ static bool put_worker(const store_enrolment *e, const store_join_token *token, 
     query_start(
         &q, d,
         "INSERT INTO workers (id, public_key, name, owner, class, tiers, requested_by, approved_by, state, "
-        "created_ms, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'approved', ?8, ?9) "
+        "created_ms, expires_ms, referee) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'approved', ?8, ?9, ?10) "
         "ON CONFLICT (public_key) DO UPDATE SET name = ?3, class = ?5, tiers = ?6, requested_by = ?7, "
-        "approved_by = ?7, expires_ms = ?9");
+        "approved_by = ?7, expires_ms = ?9, referee = ?10");
     query_bytes(&q, e->worker_id, sizeof e->worker_id);
     query_bytes(&q, e->public_key, sizeof e->public_key);
     query_text(&q, e->name);
@@ -144,6 +146,7 @@ static bool put_worker(const store_enrolment *e, const store_join_token *token, 
     query_u64(&q, token->created_by);
     query_u64(&q, e->now_ms);
     query_u64(&q, token->worker_expires_ms);
+    query_u64(&q, token->referee);
     return query_run(&q, err) || error_context(err, "worker");
 }
 

@@ -1,6 +1,14 @@
 #include "keys_internal.h"
 
+static bool check_mode(slice mode, error *err) {
+    return request_mode_is_known(mode) ||
+           error_set(err, ERROR_INVALID, "a key's mode is off, spot, every, proved or required");
+}
+
 bool keys_check_new(const store_new_key *key, error *err) {
+    if (key->verify_mode.length > 0 && !check_mode(key->verify_mode, err)) {
+        return false;
+    }
     if (!request_text_is_valid(key->label, STORE_LABEL_MAX)) {
         return error_set(err, ERROR_INVALID, "a key's label is text of at most %d bytes",
                          (int)STORE_LABEL_MAX);
@@ -11,19 +19,22 @@ bool keys_check_new(const store_new_key *key, error *err) {
 store_new_key keys_copy_new(request *r, const store_new_key *key) {
     store_new_key copy = *key;
     copy.label = request_copy(r, key->label);
+    copy.verify_mode =
+        request_copy(r, key->verify_mode.length == 0 ? SLICE_LITERAL("off") : key->verify_mode);
     return copy;
 }
 
 bool keys_insert(database *d, uint64_t user_id, const store_new_key *key, uint64_t *key_id, error *err) {
     query q;
-    query_start(
-        &q, d,
-        "INSERT INTO keys (user_id, token_hash, label, created_ms, expires_ms) VALUES (?, ?, ?, ?, ?)");
+    query_start(&q, d,
+                "INSERT INTO keys (user_id, token_hash, label, created_ms, expires_ms, verify_mode) VALUES "
+                "(?, ?, ?, ?, ?, ?)");
     query_u64(&q, user_id);
     query_bytes(&q, key->token_hash, sizeof key->token_hash);
     query_text(&q, key->label);
     query_u64(&q, key->created_ms);
     query_u64(&q, key->expires_ms);
+    query_text(&q, key->verify_mode);
     if (!query_run(&q, err)) {
         return err->code == ERROR_CONFLICT
                    ? error_set(err, ERROR_CONFLICT, "this key exists already; make another")
@@ -39,7 +50,8 @@ store_loaded_key keys_describe_new(const store_new_key *key, uint64_t key_id, ui
                               .user_id = user_id,
                               .user_name = user_name,
                               .role = role,
-                              .expires_ms = key->expires_ms};
+                              .expires_ms = key->expires_ms,
+                              .verify_mode = key->verify_mode};
     memcpy(added.token_hash, key->token_hash, sizeof added.token_hash);
     return added;
 }
@@ -150,6 +162,56 @@ bool store_key_revoke(store *s, uint64_t key_id, uint64_t now_ms, store_key_revo
     return request_submit(s, &r->base, err);
 }
 
+typedef struct key_set_mode {
+    request base;
+    uint64_t key_id;
+    slice mode;
+    uint8_t token_hash[STORE_HASH_SIZE];
+    store_key_mode_set *done;
+    void *context;
+} key_set_mode;
+
+static bool key_set_mode_run(request *base, database *d, error *err) {
+    key_set_mode *r = (key_set_mode *)base;
+    query q;
+    query_start(&q, d, "UPDATE keys SET verify_mode = ? WHERE id = ? RETURNING token_hash");
+    query_text(&q, r->mode);
+    query_u64(&q, r->key_id);
+    bool row = false;
+    if (!query_row(&q, &row, err)) {
+        return false;
+    }
+    if (!row) {
+        return error_set(err, ERROR_NOT_FOUND, "there is no key %llu", (unsigned long long)r->key_id);
+    }
+    query_read_bytes(&q, r->token_hash, sizeof r->token_hash);
+    return query_columns_fit(&q, err) && query_run(&q, err);
+}
+
+static void key_set_mode_answer(request *base, const error *failure) {
+    const key_set_mode *r = (const key_set_mode *)base;
+    r->done(r->context, failure == NULL ? r->token_hash : NULL, failure);
+}
+
+static const operation key_set_mode_operation = {DATABASE_WRITE_SYNCED, key_set_mode_run,
+                                                 key_set_mode_answer};
+
+bool store_key_set_verify_mode(store *s, uint64_t key_id, slice verify_mode, store_key_mode_set *done,
+                               void *context, error *err) {
+    if (!check_mode(verify_mode, err)) {
+        return false;
+    }
+    key_set_mode *r = request_new(&key_set_mode_operation, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    r->key_id = key_id;
+    r->mode = request_copy(&r->base, verify_mode);
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
+
 typedef struct key_list {
     request base;
     slice user_name;
@@ -164,11 +226,13 @@ typedef struct key_list {
 static void start_key_list(query *q, database *d, const key_list *r) {
     if (r->user_name.length == 0) {
         query_start(q, d,
-                    "SELECT keys.id, user_id, users.name, label, keys.created_ms, expires_ms, revoked_ms "
+                    "SELECT keys.id, user_id, users.name, label, keys.created_ms, expires_ms, revoked_ms, "
+                    "verify_mode "
                     "FROM keys JOIN users ON users.id = user_id WHERE keys.id > ? ORDER BY keys.id LIMIT ?");
     } else {
         query_start(q, d,
-                    "SELECT keys.id, user_id, users.name, label, keys.created_ms, expires_ms, revoked_ms "
+                    "SELECT keys.id, user_id, users.name, label, keys.created_ms, expires_ms, revoked_ms, "
+                    "verify_mode "
                     "FROM keys JOIN users ON users.id = user_id WHERE users.name = ? AND keys.id > ? "
                     "ORDER BY keys.id LIMIT ?");
         query_text(q, r->user_name);
@@ -196,6 +260,7 @@ static bool key_list_run(request *base, database *d, error *err) {
         key->created_ms = query_read_u64(&q);
         key->expires_ms = query_read_u64(&q);
         key->revoked_ms = query_read_u64(&q);
+        key->verify_mode = query_read_slice(&q, base->memory);
         if (!query_columns_fit(&q, err)) {
             return false;
         }
@@ -242,7 +307,7 @@ static bool load_keys_run(request *base, database *d, error *err) {
     load_keys *r = (load_keys *)base;
     query q;
     query_start(&q, d,
-                "SELECT token_hash, keys.id, user_id, users.name, role, expires_ms "
+                "SELECT token_hash, keys.id, user_id, users.name, role, expires_ms, verify_mode "
                 "FROM keys JOIN users ON users.id = user_id "
                 "WHERE revoked_ms IS NULL AND disabled = 0 ORDER BY keys.id");
     for (bool row = true; query_row(&q, &row, err);) {
@@ -259,6 +324,7 @@ static bool load_keys_run(request *base, database *d, error *err) {
         key->user_name = query_read_slice(&q, base->memory);
         key->role = query_read_slice(&q, base->memory);
         key->expires_ms = query_read_u64(&q);
+        key->verify_mode = query_read_slice(&q, base->memory);
         if (!query_columns_fit(&q, err)) {
             return false;
         }

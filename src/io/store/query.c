@@ -37,6 +37,18 @@ void query_bytes(query *q, const void *bytes, size_t length) {
     }
 }
 
+void query_f64(query *q, double value) {
+    if (q->code == SQLITE_OK) {
+        note(q, sqlite3_bind_double(q->statement, ++q->parameter, value));
+    }
+}
+
+void query_null(query *q) {
+    if (q->code == SQLITE_OK) {
+        note(q, sqlite3_bind_null(q->statement, ++q->parameter));
+    }
+}
+
 bool query_row(query *q, bool *row, error *err) {
     *row = false;
     if (q->code == SQLITE_OK) {
@@ -64,6 +76,15 @@ uint64_t query_read_u64(query *q) {
     sqlite3_int64 value = sqlite3_column_int64(q->statement, q->column++);
     q->misfit = q->misfit || (type != SQLITE_INTEGER && type != SQLITE_NULL) || value < 0;
     return value < 0 ? 0 : (uint64_t)value;
+}
+
+double query_read_f64(query *q) {
+    q->misfit = q->misfit || sqlite3_column_type(q->statement, q->column) != SQLITE_FLOAT;
+    return sqlite3_column_double(q->statement, q->column++);
+}
+
+bool query_column_is_null(const query *q) {
+    return sqlite3_column_type(q->statement, q->column) == SQLITE_NULL;
 }
 
 /* What SQLite holds of the column; valid until the next step. */

@@ -171,19 +171,47 @@ typedef struct receipts_delete {
     void *context;
 } receipts_delete;
 
-static bool receipts_delete_run(request *base, database *d, error *err) {
-    receipts_delete *r = (receipts_delete *)base;
+/* Of each table at most `limit` rows: the greatest count tells whether more is left. */
+static bool run_delete(receipts_delete *r, query *q, database *d, error *err) {
+    query_u64(q, r->before_ms);
+    query_u64(q, r->limit);
+    if (!query_run(q, err)) {
+        return false;
+    }
+    size_t count = (size_t)database_changes(d);
+    r->count = count > r->count ? count : r->count;
+    return true;
+}
+
+static bool delete_decided(receipts_delete *r, database *d, error *err) {
+    query q;
+    query_start(&q, d,
+                "DELETE FROM inference_verifications WHERE number IN "
+                "(SELECT number FROM inference_verifications WHERE decided_ms IS NOT NULL AND created_ms < ? "
+                "ORDER BY created_ms LIMIT ?)");
+    database_note_wipe(d); /* of a payload that its decision left */
+    return run_delete(r, &q, d, err);
+}
+
+static bool delete_notices(receipts_delete *r, database *d, error *err) {
+    query q;
+    query_start(&q, d,
+                "DELETE FROM notices WHERE id IN "
+                "(SELECT id FROM notices WHERE created_ms < ? ORDER BY created_ms LIMIT ?)");
+    return run_delete(r, &q, d, err);
+}
+
+static bool delete_receipts(receipts_delete *r, database *d, error *err) {
     query q;
     query_start(&q, d,
                 "DELETE FROM receipts WHERE rowid IN "
                 "(SELECT rowid FROM receipts WHERE created_ms < ? ORDER BY created_ms LIMIT ?)");
-    query_u64(&q, r->before_ms);
-    query_u64(&q, r->limit);
-    if (!query_run(&q, err)) {
-        return false;
-    }
-    r->count = (size_t)database_changes(d);
-    return true;
+    return run_delete(r, &q, d, err);
+}
+
+static bool receipts_delete_run(request *base, database *d, error *err) {
+    receipts_delete *r = (receipts_delete *)base;
+    return delete_receipts(r, d, err) && delete_decided(r, d, err) && delete_notices(r, d, err);
 }
 
 static void receipts_delete_answer(request *base, const error *failure) {

@@ -69,6 +69,12 @@ bool request_text_is_valid(slice text, size_t most) {
     return true;
 }
 
+bool request_mode_is_known(slice mode) {
+    return slice_equal_text(mode, "off") || slice_equal_text(mode, "spot") ||
+           slice_equal_text(mode, "every") || slice_equal_text(mode, "proved") ||
+           slice_equal_text(mode, "required");
+}
+
 bool store_display_name_is_valid(slice name) {
     return name.length > 0 && request_text_is_valid(name, STORE_NAME_MAX);
 }

@@ -48,6 +48,8 @@ typedef struct batch_result {
 batch_result batch_run(database *d, request *first);
 
 MUST_CHECK bool request_check_list(size_t limit, error *err);
+/* "off", "spot", "every", "proved", "required" (verify/policy.h). */
+bool request_mode_is_known(slice mode);
 /* UTF-8 without control characters, at most `most` bytes. */
 bool request_text_is_valid(slice text, size_t most);
 

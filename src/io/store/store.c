@@ -1,5 +1,5 @@
+#include "gathered.h"
 #include "request.h"
-#include "worker_notes.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <time.h>
 
-enum { QUEUE_LIMIT = 4096, BUSY_TIMEOUT_MS = 2000, POST_AGAIN_MS = 10 };
+enum { QUEUE_LIMIT = 4096, BUSY_TIMEOUT_MS = 2000, POST_AGAIN_MS = 10, SCRUB_AFTER_MS = 30000 };
 
 typedef struct chain {
     request *first;
@@ -28,9 +28,12 @@ struct store {
     ev_loop *loop;
     database *database; /* the thread's, once it runs */
     size_t queue_limit;
+    uint32_t scrub_after_ms;
+    uint64_t scrub_at_ms; /* 0: nothing was wiped; whoever uses the database has it */
     mailbox *mailbox;
-    worker_notes *notes;
-    chain submitted; /* this turn of the loop; the loop's own, as is `hand_over` */
+    gathered *sightings;   /* worker_notes.c */
+    gathered *reputations; /* reputation.c */
+    chain submitted;       /* this turn of the loop; the loop's own, as is `hand_over` */
     ev_deferred hand_over;
     pthread_t thread;
     pthread_mutex_t lock; /* guards what follows */
@@ -101,17 +104,43 @@ static void deliver(void *argument) {
     answer_all(take_finished(m->owner).first);
 }
 
+static uint64_t monotonic_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Between two batches: a while after something was wiped, it is taken out of the log too. One that fails is
+ * tried again after the same while. */
+static void scrub_if_due(store *s) {
+    uint64_t now = monotonic_ms();
+    if (!database_wants_scrub(s->database)) {
+        s->scrub_at_ms = 0;
+    } else if (s->scrub_at_ms == 0) {
+        s->scrub_at_ms = now + s->scrub_after_ms;
+    } else if (now >= s->scrub_at_ms) {
+        error err;
+        s->scrub_at_ms = 0;
+        if (!database_scrub(s->database, &err)) {
+            s->scrub_at_ms = now + s->scrub_after_ms;
+            log_warning("what was wiped is still in the database's log", LOG_CAUSE(&err));
+        }
+    }
+}
+
 /* A post that is refused, as memory or the loop's queue may be full, is tried again soon. */
 static void wait_for_work(store *s) {
-    if (s->finished.first == NULL || s->posted) {
+    bool post_again = s->finished.first != NULL && !s->posted;
+    uint64_t until_ms = s->scrub_at_ms;
+    if (post_again) {
+        until_ms = monotonic_ms() + POST_AGAIN_MS;
+    }
+    if (until_ms == 0) {
         pthread_cond_wait(&s->changed, &s->lock);
         return;
     }
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += POST_AGAIN_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                             .tv_nsec = (long)(until_ms % 1000) * 1000000L};
     pthread_cond_timedwait(&s->changed, &s->lock, &until);
 }
 
@@ -122,10 +151,14 @@ static void *work(void *argument) {
     while (s->waiting.first != NULL || !s->stopping) {
         if (s->waiting.first == NULL) {
             wait_for_work(s);
+            pthread_mutex_unlock(&s->lock);
+            scrub_if_due(s);
+            pthread_mutex_lock(&s->lock);
         } else {
             chain batch = chain_take(&s->waiting);
             pthread_mutex_unlock(&s->lock);
             batch_result result = batch_run(s->database, batch.first);
+            scrub_if_due(s);
             pthread_mutex_lock(&s->lock);
             account(s, &result);
             chain_append(&s->finished, batch.first, batch.last);
@@ -153,6 +186,7 @@ static void hand_over(void *argument) {
 
 static bool run_at_once(store *s, request *r) {
     batch_result result = batch_run(s->database, r);
+    scrub_if_due(s);
     pthread_mutex_lock(&s->lock);
     account(s, &result);
     pthread_mutex_unlock(&s->lock);
@@ -184,8 +218,12 @@ bool request_submit(store *s, request *r, error *err) {
     return true;
 }
 
-worker_notes *store_worker_notes(store *s) {
-    return s->notes;
+gathered *store_sightings(store *s) {
+    return s->sightings;
+}
+
+gathered *store_reputations(store *s) {
+    return s->reputations;
 }
 
 void store_stats(store *s, store_statistics *statistics) {
@@ -228,7 +266,8 @@ static bool start_thread(store *s, error *err) {
 
 static void free_all(store *s) {
     database_close(s->database);
-    worker_notes_free(s->notes);
+    gathered_free(s->sightings);
+    gathered_free(s->reputations);
     memory_free(s->mailbox);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->changed);
@@ -241,8 +280,10 @@ static bool open_parts(store *s, const store_options *options, error *err) {
         return error_memory(err);
     }
     s->mailbox->owner = s;
-    s->notes = worker_notes_new(err);
-    return s->notes != NULL && open_database(s, options, err) && (s->loop == NULL || start_thread(s, err));
+    s->sightings = gathered_new(&gathered_sightings, err);
+    s->reputations = s->sightings == NULL ? NULL : gathered_new(&gathered_reputations, err);
+    return s->reputations != NULL && open_database(s, options, err) &&
+           (s->loop == NULL || start_thread(s, err));
 }
 
 store *store_open(const store_options *options, error *err) {
@@ -255,6 +296,7 @@ store *store_open(const store_options *options, error *err) {
     ev_deferred_init(&s->hand_over, hand_over, s);
     s->loop = options->loop;
     s->queue_limit = options->queue_limit == 0 ? QUEUE_LIMIT : options->queue_limit;
+    s->scrub_after_ms = options->scrub_after_ms == 0 ? SCRUB_AFTER_MS : options->scrub_after_ms;
     if (!open_parts(s, options, err)) {
         free_all(s);
         return NULL;
@@ -267,8 +309,8 @@ void store_close(store *s) {
         return;
     }
     error err;
-    if (!worker_notes_write(s, &err)) {
-        log_warning("when workers were last seen is not kept", LOG_CAUSE(&err));
+    if (!gathered_write(s, s->sightings, &err) || !gathered_write(s, s->reputations, &err)) {
+        log_warning("what was gathered of workers is not kept", LOG_CAUSE(&err));
     }
     hand_over(s);
     ev_defer_cancel(&s->hand_over);

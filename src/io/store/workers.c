@@ -13,6 +13,8 @@ bool workers_read(query *q, arena *memory, store_worker *worker, error *err) {
     worker->expires_ms = query_read_u64(q);
     worker->revoked_ms = query_read_u64(q);
     worker->last_seen_ms = query_read_u64(q);
+    worker->referee = query_read_u64(q) != 0;
+    worker->has_machine = query_read_bytes(q, worker->machine, sizeof worker->machine);
     return query_columns_fit(q, err);
 }
 
@@ -127,4 +129,73 @@ bool store_worker_revoke(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE]
     r->done = done;
     r->context = context;
     return request_submit(s, &r->base, err);
+}
+
+typedef struct worker_change {
+    request base;
+    uint8_t worker_id[STORE_WORKER_ID_SIZE];
+    uint8_t machine[STORE_MACHINE_SIZE];
+    store_done *done;
+    void *context;
+} worker_change;
+
+static void worker_change_answer(request *base, const error *failure) {
+    const worker_change *r = (const worker_change *)base;
+    r->done(r->context, failure);
+}
+
+static bool run_change(query *q, database *d, error *err) {
+    if (!query_run(q, err)) {
+        return false;
+    }
+    return database_changes(d) == 1 || error_set(err, ERROR_NOT_FOUND, "there is no such worker");
+}
+
+static bool worker_restore_run(request *base, database *d, error *err) {
+    const worker_change *r = (const worker_change *)base;
+    query q;
+    query_start(&q, d, "UPDATE workers SET state = 'approved', revoked_ms = NULL WHERE id = ?");
+    query_bytes(&q, r->worker_id, sizeof r->worker_id);
+    return run_change(&q, d, err);
+}
+
+static const operation worker_restore_operation = {DATABASE_WRITE_SYNCED, worker_restore_run,
+                                                   worker_change_answer};
+
+static bool worker_set_machine_run(request *base, database *d, error *err) {
+    const worker_change *r = (const worker_change *)base;
+    query q;
+    query_start(&q, d, "UPDATE workers SET machine = ? WHERE id = ?");
+    query_bytes(&q, r->machine, sizeof r->machine);
+    query_bytes(&q, r->worker_id, sizeof r->worker_id);
+    return run_change(&q, d, err);
+}
+
+static const operation worker_set_machine_operation = {DATABASE_WRITE, worker_set_machine_run,
+                                                       worker_change_answer};
+
+static bool submit_change(store *s, const operation *o, const uint8_t *worker_id, const uint8_t *machine,
+                          store_done *done, void *context, error *err) {
+    worker_change *r = request_new(o, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    memcpy(r->worker_id, worker_id, sizeof r->worker_id);
+    if (machine != NULL) {
+        memcpy(r->machine, machine, sizeof r->machine);
+    }
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
+
+bool store_worker_restore(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE], store_done *done,
+                          void *context, error *err) {
+    return submit_change(s, &worker_restore_operation, worker_id, NULL, done, context, err);
+}
+
+bool store_worker_set_machine(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE],
+                              const uint8_t machine[STORE_MACHINE_SIZE], store_done *done, void *context,
+                              error *err) {
+    return submit_change(s, &worker_set_machine_operation, worker_id, machine, done, context, err);
 }

@@ -35,8 +35,9 @@ MUST_CHECK bool store_receipt_set_pool_signature(store *s, const uint8_t job_id[
                                                  const uint8_t signature[STORE_SIGNATURE_SIZE],
                                                  store_done *done, void *context, error *err);
 
-/* Deletes the oldest receipts made before `before_ms`, at most `limit` (1..STORE_LIST_MAX) per call, so that
- * it never holds others up for long; call again while it gives `limit`. */
+/* Deletes the oldest receipts made before `before_ms`, and with them the decided checks of answers and the
+ * notices as old; at most `limit` (1..STORE_LIST_MAX) of each per call, so that it never holds others up for
+ * long. Gives the greatest of the counts; call again while that is `limit`. */
 typedef void store_receipts_deleted(void *context, size_t count, const error *failure);
 MUST_CHECK bool store_receipts_delete_before(store *s, uint64_t before_ms, size_t limit,
                                              store_receipts_deleted *done, void *context, error *err);

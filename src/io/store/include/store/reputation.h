@@ -13,7 +13,11 @@ typedef struct store_reputation {
     uint64_t mismatches;
     uint64_t evasions;
     uint64_t consecutive;
+    uint32_t passed;
+    uint32_t evasions_in_row;
     uint32_t alert_left;
+    uint32_t disputes;
+    bool held;
     double cusum; /* finite, as are the next two */
     double alpha;
     double beta;

@@ -25,6 +25,7 @@ typedef struct store_options {
     size_t queue_limit; /* most operations waiting; 0 means 4096 */
     uint32_t busy_timeout_ms; /* how long to wait for a lock another program holds; 0 means 2000 */
     uint64_t size_limit;      /* most bytes the database may grow to; 0 means no limit but the disk's */
+    uint32_t scrub_after_ms;  /* how long a wiped payload may stand in the write-ahead log; 0 means 30000 */
 } store_options;
 
 /* Opens, brings the schema up to this program's, and checks the content when the last user didn't close it.

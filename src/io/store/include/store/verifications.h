@@ -27,8 +27,9 @@ typedef struct store_verification {
     slice mode;                              /* VERIFY_MODE's name: "spot" */
     slice state;                             /* VERIFICATION_STATES' name: "waiting" */
     uint64_t created_ms;                     /* of the answer */
-    uint64_t decided_ms;                     /* 0: not decided */
-    bool recheck;                            /* kept at first, taken after its worker's conviction */
+    uint64_t
+        decided_ms; /* set when, and only when, agreed, worker_wrong, verifier_wrong or given_up; else 0 */
+    bool recheck;   /* kept at first, taken after its worker's conviction */
     bool has_verifier;
     bool has_referee;
     uint8_t verifier_id[STORE_WORKER_ID_SIZE];
