@@ -39,7 +39,8 @@
     X(WRONG_PROOF, "wrong-proof", "a proof by another key")                                                  \
     X(WRONG_POOL, "wrong-pool", "a proof made for another pool")                                             \
     X(OTHER_KEY, "other-key", "claims its id under a key that isn't enrolled")                               \
-    X(DIFFERENT_TEXT, "different-text", "answers other bits than the others")
+    X(DIFFERENT_TEXT, "different-text", "answers other bits than the others")                                \
+    X(OTHER_COMMITMENT, "other-commitment", "the right tokens, as if from other logits")
 
 typedef enum behaviour {
 #define X(name, text, help) name,
@@ -47,13 +48,34 @@ typedef enum behaviour {
 #undef X
 } behaviour;
 
+/* What it does when it is to check another worker's answer, chosen with --checks. */
+#define CHECK_BEHAVIOURS(X)                                                                                  \
+    X(CHECK_HONEST, "honest", "compares with what an honest worker answers")                                 \
+    X(CHECK_OWN, "own", "compares with what it would have answered itself, being no honest worker")          \
+    X(CHECK_AGREE, "agree", "finds every answer right")                                                      \
+    X(CHECK_WRONG_COMMITMENT, "wrong-commitment", "compares, but commits to something else")                 \
+    X(CHECK_WRONG_EXPECTED, "wrong-expected", "names a token that isn't drawn, in right answers too")        \
+    X(CHECK_FORGED, "forged", "a finding with a wrong signature")                                            \
+    X(CHECK_NEVER, "never", "takes checks and is silent; beats, and confirms cancels")                       \
+    X(CHECK_LEAVE, "leave", "cuts the connection instead of answering")
+
+typedef enum check_behaviour {
+#define X(name, text, help) name,
+    CHECK_BEHAVIOURS(X)
+#undef X
+} check_behaviour;
+
 typedef struct fake_options {
     const char *state;
     const char *join;
     const char *model;
     const char *profile;
-    const char *digest; /* 64 hex digits */
+    const char *digest;  /* 64 hex digits */
+    const char *machine; /* 64 hex digits, or NULL */
     behaviour behave;
+    check_behaviour checks;
+    uint64_t share; /* percent of the jobs in which it cheats */
+    uint64_t noise; /* 0: drawn */
     uint64_t count;
     uint64_t slots;
     uint64_t reply_bytes;
@@ -98,12 +120,13 @@ struct fake {
     fake_options options;
     worker_home home;
     uint8_t digest[PROTO_DIGEST_SIZE];
+    uint8_t machine[PROTO_MACHINE_SIZE];
     ev_loop *loop;
     net *net;
     net_tls *tls;
     arena *scratch; /* for the message being handled */
     buffer output;  /* the message being sent */
-    uint64_t noise; /* what makes this process's text differ, with different-text */
+    uint64_t noise; /* what makes this process's answers differ, with different-text and other-commitment */
     fake_identity *identities;
     fake_session *sessions;
     size_t serving;
@@ -124,6 +147,27 @@ void fake_session_start(fake *f, size_t number);
 /* Sends past the state table, so that broken messages go out too. */
 void fake_send(fake_session *s, const proto_message *message);
 void fake_send_hello(fake_session *s);
+
+/* answer.c: what this worker says to a question: the same as any other, unless it cheats. */
+typedef struct fake_words {
+    char *text; /* may be NULL */
+    size_t text_length;
+    uint32_t *tokens;
+    uint32_t count;
+} fake_words;
+
+uint32_t fake_prompt_tokens(const proto_job *wanted);
+bool fake_cheats(const fake *f, const uint8_t id[PROTO_ID_SIZE]);
+uint32_t fake_answer_tokens(const fake *f, const proto_job *wanted); /* how many */
+void fake_answer(const fake *f, const proto_job *wanted, bool cheats, fake_words out);
+/* Over nonce, tokens and, as it were, the logits. */
+MUST_CHECK bool fake_commit(const fake *f, const uint8_t nonce[PROTO_NONCE_SIZE], bool cheats,
+                            const uint32_t *tokens, size_t count, uint8_t commitment[PROTO_DIGEST_SIZE],
+                            error *err);
+
+/* check.c: what it finds of another's answer, signed. */
+MUST_CHECK bool fake_check(const fake_session *s, const proto_job *wanted, bool cheats, proto_scored *scored,
+                           error *err);
 
 /* job.c */
 void fake_job_start(fake_session *s, const proto_job *wanted);

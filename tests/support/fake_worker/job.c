@@ -14,6 +14,10 @@ typedef struct fake_job {
     fake_session *session;
     uint8_t id[PROTO_ID_SIZE];
     uint8_t salt[PROTO_SALT_SIZE];
+    uint8_t nonce[PROTO_NONCE_SIZE];
+    bool cheats;   /* on this one, if the behaviour is of that kind */
+    bool is_check; /* of another worker's answer: `scored` is all that is sent */
+    proto_scored scored;
     receipt receipt;
     char *text;
     size_t text_length;
@@ -26,36 +30,6 @@ typedef struct fake_job {
     bool silent;       /* never-answer and its like */
     ev_timer timer;
 } fake_job;
-
-/* splitmix64 (Steele, Lea, Flood 2014): the answer must only be reproducible. */
-static uint64_t next_random(uint64_t *state) {
-    uint64_t z = *state += 0x9e3779b97f4a7c15U;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31);
-}
-
-static uint64_t mix(uint64_t state, slice bytes) {
-    for (size_t i = 0; i < bytes.length; i++) {
-        state = (state ^ bytes.data[i]) * 0x100000001b3U;
-    }
-    return next_random(&state);
-}
-
-static void write_answer(fake_job *j, const proto_job *wanted) {
-    const fake *f = j->session->owner;
-    uint64_t state = wanted->seed ^ (f->options.behave == DIFFERENT_TEXT ? f->noise : 0);
-    for (size_t i = 0; i < wanted->message_count; i++) {
-        state = mix(mix(state, wanted->messages[i].role), wanted->messages[i].content);
-    }
-    for (size_t i = 0; i < j->text_length; i++) {
-        uint64_t letter = next_random(&state) % 32;
-        j->text[i] = letter < 26 ? (char)('a' + letter) : ' ';
-    }
-    for (uint32_t i = 0; i < j->total; i++) {
-        j->tokens[i] = (uint32_t)(next_random(&state) % 32000);
-    }
-}
 
 static fake_job *find(fake_session *s, const uint8_t id[PROTO_ID_SIZE]) {
     for (list_node *node = s->jobs.next; node != &s->jobs; node = node->next) {
@@ -112,11 +86,12 @@ static bool sign_receipt(fake_job *j, proto_done *done, error *err) {
     buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
     r->finished_ms = clock_unix_ms();
     r->completion_tokens = j->total;
-    bool made = receipt_hash_tokens(j->tokens, j->total, r->token_hash, err) &&
-                receipt_hash_answer(j->salt, slice_of(j->text, j->text_length), r->answer_hash, err) &&
-                hash_sha256(slice_of(j->tokens, j->total * sizeof *j->tokens), r->commitment, err) &&
-                receipt_encode(r, &bytes, err) &&
-                fake_sign(j->session->identity, buffer_slice(&bytes), done->signature, err);
+    bool made =
+        receipt_hash_tokens(j->tokens, j->total, r->token_hash, err) &&
+        receipt_hash_answer(j->salt, slice_of(j->text, j->text_length), r->answer_hash, err) &&
+        fake_commit(j->session->owner, j->nonce, j->cheats, j->tokens, j->total, r->commitment, err) &&
+        receipt_encode(r, &bytes, err) &&
+        fake_sign(j->session->identity, buffer_slice(&bytes), done->signature, err);
     buffer_free(&bytes);
     return made;
 }
@@ -175,9 +150,27 @@ static uint32_t sendable(const fake_job *j) {
     return due > j->sent ? (uint32_t)due - j->sent : 0;
 }
 
+/* A check goes out in one piece, or not at all. */
+static void send_scored(fake_job *j) {
+    fake_session *s = j->session;
+    check_behaviour checks = j->cheats ? s->owner->options.checks : CHECK_HONEST;
+    proto_message message = {.type = PROTO_SCORED, .scored = j->scored};
+    if (checks == CHECK_LEAVE) {
+        websocket_abort(s->socket);
+    } else if (checks != CHECK_NEVER) {
+        fake_report(s, "scored", j->id, "agreed", j->scored.agreed, (slice){0});
+        job_free(j);
+        fake_send(s, &message);
+    }
+}
+
 static void job_go_on(void *context) {
     fake_job *j = context;
     fake_session *s = j->session;
+    if (j->is_check) {
+        send_scored(j);
+        return;
+    }
     const fake_options *o = &s->owner->options;
     uint32_t most = o->events_per_second > 0 ? 1 : PROTO_TOKENS_MAX;
     for (uint32_t count = sendable(j); count > 0 && s->state != PROTO_CLOSED; count = sendable(j)) {
@@ -248,16 +241,12 @@ static void misbehave(fake_session *s, const uint8_t id[PROTO_ID_SIZE]) {
 static bool fill_receipt(fake_job *j, const proto_job *wanted, error *err) {
     const fake *f = j->session->owner;
     receipt *r = &j->receipt;
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < wanted->message_count; i++) {
-        bytes += wanted->messages[i].content.length;
-    }
     *r = (receipt){.version = RECEIPT_VERSION,
                    .temperature = wanted->temperature,
                    .top_p = wanted->top_p,
                    .max_tokens = wanted->max_tokens,
                    .seed = wanted->seed,
-                   .prompt_tokens = (uint32_t)(bytes / 4 + 4),
+                   .prompt_tokens = fake_prompt_tokens(wanted),
                    .finish = j->total < f->options.tokens ? RECEIPT_FINISH_LENGTH : RECEIPT_FINISH_STOP,
                    .started_ms = clock_unix_ms()};
     memcpy(r->pool_id, f->home.pool_id, sizeof r->pool_id);
@@ -279,11 +268,8 @@ static fake_job *job_new(fake_session *s, const proto_job *wanted) {
     j->session = s;
     memcpy(j->id, wanted->id, sizeof j->id);
     memcpy(j->salt, wanted->salt, sizeof j->salt);
-    bool all = o->behave == OVER_MAX_TOKENS || o->tokens < wanted->max_tokens;
-    j->total = all ? (uint32_t)o->tokens : wanted->max_tokens;
-    j->text_length = (size_t)(o->reply_bytes * j->total / o->tokens);
-    j->text = memory_allocate(j->text_length + 1);
-    j->tokens = memory_allocate_zeroed(j->total, sizeof *j->tokens);
+    memcpy(j->nonce, wanted->nonce, sizeof j->nonce);
+    j->cheats = fake_cheats(s->owner, j->id);
     j->credit = wanted->credit;
     j->start_ms = ev_now_ms(s->owner->loop) + o->delay_ms;
     j->silent = o->behave == NEVER_ANSWER || o->behave == NEVER_CANCEL;
@@ -293,16 +279,38 @@ static fake_job *job_new(fake_session *s, const proto_job *wanted) {
     return j;
 }
 
+static bool make_answer(fake_job *j, const proto_job *wanted, error *err) {
+    const fake *f = j->session->owner;
+    j->total =
+        f->options.behave == OVER_MAX_TOKENS ? (uint32_t)f->options.tokens : fake_answer_tokens(f, wanted);
+    j->text_length = (size_t)(f->options.reply_bytes * j->total / f->options.tokens);
+    j->text = memory_allocate(j->text_length + 1);
+    j->tokens = memory_allocate_zeroed(j->total, sizeof *j->tokens);
+    if (j->text == NULL || j->tokens == NULL) {
+        return error_memory(err);
+    }
+    fake_answer(f, wanted, j->cheats, (fake_words){j->text, j->text_length, j->tokens, j->total});
+    return fill_receipt(j, wanted, err);
+}
+
 void fake_job_start(fake_session *s, const proto_job *wanted) {
     error err = {0};
-    fake_report(s, "job", wanted->id, "credit", wanted->credit, (slice){0});
+    bool is_check = wanted->kind == PROTO_SCORE;
+    if (is_check) {
+        fake_report(s, "check", wanted->id, "tokens", wanted->answer_count, (slice){0});
+    } else {
+        fake_report(s, "job", wanted->id, "credit", wanted->credit, (slice){0});
+    }
     fake_job *j = job_new(s, wanted);
-    if (j == NULL || j->text == NULL || j->tokens == NULL || !fill_receipt(j, wanted, &err)) {
+    if (j == NULL ||
+        !(is_check ? fake_check(s, wanted, j->cheats, &j->scored, &err) : make_answer(j, wanted, &err))) {
         websocket_abort(s->socket);
         return;
     }
-    write_answer(j, wanted);
-    misbehave(s, wanted->id);
+    j->is_check = is_check;
+    if (!is_check) {
+        misbehave(s, wanted->id);
+    }
     if (s->owner->options.delay_ms > 0) {
         ev_timer_start(s->owner->loop, &j->timer, s->owner->options.delay_ms);
     } else {

@@ -35,6 +35,29 @@ static bool find_behaviour(const char *name, behaviour *found) {
     return false;
 }
 
+static const struct {
+    const char *name;
+    const char *help;
+} check_behaviours[] = {
+#define X(name, text, help) {text, help},
+    CHECK_BEHAVIOURS(X)
+#undef X
+};
+
+static bool find_check_behaviour(const char *name, check_behaviour *found) {
+    for (size_t i = 0; i < sizeof check_behaviours / sizeof check_behaviours[0]; i++) {
+        if (strcmp(check_behaviours[i].name, name) == 0) {
+            *found = (check_behaviour)i;
+            return true;
+        }
+    }
+    fprintf(stderr, "fake_worker: --checks is one of:\n");
+    for (size_t i = 0; i < sizeof check_behaviours / sizeof check_behaviours[0]; i++) {
+        fprintf(stderr, "  %-18s %s\n", check_behaviours[i].name, check_behaviours[i].help);
+    }
+    return false;
+}
+
 static void allow_many_descriptors(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
@@ -59,6 +82,11 @@ static bool fake_start(fake *f, error *err) {
     if (!hex_decode(slice_of_text(f->options.digest), f->digest, sizeof f->digest)) {
         return error_set(err, ERROR_INVALID, "--digest is 64 lower-case hex digits");
     }
+    if (f->options.machine != NULL &&
+        !hex_decode(slice_of_text(f->options.machine), f->machine, sizeof f->machine)) {
+        return error_set(err, ERROR_INVALID, "--machine is 64 lower-case hex digits");
+    }
+    f->noise = f->options.noise > 0 ? f->options.noise : f->noise;
     if (!fake_identities_load(f, err)) {
         return false;
     }
@@ -116,12 +144,14 @@ static int fake_run(fake *f) {
 int main(int argc, char **argv) {
     static fake f;
     const char *behave = "honest";
+    const char *checks = "honest";
     fake_options *o = &f.options;
     *o = (fake_options){.model = "demo",
                         .profile = "exact-fake",
                         .digest = "fafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafafa",
                         .count = 1,
                         .slots = 2,
+                        .share = 100,
                         .reply_bytes = 650,
                         .tokens = 130};
     const option_row rows[] = {
@@ -143,6 +173,13 @@ int main(int argc, char **argv) {
         {"spread-ms", OPTION_U64, &o->spread_ms, "N", "first connections are spread over this time", 0,
          600000},
         {"behave", OPTION_TEXT, &behave, "NAME", "the rule to break; an unknown name lists them", 0, 0},
+        {"checks", OPTION_TEXT, &checks, "NAME", "how it checks others' answers; an unknown name lists them",
+         0, 0},
+        {"share", OPTION_U64, &o->share, "PERCENT",
+         "of its jobs in which --checks, different-text and other-commitment apply", 0, 100},
+        {"noise", OPTION_U64, &o->noise, "N",
+         "those with the same answer alike with different-text; 0: its own", 0, UINT32_MAX},
+        {"machine", OPTION_TEXT, &o->machine, "HEX", "the machine's id, 64 hex digits; else none", 0, 0},
         {"once", OPTION_FLAG, &o->once, NULL, "don't dial again; end when all sessions have ended", 0, 0},
         {"timestamps", OPTION_FLAG, &o->timestamps, NULL, "the text of each delta is the time of its sending",
          0, 0},
@@ -158,7 +195,7 @@ int main(int argc, char **argv) {
     if (!options_parse(&table, argc, argv, NULL, &status)) {
         return status;
     }
-    if (!find_behaviour(behave, &o->behave)) {
+    if (!find_behaviour(behave, &o->behave) || !find_check_behaviour(checks, &o->checks)) {
         return OPTIONS_WRONG_USAGE;
     }
     return fake_run(&f);

@@ -66,6 +66,7 @@ void fake_send_hello(fake_session *s) {
     hello->arch = SLICE_LITERAL("none");
     hello->isa = SLICE_LITERAL("fake");
     hello->cores = 1;
+    memcpy(hello->machine, f->machine, sizeof hello->machine);
     hello->model_count = 1;
     hello->models[0] = (proto_model){.name = slice_of_text(o->model),
                                      .context = 1048576,

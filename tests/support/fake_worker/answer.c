@@ -1,0 +1,64 @@
+#include "fake.h"
+
+/* splitmix64 (Steele, Lea, Flood 2014): the answer must only be reproducible. */
+static uint64_t next_random(uint64_t *state) {
+    uint64_t z = *state += 0x9e3779b97f4a7c15U;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
+    return z ^ (z >> 31);
+}
+
+static uint64_t mix(uint64_t state, slice bytes) {
+    for (size_t i = 0; i < bytes.length; i++) {
+        state = (state ^ bytes.data[i]) * 0x100000001b3U;
+    }
+    return next_random(&state);
+}
+
+bool fake_cheats(const fake *f, const uint8_t id[PROTO_ID_SIZE]) {
+    return mix(f->noise, slice_of(id, PROTO_ID_SIZE)) % 100 < f->options.share;
+}
+
+uint32_t fake_answer_tokens(const fake *f, const proto_job *wanted) {
+    return f->options.tokens < wanted->max_tokens ? (uint32_t)f->options.tokens : wanted->max_tokens;
+}
+
+uint32_t fake_prompt_tokens(const proto_job *wanted) {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < wanted->message_count; i++) {
+        bytes += wanted->messages[i].content.length;
+    }
+    return (uint32_t)(bytes / 4 + 4);
+}
+
+/* Two streams of letters and tokens, so that the tokens are the same without a text. */
+void fake_answer(const fake *f, const proto_job *wanted, bool cheats, fake_words out) {
+    uint64_t state = wanted->seed ^ (cheats && f->options.behave == DIFFERENT_TEXT ? f->noise : 0);
+    for (size_t i = 0; i < wanted->message_count; i++) {
+        state = mix(mix(state, wanted->messages[i].role), wanted->messages[i].content);
+    }
+    uint64_t token_state = state ^ UINT64_MAX;
+    for (size_t i = 0; i < out.text_length && out.text != NULL; i++) {
+        uint64_t letter = next_random(&state) % 32;
+        out.text[i] = letter < 26 ? (char)('a' + letter) : ' ';
+    }
+    for (uint32_t i = 0; i < out.count; i++) {
+        out.tokens[i] = (uint32_t)(next_random(&token_state) % 32000);
+    }
+}
+
+bool fake_commit(const fake *f, const uint8_t nonce[PROTO_NONCE_SIZE], bool cheats, const uint32_t *tokens,
+                 size_t count, uint8_t commitment[PROTO_DIGEST_SIZE], error *err) {
+    bool other = cheats && (f->options.behave == DIFFERENT_TEXT || f->options.behave == OTHER_COMMITMENT);
+    uint64_t logits = other ? f->noise : 0;
+    hash *h = hash_new(err);
+    if (h == NULL) {
+        return false;
+    }
+    hash_update(h, slice_of(nonce, PROTO_NONCE_SIZE));
+    hash_update(h, slice_of(tokens, count * sizeof *tokens));
+    hash_update(h, slice_of(&logits, sizeof logits));
+    bool done = hash_finish(h, commitment, err);
+    hash_free(h);
+    return done;
+}
