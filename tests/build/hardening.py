@@ -41,6 +41,12 @@ class Hardening(unittest.TestCase):
     def test_libraries_are_looked_up_in_system_folders_only(self):
         self.assertNotRegex(readelf("--dynamic"), r"R(UN)?PATH")
 
+    def test_its_worker_can_not_be_told_to_cheat(self):
+        done = subprocess.run([BINARY, "worker", "run", "--model", "x", "--cheat", "replay"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        with open(BINARY, "rb") as file:
+            self.assertNotIn(b"this worker cheats", file.read())
+
     def test_indirect_branches_are_tracked_where_the_c_library_allows_it(self):
         start = output(*COMPILER, "-print-file-name=Scrt1.o").strip()
         if not re.search(r"IBT", output("readelf", "--notes", start)):

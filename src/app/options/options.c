@@ -13,6 +13,9 @@ static void print_help(const option_table *table) {
     printf("Usage: %s\n\n%s\n\nOptions:\n", table->usage, table->summary);
     for (size_t i = 0; i < table->row_count; i++) {
         const option_row *row = &table->rows[i];
+        if (row->help == NULL) {
+            continue;
+        }
         int printed = printf("  --%s%s%s", row->name, row->argument == NULL ? "" : " ",
                              row->argument == NULL ? "" : row->argument);
         printf("%*s%s", printed < HELP_COLUMN ? HELP_COLUMN - printed : 1, "", row->help);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "cheat.h"
 #include "codec/json.h"
 #include "commands.h"
 #include "crypto/start.h"
@@ -35,6 +36,7 @@ typedef struct run_options {
     uint64_t memory_mib;
     bool cache;
     uint64_t engine_timeout_ms;
+    const char *cheat; /* only in test builds */
 } run_options;
 
 void agent_check_stopped(agent *a) {
@@ -159,7 +161,28 @@ static bool hash_program(agent *a, error *err) {
     return done;
 }
 
-static backend *start_backend(agent *a, const run_options *options, error *err) {
+typedef struct engine_plan {
+    ev_loop *loop;
+    const run_options *options;
+} engine_plan;
+
+/* `model` NULL: the one that is enrolled. */
+static backend *start_engine(void *context, const char *model, const backend_handlers *handlers,
+                             void *handlers_context, error *err) {
+    const engine_plan *plan = context;
+    const run_options *o = plan->options;
+    engine_process_options engine = {.model = model == NULL ? o->model : model,
+                                     .slots = o->slots == 0 ? ENGINE_SLOTS : (uint32_t)o->slots,
+                                     .context = (uint32_t)o->context,
+                                     .threads = (uint32_t)o->threads,
+                                     .memory_mib = (uint32_t)o->memory_mib,
+                                     .cache = o->cache,
+                                     .hung_ms = (uint32_t)o->engine_timeout_ms};
+    return engine_process_new(plan->loop, &engine, handlers, handlers_context, err);
+}
+
+static backend *start_backend(agent *a, engine_plan *plan, error *err) {
+    const run_options *options = plan->options;
     static const backend_handlers handlers = {.on_message = on_engine_message, .on_lost = on_engine_lost};
     if (options->runtime != NULL) {
         runtime_options runtime = {.url = options->runtime,
@@ -172,17 +195,17 @@ static backend *start_backend(agent *a, const run_options *options, error *err) 
                                    .silent_ms = (uint32_t)options->engine_timeout_ms};
         return runtime_new(a->loop, &runtime, &handlers, a, err);
     }
-    engine_process_options engine = {.model = options->model,
-                                     .slots = options->slots == 0 ? ENGINE_SLOTS : (uint32_t)options->slots,
-                                     .context = (uint32_t)options->context,
-                                     .threads = (uint32_t)options->threads,
-                                     .memory_mib = (uint32_t)options->memory_mib,
-                                     .cache = options->cache,
-                                     .hung_ms = (uint32_t)options->engine_timeout_ms};
-    return engine_process_new(a->loop, &engine, &handlers, a, err);
+    plan->loop = a->loop;
+#ifdef CELLULE_CHEAT
+    if (options->cheat != NULL) {
+        return cheat_new(a->loop, options->cheat, start_engine, plan, &handlers, a, err);
+    }
+#endif
+    return start_engine(plan, NULL, &handlers, a, err);
 }
 
-static bool agent_start(agent *a, const run_options *options, error *err) {
+static bool agent_start(agent *a, engine_plan *plan, error *err) {
+    const run_options *options = plan->options;
     uint64_t seed = 0;
     net_config config = net_config_default();
     list_init(&a->jobs);
@@ -208,7 +231,7 @@ static bool agent_start(agent *a, const run_options *options, error *err) {
     if (a->tls == NULL) {
         return a->scratch == NULL ? error_memory(err) : false;
     }
-    a->engine = start_backend(a, options, err);
+    a->engine = start_backend(a, plan, err);
     return a->engine != NULL;
 }
 
@@ -257,6 +280,7 @@ static int run_worker(const run_options *options) {
     error err = {0};
     int status = 1;
     log_level level = LOG_INFO;
+    engine_plan plan = {.options = options};
     agent *a = memory_allocate_zeroed(1, sizeof *a);
     if (a == NULL) {
         error_memory(&err);
@@ -266,7 +290,7 @@ static int run_worker(const run_options *options) {
         error_set(&err, ERROR_INVALID, "--log-level is debug, info, warning or error");
     } else {
         log_configure(level, options->log_json);
-        if (check_options(options, &err) && crypto_start(&err) && agent_start(a, options, &err) &&
+        if (check_options(options, &err) && crypto_start(&err) && agent_start(a, &plan, &err) &&
             agent_serve(a, &err)) {
             status = a->exit_status;
         }
@@ -308,7 +332,8 @@ int worker_run_main(int argc, char **argv) {
          0, 0},
         {"engine-timeout-ms", OPTION_U64, &options.engine_timeout_ms, "N",
          "an engine silent for this long is killed and started again", 100, 3600000},
-        {"log-level", OPTION_TEXT, &options.log_level, "LEVEL", "debug, info, warning or error", 0, 0},
+        CHEAT_OPTION(&options.cheat){"log-level", OPTION_TEXT, &options.log_level, "LEVEL",
+                                     "debug, info, warning or error", 0, 0},
         {"log-json", OPTION_FLAG, &options.log_json, NULL, "log JSON lines", 0, 0},
     };
     const option_table table = {

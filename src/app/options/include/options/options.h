@@ -29,7 +29,7 @@ typedef struct option_row {
     option_kind kind;
     void *target;         /* holds the default before parsing */
     const char *argument; /* name of the value in --help; NULL for a flag */
-    const char *help;     /* one line */
+    const char *help;     /* one line; NULL: not in --help */
     uint64_t least;
     uint64_t most;
 } option_row;
