@@ -49,42 +49,46 @@ static void name_worker(const evidence *e, size_t statement, char text[WORKER_HE
     hex_encode(slice_of(evidence_worker(e, statement), RECEIPT_WORKER_SIZE), text);
 }
 
-static void print_finding(const finding *f) {
+static void print_finding(const evidence *e, const finding *f) {
+    unsigned claimed = f->claimed_tokens;
+    unsigned place = (unsigned)f->agreed + 1;
+    bool same = memcmp(f->commitment, e->receipt.fields.commitment, HASH_SIZE) == 0;
     if (f->agreed == f->claimed_tokens && f->complete) {
-        printf("all %u tokens of the answer are what the model gives\n", (unsigned)f->claimed_tokens);
+        printf("all %u tokens of the answer are what the model gives%s", claimed,
+               same ? "" : ", but computed otherwise than by its worker");
     } else if (f->agreed == f->claimed_tokens) {
-        printf("all %u tokens are what the model gives, but the answer doesn't end there\n",
-               (unsigned)f->claimed_tokens);
+        printf("all %u tokens of the answer are what the model gives, but it doesn't end there", claimed);
     } else if (f->has_expected) {
-        printf("at token %u of %u the model gives token id %u, which isn't the answer's\n",
-               (unsigned)f->agreed + 1, (unsigned)f->claimed_tokens, (unsigned)f->expected);
+        printf("at token %u of %u the model gives the token with id %u, the answer has another", place,
+               claimed, (unsigned)f->expected);
     } else {
-        printf("the answer should have ended before token %u of %u\n", (unsigned)f->agreed + 1,
-               (unsigned)f->claimed_tokens);
+        printf("the answer should have ended before token %u of %u", place, claimed);
     }
 }
 
-/* One statement in plain words. What two have computed alike has the same fingerprint: the beginning of the
- * commitment, which stands for all logits on the way. */
+static void print_answer(const evidence *e, const signed_receipt *answer) {
+    printf("%s %u tokens and %s", answer == &e->receipt ? "answered with" : "answered the same question with",
+           (unsigned)answer->fields.completion_tokens,
+           answer->fields.finish == RECEIPT_FINISH_STOP ? "ended by itself" : "stopped for their number");
+}
+
+/* One statement in plain words. */
 static void print_statement(const evidence *e, size_t statement) {
-    enum { FINGERPRINT = 8 };
+    enum { MARK = 8 };
     char worker[WORKER_HEX_SIZE];
-    char fingerprint[2 * FINGERPRINT + 1];
+    char mark[2 * MARK + 1] = "";
     const signed_receipt *answer = evidence_answer(e, statement);
     const signed_finding *found = evidence_finding(e, statement);
     name_worker(e, statement, worker);
-    printf("  %s ", worker);
+    printf("  %s: ", worker);
     if (answer != NULL) {
-        hex_encode(slice_of(answer->fields.commitment, FINGERPRINT), fingerprint);
-        printf("%s %u tokens, \"%s\"", statement == 0 ? "answered" : "answered the same question with",
-               (unsigned)answer->fields.completion_tokens,
-               answer->fields.finish == RECEIPT_FINISH_STOP ? "stop" : "length");
-        printf("; computed %s\n", fingerprint);
+        hex_encode(slice_of(answer->fields.commitment, MARK), mark);
+        print_answer(e, answer);
     } else if (found != NULL) {
-        hex_encode(slice_of(found->fields.commitment, FINGERPRINT), fingerprint);
-        printf("computed %s: ", fingerprint);
-        print_finding(&found->fields);
+        hex_encode(slice_of(found->fields.commitment, MARK), mark);
+        print_finding(e, &found->fields);
     }
+    printf(" (computation %s)\n", mark);
 }
 
 static void print_text(const evidence *e, const evidence_ruling *ruling) {
@@ -106,6 +110,7 @@ static void print_text(const evidence *e, const evidence_ruling *ruling) {
     puts("What two others signed, who agree with each other:");
     print_statement(e, ruling->witnesses[0]);
     print_statement(e, ruling->witnesses[1]);
+    puts("The number of a computation is the same only where all of it was, to the bit.");
 }
 
 static void add_hex(json_writer *w, const char *name, const uint8_t *bytes, size_t length) {
