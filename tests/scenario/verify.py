@@ -1,7 +1,9 @@
 """Answers of a real worker computed again offline, and evidence checked: `cellule verify`. verify.py BINARY TOP"""
 
 import json
+import os
 import pathlib
+import pty
 import subprocess
 import sys
 import tempfile
@@ -94,6 +96,23 @@ class Receipts(SiteCase, Case):
         behind = self.fields["completion_tokens"] + (self.fields["finish_reason"] == "length")
         self.check(self.verify("--question", QUESTION, "--answer", self.edited(self.text + " Really.")), REFUTED,
                    f"refuted at token {behind}:")
+
+    def test_a_terminal_is_told_how_far_it_is(self):
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execv(BINARY, [BINARY, "verify", "receipt", "--pool-id", self.fields["pool"], "--question", QUESTION,
+                              "--model", str(self.site.model), str(self.receipt)])
+        told = b""
+        try:
+            while part := os.read(terminal, 4096):
+                told += part
+        except OSError:  # the other end is closed
+            pass
+        os.close(terminal)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        count = self.fields["completion_tokens"]
+        self.assertIn(f"\rtokens {count} of {count}", told.decode())
+        self.assertTrue(told.decode().split("\x1b[K")[-1].startswith("proved"), told)
 
     def test_another_question_is_refuted_and_none_cannot_be_checked(self):
         self.check(self.verify("--question", QUESTION + " "), REFUTED, "another question")

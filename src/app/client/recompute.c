@@ -75,7 +75,8 @@ static void append_text(buffer *out, slice text) {
 
 static void show_progress(const computed *c) {
     if (c->shows_progress) {
-        fprintf(stderr, "\rtokens %u of %u", c->count, c->claimed);
+        uint32_t of_claimed = c->count < c->claimed ? c->count : c->claimed;
+        fprintf(stderr, "\rtokens %u of %u", of_claimed, c->claimed);
     }
 }
 
