@@ -76,12 +76,14 @@ class FakeWorker:
 class Question:
     """A chat request on a connection of its own; what comes is read by a thread, at once or from go_on()."""
 
-    def __init__(self, site, question="What is Cellule?", stream=True, model="demo", read=True, **members):
+    def __init__(self, site, question="What is Cellule?", stream=True, model="demo", read=True, headers=(),
+                 **members):
         body = {"model": model, "stream": stream, "messages": [{"role": "user", "content": question}], **members}
         self.socket = Connection(site.address, trust(site.ca_file), PATIENCE).socket
         self.raw = b""
         self.thread = None
-        self.socket.sendall(request("POST", "/v1/chat/completions", body, site.user_key, ["Connection: close"]))
+        self.socket.sendall(request("POST", "/v1/chat/completions", body, site.user_key,
+                                    ["Connection: close", *headers]))
         if read:
             self.go_on()
 
@@ -213,17 +215,17 @@ class FleetCase(SiteCase):
         self.assertEqual(self.metric("slots_busy"), 0)
 
     @classmethod
-    def start_fake(cls, *options, count=1):
+    def start_fake(cls, *options, count=1, owner="owner{}"):
         """A fake worker process with `count` sessions, enrolled now. The caller stops it."""
         cls.number += 1
         tokens = cls.folder / f"tokens{cls.number}"
-        lines = [cls.site.admin("worker", "token", "--owner", f"owner{i}")["token"] for i in range(count)]
+        lines = [cls.site.admin("worker", "token", "--owner", owner.format(i))["token"] for i in range(count)]
         write_private(tokens, "\n".join(lines) + "\n")
         return FakeWorker(cls.folder, f"fake{cls.number}", "--join", tokens, "--count", count, *options)
 
-    def fake(self, *options, count=1, serving=True):
+    def fake(self, *options, count=1, serving=True, owner="owner{}"):
         """One for this test. `serving`: waits until all its sessions serve."""
-        worker = self.start_fake(*options, count=count)
+        worker = self.start_fake(*options, count=count, owner=owner)
         self.addCleanup(worker.stop)
         if serving:
             worker.wait("serving")

@@ -4,10 +4,12 @@
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "dispatch/job.h"
+#include "frames.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "receipts.h"
 #include "reply.h"
+#include "required.h"
 #include "session.h"
 
 #include <stdio.h>
@@ -35,12 +37,16 @@ static job *job_of(work *w) {
 }
 
 /* Whatever ends the job: afterwards the request may be answered, and nothing points at the job any more. */
-static void job_release(job *j) {
+void job_release(job *j) {
     if (j->handle != NULL) {
         dispatch_job *handle = j->handle;
         j->handle = NULL;
         dispatch_job_cancel(handle, ev_now_ms(j->work.pool->loop));
         pool_arm_dispatch(j->work.pool);
+    }
+    if (j->required != NULL) {
+        required_release(j->required);
+        j->required = NULL;
     }
     if (j->storing != NULL) {
         receipts_forget(j->storing);
@@ -60,7 +66,7 @@ static void client_left(void *context) {
     job_release(j);
 }
 
-static bool send_head(job *j) {
+bool job_send_head(job *j) {
     http_header headers[] = {stream_headers_template[0],
                              stream_headers_template[1],
                              {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)}};
@@ -75,10 +81,10 @@ static bool send_events(job *j, buffer *events) {
     return sent;
 }
 
-/* Ends the job and the request with an error, in the form that fits how much has been sent. */
-static void job_end_with_error(job *j, unsigned status, const char *code, const char *message) {
+void job_end_with_error(job *j, unsigned status, const char *code, const char *message) {
     http_request *request = j->request;
     bool head_sent = j->head_sent;
+    size_t frame = j->required == NULL ? 0 : required_frame_size(j->required);
     j->work.pool->counters.answer_failures++;
     log_warning("answer failed", LOG_TEXT("job", j->work.id_hex), LOG_TEXT("code", code));
     job_release(j);
@@ -88,6 +94,9 @@ static void job_end_with_error(job *j, unsigned status, const char *code, const 
     }
     buffer events = buffer_make(EVENT_LIMIT);
     answer_write_failure(status, code, message, &events);
+    if (frame > 0) {
+        frames_pad_events(&events, frame);
+    }
     if (buffer_failed(&events) || !http_stream_write(request, buffer_slice(&events))) {
         http_stream_abort(request);
     } else {
@@ -96,8 +105,7 @@ static void job_end_with_error(job *j, unsigned status, const char *code, const 
     buffer_free(&events);
 }
 
-/* Unless what couldn't be written was for a client that has left: client_left follows. */
-static void end_for_memory(job *j) {
+void job_end_for_memory(job *j) {
     if (http_request_is_cut(j->request)) {
         return;
     }
@@ -110,7 +118,7 @@ static void tell_queue_position(void *context) {
     if (position == 0) {
         return;
     }
-    if (!j->head_sent && !send_head(j)) {
+    if (!j->head_sent && !job_send_head(j)) {
         return;
     }
     buffer events = buffer_make(EVENT_LIMIT);
@@ -126,6 +134,14 @@ static void put_time(dispatch_id *id, uint64_t unix_ms) {
     for (size_t i = 0; i < 6; i++) {
         id->bytes[i] = (uint8_t)(unix_ms >> (40 - 8 * i));
     }
+}
+
+bool job_draw_id(dispatch_id *id, error *err) {
+    if (!random_bytes(id, sizeof *id, err)) {
+        return false;
+    }
+    put_time(id, clock_unix_ms());
+    return true;
 }
 
 static job *job_make(pool *p, http_request *request, const account *who, const chat_request *chat) {
@@ -149,6 +165,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
                .seed = chat->has_seed ? chat->seed : drawn.seed,
                .check_draw = (uint8_t)drawn.check,
                .created_ms = clock_unix_ms(),
+               .submitted_ms = ev_now_ms(p->loop),
                .text = buffer_make(TEXT_LIMIT),
                .tokens = buffer_make(TEXT_LIMIT)};
     put_time(&j->work.id, j->created_ms);
@@ -161,8 +178,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
     return j;
 }
 
-static void job_describe(const work *w, proto_message *message) {
-    const job *j = (const job *)(const void *)w;
+void job_describe_question(const job *j, proto_message *message) {
     proto_job *out = &message->job;
     out->messages = (const proto_chat *)(const void *)j->chat.messages;
     out->message_count = j->chat.message_count;
@@ -177,6 +193,10 @@ static void job_describe(const work *w, proto_message *message) {
     memcpy(out->salt, j->salt, sizeof out->salt);
 }
 
+static void job_describe(const work *w, proto_message *message) {
+    job_describe_question((const job *)(const void *)w, message);
+}
+
 static void refuse(job *j, const error *failure) {
     http_request *request = j->request;
     slice model = j->chat.model;
@@ -185,6 +205,8 @@ static void refuse(job *j, const error *failure) {
         reply_error(request, 404, "model", "model_not_found",
                     "no connected worker has the model \"%.*s\"; GET /v1/models lists those there are",
                     SLICE_FORMAT(model));
+    } else if (failure->code == ERROR_UNSUPPORTED) {
+        reply_error(request, 503, NULL, "not_enough_workers", "%s", failure->text);
     } else if (failure->code == ERROR_LIMIT) {
         reply_error(request, 429, NULL, "queue_full", "%s", failure->text);
     } else {
@@ -192,29 +214,40 @@ static void refuse(job *j, const error *failure) {
     }
 }
 
-void job_start(pool *p, http_request *request, const account *who, const chat_request *chat) {
+static bool submit(job *j, error *err) {
+    pool *p = j->work.pool;
+    if (j->mode == VERIFY_REQUIRED) {
+        j->required = required_start(j, err);
+        return j->required != NULL;
+    }
+    dispatch_spec spec = {.id = j->work.id, .user = j->user_id, .model = j->chat.model, .context = &j->work};
+    j->handle = dispatch_submit(p->dispatch, &spec, ev_now_ms(p->loop), err);
+    pool_arm_dispatch(p);
+    return j->handle != NULL;
+}
+
+void job_start(pool *p, http_request *request, const account *who, const chat_request *chat,
+               verify_mode mode) {
     job *j = job_make(p, request, who, chat);
     if (j == NULL) {
         reply_out_of_memory(request);
         return;
     }
-    dispatch_spec spec = {.id = j->work.id, .user = j->user_id, .model = chat->model, .context = &j->work};
     error err = {0};
+    j->mode = mode;
     if (!session_check_job(&j->work, &err)) {
         job_release(j);
         reply_unreadable(request, "messages", &err);
         return;
     }
-    j->handle = dispatch_submit(p->dispatch, &spec, ev_now_ms(p->loop), &err);
-    pool_arm_dispatch(p);
-    if (j->handle == NULL) {
+    if (!submit(j, &err)) {
         refuse(j, &err);
         return;
     }
     p->counters.chats++;
     list_append(&p->jobs, &j->node);
     http_request_on_closed(request, client_left, j);
-    if (chat->stream && dispatch_job_position(j->handle) > 0) {
+    if (chat->stream && j->handle != NULL && dispatch_job_position(j->handle) > 0) {
         ev_timer_start(p->loop, &j->queue_timer, FIRST_NEWS_MS);
     }
 }
@@ -280,7 +313,7 @@ static bool send_text(job *j, slice text) {
     if (!j->chat.stream || text.length == 0) {
         return true;
     }
-    if (!j->head_sent && !send_head(j)) {
+    if (!j->head_sent && !job_send_head(j)) {
         return false;
     }
     buffer events = buffer_make(EVENT_LIMIT);
@@ -307,12 +340,17 @@ static void end_as_different(job *j) {
                        "two workers computed different answers, so neither can be relied on; ask again");
 }
 
+bool job_check_delta(const proto_delta *delta, error *err) {
+    return delta->text.length <= (delta->token_count + 1) * TEXT_PER_TOKEN ||
+           error_set(err, ERROR_INVALID, "a delta has more text than its tokens can hold");
+}
+
 static bool job_delta(work *w, const proto_delta *delta, error *err) {
     job *j = job_of(w);
     pool *p = j->work.pool;
     slice fresh = {0};
-    if (delta->text.length > (delta->token_count + 1) * TEXT_PER_TOKEN) {
-        return error_set(err, ERROR_INVALID, "a delta has more text than its tokens can hold");
+    if (!job_check_delta(delta, err)) {
+        return false;
     }
     if (delta->token_count > j->chat.max_tokens - j->token_count) {
         return error_set(err, ERROR_INVALID, "more tokens than were asked for");
@@ -325,7 +363,7 @@ static bool job_delta(work *w, const proto_delta *delta, error *err) {
         if (err->code != ERROR_MEMORY) {
             return false;
         }
-        end_for_memory(j);
+        job_end_for_memory(j);
         return true;
     }
     buffer_append(&j->tokens, slice_of(delta->tokens, delta->token_count * sizeof delta->tokens[0]));
@@ -333,7 +371,7 @@ static bool job_delta(work *w, const proto_delta *delta, error *err) {
     p->counters.tokens += delta->token_count;
     ev_timer_stop(&j->queue_timer);
     if (buffer_failed(&j->tokens) || !send_text(j, fresh)) {
-        end_for_memory(j);
+        job_end_for_memory(j);
         return true;
     }
     tell_consumed(j); /* may end the job: if the credit can't be sent, the worker is lost */
@@ -360,6 +398,12 @@ static void job_restarted(work *w, bool resumed) {
     if (!resumed) {
         buffer_clear(&j->text);
     }
+}
+
+void job_refusal(const job *j, unsigned *status, const char **code, const char **text) {
+    *status = j->input_refused ? 400 : 502;
+    *code = j->input_refused ? "bad_input" : "refused_by_worker";
+    *text = j->input_refused || j->refusal[0] != '\0' ? j->refusal : "the worker can't answer this";
 }
 
 static void job_failed(work *w, dispatch_failure reason) {
@@ -390,12 +434,11 @@ static void job_failed(work *w, dispatch_failure reason) {
     case DISPATCH_REFUSED:
         break;
     }
-    if (j->input_refused) {
-        job_end_with_error(j, 400, "bad_input", j->refusal);
-    } else {
-        job_end_with_error(j, 502, "refused_by_worker",
-                           j->refusal[0] == '\0' ? "the worker can't answer this" : j->refusal);
-    }
+    unsigned status = 0;
+    const char *code = NULL;
+    const char *text = NULL;
+    job_refusal(j, &status, &code, &text);
+    job_end_with_error(j, status, code, text);
 }
 
 /* Ending one job can end any other: its cancel may find the worker's connection full, and what that worker
@@ -439,7 +482,8 @@ static const char stopping_text[] = "the pool is stopping; ask again in a moment
 
 static bool is_queued(job *j, const void *by) {
     (void)by;
-    return j->handle != NULL && dispatch_job_position(j->handle) > 0;
+    return j->required != NULL ? required_waits(j->required)
+                               : j->handle != NULL && dispatch_job_position(j->handle) > 0;
 }
 
 void job_end_queued(pool *p) {
@@ -471,7 +515,7 @@ static void job_complete(work *w, const fleet_worker *worker, const signed_recei
     j->handle = NULL;
     list_remove(&j->stalled_node);
     if (entry == NULL || !write_end(j, &entry->fields)) {
-        end_for_memory(j);
+        job_end_for_memory(j);
         return;
     }
     j->storing = receipts_store(j->work.pool, j, worker, entry, &err);
@@ -482,7 +526,7 @@ static void job_complete(work *w, const fleet_worker *worker, const signed_recei
 
 static void finish_stream(job *j) {
     http_request *request = j->request;
-    bool written = (j->head_sent || send_head(j)) && http_stream_write(request, buffer_slice(&j->end));
+    bool written = (j->head_sent || job_send_head(j)) && http_stream_write(request, buffer_slice(&j->end));
     job_release(j);
     if (written) {
         http_stream_end(request);
@@ -491,7 +535,7 @@ static void finish_stream(job *j) {
     }
 }
 
-static void finish_whole(job *j) {
+void job_finish_whole(job *j) {
     http_request *request = j->request;
     const http_header headers[] = {{SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")},
                                    {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)}};
@@ -515,17 +559,19 @@ void job_receipt_stored(job *j, const error *failure) {
     if (j->chat.stream) {
         finish_stream(j);
     } else {
-        finish_whole(j);
+        job_finish_whole(j);
     }
 }
 
-/* The reason is kept for the client. */
-static void job_gave_up(work *w, const fleet_worker *worker, const proto_fail *fail) {
-    job *j = job_of(w);
-    (void)worker;
+void job_note_refusal(job *j, const proto_fail *fail) {
     j->input_refused = slice_equal_text(fail->code, PROTO_FAIL_INPUT);
     snprintf(j->refusal, sizeof j->refusal, "%.*s",
              SLICE_FORMAT(slice_part(fail->text, 0, sizeof j->refusal - 1)));
+}
+
+static void job_gave_up(work *w, const fleet_worker *worker, const proto_fail *fail) {
+    (void)worker;
+    job_note_refusal(job_of(w), fail);
 }
 
 static const work_kind job_kind = {.name = "question",

@@ -5,6 +5,7 @@
 #include "ledger/receipt.h"
 #include "proto/message.h"
 #include "state.h"
+#include "verify/policy.h"
 #include "work.h"
 
 /* One question on its way: the client's request, the dispatcher's job, and the answer so far. Lives in the
@@ -17,6 +18,7 @@
  * answer, of which nothing is ever taken back once `started`; while `replayed` < text length, what comes must
  * equal it. */
 typedef struct receipt_storing receipt_storing;
+typedef struct required required; /* required.h */
 
 typedef struct job {
     work work;              /* first */
@@ -27,7 +29,8 @@ typedef struct job {
     uint64_t user_id;
     uint64_t key_id;
     chat_request chat;
-    uint64_t created_ms; /* Unix */
+    uint64_t created_ms;   /* Unix */
+    uint64_t submitted_ms; /* monotonic */
     uint64_t seed;
     uint8_t check_draw; /* random, known to nobody else: receipts.h */
     uint8_t nonce[32];
@@ -45,16 +48,48 @@ typedef struct job {
     buffer end; /* what completes the answer: made before its receipt is stored, so that nothing but the
                    connection can fail afterwards */
     ev_timer queue_timer; /* streaming: news while it waits */
+    verify_mode mode;
+    required *required; /* with VERIFY_REQUIRED: who answers it. Then `handle` and `tokens` are unused. */
 } job;
 
 /* Takes over the request: makes the job, submits it, answers errors. */
-void job_start(pool *p, http_request *request, const account *who, const chat_request *chat);
+void job_start(pool *p, http_request *request, const account *who, const chat_request *chat,
+               verify_mode mode);
 
+/* What a worker has said under the id it was given. */
+typedef struct answer_said {
+    dispatch_id id;
+    slice text;
+    const uint32_t *tokens;
+    size_t token_count;
+} answer_said;
+/* The receipt of that, from what the pool knows and what the worker claims; its signature is not looked at.
+ * ERROR_INVALID: the claim can't be true. */
+MUST_CHECK bool job_make_receipt(const job *j, const answer_said *said, const fleet_worker *worker,
+                                 const proto_done *done, signed_receipt *entry, error *err);
 /* Work's check_done (job_receipt.c). */
 MUST_CHECK bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *done,
                                   signed_receipt *entry, error *err);
-/* The store's answer to that. */
+/* The store's answer to a receipt. */
 void job_receipt_stored(job *j, const error *failure);
+/* Describes the question, for work's `describe`, and what a delta may hold, for `delta`. */
+void job_describe_question(const job *j, proto_message *message);
+MUST_CHECK bool job_check_delta(const proto_delta *delta, error *err);
+/* Ends the job and its request with an error, in the form that fits how much has been sent. */
+void job_end_with_error(job *j, unsigned status, const char *code, const char *message);
+/* Ends it for want of memory, unless the client has left: then its end follows. */
+void job_end_for_memory(job *j);
+/* Answers a request that isn't streamed with `end`. */
+void job_finish_whole(job *j);
+/* Why a worker won't answer, kept for the client; and what to tell it then. */
+void job_note_refusal(job *j, const proto_fail *fail);
+void job_refusal(const job *j, unsigned *status, const char **code, const char **text);
+/* A random id that begins with the time. */
+MUST_CHECK bool job_draw_id(dispatch_id *id, error *err);
+/* The head of a streamed answer; it is sent once. False: the connection is being cut. */
+MUST_CHECK bool job_send_head(job *j);
+/* Nothing points at the job any more, and nothing is computed for it. The request is still to be ended. */
+void job_release(job *j);
 /* Ends every job of a key, or of a user (`key_id` 0), with an error: the key was revoked. */
 void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id);
 /* Ends the jobs that wait for a worker, or every job, with an error: the pool is going down. */

@@ -7,7 +7,8 @@ enum { FORMAT_TOKENS = 64 /* that a chat format may add per message */ };
 
 /* Every field is the pool's own knowledge but those that only the worker can know; of these the counts are
  * held against what is possible. */
-static bool fill_receipt(job *j, const fleet_worker *worker, const proto_done *done, receipt *r, error *err) {
+static bool fill_receipt(const job *j, const answer_said *said, const fleet_worker *worker,
+                         const proto_done *done, receipt *r, error *err) {
     static const receipt_finish finishes[] = {[PROTO_STOP] = RECEIPT_FINISH_STOP,
                                               [PROTO_LENGTH] = RECEIPT_FINISH_LENGTH,
                                               [PROTO_CANCELLED] = RECEIPT_FINISH_CANCELLED};
@@ -17,20 +18,19 @@ static bool fill_receipt(job *j, const fleet_worker *worker, const proto_done *d
                    .max_tokens = j->chat.max_tokens,
                    .seed = j->seed,
                    .prompt_tokens = done->prompt_tokens,
-                   .completion_tokens = (uint32_t)j->token_count,
+                   .completion_tokens = (uint32_t)said->token_count,
                    .finish = finishes[done->finish],
                    .started_ms = done->started_ms,
                    .finished_ms = done->finished_ms};
     memcpy(r->pool_id, j->work.pool->site.pool_id, sizeof r->pool_id);
-    memcpy(r->job_id, j->work.id.bytes, sizeof r->job_id);
+    memcpy(r->job_id, said->id.bytes, sizeof r->job_id);
     memcpy(r->worker_id, worker->id, sizeof r->worker_id);
     memcpy(r->commitment, done->commitment, sizeof r->commitment);
     return session_describe_model(worker->session, j->chat.model, r, err) &&
            receipt_hash_prompt(j->salt, j->chat.messages, j->chat.message_count, r->prompt_hash, err) &&
-           receipt_hash_answer(j->salt, buffer_slice(&j->text), r->answer_hash, err) &&
+           receipt_hash_answer(j->salt, said->text, r->answer_hash, err) &&
            receipt_hash_stop(j->chat.stops, j->chat.stop_count, r->stop_hash, err) &&
-           receipt_hash_tokens((const uint32_t *)(const void *)j->tokens.bytes, (size_t)j->token_count,
-                               r->token_hash, err);
+           receipt_hash_tokens(said->tokens, said->token_count, r->token_hash, err);
 }
 
 static uint64_t prompt_tokens_limit(const chat_request *chat) {
@@ -42,21 +42,19 @@ static uint64_t prompt_tokens_limit(const chat_request *chat) {
 }
 
 /* A runtime commits to the text alone, which the pool has. */
-static bool check_commitment(const job *j, const receipt *fields, error *err) {
+static bool check_commitment(const job *j, slice text, const receipt *fields, error *err) {
     uint8_t text_hash[HASH_SIZE];
     uint8_t commitment[HASH_SIZE];
     if (!slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("runtime-"))) {
         return true;
     }
-    return hash_sha256(buffer_slice(&j->text), text_hash, err) &&
-           receipt_commit_text(j->nonce, text_hash, commitment, err) &&
+    return hash_sha256(text, text_hash, err) && receipt_commit_text(j->nonce, text_hash, commitment, err) &&
            (memcmp(commitment, fields->commitment, sizeof commitment) == 0 ||
             error_set(err, ERROR_INVALID, "the commitment isn't that of the text"));
 }
 
-bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *done,
-                       signed_receipt *signed_by_worker, error *err) {
-    job *j = (job *)(void *)w;
+bool job_make_receipt(const job *j, const answer_said *said, const fleet_worker *worker,
+                      const proto_done *done, signed_receipt *signed_by_worker, error *err) {
     if (done->finish == PROTO_CANCELLED) {
         return error_set(err, ERROR_INVALID, "the worker says that a job was cancelled which wasn't");
     }
@@ -65,8 +63,8 @@ bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *do
     }
     receipt fields;
     buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
-    bool made = fill_receipt(j, worker, done, &fields, err) && check_commitment(j, &fields, err) &&
-                receipt_encode(&fields, &bytes, err);
+    bool made = fill_receipt(j, said, worker, done, &fields, err) &&
+                check_commitment(j, said->text, &fields, err) && receipt_encode(&fields, &bytes, err);
     if (made) {
         *signed_by_worker = (signed_receipt){.fields = fields, .length = buffer_length(&bytes)};
         memcpy(signed_by_worker->bytes, bytes.bytes, signed_by_worker->length);
@@ -76,5 +74,16 @@ bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *do
         memcpy(signed_by_worker->salt, j->salt, sizeof signed_by_worker->salt);
     }
     buffer_free(&bytes);
-    return made && receipts_check(j, worker->session, signed_by_worker, err);
+    return made;
+}
+
+bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *done, signed_receipt *entry,
+                       error *err) {
+    job *j = (job *)(void *)w;
+    const answer_said said = {.id = j->work.id,
+                              .text = buffer_slice(&j->text),
+                              .tokens = (const uint32_t *)(const void *)j->tokens.bytes,
+                              .token_count = (size_t)j->token_count};
+    return job_make_receipt(j, &said, worker, done, entry, err) &&
+           receipts_check(j, worker->session, entry, err);
 }

@@ -40,31 +40,31 @@ bool receipts_check(job *j, session *worker_session, signed_receipt *entry, erro
 
 /* Outlives the job, which may end while the store works. */
 struct receipt_storing {
-    pool *pool;
-    job *job; /* NULL once forgotten */
+    void (*stored)(void *context, const error *failure); /* NULL once forgotten */
+    void *context;
 };
 
 static void stored(void *context, const error *failure) {
-    receipt_storing *storing = context;
-    if (storing->job != NULL) {
-        job_receipt_stored(storing->job, failure);
+    receipt_storing storing = *(receipt_storing *)context;
+    memory_free(context);
+    if (storing.stored != NULL) {
+        storing.stored(storing.context, failure);
     }
-    memory_free(storing);
 }
 
-receipt_storing *receipts_store(pool *p, job *j, const fleet_worker *worker, const signed_receipt *entry,
-                                error *err) {
+receipt_storing *receipts_keep(pool *p, const receipt_keeping *wanted, error *err) {
     receipt_storing *storing = memory_allocate(sizeof *storing);
     if (storing == NULL) {
         error_memory(err);
         return NULL;
     }
-    *storing = (receipt_storing){.pool = p, .job = j};
-    store_receipt record = {.user_id = j->user_id,
+    *storing = (receipt_storing){.stored = wanted->stored, .context = wanted->context};
+    const signed_receipt *entry = wanted->entry;
+    store_receipt record = {.user_id = wanted->user_id,
                             .created_ms = clock_unix_ms(),
                             .receipt = slice_of(entry->bytes, entry->length)};
-    memcpy(record.job_id, j->work.id.bytes, sizeof record.job_id);
-    memcpy(record.worker_id, worker->id, sizeof record.worker_id);
+    memcpy(record.job_id, wanted->job_id, sizeof record.job_id);
+    memcpy(record.worker_id, wanted->worker_id, sizeof record.worker_id);
     memcpy(record.worker_signature, entry->worker_signature, sizeof record.worker_signature);
     memcpy(record.worker_key, entry->worker_key, sizeof record.worker_key);
     memcpy(record.salt, entry->salt, sizeof record.salt);
@@ -75,8 +75,24 @@ receipt_storing *receipts_store(pool *p, job *j, const fleet_worker *worker, con
     return storing;
 }
 
+static void stored_for_job(void *context, const error *failure) {
+    job_receipt_stored(context, failure);
+}
+
+receipt_storing *receipts_store(pool *p, job *j, const fleet_worker *worker, const signed_receipt *entry,
+                                error *err) {
+    return receipts_keep(p,
+                         &(receipt_keeping){.user_id = j->user_id,
+                                            .job_id = j->work.id.bytes,
+                                            .worker_id = worker->id,
+                                            .entry = entry,
+                                            .stored = stored_for_job,
+                                            .context = j},
+                         err);
+}
+
 void receipts_forget(receipt_storing *storing) {
-    storing->job = NULL;
+    storing->stored = NULL;
 }
 
 /* The store's failure to keep a countersignature costs nothing: it is made again at the next fetch. */

@@ -15,6 +15,16 @@ MUST_CHECK bool receipts_check(job *j, session *worker_session, signed_receipt *
  * has ended; the receipt is kept all the same). NULL: it couldn't be queued. */
 MUST_CHECK receipt_storing *receipts_store(pool *p, job *j, const fleet_worker *worker,
                                            const signed_receipt *entry, error *err);
+/* The same under any id, with any end. */
+typedef struct receipt_keeping {
+    uint64_t user_id;
+    const uint8_t *job_id; /* that the user asks for it by */
+    const uint8_t *worker_id;
+    const signed_receipt *entry;
+    void (*stored)(void *context, const error *failure);
+    void *context;
+} receipt_keeping;
+MUST_CHECK receipt_storing *receipts_keep(pool *p, const receipt_keeping *wanted, error *err);
 void receipts_forget(receipt_storing *storing);
 
 /* GET /v1/receipts/{job}: the owner's only; verified and countersigned here, the first time. */

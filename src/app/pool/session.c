@@ -283,7 +283,7 @@ bool session_check_job(const work *w, error *err) {
     return fits;
 }
 
-void session_send_job(session *s, const work *w, uint64_t credit) {
+void session_send_job(session *s, work *w, uint64_t credit) {
     const session_model *model = find_model(s, w->model);
     proto_message message = message_of(w);
     message.job.credit = (uint32_t)credit;
@@ -292,6 +292,8 @@ void session_send_job(session *s, const work *w, uint64_t credit) {
     }
     if (model == NULL || !session_send(s, &message)) {
         session_close(s, PROTO_CLOSE_INTERNAL, "a job could not be sent");
+    } else if (w->kind->placed != NULL) {
+        w->kind->placed(w, s);
     }
 }
 

@@ -16,7 +16,7 @@ void session_accept(pool *p, http_request *request);
 typedef struct work work;
 /* ERROR_LIMIT if the job is longer than a message may be: no worker could be told of it. */
 MUST_CHECK bool session_check_job(const work *w, error *err);
-void session_send_job(session *s, const work *w, uint64_t credit);
+void session_send_job(session *s, work *w, uint64_t credit);
 /* What the worker is told of a deadline that the pool keeps: a little more. */
 uint32_t session_deadline(uint64_t pool_deadline_ms);
 void session_send_credit(session *s, const dispatch_id *id, uint64_t tokens);

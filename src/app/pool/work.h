@@ -30,6 +30,8 @@ typedef struct work_kind {
     /* The dispatcher has let go. NULL: the entry could not be made. */
     void (*complete)(work *w, const fleet_worker *worker, const signed_receipt *entry);
 
+    /* It is on its way to this worker. May be NULL. */
+    void (*placed)(work *w, session *s);
     /* The worker gives it up; `failed` or `restarted` follows. */
     void (*gave_up)(work *w, const fleet_worker *worker, const proto_fail *fail);
     /* Hooks of the dispatcher. `restarted` may be NULL for an assigned job. */

@@ -1,0 +1,203 @@
+"""Answers that two workers with different owners compute at once: only what both say reaches the client, on a fixed clock
+in frames of one size; a third decides where they differ, and the client gets the right answer."""
+
+import signal
+
+import tap
+from fleet import FleetCase, eventually
+
+SEED = {"seed": 11}
+REQUIRED = ["X-Cellule-Verify: required"]
+FRAME = 1024
+WHOLE = 4096
+
+
+class RequiredCase(FleetCase):
+    settings = {"model_grace_ms": 2500, "queue_deadline_ms": 4000, "progress_timeout_ms": 5000}
+
+    def worker(self, owner, *options, **members):
+        return self.fake(*options, owner=owner, **members)
+
+    def required(self, **members):
+        return self.question(headers=REQUIRED, **{**SEED, **members})
+
+    def undisturbed(self):
+        """What the question gives when nothing happens."""
+        worker = self.worker("nobody")
+        answer = self.question(**SEED)
+        self.assert_whole(answer)
+        worker.stop()
+        eventually("it has gone", lambda: self.metric("workers_connected") == self.workers_before)
+        return answer.text
+
+    def assert_right(self, answer, expected):
+        answer.finish()
+        self.assertEqual(answer.status, 200, answer.raw[-600:])
+        self.assertIsNone(answer.error, answer.error)
+        self.assertEqual(answer.text, expected)
+        self.assertTrue(answer.complete)
+        self.assert_receipt_holds(answer)
+
+    def frames(self, answer):
+        """The chunks of a stream as they are on the wire."""
+        body = answer.raw.partition(b"\r\n\r\n")[2]
+        found = []
+        while body:
+            size, _, rest = body.partition(b"\r\n")
+            size = int(size, 16)
+            found.append(rest[:size])
+            body = rest[size + 2:]
+        return found
+
+    def assert_not_enough(self, answer):
+        answer.finish()
+        self.assertEqual(answer.status, 503, answer.raw[:600])
+        self.assertEqual(answer.error["code"], "not_enough_workers")
+
+
+class Required(RequiredCase):
+    def test_two_honest_workers_answer_and_both_sign(self):
+        expected = self.undisturbed()
+        workers = [self.worker(owner) for owner in ["ann", "bob"]]
+        for stream in [True, False]:
+            answer = self.required(stream=stream)
+            self.assert_right(answer, expected)
+        for worker in workers:
+            self.assertEqual(len(worker.of("done")), 2)
+            for done in worker.of("done"):
+                receipt = self.ask("GET", f"/v1/receipts/{done['id']}", key=self.site.user_key)
+                self.assertEqual(receipt.status, 200, receipt.body)
+                self.assertEqual(receipt.json["fields"]["worker"], done["worker"])
+
+    def test_the_wire_shows_frames_of_one_size_only(self):
+        """Whatever the tokens are: quick, slow, none for a while."""
+        for options in [[], ["--events-per-second", 90], ["--events-per-second", 30, "--delay-ms", 700]]:
+            workers = [self.worker("ann", *options), self.worker("bob")]
+            answer = self.required()
+            self.assert_whole(answer)
+            frames = self.frames(answer)
+            self.assertEqual(frames.pop(), b"")
+            self.assertEqual({len(frame) for frame in frames}, {FRAME})
+            if options:
+                self.assertGreater(len(frames), 8)  # some of them with nothing new
+            whole = self.required(stream=False).finish()
+            self.assertEqual(int(whole.headers["content-length"]) % WHOLE, 0)
+            self.assertEqual(whole.text, answer.text)
+            for worker in workers:
+                worker.stop()
+            eventually("they have gone", lambda: self.metric("workers_connected") == self.workers_before)
+
+    def test_a_liar_is_outvoted_whichever_place_it_has(self):
+        expected = self.undisturbed()
+        for lies in [["--behave", "different-text"],
+                     ["--tokens", 129, "--reply-bytes", 645],
+                     ["--tokens", 131, "--reply-bytes", 655]]:
+            workers = [self.worker("ann"), self.worker("liar", *lies), self.worker("bob")]
+            for _ in range(3):  # workers take turns: it is the first, the second and the judge
+                for stream in [True, False]:
+                    self.assert_right(self.required(stream=stream), expected)
+            for worker in workers:
+                worker.stop()
+            eventually("they have gone", lambda: self.metric("workers_connected") == self.workers_before)
+
+    def test_three_that_all_say_something_else_give_no_answer(self):
+        for owner in ["ann", "bob", "cid"]:
+            self.worker(owner, "--behave", "different-text")
+        self.assert_broken_off(self.required(), "answer_differs")
+        answer = self.required(stream=False).finish()
+        self.assertEqual(answer.status, 502)
+        self.assertEqual(answer.error["code"], "answer_differs")
+
+    def test_a_difference_that_nobody_can_judge_gives_no_answer(self):
+        self.worker("ann")
+        self.worker("bob", "--behave", "different-text")
+        self.assert_broken_off(self.required(), "not_enough_workers")
+        self.assert_not_enough(self.required(stream=False))
+
+    def test_one_owner_is_not_enough_however_many_workers(self):
+        first = self.worker("ann")
+        second = self.worker("ann")
+        for stream in [True, False]:
+            self.assert_not_enough(self.required(stream=stream))
+        self.assertEqual(first.of("job") + second.of("job"), [])
+
+    def test_other_files_and_inexact_models_don_t_count(self):
+        self.worker("ann")
+        self.worker("bob", "--digest", "ab" * 32)
+        self.worker("cid", "--profile", "vendor-1")
+        self.worker("dan", "--profile", "exact-other")
+        self.assert_not_enough(self.required())
+
+    def test_without_a_free_slot_for_the_second_it_waits_then_is_refused(self):
+        self.worker("ann", "--slots", 1)
+        busy = self.worker("bob", "--slots", 1, "--model", "demo", "--events-per-second", 20)
+        taken = [self.question(seed=1)]
+        if not busy.of("job"):
+            taken.append(self.question(seed=2))
+        busy.wait("job")
+        self.assert_not_enough(self.required())
+        for answer in taken:
+            self.assert_whole(answer)
+
+    def test_a_slot_that_comes_free_is_taken(self):
+        expected = self.undisturbed()
+        workers = [self.worker(owner, "--slots", 1, "--events-per-second", 100) for owner in ["ann", "bob"]]
+        taken = [self.question(seed=1), self.question(seed=2)]
+        for worker in workers:
+            worker.wait("job")
+        self.assert_right(self.required(), expected)
+        for answer in taken:
+            self.assert_whole(answer)
+
+    def test_many_at_once_on_few_slots_don_t_wait_for_each_other_for_ever(self):
+        expected = self.undisturbed()
+        for owner in ["ann", "bob", "cid"]:
+            self.worker(owner, "--slots", 1)
+        for answer in [self.required() for _ in range(6)]:
+            self.assert_right(answer, expected)
+
+    def test_a_lost_worker_is_replaced_before_and_after_the_first_byte(self):
+        expected = self.undisturbed()
+        for delay in [True, False]:
+            first = self.worker("ann", *(["--behave", "never-answer"] if delay else ["--events-per-second", 40]))
+            self.worker("bob", "--events-per-second", 100)
+            answer = self.required()
+            first.wait("job")
+            if not delay:
+                answer.wait_for_text(20)
+            third = self.worker("cid")
+            first.signal(signal.SIGKILL)
+            third.wait("job")
+            self.assert_right(answer, expected)
+            third.stop()
+
+    def test_a_worker_that_hangs_is_replaced(self):
+        expected = self.undisturbed()
+        self.worker("ann", "--behave", "answer-then-hang", "--events-per-second", 200)
+        self.worker("bob", "--events-per-second", 200)
+        answer = self.required()
+        answer.wait_for_text(1)
+        self.worker("cid")
+        self.assert_right(answer, expected)
+
+    def test_a_client_that_leaves_cancels_both(self):
+        workers = [self.worker(owner, "--events-per-second", 20) for owner in ["ann", "bob"]]
+        answer = self.required()
+        answer.wait_for_text()
+        answer.leave()
+        for worker in workers:
+            worker.wait("cancel")
+
+    def test_a_slow_client_holds_both_back(self):
+        workers = [self.worker(owner, "--tokens", 20000, "--reply-bytes", 2000000) for owner in ["ann", "bob"]]
+        answer = self.required(read=False, max_tokens=20000)
+        for worker in workers:
+            worker.wait("credit")
+        answer.leave()
+        for worker in workers:
+            sent = worker.wait("cancel")["sent_tokens"]
+            self.assertLess(sent, 20000)
+
+
+if __name__ == "__main__":
+    tap.main()
