@@ -42,8 +42,16 @@ void samples_free(samples *all) {
     *all = (samples){0};
 }
 
-uint64_t bench_now_ns(void) {
+static uint64_t read_clock(clockid_t which) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(which, &now);
     return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+uint64_t bench_now_ns(void) {
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t bench_processor_ns(void) {
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }

@@ -22,5 +22,7 @@ void samples_free(samples *all);
 
 /* Nanoseconds of the monotonic clock, which all processes of a machine share. */
 uint64_t bench_now_ns(void);
+/* Nanoseconds of processor time that all threads of this process have used. */
+uint64_t bench_processor_ns(void);
 
 #endif
