@@ -56,6 +56,7 @@ typedef enum behaviour {
     X(CHECK_WRONG_COMMITMENT, "wrong-commitment", "compares, but commits to something else")                 \
     X(CHECK_WRONG_EXPECTED, "wrong-expected", "names a token that isn't drawn, in right answers too")        \
     X(CHECK_FORGED, "forged", "a finding with a wrong signature")                                            \
+    X(CHECK_REFUSE, "refuse", "gives checks up")                                                             \
     X(CHECK_NEVER, "never", "takes checks and is silent; beats, and confirms cancels")                       \
     X(CHECK_LEAVE, "leave", "cuts the connection instead of answering")
 

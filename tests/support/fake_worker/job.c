@@ -150,6 +150,14 @@ static uint32_t sendable(const fake_job *j) {
     return due > j->sent ? (uint32_t)due - j->sent : 0;
 }
 
+static void refuse(fake_job *j) {
+    fake_session *s = j->session;
+    proto_message fail = {.type = PROTO_FAIL, .fail = {.code = SLICE_LITERAL(PROTO_OTHER)}};
+    memcpy(fail.fail.id, j->id, sizeof fail.fail.id);
+    job_free(j);
+    fake_send(s, &fail);
+}
+
 /* A check goes out in one piece, or not at all. */
 static void send_scored(fake_job *j) {
     fake_session *s = j->session;
@@ -157,6 +165,8 @@ static void send_scored(fake_job *j) {
     proto_message message = {.type = PROTO_SCORED, .scored = j->scored};
     if (checks == CHECK_LEAVE) {
         websocket_abort(s->socket);
+    } else if (checks == CHECK_REFUSE) {
+        refuse(j);
     } else if (checks != CHECK_NEVER) {
         fake_report(s, "scored", j->id, "agreed", j->scored.agreed, (slice){0});
         job_free(j);
@@ -297,7 +307,7 @@ void fake_job_start(fake_session *s, const proto_job *wanted) {
     error err = {0};
     bool is_check = wanted->kind == PROTO_SCORE;
     if (is_check) {
-        fake_report(s, "check", wanted->id, "tokens", wanted->answer_count, (slice){0});
+        fake_report(s, "score", wanted->id, "tokens", wanted->answer_count, (slice){0});
     } else {
         fake_report(s, "job", wanted->id, "credit", wanted->credit, (slice){0});
     }
