@@ -90,6 +90,10 @@ class Required(RequiredCase):
     def test_a_liar_is_outvoted_whichever_place_it_has(self):
         expected = self.undisturbed()
         for lies in [["--behave", "different-text"],
+                     ["--behave", "other-words"],
+                     ["--behave", "first-token"],
+                     ["--behave", "last-token"],
+                     ["--behave", "other-commitment"],
                      ["--tokens", 129, "--reply-bytes", 645],
                      ["--tokens", 131, "--reply-bytes", 655]]:
             workers = [self.worker("ann"), self.worker("liar", *lies), self.worker("bob")]

@@ -158,29 +158,38 @@ static void give_credit(required *r) {
     pool_arm_dispatch(r->job->work.pool);
 }
 
-/* Gets those that are wanted, and lets those go that aren't any more. */
-static bool recruit(required *r, error *err) {
-    size_t wanted = pair_wanted(r->pair);
+static size_t waiting_parts(const required *r) {
     size_t waiting = 0;
-    bool first = pair_state_of(r->pair) == PAIR_WAITING && wanted == 2;
     for (size_t i = 0; i < r->part_count; i++) {
-        part *t = &r->parts[i];
+        waiting += !r->parts[i].over && !r->parts[i].joined ? 1 : 0;
+    }
+    return waiting;
+}
+
+void required_recruit(required *r) {
+    error err = {0};
+    size_t wanted = pair_wanted(r->pair);
+    /* The second has to fit the first, so it comes after it. */
+    wanted = pair_state_of(r->pair) == PAIR_WAITING && wanted == 2 ? 1 : wanted;
+    if (r->completing || waiting_parts(r) >= wanted || part_submit(r, &err)) {
+        return;
+    }
+    if (err.code == ERROR_MEMORY) {
+        required_fail(r, 503, "memory", "the pool is out of memory; ask again");
+    } else if (r->part_count == PARTS_MAX) {
+        required_fail(r, 503, "worker_failed", "several workers failed one after the other; ask again later");
+    } else {
+        required_fail_alone(r);
+    }
+}
+
+static void let_go(required *r) {
+    for (size_t i = r->part_count; i > 0 && waiting_parts(r) > pair_wanted(r->pair); i--) {
+        part *t = &r->parts[i - 1];
         if (!t->over && !t->joined) {
-            waiting++;
-            if (waiting > wanted) {
-                part_cancel(t);
-            }
+            part_cancel(t);
         }
     }
-    /* The second has to fit the first, so it comes after it. */
-    if (waiting >= (first && wanted == 2 ? 1 : wanted)) {
-        return true;
-    }
-    if (!part_submit(r, err)) {
-        return false;
-    }
-    required_soon(r);
-    return true;
 }
 
 static bool is_right(const required *r, size_t side) {
@@ -284,14 +293,6 @@ static void stored(void *context, const error *failure) {
     release_finish(&r->release);
 }
 
-static void end_for(required *r, const error *err) {
-    if (err->code == ERROR_NOT_FOUND || err->code == ERROR_IO) {
-        job_end_with_error(r->job, 503, "not_enough_workers", err->text);
-    } else {
-        job_end_for_memory(r->job);
-    }
-}
-
 static void follow(void *context) {
     required *r = context;
     error err = {0};
@@ -304,13 +305,13 @@ static void follow(void *context) {
     } else if (state == PAIR_FAILED) {
         job_end_with_error(r->job, 502, "answer_differs", differ_text);
     } else if ((state != PAIR_WAITING && !release_runs(&r->release) && !start_clock(r, &err)) ||
-               !release_agreed(r, &err) || !recruit(r, &err)) {
-        if (!http_request_is_cut(r->job->request)) {
-            end_for(r, &err);
-        }
+               !release_agreed(r, &err)) {
+        job_end_for_memory(r->job);
     } else if (state == PAIR_AGREED) {
         complete(r);
     } else {
+        let_go(r);
+        required_recruit(r);
         give_credit(r);
     }
 }

@@ -52,6 +52,9 @@ struct required {
 
 /* Looks at it soon. */
 void required_soon(required *r);
+/* Gets the next worker that is wanted: at once when the first has begun, so that its partner stands before
+ * other firsts in the queue. Else two questions could each hold what the other waits for. */
+void required_recruit(required *r);
 /* It can't go on: the first reason counts. The texts are static. */
 void required_fail(required *r, unsigned status, const char *code, const char *text);
 /* Nobody else is there to answer. */

@@ -94,6 +94,7 @@ static void placed(work *w, session *s) {
     t->joined = pair_join(r->pair, &t->side, &err);
     if (t->joined) {
         r->speakers[t->side] = t;
+        required_recruit(r);
     }
     required_soon(r); /* who joins too late is let go there */
 }

@@ -31,6 +31,16 @@ uint32_t fake_prompt_tokens(const proto_job *wanted) {
     return (uint32_t)(bytes / 4 + 4);
 }
 
+static void change_one(behaviour behave, fake_words words) {
+    if (behave == OTHER_WORDS && words.text != NULL && words.text_length > 0) {
+        words.text[words.text_length - 1] = '!';
+    } else if (behave == FIRST_TOKEN && words.count > 0) {
+        words.tokens[0] ^= 1;
+    } else if (behave == LAST_TOKEN && words.count > 0) {
+        words.tokens[words.count - 1] ^= 1;
+    }
+}
+
 /* Two streams of letters and tokens, so that the tokens are the same without a text. */
 void fake_answer(const fake *f, const proto_job *wanted, bool cheats, fake_words out) {
     uint64_t state = wanted->seed ^ (cheats && f->options.behave == DIFFERENT_TEXT ? f->noise : 0);
@@ -44,6 +54,9 @@ void fake_answer(const fake *f, const proto_job *wanted, bool cheats, fake_words
     }
     for (uint32_t i = 0; i < out.count; i++) {
         out.tokens[i] = (uint32_t)(next_random(&token_state) % 32000);
+    }
+    if (cheats) {
+        change_one(f->options.behave, out);
     }
 }
 

@@ -40,6 +40,9 @@
     X(WRONG_POOL, "wrong-pool", "a proof made for another pool")                                             \
     X(OTHER_KEY, "other-key", "claims its id under a key that isn't enrolled")                               \
     X(DIFFERENT_TEXT, "different-text", "answers other bits than the others")                                \
+    X(OTHER_WORDS, "other-words", "the right tokens, another last letter of the text")                       \
+    X(FIRST_TOKEN, "first-token", "another first token, the rest being right")                               \
+    X(LAST_TOKEN, "last-token", "another last token, the rest being right")                                  \
     X(OTHER_COMMITMENT, "other-commitment", "the right tokens, as if from other logits")
 
 typedef enum behaviour {
