@@ -187,6 +187,47 @@ class Receipts(SiteCase, Case):
                 self.check(self.verify("--question", QUESTION, receipt=receipt), PROVED, "proved")
 
 
+def cheats_are_built():
+    """Test builds alone have workers that can cheat; others don't know the option."""
+    return run("worker", "run", "--cheat", "edit:0", "--model", "/nonexistent").returncode != UNCHECKED
+
+
+@unittest.skipUnless(cheats_are_built(), "this build's workers can't cheat")
+class Cheats(SiteCase, Case):
+    """The receipts of these are valid: the worker signed what it gave out."""
+
+    worker_count = 0
+
+    def cheated(self, index, way, *questions):
+        """What a worker that cheats answers: [(receipt, answer)]."""
+        worker = self.site.start_worker(index, "--cheat", way)
+        self.addCleanup(worker.stop)
+        self.site.wait_for("the worker is connected", lambda: self.site.connected_workers() == 1, [worker])
+        answers = []
+        for number, question in enumerate(questions):
+            receipt, answer = (self.site.folder / f"{name}{index}{number}" for name in ("receipt", "answer"))
+            answer.write_text(self.site.cellule("ask", "--save-receipt", receipt, "--max-tokens", 30, question,
+                                                key=self.site.user_key).stdout, newline="")
+            answers.append((receipt, answer))
+        return answers
+
+    def verify(self, receipt, question, answer):
+        pool = json.loads(receipt.read_text())["fields"]["pool"]
+        return run("verify", "receipt", "--pool-id", pool, "--model", self.site.model, "--question", question,
+                   "--answer", answer, receipt)
+
+    def test_an_edited_token_is_refuted_at_its_place(self):
+        [(receipt, answer)] = self.cheated(0, "edit:3", QUESTION)
+        self.check(self.verify(receipt, QUESTION, answer), REFUTED, "refuted at token 4: the model gives another answer")
+
+    def test_an_old_answer_to_a_new_question_is_refuted(self):
+        old, new = "What is Cellule?", "How do I start the pool?"
+        (first, text), (second, again) = self.cheated(1, "replay", old, new)
+        self.assertEqual(text.read_text(), again.read_text())
+        self.check(self.verify(first, old, text), PROVED, "proved")
+        self.check(self.verify(second, new, again), REFUTED, "refuted at token ")
+
+
 class Evidence(unittest.TestCase, Case):
     seeds = TOP / "fuzz" / "corpus" / "evidence"
 
