@@ -17,12 +17,12 @@ UNCHECKED = 2  # what `verify` can't tell
 
 VERBS = ["pool init", "pool run", "worker join", "worker run", "ask", "admin status", "admin user add",
          "admin user list", "admin user key", "admin user keys", "admin user revoke", "admin user disable",
-         "admin worker token", "admin worker list", "admin worker revoke", "verify receipt", "verify evidence",
+         "admin user verify", "admin worker token", "admin worker list", "admin worker revoke", "verify receipt", "verify evidence",
          "engine serve", "engine info"]
 GROUPS = ["", "pool", "worker", "admin", "admin user", "admin worker", "verify", "engine"]
 WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user key", "admin user keys",
-               "admin user revoke", "admin user disable", "admin worker token", "admin worker revoke",
-               "verify receipt", "verify evidence", "engine serve", "engine info"]
+               "admin user revoke", "admin user disable", "admin user verify", "admin worker token",
+               "admin worker revoke", "verify receipt", "verify evidence", "engine serve", "engine info"]
 
 
 def run(*arguments, environment=None, timeout=60, **more):

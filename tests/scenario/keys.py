@@ -29,6 +29,7 @@ ROUTES = [
     ("POST", "/v1/admin/users", ADMIN), ("GET", "/v1/admin/users", WATCHERS),
     ("POST", "/v1/admin/users/nobody/disable", WATCHERS), ("POST", "/v1/admin/users/nobody/keys", ADMIN),
     ("GET", "/v1/admin/users/demo/keys", WATCHERS), ("POST", "/v1/admin/keys/999/revoke", WATCHERS),
+    ("POST", "/v1/admin/keys/999/verify", ADMIN),
     ("POST", "/v1/admin/join-tokens", ADMIN), ("GET", "/v1/admin/workers", WATCHERS),
     ("POST", "/v1/admin/workers/" + "0" * 32 + "/revoke", WATCHERS),
 ]
@@ -143,12 +144,39 @@ class Keys(SiteCase):
             self.assertNotIn(added["key"].encode(), file.read_bytes())
         self.assertNotIn(added["key"], self.pool_log())
 
+    def admin(self, *words):
+        return self.site.cellule("admin", *words, key=self.site.admin_key)
+
+    def modes(self, name):
+        return {key["id"]: key["verify"] for key in self.admin_ask("GET", f"/v1/admin/users/{name}/keys").json["keys"]}
+
+    def test_how_a_keys_answers_are_checked_is_kept_and_changed(self):
+        first = self.add_user("checked", verify="every")
+        second = self.admin_ask("POST", "/v1/admin/users/checked/keys").json
+        self.assertEqual((first["verify"], second["verify"]), ("every", "off"))
+        self.assertEqual(self.modes("checked"), {first["key_id"]: "every", second["key_id"]: "off"})
+        path = f"/v1/admin/keys/{second['key_id']}/verify"
+        self.assertEqual(self.admin_ask("POST", path, {"verify": "required"}).status, 200)
+        self.assertEqual(self.modes("checked"), {first["key_id"]: "every", second["key_id"]: "required"})
+        for wrong in ({}, {"verify": "always"}, {"verify": 1}, {"verify": "off" * 20}, {"verify": ""}):
+            with self.subTest(wrong):
+                self.check_error(self.admin_ask("POST", path, wrong), 400)
+        self.check_error(self.admin_ask("POST", "/v1/admin/users", {"name": "unchecked", "verify": "never"}), 400)
+        self.check_error(self.admin_ask("POST", "/v1/admin/keys/999/verify", {"verify": "spot"}), 404)
+        self.check_error(self.admin_ask("POST", "/v1/admin/keys/x/verify", {"verify": "spot"}), 404)
+        done = self.admin("user", "verify", "--mode", "spot", first["key_id"])
+        self.assertEqual(done.stdout, "done\n")
+        self.assertRegex(self.admin("user", "keys", "checked").stdout, r"spot +active")
+
 
 class JoinTokens(SiteCase):
     worker_count = 1
 
     def token(self, owner="owner", **more):
         return self.admin_ask("POST", "/v1/admin/join-tokens", {"owner": owner, **more}).json["token"]
+
+    def admin(self, *words):
+        return self.site.cellule("admin", *words, key=self.site.admin_key)
 
     def join(self, token, state, *options):
         return self.site.cellule("worker", "join", token, "--state", self.site.folder / state, *options, check=False)
@@ -164,6 +192,18 @@ class JoinTokens(SiteCase):
         self.assertEqual(self.join(token, "first").returncode, 0)
         self.check_refused(self.join(token, "second"), "used")
         self.check_refused(self.join(token, "first"), "used")
+
+    def test_only_a_referees_token_makes_a_referee(self):
+        line = self.admin("worker", "token", "--owner", "operator", "--referee").stdout
+        self.assertEqual(self.join(line.split()[-1], "judge").returncode, 0)
+        self.assertEqual(self.join(self.token("citizen"), "judged").returncode, 0)
+        listed = self.admin_ask("GET", "/v1/admin/workers").json["workers"]
+        referees = {worker["owner"]: worker["referee"] for worker in listed}
+        self.assertEqual((referees["operator"], referees["citizen"]), (True, False))
+        self.assertEqual(self.admin("worker", "list").stdout.count(" yes "), 1)
+        self.check_error(self.admin_ask("POST", "/v1/admin/join-tokens", {"owner": "x", "referee": "yes"}), 400)
+        self.assertEqual(self.join(self.token("operator"), "judge").returncode, 0)  # joins again as any other
+        self.assertNotIn(" yes ", self.admin("worker", "list").stdout)
 
     def test_two_machines_with_one_token_at_once_are_one(self):
         token = self.token()

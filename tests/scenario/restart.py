@@ -334,8 +334,25 @@ class Checked(unittest.TestCase):
                 path.chmod(0o600)
         self.assertEqual(self.check().returncode, 0)
 
+    def test_a_site_without_verify_key_gets_one_and_a_damaged_one_is_named(self):
+        path = self.site.folder / "verify.key"
+        good = path.read_bytes()
+        self.assertEqual(len(good), 32)
+        for content in (b"", good[:16], good + b"x", good * 10):
+            with self.subTest(content[:20]):
+                path.write_bytes(content)
+                done = self.check()
+                self.assertEqual(done.returncode, 1)
+                self.assertIn("verify.key", done.stderr)
+                self.assertEqual(path.read_bytes(), content)
+        path.unlink()
+        self.assertEqual(self.check().returncode, 0)
+        self.assertEqual(len(path.read_bytes()), 32)
+        self.assertNotEqual(path.read_bytes(), good)
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+
     def test_secrets_that_others_can_read_are_refused(self):
-        for name in ("pool.key", "server.key"):
+        for name in ("pool.key", "server.key", "verify.key"):
             with self.subTest(name):
                 (self.site.folder / name).chmod(0o644)
                 done = self.check()

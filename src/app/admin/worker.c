@@ -14,8 +14,8 @@ static void print_token(const json_value *answer) {
 static void print_workers(const json_value *answer) {
     const json_value *workers = json_find(answer, "workers");
     char expires[32];
-    printf("%-32s %-20s %-16s %-9s %-12s %-7s %s\n", "ID", "NAME", "OWNER", "STATE", "EXPIRES", "JOBS",
-           "SESSION");
+    printf("%-32s %-20s %-16s %-9s %-7s %-12s %-7s %s\n", "ID", "NAME", "OWNER", "STATE", "REFEREE",
+           "EXPIRES", "JOBS", "SESSION");
     for (size_t i = 0; i < json_count(workers); i++) {
         const json_value *worker = json_at(workers, i);
         char jobs[32] = "-";
@@ -25,9 +25,10 @@ static void print_workers(const json_value *answer) {
         }
         slice session =
             admin_flag(worker, "connected") ? admin_text(worker, "session") : SLICE_LITERAL("not connected");
-        printf("%-32.*s %-20.*s %-16.*s %-9.*s %-12s %-7s %.*s\n", SLICE_FORMAT(admin_text(worker, "id")),
-               SLICE_FORMAT(admin_text(worker, "name")), SLICE_FORMAT(admin_text(worker, "owner")),
-               SLICE_FORMAT(admin_text(worker, "state")),
+        printf("%-32.*s %-20.*s %-16.*s %-9.*s %-7s %-12s %-7s %.*s\n",
+               SLICE_FORMAT(admin_text(worker, "id")), SLICE_FORMAT(admin_text(worker, "name")),
+               SLICE_FORMAT(admin_text(worker, "owner")), SLICE_FORMAT(admin_text(worker, "state")),
+               admin_flag(worker, "referee") ? "yes" : "-",
                admin_date(admin_number(worker, "expires_ms"), expires), jobs, SLICE_FORMAT(session));
     }
 }
@@ -36,10 +37,13 @@ static int worker_token(int argc, char **argv) {
     admin_options options = {0};
     const char *owner = NULL;
     uint64_t days = 0;
+    bool referee = false;
     const option_row rows[] = {
         ADMIN_OPTION_ROWS(&options),
         {"owner", OPTION_REQUIRED, &owner, "NAME", "whose machine it is", 0, 0},
         {"days", OPTION_U64, &days, "N", "days that the worker is enrolled for; 0: as configured", 0, 3650},
+        {"referee", OPTION_FLAG, &referee, NULL,
+         "the pool's own trusted machine: it checks others and decides", 0, 0},
     };
     const option_table table = {.usage = "cellule admin worker token --owner NAME [options]",
                                 .summary = "Makes a join token: one machine may enrol with it, once, soon.",
@@ -55,6 +59,9 @@ static int worker_token(int argc, char **argv) {
     json_add_text(&w, "owner", slice_of_text(owner));
     if (days > 0) {
         json_add_u64(&w, "days", days);
+    }
+    if (referee) {
+        json_add_bool(&w, "referee", true);
     }
     json_write_object_end(&w);
     admin_call call = {.program = "cellule admin worker token",

@@ -91,6 +91,13 @@ const account *accounts_find(const accounts *all, const uint8_t token_hash[STORE
     return valid ? found : NULL;
 }
 
+void accounts_set_mode(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE], slice mode) {
+    account *found = map_get(all->by_hash, key_of(token_hash));
+    if (found != NULL) {
+        snprintf(found->verify_mode, sizeof found->verify_mode, "%.*s", SLICE_FORMAT(mode));
+    }
+}
+
 void accounts_remove_key(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]) {
     memory_free(map_remove(all->by_hash, key_of(token_hash)));
 }

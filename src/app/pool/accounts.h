@@ -32,6 +32,8 @@ MUST_CHECK bool accounts_reserve(accounts *all, const uint8_t token_hash[STORE_H
 /* NULL if nobody has this key, or it has expired at `unix_ms`. Valid until the account is removed. */
 const account *accounts_find(const accounts *all, const uint8_t token_hash[STORE_HASH_SIZE],
                              uint64_t unix_ms);
+/* `mode`: one that exists. */
+void accounts_set_mode(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE], slice mode);
 /* Harmless when there is none. */
 void accounts_remove_key(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]);
 void accounts_remove_user(accounts *all, uint64_t user_id);

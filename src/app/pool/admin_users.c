@@ -25,6 +25,7 @@ typedef struct key_wish {
     slice user; /* POST /v1/admin/users: the name */
     slice role;
     slice label;
+    slice verify_mode; /* how its answers are checked at least */
     uint64_t expires_ms;
 } key_wish;
 
@@ -43,10 +44,12 @@ static bool read_wish(pool *p, http_request *request, bool with_user, key_wish *
                 (!with_user || json_get_text(root, "name", &wish->user, err)) &&
                 json_get_text_or(root, "role", role, &role, err) &&
                 json_get_text_or(root, "label", (slice){0}, &wish->label, err) &&
+                json_get_text_or(root, "verify", (slice){0}, &wish->verify_mode, err) &&
                 json_get_u64_or(root, "days", 0, days_limit, 0, &days, err);
     read = read && ((arena_copy(http_request_arena(request), wish->user, &wish->user) &&
                      arena_copy(http_request_arena(request), role, &wish->role) &&
-                     arena_copy(http_request_arena(request), wish->label, &wish->label)) ||
+                     arena_copy(http_request_arena(request), wish->label, &wish->label) &&
+                     arena_copy(http_request_arena(request), wish->verify_mode, &wish->verify_mode)) ||
                     error_memory(err));
     wish->expires_ms = days == 0 ? 0 : clock_unix_ms() + days * CLOCK_DAY_MS;
     json_free(root);
@@ -56,8 +59,10 @@ static bool read_wish(pool *p, http_request *request, bool with_user, key_wish *
 /* Draws a key: its text goes to `later`, to be shown once; its hash into the record. */
 static bool draw_key(const key_wish *wish, reply_later *later, store_new_key *key, error *err) {
     uint8_t secret[AUTH_SECRET_SIZE];
-    *key =
-        (store_new_key){.label = wish->label, .created_ms = clock_unix_ms(), .expires_ms = wish->expires_ms};
+    *key = (store_new_key){.label = wish->label,
+                           .created_ms = clock_unix_ms(),
+                           .expires_ms = wish->expires_ms,
+                           .verify_mode = wish->verify_mode};
     if (!random_bytes(secret, sizeof secret, err)) {
         return false;
     }
@@ -88,6 +93,7 @@ static void key_is_stored(void *context, const store_loaded_key *key, const erro
         json_add_text(&answer.w, "role", key->role);
         json_add_u64(&answer.w, "key_id", key->key_id);
         json_add_u64(&answer.w, "expires_ms", key->expires_ms);
+        json_add_text(&answer.w, "verify", key->verify_mode);
         json_add_text(&answer.w, "key", slice_of_text(later.secret));
         json_write_object_end(&answer.w);
         reply_json_end(&answer, later.request, 201);
@@ -260,6 +266,7 @@ static void keys_listed(void *context, const store_key *keys, size_t count, cons
         json_add_u64(&answer.w, "created_ms", keys[i].created_ms);
         json_add_u64(&answer.w, "expires_ms", keys[i].expires_ms);
         json_add_u64(&answer.w, "revoked_ms", keys[i].revoked_ms);
+        json_add_text(&answer.w, "verify", keys[i].verify_mode);
         json_write_object_end(&answer.w);
     }
     end_list(&answer, later.request, count);
@@ -305,5 +312,52 @@ void admin_key_revoke(pool *p, http_request *request, const account *who, slice 
     if (!store_key_revoke(p->store, id, clock_unix_ms(), key_revoked, later, &err)) {
         reply_later taken = reply_later_take(later);
         reply_shut_out(taken.request, &err, taken.shut_out);
+    }
+}
+
+static void key_mode_set(void *context, const uint8_t *token_hash, const error *failure) {
+    reply_later later = reply_later_take(context);
+    if (failure == NULL) {
+        log_info("key's checks set", LOG_U64("by", later.user_id), LOG_TEXT("key and mode", later.name));
+        accounts_set_mode(later.pool->accounts, token_hash, slice_of_text(later.secret));
+    }
+    if (reply_later_waits(&later, failure)) {
+        reply_done(later.request);
+    }
+}
+
+static bool read_mode(pool *p, http_request *request, reply_later *later, error *err) {
+    slice mode = {0};
+    json_value *root = json_parse(
+        http_request_body(request),
+        (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES}, err);
+    bool read = root != NULL && json_get_text(root, "verify", &mode, err) &&
+                (mode.length < ACCOUNT_MODE_SIZE || error_set(err, ERROR_INVALID, "verify: no such mode"));
+    if (read) {
+        snprintf(later->secret, sizeof later->secret, "%.*s", SLICE_FORMAT(mode));
+    }
+    json_free(root);
+    return read;
+}
+
+void admin_key_set_verify(pool *p, http_request *request, const account *who, slice key_id) {
+    uint64_t id = 0;
+    error err = {0};
+    if (!slice_to_u64(key_id, &id)) {
+        reply_error(request, 404, NULL, "not_found", "a key's id is a number; the key list shows it");
+        return;
+    }
+    reply_later *later = reply_later_new(p, request, who->user_id);
+    if (later == NULL) {
+        return;
+    }
+    if (!read_mode(p, request, later, &err)) {
+        reply_later_fail(later, &err);
+        return;
+    }
+    snprintf(later->name, sizeof later->name, "%.*s %.*s", SLICE_FORMAT(slice_part(key_id, 0, 20)),
+             ACCOUNT_MODE_SIZE, later->secret);
+    if (!store_key_set_verify_mode(p->store, id, slice_of_text(later->secret), key_mode_set, later, &err)) {
+        reply_later_fail(later, &err);
     }
 }

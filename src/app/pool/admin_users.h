@@ -11,5 +11,6 @@ void admin_user_disable(pool *p, http_request *request, const account *who, slic
 void admin_key_add(pool *p, http_request *request, const account *who, slice name);
 void admin_key_list(pool *p, http_request *request, const account *who, slice name);
 void admin_key_revoke(pool *p, http_request *request, const account *who, slice key_id);
+void admin_key_set_verify(pool *p, http_request *request, const account *who, slice key_id);
 
 #endif

@@ -63,14 +63,15 @@ static void join_token_stored(void *context, const error *failure) {
     reply_later_end(&later);
 }
 
-static bool make_join_token(pool *p, const account *who, slice owner, uint64_t days, reply_later *later,
-                            error *err) {
+static bool make_join_token(pool *p, const account *who, slice owner, uint64_t days, bool referee,
+                            reply_later *later, error *err) {
     auth_join_token token = {0};
     uint64_t now = clock_unix_ms();
     store_join_token stored = {.owner = owner,
                                .expires_ms = now + p->settings.join_token_minutes * CLOCK_MINUTE_MS,
                                .worker_expires_ms = now + days * CLOCK_DAY_MS,
-                               .created_by = who->user_id};
+                               .created_by = who->user_id,
+                               .referee = referee};
     memcpy(token.pin, p->site.ca_pin, sizeof token.pin);
     bool made = random_bytes(token.id, sizeof token.id, err) &&
                 random_bytes(token.secret, sizeof token.secret, err) &&
@@ -87,12 +88,14 @@ void admin_join_token_add(pool *p, http_request *request, const account *who, sl
     error err = {0};
     slice owner = {0};
     uint64_t days = 0;
+    bool referee = false;
     slice body = http_request_body(request);
     json_value *root = json_parse(
         body, (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES},
         &err);
     if (root == NULL || !json_get_text(root, "owner", &owner, &err) ||
-        !json_get_u64_or(root, "days", 1, 3650, p->settings.worker_days, &days, &err)) {
+        !json_get_u64_or(root, "days", 1, 3650, p->settings.worker_days, &days, &err) ||
+        !json_get_bool_or(root, "referee", false, &referee, &err)) {
         json_free(root);
         reply_unreadable(request, NULL, &err);
         return;
@@ -105,7 +108,7 @@ void admin_join_token_add(pool *p, http_request *request, const account *who, sl
     reply_later *later = reply_later_new(p, request, who->user_id);
     if (later != NULL) {
         memcpy(later->name, owner.data, owner.length);
-        if (!make_join_token(p, who, owner, days, later, &err)) {
+        if (!make_join_token(p, who, owner, days, referee, later, &err)) {
             reply_later_fail(later, &err);
         }
     }
@@ -122,6 +125,7 @@ static void write_worker(json_writer *w, const fleet_worker *worker) {
     json_add_u64(w, "expires_ms", worker->expires_ms);
     json_add_u64(w, "revoked_ms", worker->revoked_ms);
     json_add_u64(w, "last_seen_ms", worker->last_seen_ms);
+    json_add_bool(w, "referee", worker->referee);
     json_add_bool(w, "connected", worker->session != NULL);
     if (worker->session != NULL) {
         session_view view;
@@ -211,7 +215,7 @@ static void worker_enrolled(void *context, const store_worker *worker, const err
     } else {
         hex_encode(slice_of(worker->id, sizeof worker->id), id);
         log_info("worker enrolled", LOG_TEXT("worker", id), LOG_SLICE("name", worker->name),
-                 LOG_SLICE("owner", worker->owner));
+                 LOG_SLICE("owner", worker->owner), LOG_U64("referee", worker->referee));
     }
     if (reply_later_waits(&later, failure)) {
         reply_json answer;

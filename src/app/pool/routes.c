@@ -35,6 +35,7 @@ static const route routes[] = {
     {"POST", "/v1/admin/users/*/keys", AUTH_KEY_ADD, admin_key_add},
     {"GET", "/v1/admin/users/*/keys", AUTH_KEY_LIST, admin_key_list},
     {"POST", "/v1/admin/keys/*/revoke", AUTH_KEY_REVOKE, admin_key_revoke},
+    {"POST", "/v1/admin/keys/*/verify", AUTH_KEY_ADD, admin_key_set_verify},
     {"POST", "/v1/admin/join-tokens", AUTH_WORKER_TOKEN_ADD, admin_join_token_add},
     {"GET", "/v1/admin/workers", AUTH_WORKER_LIST, admin_worker_list},
     {"POST", "/v1/admin/workers/*/revoke", AUTH_WORKER_REVOKE, admin_worker_revoke},

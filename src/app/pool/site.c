@@ -1,5 +1,6 @@
 #include "site.h"
 
+#include "base/log.h"
 #include "crypto/secret.h"
 #include "os/random.h"
 
@@ -58,9 +59,14 @@ static bool derive_verify_keys(site *s, slice root, error *err) {
 
 static bool read_verify_key(site *s, error *err) {
     char path[SITE_PATH_SIZE];
-    if (!site_path(s->folder, SITE_VERIFY_KEY, path, err) ||
-        (!file_exists(path) && !site_make_verify_key(s->folder, err))) {
+    if (!site_path(s->folder, SITE_VERIFY_KEY, path, err)) {
         return false;
+    }
+    if (!file_exists(path)) {
+        if (!site_make_verify_key(s->folder, err)) {
+            return false;
+        }
+        log_info("key made, as the site had none", LOG_TEXT("file", path));
     }
     buffer root = buffer_make(2 * VERIFY_KEY_SIZE);
     s->verify = secret_allocate(sizeof *s->verify, err);

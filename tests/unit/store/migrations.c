@@ -67,6 +67,59 @@ static void test_a_fresh_database_and_a_migrated_one_have_the_same_schema(void *
     place_remove(&fresh);
 }
 
+static const char content_of_version_1[] =
+    "INSERT INTO users VALUES (1, 'ana', 'it_admin', 5, 0);"
+    "INSERT INTO keys VALUES (1, 1, randomblob(32), 'laptop', 5, 0, NULL), (2, 1, randomblob(32), 'old', 5, "
+    "0, 9);"
+    "INSERT INTO join_tokens VALUES (randomblob(8), randomblob(32), 'Ana', '', 9, 0, 1, NULL);"
+    "INSERT INTO workers VALUES (x'01010101010101010101010101010101', randomblob(32), 'desk', 'Ana', 'cpu', "
+    "'', 1, 1, "
+    "'approved', 5, 0, NULL, 7), (randomblob(16), randomblob(32), 'gone', 'Ana', 'cpu', '', 1, 1, 'revoked', "
+    "5, 0, 8, 7);"
+    "INSERT INTO receipts VALUES (randomblob(16), 1, x'01010101010101010101010101010101', 6, x'aa', "
+    "randomblob(64), "
+    "randomblob(32), randomblob(32), NULL);";
+
+static void count_loaded(void *context, const store_loaded_key *keys, size_t count, const error *failure) {
+    outcome *o = context;
+    keep(o, failure);
+    o->count = count;
+    assert_true(count == 1 && slice_equal_text(keys[0].verify_mode, "off"));
+}
+
+static void check_workers(void *context, const store_worker *workers, size_t count, const error *failure) {
+    outcome *o = context;
+    keep(o, failure);
+    o->count = count;
+    for (size_t i = 0; i < count; i++) {
+        assert_false(workers[i].referee || workers[i].has_machine);
+    }
+}
+
+static void test_a_database_of_version_1_keeps_its_content(void **state) {
+    (void)state;
+    place here = place_make();
+    assert_int_equal(apply(&here, store_migrations, 1), ERROR_NONE);
+    raw(&here, content_of_version_1);
+    static char receipts[16384];
+    memcpy(receipts, raw(&here, "SELECT hex(job_id) || hex(receipt) || hex(salt) FROM receipts"),
+           sizeof receipts);
+    outcome o = {0};
+    store *s = open_at(&here, NULL);
+    assert_true(store_load_keys(s, count_loaded, &o, &err));
+    assert_int_equal(o.code, ERROR_NONE);
+    assert_true(store_load_workers(s, check_workers, &o, &err));
+    assert_int_equal(o.count, 2);
+    store_close(s);
+    assert_string_equal(raw(&here, "SELECT hex(job_id) || hex(receipt) || hex(salt) FROM receipts"),
+                        receipts);
+    assert_string_equal(raw(&here, "SELECT verify_mode FROM keys"), "offoff");
+    assert_string_equal(raw(&here, "SELECT referee FROM join_tokens"), "0");
+    assert_string_equal(raw(&here, "PRAGMA foreign_key_check"), "");
+    assert_string_equal(raw(&here, "PRAGMA integrity_check"), "ok");
+    place_remove(&here);
+}
+
 static void test_every_table_is_strict(void **state) {
     (void)state;
     place here = place_make();
@@ -222,6 +275,7 @@ static void test_a_missing_folder_is_named(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_fresh_database_and_a_migrated_one_have_the_same_schema),
+        cmocka_unit_test(test_a_database_of_version_1_keeps_its_content),
         cmocka_unit_test(test_every_table_is_strict),
         cmocka_unit_test(test_a_step_that_fails_half_way_leaves_the_version_before_it),
         cmocka_unit_test(test_a_database_of_a_newer_program_is_refused),

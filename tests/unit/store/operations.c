@@ -180,6 +180,43 @@ static void test_a_revoked_key_is_listed_but_not_loaded(void **state) {
     assert_false(store_key_revoke(site, key_id, 0, on_revoked, &o, &err));
 }
 
+static void on_modes(void *context, const store_loaded_key *keys, size_t count, const error *failure) {
+    outcome *o = context;
+    keep(o, failure);
+    o->count = count;
+    if (count == 2) {
+        keep_bytes(o, keys[1].verify_mode);
+        assert_true(slice_equal_text(keys[0].verify_mode, "off"));
+    }
+}
+
+static void test_how_a_keys_answers_are_checked_is_kept_and_changed(void **state) {
+    (void)state;
+    outcome o = {0};
+    store_new_key key = new_key(7);
+    key.verify_mode = SLICE_LITERAL("every");
+    assert_true(store_key_add(site, SLICE_LITERAL("ana"), &key, on_user_and_key, &o, &err));
+    assert_int_equal(o.code, ERROR_NONE);
+    uint64_t key_id = o.key_id;
+    assert_true(store_load_keys(site, on_modes, &o, &err));
+    assert_int_equal(o.count, 2);
+    assert_memory_equal(o.bytes, "every", 5);
+    assert_true(store_key_set_verify_mode(site, key_id, SLICE_LITERAL("required"), on_revoked, &o, &err));
+    assert_int_equal(o.code, ERROR_NONE);
+    assert_int_equal(o.bytes[31], 7);
+    assert_true(store_load_keys(site, on_modes, &o, &err));
+    assert_memory_equal(o.bytes, "required", 8);
+    assert_true(store_key_set_verify_mode(site, 999, SLICE_LITERAL("off"), on_revoked, &o, &err));
+    assert_int_equal(o.code, ERROR_NOT_FOUND);
+    assert_int_equal(o.length, 0);
+    assert_false(store_key_set_verify_mode(site, key_id, SLICE_LITERAL("always"), on_revoked, &o, &err));
+    assert_false(store_key_set_verify_mode(site, key_id, (slice){NULL, 0}, on_revoked, &o, &err));
+    assert_int_equal(err.code, ERROR_INVALID);
+    key = new_key(8);
+    key.verify_mode = SLICE_LITERAL("Every");
+    assert_false(store_key_add(site, SLICE_LITERAL("ana"), &key, on_user_and_key, &o, &err));
+}
+
 static void on_workers(void *context, const store_worker *workers, size_t count, const error *failure) {
     outcome *o = context;
     keep(o, failure);
@@ -302,6 +339,52 @@ static void test_a_revoked_machine_stays_revoked(void **state) {
     assert_false(store_worker_revoke(site, id, 0, on_done, &o, &err));
 }
 
+static void test_a_revocation_is_undone_by_a_person_alone(void **state) {
+    (void)state;
+    outcome o = {0};
+    uint8_t id[STORE_WORKER_ID_SIZE];
+    memset(id, 1, sizeof id);
+    assert_true(store_worker_revoke(site, id, NOW_MS, on_done, &o, &err));
+    for (int i = 0; i < 2; i++) {
+        assert_true(store_worker_restore(site, id, on_done, &o, &err));
+        assert_int_equal(o.code, ERROR_NONE);
+    }
+    assert_true(store_load_workers(site, on_workers, &o, &err));
+    assert_int_equal(first_worker(&o)->revoked_ms, 0);
+    id[0] = 77;
+    assert_true(store_worker_restore(site, id, on_done, &o, &err));
+    assert_int_equal(o.code, ERROR_NOT_FOUND);
+}
+
+static void test_a_worker_is_a_referee_as_its_token_says_and_has_the_machine_it_names(void **state) {
+    (void)state;
+    outcome o = {0};
+    uint8_t machine[STORE_MACHINE_SIZE];
+    memset(machine, 9, sizeof machine);
+    store_join_token token = new_join_token(2, 1);
+    token.referee = true;
+    assert_true(store_join_token_add(site, &token, on_done, &o, &err));
+    store_enrolment again = new_enrolment(2, 1);
+    assert_true(store_load_workers(site, on_workers, &o, &err));
+    assert_false(first_worker(&o)->referee);
+    assert_false(first_worker(&o)->has_machine);
+    assert_int_equal(enrol(&again).code, ERROR_NONE);
+    assert_true(store_worker_set_machine(site, again.worker_id, machine, on_done, &o, &err));
+    assert_int_equal(o.code, ERROR_NONE);
+    assert_true(store_load_workers(site, on_workers, &o, &err));
+    assert_true(first_worker(&o)->referee);
+    assert_true(first_worker(&o)->has_machine);
+    assert_memory_equal(first_worker(&o)->machine, machine, sizeof machine);
+    add_join_token(3, SLICE_LITERAL("Ana"));
+    again = new_enrolment(3, 1);
+    assert_int_equal(enrol(&again).code, ERROR_NONE);
+    assert_true(store_load_workers(site, on_workers, &o, &err));
+    assert_false(first_worker(&o)->referee);
+    machine[0] = 77;
+    assert_true(store_worker_set_machine(site, machine, machine, on_done, &o, &err));
+    assert_int_equal(o.code, ERROR_NOT_FOUND);
+}
+
 static void test_sightings_of_workers_are_gathered(void **state) {
     (void)state;
     uint8_t id[STORE_WORKER_ID_SIZE];
@@ -379,6 +462,21 @@ static void test_a_receipt_is_countersigned_once(void **state) {
     assert_int_equal(o.code, ERROR_NONE);
 }
 
+static void test_a_receipt_is_not_countersigned_by_the_one_before_it(void **state) {
+    (void)state;
+    outcome o = {0};
+    store_receipt receipt = new_receipt(2);
+    receipt.countersigned = true;
+    memset(receipt.pool_signature, 8, sizeof receipt.pool_signature);
+    assert_true(store_receipt_add(site, &receipt, on_done, &o, &err));
+    receipt = new_receipt(1);
+    assert_true(store_receipt_add(site, &receipt, on_done, &o, &err));
+    uint8_t signature[STORE_SIGNATURE_SIZE];
+    memset(signature, 7, sizeof signature); /* a conflict if there is one */
+    assert_true(store_receipt_set_pool_signature(site, receipt.job_id, signature, on_done, &o, &err));
+    assert_int_equal(o.code, ERROR_NONE);
+}
+
 static void test_a_receipt_of_nobody_is_refused(void **state) {
     (void)state;
     outcome o = {0};
@@ -447,15 +545,19 @@ int main(void) {
         SITE_TEST(test_bad_names_and_roles_never_reach_the_database),
         SITE_TEST(test_disabling_a_user_takes_its_keys_out_of_what_is_loaded),
         SITE_TEST(test_a_revoked_key_is_listed_but_not_loaded),
+        SITE_TEST(test_how_a_keys_answers_are_checked_is_kept_and_changed),
         SITE_TEST(test_a_join_token_enrols_one_machine_once),
         SITE_TEST(test_a_wrong_or_late_join_token_is_refused_and_stays_unused),
         SITE_TEST(test_a_join_token_dies_with_the_account_of_its_maker),
         SITE_TEST(test_a_machine_may_join_again_under_the_same_owner_only),
         SITE_TEST(test_a_worker_id_cannot_be_taken_over_with_another_key),
         SITE_TEST(test_a_revoked_machine_stays_revoked),
+        SITE_TEST(test_a_revocation_is_undone_by_a_person_alone),
+        SITE_TEST(test_a_worker_is_a_referee_as_its_token_says_and_has_the_machine_it_names),
         SITE_TEST(test_sightings_of_workers_are_gathered),
         SITE_TEST(test_a_receipt_is_given_to_its_owner_alone),
         SITE_TEST(test_a_receipt_is_countersigned_once),
+        SITE_TEST(test_a_receipt_is_not_countersigned_by_the_one_before_it),
         SITE_TEST(test_a_receipt_of_nobody_is_refused),
         SITE_TEST(test_old_receipts_are_deleted_a_few_at_a_time_oldest_first),
         SITE_TEST(test_facts_of_the_site_are_kept),
