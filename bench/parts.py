@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -149,22 +150,22 @@ class Bench:
 
     # Workers.
 
-    def join_tokens(self, name, count):
+    def join_tokens(self, name, count, owner="bench"):
         """Over a few connections at a time: thousands of runs of the command line would take minutes."""
         shares = [count // TOKEN_CONNECTIONS + (i < count % TOKEN_CONNECTIONS) for i in range(TOKEN_CONNECTIONS)]
         path = self.folder / f"{name}.tokens"
         with concurrent.futures.ThreadPoolExecutor(TOKEN_CONNECTIONS) as threads:
-            path.write_text("".join(threads.map(self.some_join_tokens, shares)))
+            path.write_text("".join(threads.map(lambda share: self.some_join_tokens(share, owner), shares)))
         return path
 
-    def some_join_tokens(self, count):
+    def some_join_tokens(self, count, owner):
         context = ssl.create_default_context(cafile=self.site.ca_file)
         host, port = self.site.address.rsplit(":", 1)
         connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=30)
         headers = {"Authorization": f"Bearer {self.site.admin_key}", "Content-Type": "application/json"}
         tokens = []
         for _ in range(count):
-            connection.request("POST", "/v1/admin/join-tokens", '{"owner":"bench"}', headers)
+            connection.request("POST", "/v1/admin/join-tokens", json.dumps({"owner": owner}), headers)
             answer = connection.getresponse()
             body = answer.read()
             if answer.status not in (200, 201):
@@ -176,11 +177,18 @@ class Bench:
     def start_workers(self, name, count, model, *options):
         return self.start_all([(name, count, model, *options)])[0]
 
-    def start_all(self, wanted):
+    def start_pair(self, model, *options):
+        """Two workers with different owners."""
+        for owner in ("ann", "bob"):
+            self.join_tokens(owner, 1, owner)
+        return self.start_all([(owner, 1, model, "--join", self.folder / f"{owner}.tokens", *options) for owner in ("ann", "bob")],
+                              enrol=False)
+
+    def start_all(self, wanted, enrol=True):
         """Several processes of workers at once: name, count, model, options of each."""
         running = []
         for name, count, model, *options in wanted:
-            if not (self.folder / name / "seeds").exists():
+            if enrol and not (self.folder / name / "seeds").exists():
                 options = ["--join", self.join_tokens(name, count), *options]
             running.append(FakeWorkers(self.fake_worker, name, self.folder, count, model, *options))
             self.started.append(running[-1])
@@ -217,6 +225,22 @@ class Bench:
         if load.returncode != 0:
             raise SiteError("the load generator failed")
         return json.loads(output)
+
+    def first_token(self, *headers):
+        """Seconds from the question to the first text of a streamed answer, one client on a connection of its own."""
+        context = ssl.create_default_context(cafile=self.site.ca_file)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.pool_port, context=context, timeout=30)
+        connection.connect()
+        body = (self.folder / "stream.json").read_bytes()
+        begun = time.monotonic()
+        connection.request("POST", "/v1/chat/completions", body,
+                           {"Authorization": f"Bearer {self.site.user_key}", "Content-Type": "application/json", **dict(headers)})
+        answer = connection.getresponse()
+        for line in answer:
+            if line.startswith(b"data: ") and b'"content":"' in line and b'"content":""' not in line:
+                connection.close()
+                return time.monotonic() - begun
+        raise SiteError(f"no text came: status {answer.status}")
 
     @property
     def pool_port(self):
