@@ -27,6 +27,8 @@ int admin_main(int argc, char **argv) {
         {"status", status_main, "say how the pool is"},
         {"user", admin_user_main, "users and their keys"},
         {"worker", admin_worker_main, "workers and join tokens"},
+        {"honeytoken", admin_honeytoken_main, "markers that tell whose prompts leak"},
+        {"verification", admin_verification_main, "checks of answers"},
     };
     return options_run_verb("cellule admin", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
 }

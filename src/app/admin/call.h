@@ -59,5 +59,11 @@ void admin_print_done(const json_value *answer);
 /* The verbs' own files. */
 int admin_user_main(int argc, char **argv);
 int admin_worker_main(int argc, char **argv);
+int admin_verification_main(int argc, char **argv);
+int admin_honeytoken_main(int argc, char **argv);
+/* Verbs of `worker` (proof.c). */
+int admin_worker_standing(int argc, char **argv);
+int admin_worker_evidence(int argc, char **argv);
+int admin_worker_blacklist(int argc, char **argv);
 
 #endif

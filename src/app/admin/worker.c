@@ -79,6 +79,8 @@ static const admin_request requests[] = {
      print_workers},
     {"revoke", "WORKER_ID", "Shuts a worker out at once; its jobs go to others.", "POST",
      "/v1/admin/workers/", "/revoke", admin_print_done},
+    {"clear", "WORKER_ID", "Lets a worker that was convicted, or is in quarantine, begin anew.", "POST",
+     "/v1/admin/workers/", "/clear", admin_print_done},
 };
 
 static int run_request(int argc, char **argv) {
@@ -91,6 +93,10 @@ int admin_worker_main(int argc, char **argv) {
         {"token", worker_token, "make a join token"},
         {"list", run_request, "list workers"},
         {"revoke", run_request, "shut a worker out"},
+        {"standing", admin_worker_standing, "say what the pool thinks of its workers"},
+        {"clear", run_request, "let a convicted or suspected worker begin anew"},
+        {"evidence", admin_worker_evidence, "give the evidence of a conviction"},
+        {"blacklist", admin_worker_blacklist, "workers, owners and machines that may not serve"},
     };
     return options_run_verb("cellule admin worker", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
 }

@@ -8,6 +8,7 @@
 #include "ledger/receipt.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "proof/proof.h"
 #include "proto/enrolment.h"
 #include "reply.h"
 #include "session.h"
@@ -103,6 +104,11 @@ void admin_join_token_add(pool *p, http_request *request, const account *who, sl
     if (!store_display_name_is_valid(owner)) {
         json_free(root);
         reply_error(request, 400, "owner", NULL, "owner must be 1 to 64 bytes without control characters");
+        return;
+    }
+    if (proof_owner_is_blacklisted(p, owner)) {
+        json_free(root);
+        reply_error(request, 409, "owner", "blacklisted", "this owner is on the blacklist");
         return;
     }
     reply_later *later = reply_later_new(p, request, who->user_id);
@@ -216,6 +222,11 @@ static void worker_enrolled(void *context, const store_worker *worker, const err
         hex_encode(slice_of(worker->id, sizeof worker->id), id);
         log_info("worker enrolled", LOG_TEXT("worker", id), LOG_SLICE("name", worker->name),
                  LOG_SLICE("owner", worker->owner), LOG_U64("referee", worker->referee));
+    }
+    if (failure == NULL && proof_shuts_out(later.pool, fleet_find(later.pool->fleet, worker->id), NULL)) {
+        error_set(&err, ERROR_DENIED,
+                  "this worker is convicted, or it or its owner is on the pool's blacklist");
+        failure = &err;
     }
     if (reply_later_waits(&later, failure)) {
         reply_json answer;

@@ -8,6 +8,8 @@
 typedef struct fleet fleet;
 typedef struct session session;
 
+enum { FLEET_NETWORK_SIZE = 64 };
+
 typedef struct fleet_worker {
     uint8_t id[STORE_WORKER_ID_SIZE];
     char id_hex[2 * STORE_WORKER_ID_SIZE + 1];
@@ -23,8 +25,9 @@ typedef struct fleet_worker {
     uint64_t expires_ms; /* Unix; 0: never */
     uint64_t revoked_ms; /* 0: approved */
     uint64_t last_seen_ms;
-    bool enrolled;    /* false: only a place, see fleet_reserve */
-    session *session; /* the session that serves under this id; NULL: not connected */
+    char network[FLEET_NETWORK_SIZE]; /* "192.0.2.0/24", of its last session; empty: none since the start */
+    bool enrolled;                    /* false: only a place, see fleet_reserve */
+    session *session;                 /* the session that serves under this id; NULL: not connected */
 } fleet_worker;
 
 MUST_CHECK fleet *fleet_new(const uint8_t seed[MAP_SEED_SIZE], error *err);

@@ -7,6 +7,7 @@
 #include "frames.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "proof/proof.h"
 #include "receipts.h"
 #include "reply.h"
 #include "required.h"
@@ -67,11 +68,15 @@ static void client_left(void *context) {
 }
 
 bool job_send_head(job *j) {
-    http_header headers[] = {stream_headers_template[0],
-                             stream_headers_template[1],
-                             {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)}};
+    char notice[PROOF_NOTICE_SIZE];
+    bool noticed = proof_take_notice(j->work.pool, j->user_id, notice);
+    http_header headers[] = {
+        stream_headers_template[0],
+        stream_headers_template[1],
+        {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)},
+        {SLICE_LITERAL("X-Cellule-Notice"), noticed ? slice_of_text(notice) : (slice){0}}};
     j->head_sent = true;
-    return http_stream_begin(j->request, 200, headers, 3);
+    return http_stream_begin(j->request, 200, headers, noticed ? 4 : 3);
 }
 
 /* Fails when the client can't take it: then the connection is being cut and client_left follows. */
@@ -144,7 +149,8 @@ bool job_draw_id(dispatch_id *id, error *err) {
     return true;
 }
 
-static job *job_make(pool *p, http_request *request, const account *who, const chat_request *chat) {
+static job *job_make(pool *p, http_request *request, const account *who, const chat_request *chat,
+                     verify_mode mode) {
     job *j = arena_allocate(http_request_arena(request), sizeof *j);
     error err;
     struct {
@@ -162,6 +168,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
                .user_id = who->user_id,
                .key_id = who->key_id,
                .chat = *chat,
+               .mode = mode,
                .seed = chat->has_seed ? chat->seed : drawn.seed,
                .check_draw = (uint8_t)drawn.check,
                .created_ms = clock_unix_ms(),
@@ -228,13 +235,12 @@ static bool submit(job *j, error *err) {
 
 void job_start(pool *p, http_request *request, const account *who, const chat_request *chat,
                verify_mode mode) {
-    job *j = job_make(p, request, who, chat);
+    job *j = job_make(p, request, who, chat, mode);
     if (j == NULL) {
         reply_out_of_memory(request);
         return;
     }
     error err = {0};
-    j->mode = mode;
     if (!session_check_job(&j->work, &err)) {
         job_release(j);
         reply_unreadable(request, "messages", &err);
@@ -518,7 +524,10 @@ static void job_complete(work *w, const fleet_worker *worker, const signed_recei
         job_end_for_memory(j);
         return;
     }
-    j->storing = receipts_store(j->work.pool, j, worker, entry, &err);
+    /* Put down before the receipt, so that a crash between the two can't lose a check. */
+    if (proof_answer_done(j->work.pool, j, worker, entry, &err)) {
+        j->storing = receipts_store(j->work.pool, j, worker, entry, &err);
+    }
     if (j->storing == NULL) {
         job_receipt_stored(j, &err);
     }
@@ -537,12 +546,16 @@ static void finish_stream(job *j) {
 
 void job_finish_whole(job *j) {
     http_request *request = j->request;
-    const http_header headers[] = {{SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")},
-                                   {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)}};
+    char notice[PROOF_NOTICE_SIZE];
+    bool noticed = proof_take_notice(j->work.pool, j->user_id, notice);
+    const http_header headers[] = {
+        {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")},
+        {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)},
+        {SLICE_LITERAL("X-Cellule-Notice"), noticed ? slice_of_text(notice) : (slice){0}}};
     buffer body = j->end;
     j->end = buffer_make(0);
     job_release(j); /* before the answer: the job lives in the request's arena, which ends with it */
-    http_respond(request, 200, headers, 2, buffer_slice(&body));
+    http_respond(request, 200, headers, noticed ? 3 : 2, buffer_slice(&body));
     buffer_wipe(&body);
 }
 

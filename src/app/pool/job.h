@@ -32,6 +32,7 @@ typedef struct job {
     uint64_t created_ms;   /* Unix */
     uint64_t submitted_ms; /* monotonic */
     uint64_t seed;
+    verify_mode mode;   /* how strictly it is checked, at least: proof/proof.h */
     uint8_t check_draw; /* random, known to nobody else: receipts.h */
     uint8_t nonce[32];
     uint8_t salt[RECEIPT_SALT_SIZE];
@@ -48,8 +49,7 @@ typedef struct job {
     buffer end; /* what completes the answer: made before its receipt is stored, so that nothing but the
                    connection can fail afterwards */
     ev_timer queue_timer; /* streaming: news while it waits */
-    verify_mode mode;
-    required *required; /* with VERIFY_REQUIRED: who answers it. Then `handle` and `tokens` are unused. */
+    required *required;   /* with VERIFY_REQUIRED: who answers it. Then `handle` and `tokens` are unused. */
 } job;
 
 /* Takes over the request: makes the job, submits it, answers errors. */

@@ -1,5 +1,6 @@
 #include "observe.h"
 
+#include "proof/proof.h"
 #include "reply.h"
 #include "store/meta.h"
 
@@ -111,6 +112,29 @@ static void add_dispatch_metrics(buffer *out, const pool *p) {
     }
 }
 
+static void add_proof_metrics(buffer *out, const pool *p) {
+    proof_statistics stats;
+    proof_read_statistics(p, &stats);
+    add_metric(out, "verify_answers_total", "counter", "Answers whose check was decided about.",
+               stats.answers);
+    add_metric(out, "verify_drawn_total", "counter", "Of these, to be checked.", stats.drawn);
+    add_metric(out, "verify_agreed_total", "counter", "Checks that agreed.", stats.agreed);
+    add_metric(out, "verify_disputed_total", "counter", "Checks that differed.", stats.disputed);
+    add_metric(out, "verify_worker_wrong_total", "counter", "Answers proved wrong.", stats.worker_wrong);
+    add_metric(out, "verify_verifier_wrong_total", "counter", "Findings proved wrong.", stats.verifier_wrong);
+    add_metric(out, "verify_open_total", "counter", "Disputes that an admin has to decide.", stats.open);
+    add_metric(out, "verify_given_up_total", "counter", "Checks that came to no result.", stats.given_up);
+    add_metric(out, "verify_lost_total", "counter", "Checks that their verifier didn't do.", stats.lost);
+    add_metric(out, "verify_waiting", "gauge", "Checks that wait for a verifier.", stats.waiting);
+    add_metric(out, "verify_running", "gauge", "Checks that a verifier has.", stats.running);
+    add_metric(out, "workers_convicted_total", "counter", "Workers proved wrong and shut out.",
+               stats.convicted);
+    add_metric(out, "honeytokens_sent_total", "counter", "Prompts with a marker sent to workers.",
+               stats.honeytokens);
+    add_metric(out, "honeytokens_seen_total", "counter",
+               "Markers seen where they shouldn't be: prompts leak.", stats.leaks);
+}
+
 static void add_store_metrics(buffer *out, const pool *p) {
     store_statistics stats;
     store_stats(p->store, &stats);
@@ -130,6 +154,7 @@ void observe_metrics(pool *p, http_request *request, const account *who, slice s
     buffer text = buffer_make(METRICS_LIMIT);
     add_request_metrics(&text, p);
     add_dispatch_metrics(&text, p);
+    add_proof_metrics(&text, p);
     add_store_metrics(&text, p);
     if (buffer_failed(&text)) {
         reply_out_of_memory(request);

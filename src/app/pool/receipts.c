@@ -6,6 +6,9 @@
 #include "reply.h"
 #include "session.h"
 #include "store/receipts.h"
+#include "store/verifications.h"
+
+#include <stdio.h>
 
 enum {
     EXPIRE_BATCH = 500,
@@ -115,6 +118,19 @@ static bool sign_found(pool *p, const store_receipt *found, signed_receipt *entr
     return receipt_verify_worker(entry, err) && receipt_countersign(entry, p->site.key, err);
 }
 
+/* Outside of what is signed: a last member of the object that has just been written. */
+static void add_verification(buffer *body, const char *state) {
+    slice text = buffer_slice(body);
+    size_t length = text.length;
+    while (length > 0 && text.data[length - 1] != '}') {
+        length--;
+    }
+    if (length > 0) {
+        buffer_truncate(body, length - 1);
+        buffer_append_format(body, ",\"verification\":\"%s\"}", state);
+    }
+}
+
 static void receipt_found(void *context, const store_receipt *found, const error *failure) {
     reply_later later = reply_later_take(context);
     signed_receipt entry;
@@ -153,7 +169,25 @@ static void receipt_found(void *context, const store_receipt *found, const error
         reply_failure(later.request, &err);
         return;
     }
+    add_verification(&answer.body, later.name);
     reply_json_end(&answer, later.request, 200);
+}
+
+/* How its check stands goes into the request's name; then the receipt itself is asked for. */
+static void verification_found(void *context, const store_verification *found, const error *failure) {
+    reply_later *later = context;
+    error err = {0};
+    uint8_t job_id[STORE_JOB_ID_SIZE];
+    memcpy(job_id, later->bytes, sizeof job_id);
+    if (failure != NULL && failure->code != ERROR_NOT_FOUND) {
+        reply_later_fail(later, failure);
+        return;
+    }
+    snprintf(later->name, sizeof later->name, "%.*s",
+             SLICE_FORMAT(failure == NULL ? found->state : SLICE_LITERAL("none")));
+    if (!store_receipt_get(later->pool->store, job_id, later->user_id, receipt_found, later, &err)) {
+        reply_later_fail(later, &err);
+    }
 }
 
 void receipts_get(pool *p, http_request *request, const account *who, slice job_hex) {
@@ -167,7 +201,8 @@ void receipts_get(pool *p, http_request *request, const account *who, slice job_
     if (later == NULL) {
         return;
     }
-    if (!store_receipt_get(p->store, job_id, who->user_id, receipt_found, later, &err)) {
+    memcpy(later->bytes, job_id, sizeof job_id);
+    if (!store_verification_of_job(p->store, job_id, who->user_id, verification_found, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

@@ -7,6 +7,7 @@
 #include "chat.h"
 #include "observe.h"
 #include "os/clock.h"
+#include "proof/admin.h"
 #include "receipts.h"
 #include "reply.h"
 #include "session.h"
@@ -39,6 +40,17 @@ static const route routes[] = {
     {"POST", "/v1/admin/join-tokens", AUTH_WORKER_TOKEN_ADD, admin_join_token_add},
     {"GET", "/v1/admin/workers", AUTH_WORKER_LIST, admin_worker_list},
     {"POST", "/v1/admin/workers/*/revoke", AUTH_WORKER_REVOKE, admin_worker_revoke},
+    {"GET", "/v1/admin/standings", AUTH_PROOF_READ, admin_standing_list},
+    {"GET", "/v1/admin/workers/*/standing", AUTH_PROOF_READ, admin_standing_get},
+    {"GET", "/v1/admin/workers/*/evidence", AUTH_PROOF_READ, admin_evidence_get},
+    {"POST", "/v1/admin/workers/*/clear", AUTH_WORKER_CLEAR, admin_worker_clear},
+    {"GET", "/v1/admin/blacklist", AUTH_PROOF_READ, admin_blacklist_get},
+    {"POST", "/v1/admin/blacklist", AUTH_BLACKLIST_CHANGE, admin_blacklist_add},
+    {"POST", "/v1/admin/blacklist/remove", AUTH_BLACKLIST_CHANGE, admin_blacklist_remove},
+    {"GET", "/v1/admin/verifications", AUTH_PROOF_READ, admin_verification_list},
+    {"GET", "/v1/admin/honeytokens", AUTH_PROOF_READ, admin_honeytoken_list},
+    {"POST", "/v1/admin/honeytokens/check", AUTH_PROOF_READ, admin_honeytoken_check},
+    {"GET", "/v1/admin/notices", AUTH_PROOF_READ, admin_notice_list},
 };
 
 /* These carry their own proof, or tell nothing that a stranger may not know. */

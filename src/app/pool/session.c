@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "dispatch/job.h"
 #include "os/clock.h"
+#include "proof/proof.h"
 #include "reply.h"
 #include "work.h"
 
@@ -26,6 +27,7 @@ bool session_send(session *s, const proto_message *message) {
 static void leave_dispatch(session *s) {
     dispatch_worker *handle = s->handle;
     s->handle = NULL;
+    proof_worker_left(s);
     if (s->worker != NULL && s->worker->session == s) {
         s->worker->session = NULL;
     }
@@ -100,6 +102,33 @@ static void handle_done(session *s, const proto_done *done) {
     pool_arm_dispatch(s->pool);
 }
 
+static void handle_scored(session *s, const proto_scored *scored) {
+    void *found = NULL;
+    dispatch_id id;
+    error err = {0};
+    signed_finding entry;
+    memcpy(id.bytes, scored->id, sizeof id.bytes);
+    work *w = dispatch_worker_job(s->handle, &id);
+    if (w != NULL && w->kind->check_scored == NULL) {
+        session_violation(s, PROTO_CLOSE_JOB, "scored, for a job that has text");
+        return;
+    }
+    bool checked = w != NULL && w->kind->check_scored(w, s->worker, scored, &entry, &err);
+    if (w != NULL && !checked && (err.code == ERROR_INVALID || err.code == ERROR_CORRUPT)) {
+        session_violation(s, PROTO_CLOSE_JOB, err.text);
+        return;
+    }
+    pool *p = s->pool;
+    fleet_worker *worker = s->worker;
+    dispatch_verdict verdict = dispatch_job_scored(s->handle, &id, ev_now_ms(s->pool->loop), &found);
+    if (verdict == DISPATCH_VIOLATION) {
+        session_violation(s, PROTO_CLOSE_JOB, "scored, for a job not held");
+    } else if (verdict == DISPATCH_OK) {
+        w->kind->scored(w, worker, checked ? &entry : NULL); /* may end the session */
+    }
+    pool_arm_dispatch(p);
+}
+
 static void handle_fail(session *s, const proto_fail *fail) {
     dispatch_id id;
     memcpy(id.bytes, fail->id, sizeof id.bytes);
@@ -147,6 +176,9 @@ static void handle_message(session *s, const proto_message *message) {
         return;
     case PROTO_DONE:
         handle_done(s, &message->done);
+        return;
+    case PROTO_SCORED:
+        handle_scored(s, &message->scored);
         return;
     case PROTO_FAIL:
         handle_fail(s, &message->fail);
@@ -261,10 +293,10 @@ static proto_message message_of(const work *w) {
 }
 
 /* As JSON a byte of text becomes at most six, and the frame around each message has room in MESSAGE_ROOM. */
-static bool is_surely_small(const proto_job *job) {
+static bool is_surely_small(const proto_job *told) {
     size_t bytes = JOB_ROOM;
-    for (size_t i = 0; i < job->message_count; i++) {
-        bytes += job->messages[i].content.length * 6 + MESSAGE_ROOM;
+    for (size_t i = 0; i < told->message_count; i++) {
+        bytes += told->messages[i].content.length * 6 + MESSAGE_ROOM;
     }
     return bytes <= PROTO_MESSAGE_MAX;
 }
@@ -315,6 +347,7 @@ void session_send_cancel(session *s, const dispatch_id *id) {
 
 void session_closed_by_dispatch(session *s, dispatch_closing reason) {
     s->handle = NULL;
+    proof_worker_left(s);
     session_close(s, reason == DISPATCH_REPLACED ? PROTO_CLOSE_REPLACED : PROTO_CLOSE_DEAD,
                   dispatch_closing_name(reason));
 }

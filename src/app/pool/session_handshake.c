@@ -5,6 +5,7 @@
 #include "crypto/sign.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "proof/proof.h"
 #include "proto/proof.h"
 
 enum { HANDSHAKE_MS = 10000 };
@@ -63,6 +64,7 @@ void session_handle_hello(session *s, const proto_hello *hello) {
         return;
     }
     memcpy(s->worker_nonce, hello->nonce, sizeof s->worker_nonce);
+    memcpy(s->machine, hello->machine, sizeof s->machine);
     proto_message challenge = {.type = PROTO_CHALLENGE};
     memcpy(challenge.challenge.pool_id, p->site.pool_id, sizeof challenge.challenge.pool_id);
     memcpy(challenge.challenge.nonce, s->pool_nonce, sizeof challenge.challenge.nonce);
@@ -72,7 +74,7 @@ void session_handle_hello(session *s, const proto_hello *hello) {
 }
 
 /* ERROR_DENIED: the proof is false. */
-static bool proof_holds(const session *s, const proto_proof *proof, error *err) {
+static bool proof_holds(const session *s, const proto_proof *claim, error *err) {
     proto_proof_input input = {0};
     memcpy(input.pool_id, s->pool->site.pool_id, sizeof input.pool_id);
     memcpy(input.worker_id, s->worker->id, sizeof input.worker_id);
@@ -84,7 +86,7 @@ static bool proof_holds(const session *s, const proto_proof *proof, error *err) 
     buffer bytes = buffer_make(1024);
     proto_proof_bytes(&input, &bytes);
     bool holds = !buffer_failed(&bytes) || error_memory(err);
-    holds = holds && (sign_verify(s->worker->public_key, buffer_slice(&bytes), proof->signature) ||
+    holds = holds && (sign_verify(s->worker->public_key, buffer_slice(&bytes), claim->signature) ||
                       error_set(err, ERROR_DENIED, "the proof doesn't hold"));
     buffer_free(&bytes);
     return holds;
@@ -133,6 +135,10 @@ static void welcome(session *s) {
     memory_free(s->offers);
     s->offers = NULL;
     unsigned ignored = 0;
+    if (s->handle != NULL && !proof_worker_ready(s, &err)) {
+        dispatch_worker_remove(s->handle, ev_now_ms(p->loop));
+        s->handle = NULL;
+    }
     if (s->handle == NULL) {
         s->worker->session = before;
         session_refuse(s, PROTO_OTHER, err.text);
@@ -151,12 +157,39 @@ static void welcome(session *s) {
     session_check_expiry(s);
 }
 
-void session_handle_proof(session *s, const proto_proof *proof) {
+static void machine_noted(void *context, const error *failure) {
+    (void)context;
+    if (failure != NULL) {
+        log_warning("a worker's machine was not stored", LOG_CAUSE(failure));
+    }
+}
+
+/* So that a machine can be put on the blacklist, whatever key it comes with. */
+static void note_machine(session *s) {
+    static const uint8_t none[PROTO_MACHINE_SIZE];
+    fleet_worker *worker = s->worker;
+    error err = {0};
+    if (memcmp(s->machine, none, sizeof none) == 0 ||
+        (worker->has_machine && memcmp(worker->machine, s->machine, sizeof worker->machine) == 0)) {
+        return;
+    }
+    memcpy(worker->machine, s->machine, sizeof worker->machine);
+    worker->has_machine = true;
+    if (!store_worker_set_machine(s->pool->store, worker->id, s->machine, machine_noted, NULL, &err)) {
+        machine_noted(NULL, &err);
+    }
+}
+
+void session_handle_proof(session *s, const proto_proof *claim) {
     const char *refusal = fleet_refusal(s->worker, clock_unix_ms());
     error err = {0};
     if (refusal != NULL) {
         session_refuse(s, refusal, "this worker may not serve any more; ask the admin");
-    } else if (proof_holds(s, proof, &err)) {
+    } else if (proof_shuts_out(s->pool, s->worker, s->machine)) {
+        session_refuse(s, PROTO_REFUSE_REVOKED,
+                       "this worker is convicted, or it, its owner or its machine is on the blacklist");
+    } else if (proof_holds(s, claim, &err)) {
+        note_machine(s);
         welcome(s);
     } else if (err.code == ERROR_DENIED) {
         session_refuse(s, PROTO_REFUSE_PROOF, "the proof doesn't hold for this key, pool and connection");

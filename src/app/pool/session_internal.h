@@ -22,12 +22,14 @@ struct session {
     dispatch_worker *handle;
     uint8_t worker_nonce[PROTO_NONCE_SIZE];
     uint8_t pool_nonce[PROTO_NONCE_SIZE];
-    buffer names; /* of the models */
+    uint8_t machine[PROTO_MACHINE_SIZE]; /* as its hello says; zeros: it has no id */
+    buffer names;                        /* of the models */
     session_model *models;
     dispatch_offer *offers; /* until the welcome */
     size_t model_count;
     ev_timer timer; /* handshake, then expiry */
     uint64_t receipts;
+    size_t party; /* place among those who may check, from 1 (proof/parties.h); 0: none */
     char peer[NET_ADDRESS_SIZE];
 };
 
@@ -39,7 +41,7 @@ void session_violation(session *s, unsigned code, const char *what);
 /* From the upgrade on: hello and proof must come within 10 s. */
 void session_start_handshake(session *s);
 void session_handle_hello(session *s, const proto_hello *hello);
-void session_handle_proof(session *s, const proto_proof *proof);
+void session_handle_proof(session *s, const proto_proof *claim);
 /* Of a welcomed session: closes it if its worker's enrolment is over by now, else sets the timer for then.
  * Called with each beat too, for the clock may be put forward and an enrolment renewed. */
 void session_check_expiry(session *s);

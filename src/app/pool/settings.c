@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "proof/policy.h"
 
 #include <cyaml/cyaml.h>
 #include <errno.h>
@@ -84,7 +85,7 @@ static bool check_words(const pool_settings *settings, error *err) {
     if (settings->max_tokens_default > settings->max_tokens_limit) {
         return error_set(err, ERROR_INVALID, "max_tokens_default is above max_tokens_limit; lower it");
     }
-    return true;
+    return policy_check_settings(settings, err);
 }
 
 static bool fill(pool_settings *settings, const settings_file *file, error *err) {

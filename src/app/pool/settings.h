@@ -41,6 +41,20 @@
     NUMBER(worker_days, 365, 1, 3650, LIVE,                                                                  \
            "a worker is enrolled for this long where the admin names no other")                              \
     NUMBER(receipt_days, 90, 1, 3650, LIVE, "receipts are kept for this long")                               \
+    TEXT(verify, "spot", LIVE,                                                                               \
+         "least check of answers by another worker: off, spot, every, proved or required")                   \
+    TEXT(verify_models, "", LIVE, "stricter for some models: \"name=mode, ...\"")                            \
+    TEXT(verify_tiers, "", LIVE, "stricter for workers of some tiers: \"name=mode, ...\"")                   \
+    NUMBER(verify_floor, 3, 1, 100, LIVE, "percent of a worker's answers that spot checks at least")         \
+    NUMBER(check_delay_ms, 3000, 0, 3600000, LIVE, "a check begins at a random time up to this later")       \
+    NUMBER(check_deadline_ms, 300000, 1000, 86400000, LIVE, "a check must be done within this")              \
+    NUMBER(checks_at_once, 8, 1, 1024, LIVE, "checks under way at most, on slots that are idle")             \
+    NUMBER(recheck_answers, 100, 0, 10000, LIVE,                                                             \
+           "answers of a worker kept, sealed, to be checked if it is convicted; 0 keeps none")               \
+    NUMBER(recheck_hours, 24, 1, 720, LIVE, "they, and checks that find no verifier, are kept this long")    \
+    NUMBER(honeytoken_every, 0, 0, 1000000, LIVE,                                                            \
+           "after about so many answers a worker gets a prompt with a marker of its own; 0: never")          \
+    NUMBER(honeytoken_delay_ms, 60000, 0, 86400000, LIVE, "it comes at a random time up to this later")      \
     NUMBER(drain_timeout_ms, 30000, 0, 3600000, LIVE,                                                        \
            "on SIGTERM, answers under way may take this long to end")
 

@@ -7,6 +7,7 @@
 #include "job.h"
 #include "os/host.h"
 #include "os/random.h"
+#include "proof/proof.h"
 #include "receipts.h"
 #include "routes.h"
 #include "store/keys.h"
@@ -34,6 +35,7 @@ static void tick_dispatch(void *context) {
 
 static void keep_house(void *context) {
     receipts_expire(context);
+    proof_keep_house(context);
 }
 
 static void on_request(void *context, http_request *request) {
@@ -81,7 +83,7 @@ static void workers_loaded(void *context, const store_worker *workers, size_t co
 static bool load_database(pool *p, const char *path, error *err) {
     store *database = store_open(&(store_options){.path = path}, err);
     bool loaded = database != NULL && store_load_keys(database, keys_loaded, p, err) &&
-                  store_load_workers(database, workers_loaded, p, err);
+                  store_load_workers(database, workers_loaded, p, err) && proof_load(p, database, err);
     store_close(database);
     if (loaded && p->start_failure.code != ERROR_NONE) {
         *err = p->start_failure;
@@ -215,8 +217,12 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
         return false;
     }
     p->loop = ev_loop_new(err);
-    return p->loop != NULL && start_store(p, err) && start_dispatch(p, err) && start_tls(p, err) &&
-           start_network(p, err) && start_server(p, err);
+    if (p->loop == NULL || !start_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
+        !start_network(p, err) || !start_server(p, err)) {
+        return false;
+    }
+    proof_start(p);
+    return true;
 }
 
 /* In the order in which things use each other. */
@@ -224,6 +230,7 @@ void pool_stop(pool *p) {
     if (p->dispatch != NULL) {
         job_end_all(p);
     }
+    proof_stop(p);
     http_server_free(p->server);
     net_free(p->net);
     net_tls_free(p->tls);

@@ -47,6 +47,7 @@ typedef struct pool {
     ev_timer stall_timer;
     ev_timer housekeeping_timer;
     ev_timer drain_timer;
+    struct proof *proof; /* answers are checked: proof/proof.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
     error start_failure;

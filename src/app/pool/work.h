@@ -2,6 +2,7 @@
 #define POOL_WORK_H
 
 #include "dispatch/dispatch.h"
+#include "ledger/finding.h"
 #include "ledger/receipt.h"
 #include "proto/message.h"
 #include "state.h"
@@ -29,6 +30,11 @@ typedef struct work_kind {
                        error *err);
     /* The dispatcher has let go. NULL: the entry could not be made. */
     void (*complete)(work *w, const fleet_worker *worker, const signed_receipt *entry);
+
+    /* A silent job that scores; NULL for others. As check_done and complete. */
+    bool (*check_scored)(work *w, const fleet_worker *worker, const proto_scored *scored,
+                         signed_finding *entry, error *err);
+    void (*scored)(work *w, const fleet_worker *worker, const signed_finding *entry);
 
     /* It is on its way to this worker. May be NULL. */
     void (*placed)(work *w, session *s);

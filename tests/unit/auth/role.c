@@ -20,6 +20,9 @@ static const struct {
     {AUTH_WORKER_TOKEN_ADD, "nnyn"},
     {AUTH_WORKER_LIST, "nnyy"},
     {AUTH_WORKER_REVOKE, "nnyy"},
+    {AUTH_PROOF_READ, "nnyy"},
+    {AUTH_WORKER_CLEAR, "nnyy"},
+    {AUTH_BLACKLIST_CHANGE, "nnyy"},
     {AUTH_METRICS_READ, "nnyy"},
 };
 

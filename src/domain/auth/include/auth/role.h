@@ -35,6 +35,9 @@ typedef enum auth_role {
     X(AUTH_WORKER_TOKEN_ADD, "worker_token_add", AUTH_IT_ADMIN_BIT)                                          \
     X(AUTH_WORKER_LIST, "worker_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
     X(AUTH_WORKER_REVOKE, "worker_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
+    X(AUTH_PROOF_READ, "proof_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
+    X(AUTH_WORKER_CLEAR, "worker_clear", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
+    X(AUTH_BLACKLIST_CHANGE, "blacklist_change", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)              \
     X(AUTH_METRICS_READ, "metrics_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)
 
 typedef enum auth_action {

@@ -1,0 +1,131 @@
+#include "base/memory.h"
+#include "codec/json.h"
+#include "crypto/hash.h"
+#include "os/clock.h"
+#include "proof/admin.h"
+#include "proof/proof_internal.h"
+#include "reply.h"
+#include "store/honeytokens.h"
+#include "verify/honeytoken.h"
+
+enum { MARKERS_MAX = 64 /* of one text, looked up */ };
+
+static void add_id(json_writer *w, const char *name, const uint8_t *id) {
+    char hex[2 * STORE_JOB_ID_SIZE + 1];
+    hex_encode(slice_of(id, STORE_JOB_ID_SIZE), hex);
+    json_add_text(w, name, slice_of_text(hex));
+}
+
+static void write_token(json_writer *w, const store_honeytoken *token) {
+    json_write_object_begin(w);
+    json_add_text(w, "marker", token->marker);
+    add_id(w, "worker", token->worker_id);
+    json_add_u64(w, "created_ms", token->created_ms);
+    json_add_u64(w, "seen_ms", token->seen_ms);
+    json_add_text(w, "seen_where", token->seen_where);
+    json_write_object_end(w);
+}
+
+static void begin_list(json_writer *w) {
+    json_write_object_begin(w);
+    json_add_text(w, "object", SLICE_LITERAL("list"));
+    json_write_key(w, "honeytokens");
+    json_write_array_begin(w);
+}
+
+static void tokens_listed(void *context, const store_honeytoken *tokens, size_t count, const error *failure) {
+    reply_later later = reply_later_take(context);
+    if (reply_later_waits(&later, failure)) {
+        reply_json answer;
+        reply_json_begin(&answer);
+        begin_list(&answer.w);
+        for (size_t i = 0; i < count; i++) {
+            write_token(&answer.w, &tokens[i]);
+        }
+        json_write_array_end(&answer.w);
+        json_write_object_end(&answer.w);
+        reply_json_end(&answer, later.request, 200);
+    }
+    reply_later_end(&later);
+}
+
+/* Those that were seen where they shouldn't be. */
+void admin_honeytoken_list(pool *p, http_request *request, const account *who, slice segment) {
+    error err = {0};
+    (void)segment;
+    reply_later *later = reply_later_new(p, request, who->user_id);
+    if (later != NULL &&
+        !store_honeytoken_list(p->store, true, 0, STORE_LIST_MAX, tokens_listed, later, &err)) {
+        reply_later_fail(later, &err);
+    }
+}
+
+/* The markers of one text, looked up one after the other; the last one answers. */
+typedef struct search {
+    reply_later *later;
+    size_t waiting;
+    bool failed;
+    buffer found; /* members of the JSON array */
+} search;
+
+static void finish(search *s) {
+    reply_later later = reply_later_take(s->later);
+    if (later.request != NULL && (s->failed || buffer_failed(&s->found))) {
+        reply_error(later.request, 503, NULL, "database", "not all markers could be looked up; try again");
+    } else if (later.request != NULL) {
+        static const http_header type = {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")};
+        buffer_append_text(&s->found, "]}");
+        http_respond(later.request, 200, &type, 1, buffer_slice(&s->found));
+    }
+    reply_later_end(&later);
+    buffer_free(&s->found);
+    memory_free(s);
+}
+
+static void token_found(void *context, const store_honeytoken *token, const error *failure) {
+    search *s = context;
+    if (failure == NULL) {
+        slice so_far = buffer_slice(&s->found);
+        if (so_far.data[so_far.length - 1] != '[') {
+            buffer_append_text(&s->found, ",");
+        }
+        json_writer w = json_writer_make(&s->found);
+        write_token(&w, token);
+    } else if (failure->code != ERROR_NOT_FOUND) {
+        s->failed = true;
+    }
+    if (--s->waiting == 0) {
+        finish(s);
+    }
+}
+
+void admin_honeytoken_check(pool *p, http_request *request, const account *who, slice segment) {
+    (void)segment;
+    error err = {0};
+    char marker[HONEYTOKEN_LENGTH + 1];
+    slice text = http_request_body(request);
+    size_t position = 0;
+    search *s = memory_allocate_zeroed(1, sizeof *s);
+    reply_later *later = s == NULL ? NULL : reply_later_new(p, request, who->user_id);
+    if (later == NULL) {
+        if (s == NULL) {
+            reply_out_of_memory(request);
+        }
+        memory_free(s);
+        return;
+    }
+    *s = (search){.later = later, .waiting = 1, .found = buffer_make(1024 * 1024)};
+    buffer_append_text(&s->found, "{\"object\":\"list\",\"honeytokens\":[");
+    for (int i = 0; i < MARKERS_MAX && honeytoken_find(text, &position, marker); i++) {
+        if (store_honeytoken_seen(p->store, slice_of_text(marker),
+                                  SLICE_LITERAL("in a document of the admin"), clock_unix_ms(), token_found,
+                                  s, &err)) {
+            s->waiting++;
+        } else {
+            s->failed = true;
+        }
+    }
+    if (--s->waiting == 0) {
+        finish(s);
+    }
+}

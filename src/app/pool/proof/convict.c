@@ -1,0 +1,83 @@
+#include "proof/convict.h"
+
+#include "base/log.h"
+#include "os/clock.h"
+#include "proof/notices.h"
+#include "proof/place.h"
+#include "proof/standings.h"
+#include "proof/verdict.h"
+
+static const char conviction[] = "proved wrong: ask the admin";
+
+static void revoked(void *context, const error *failure) {
+    (void)context;
+    if (failure != NULL) {
+        log_error("a convicted worker could not be revoked in the database", LOG_CAUSE(failure));
+    }
+}
+
+static void shut_out(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    fleet_worker *found = fleet_find(f->pool->fleet, worker);
+    error err = {0};
+    if (found == NULL) {
+        return;
+    }
+    if (found->revoked_ms == 0) {
+        found->revoked_ms = clock_unix_ms();
+        if (!store_worker_revoke(f->pool->store, worker, found->revoked_ms, revoked, NULL, &err)) {
+            revoked(NULL, &err);
+        }
+    }
+    session_revoke(found, conviction);
+}
+
+/* What was kept of it comes back as checks, which begin at once. What has no room here is waiting in the
+ * store all the same. */
+static void kept_taken(void *context, const store_verification *taken, size_t count, const error *failure) {
+    pool *p = context;
+    proof *f = p->proof;
+    error err = {0};
+    if (failure != NULL) {
+        log_error("what a convicted worker answered lately can't be checked", LOG_CAUSE(failure));
+    }
+    for (size_t i = 0; failure == NULL && f != NULL && i < count; i++) {
+        check *c = check_from_stored(f, &taken[i], &err);
+        if (c != NULL && check_enter(c, &err)) {
+            c->work.kind = &check_kind;
+            continue;
+        }
+        check_free(c);
+        f->more_stored = true;
+        if (err.code != ERROR_LIMIT) {
+            log_error("a kept answer can't be checked", LOG_CAUSE(&err));
+        }
+    }
+    if (f != NULL) {
+        place_arm(f);
+    }
+}
+
+static void check_the_last(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    error err = {0};
+    uint64_t wanted = f->pool->settings.recheck_answers;
+    size_t limit = wanted < STORE_LIST_MAX ? (size_t)wanted : STORE_LIST_MAX;
+    if (limit > 0 &&
+        !store_verification_take_kept(f->pool->store, worker, limit, kept_taken, f->pool, &err)) {
+        log_error("what a convicted worker answered lately can't be checked", LOG_CAUSE(&err));
+    }
+}
+
+void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    proof *f = c->proof;
+    bool first = standings_of(f->standings, worker)->state != STANDING_CONVICTED;
+    standings_move(f, worker, STANDING_WAS_CONVICTED, 0);
+    if (memcmp(worker, c->worker_id, sizeof c->worker_id) == 0) {
+        notices_add(f, c->user_id, c->job_id, worker);
+    }
+    if (first) {
+        f->statistics.convicted++;
+        shut_out(f, worker);
+        testimony_store(c, worker);
+        check_the_last(f, worker);
+    }
+}

@@ -1,0 +1,13 @@
+#ifndef POOL_PROOF_CONVICT_H
+#define POOL_PROOF_CONVICT_H
+
+#include "proof/check.h"
+
+/* A worker is proved wrong by this check: it is shut out at once, the evidence is put down, what it answered
+ * lately is checked, and whoever asked what was answered wrongly will be told. */
+void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]);
+
+/* testimony.c: puts the signed evidence down. */
+void testimony_store(const check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]);
+
+#endif

@@ -1,0 +1,126 @@
+#include "base/log.h"
+#include "os/random.h"
+#include "proof/bait.h"
+#include "proof/place.h"
+#include "proof/standings.h"
+#include "proof/verdict.h"
+#include "reply.h"
+#include "verify/draw.h"
+
+/* Which answers are checked. */
+
+enum { TRIM_EVERY = 16 /* kept answers of a worker */ };
+
+bool proof_mode_of(pool *p, const account *who, slice model, http_request *request, verify_mode *mode) {
+    verify_mode modes[] = {policy_of_model(&p->settings, model), VERIFY_REQUIRED, VERIFY_OFF};
+    slice value = {0};
+    size_t headers = http_request_header_count(request, "x-cellule-verify");
+    *mode = VERIFY_REQUIRED;
+    if (!verify_mode_parse(slice_of_text(who->verify_mode), &modes[1])) {
+        modes[1] = VERIFY_REQUIRED;
+    }
+    if (headers > 0 &&
+        (!http_request_header(request, "x-cellule-verify", &value) || !verify_mode_parse(value, &modes[2]))) {
+        reply_error(request, 400, "X-Cellule-Verify", "unknown_mode",
+                    "X-Cellule-Verify is one of off, spot, every, proved, required, and comes once");
+        return false;
+    }
+    *mode = verify_strictest(modes, sizeof modes / sizeof modes[0]);
+    return true;
+}
+
+static bool seal_record(const job *j, const signed_receipt *entry, const uint8_t id[], buffer *sealed,
+                        error *err) {
+    const answer_record record = {.entry = *entry,
+                                  .model = j->chat.model,
+                                  .messages = j->chat.messages,
+                                  .message_count = j->chat.message_count,
+                                  .stops = j->chat.stops,
+                                  .stop_count = j->chat.stop_count,
+                                  .tokens = (const uint32_t *)(const void *)j->tokens.bytes,
+                                  .token_count = (size_t)j->token_count};
+    buffer plain = buffer_make(RECORD_LIMIT);
+    bool made = buffer_reserve(&plain, record_size(&record)) != NULL || error_memory(err);
+    made = made && record_encode(&record, &plain, err) &&
+           site_seal(&j->work.pool->site, "inference_verifications", id, buffer_slice(&plain), sealed, err);
+    buffer_wipe(&plain);
+    return made;
+}
+
+static void trim(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    error err = {0};
+    if (f->kept_since_trim++ % TRIM_EVERY == 0 &&
+        !store_verification_trim_kept(f->pool->store, worker, f->pool->settings.recheck_answers, 0,
+                                      proof_kept_trimmed, f->pool, &err)) {
+        log_warning("kept answers not deleted", LOG_CAUSE(&err));
+    }
+}
+
+/* In the store first; if there is no room in memory it waits there alone. */
+static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify_mode mode, bool drawn,
+                     error *err) {
+    uint8_t id[STORE_VERIFICATION_ID_SIZE];
+    buffer sealed = buffer_make(STORE_PAYLOAD_MAX);
+    check *c = NULL;
+    if (random_bytes(id, sizeof id, err) && seal_record(j, entry, id, &sealed, err)) {
+        c = check_new(f, id, &entry->fields, j->chat.model, &sealed, err);
+    }
+    buffer_free(&sealed);
+    if (c == NULL) {
+        return false;
+    }
+    c->work.kind = &check_kind;
+    c->user_id = j->user_id;
+    c->created_ms = j->created_ms;
+    c->mode = mode;
+    c->v.state = drawn ? VERIFICATION_WAITING : VERIFICATION_KEPT;
+    bool stored = check_store_new(c, buffer_slice(&c->sealed), err);
+    if (!stored || !drawn) {
+        check_free(c);
+        return stored;
+    }
+    error ignored = {0};
+    place_delay(c);
+    if (!check_enter(c, &ignored)) {
+        f->more_stored = true;
+        check_free(c);
+    }
+    place_arm(f);
+    return true;
+}
+
+/* Only the exact engine's answers can be computed again to the bit, and only those that have tokens. */
+static bool can_be_checked(const receipt *fields) {
+    return slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-")) &&
+           fields->completion_tokens > 0 && fields->completion_tokens <= PROTO_ANSWER_MAX;
+}
+
+bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const signed_receipt *entry,
+                       error *err) {
+    proof *f = p->proof;
+    bait_search_answer(f, worker, entry->fields.job_id, buffer_slice(&j->text));
+    bait_consider(f, worker, entry, j->chat.model);
+    const verify_mode modes[] = {j->mode, policy_of_tiers(&p->settings, slice_of_text(worker->tiers))};
+    verify_mode mode = verify_strictest(modes, 2);
+    if (mode == VERIFY_OFF || !can_be_checked(&entry->fields)) {
+        return true;
+    }
+    const standing_rules rules = policy_rules(&p->settings);
+    double rate = standing_rate(standings_of(f->standings, worker->id), &rules, mode);
+    double draw = 0;
+    if (!verify_draw(p->site.verify->draw, VERIFY_DRAW_CHECK, entry->fields.job_id, entry->fields.commitment,
+                     &draw, err)) {
+        return false;
+    }
+    bool drawn = draw < rate;
+    if ((drawn || p->settings.recheck_answers > 0) && !put_down(f, j, entry, mode, drawn, err)) {
+        return false;
+    }
+    f->statistics.answers++;
+    f->statistics.drawn += drawn;
+    standings_move(f, worker->id, STANDING_ANSWERED, 0);
+    if (!drawn && p->settings.recheck_answers > 0) {
+        trim(f, worker->id);
+    }
+    return true;
+}

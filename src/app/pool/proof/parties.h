@@ -1,0 +1,39 @@
+#ifndef POOL_PROOF_PARTIES_H
+#define POOL_PROOF_PARTIES_H
+
+#include "ledger/receipt.h"
+#include "proof/proof_internal.h"
+#include "verify/choice.h"
+
+/* The welcomed sessions, referees first, as verify_choose wants them. */
+MUST_CHECK parties *parties_new(error *err);
+void parties_free(parties *all); /* NULL is allowed */
+MUST_CHECK bool parties_add(parties *all, session *s, error *err);
+void parties_remove(parties *all, session *s); /* harmless if it isn't there */
+size_t parties_referees(const parties *all);
+
+/* "192.0.2.0/24", "2001:db8:1::/48" of an address as sockets tell it ("192.0.2.7:443",
+ * "[2001:db8:1::7]:443"); empty if it can't be read. Pure. */
+void party_network(const char *peer, char network[FLEET_NETWORK_SIZE]);
+
+/* A worker as the choice sees it, connected or not; not able. */
+verify_party party_of_worker(const fleet_worker *worker);
+
+typedef struct party_query {
+    slice model;
+    const uint8_t *digest; /* of the model file; NULL: any */
+    const char *profile;   /* engine profile; NULL: any */
+    const uint8_t (*excluded)[RECEIPT_WORKER_SIZE];
+    size_t excluded_count;
+    const verify_party *subjects;
+    size_t subject_count;
+    bool referee_only;
+    double draw;
+} party_query;
+
+/* Somebody independent of the subjects who has a free slot for this model now. NULL: nobody. */
+session *parties_choose(const proof *f, const party_query *query, verify_choice *choice);
+/* A referee that has the model and is not excluded is connected, free or not. */
+bool parties_have_referee(const proof *f, const party_query *query);
+
+#endif

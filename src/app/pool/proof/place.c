@@ -1,0 +1,172 @@
+#include "proof/place.h"
+
+#include "base/log.h"
+#include "os/clock.h"
+#include "os/random.h"
+#include "proof/parties.h"
+#include "proof/standings.h"
+#include "proof/verdict.h"
+#include "session_internal.h"
+#include "verify/draw.h"
+
+enum {
+    LOOKED_AT_ONCE = 32, /* of those that wait, in one turn of the loop */
+    AGAIN_MS = 500,      /* after nobody could take it */
+    TICK_MS = 50,
+    IDLE_MS = 500 /* when nothing could be placed */
+};
+
+void place_delay(check *c) {
+    uint64_t longest = c->proof->pool->settings.check_delay_ms;
+    uint64_t drawn = 0;
+    error ignored = {0};
+    if (!random_bytes(&drawn, sizeof drawn, &ignored)) {
+        drawn = longest;
+    }
+    c->not_before_ms = ev_now_ms(c->proof->pool->loop) + drawn % (longest + 1);
+}
+
+/* The first of the list is the one that nobody has looked at for longest, not the one that is due first: the
+ * timer looks at a few of them, often enough. */
+static void arm(proof *f, uint64_t delay_ms) {
+    if (f->stopping || list_is_empty(&f->pending)) {
+        ev_timer_stop(&f->timer);
+    } else if (!ev_timer_is_running(&f->timer)) {
+        ev_timer_start(f->pool->loop, &f->timer, delay_ms);
+    }
+}
+
+void place_arm(proof *f) {
+    arm(f, TICK_MS);
+}
+
+void place_released(check *c) {
+    proof *f = c->proof;
+    c->handle = NULL;
+    opened_free(c->opened);
+    c->opened = NULL;
+    f->statistics.running--;
+    list_remove(&c->node);
+    list_append(&f->pending, &c->node);
+    place_arm(f);
+}
+
+/* Those whose words are at stake: the worker, and in a dispute all who have said something. */
+static size_t subjects_of(const check *c, verify_party subjects[FINDINGS_MAX + 1]) {
+    size_t count = 0;
+    const uint8_t *ids[FINDINGS_MAX + 1];
+    ids[count++] = c->worker_id;
+    for (size_t i = 0; c->findings != NULL && i < c->findings->count; i++) {
+        ids[count++] = c->findings->items[i].fields.worker_id;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const fleet_worker *worker = fleet_find(c->work.pool->fleet, ids[i]);
+        subjects[i] = worker == NULL ? (verify_party){0} : party_of_worker(worker);
+        memcpy(subjects[i].worker, ids[i], sizeof subjects[i].worker);
+    }
+    return count;
+}
+
+/* A dispute goes to a referee, and to somebody else only where there is none. */
+static session *choose(check *c, verify_choice *choice, error *err) {
+    proof *f = c->proof;
+    verify_party subjects[FINDINGS_MAX + 1];
+    party_query query = {.model = c->work.model,
+                         .digest = c->digest,
+                         .profile = c->profile,
+                         .excluded = (const uint8_t(*)[RECEIPT_WORKER_SIZE])c->tried,
+                         .excluded_count = c->tried_count,
+                         .subjects = subjects,
+                         .subject_count = subjects_of(c, subjects)};
+    if (!random_bytes(&c->work.id, sizeof c->work.id, err) ||
+        !verify_draw(f->pool->site.verify->draw, VERIFY_DRAW_VERIFIER, c->work.id.bytes, c->commitment,
+                     &query.draw, err)) {
+        return NULL;
+    }
+    hex_encode(slice_of(c->work.id.bytes, sizeof c->work.id.bytes), c->work.id_hex);
+    query.referee_only = c->v.state == VERIFICATION_DISPUTED && parties_have_referee(f, &query);
+    session *chosen = parties_choose(f, &query, choice);
+    if (chosen == NULL) {
+        error_set(err, ERROR_NOT_FOUND, "no worker is free to check it");
+    }
+    return chosen;
+}
+
+/* A payload that can't be opened, or a job that no message can hold, will never be checked. */
+static void give_up(check *c, const error *cause) {
+    log_error("a check can't be done", LOG_TEXT("state", verification_state_name(c->v.state)),
+              LOG_CAUSE(cause));
+    check_expire(c);
+}
+
+static bool assign(check *c, session *s, const verify_choice *choice, error *err) {
+    proof *f = c->proof;
+    bool disputed = c->v.state == VERIFICATION_DISPUTED;
+    const dispatch_spec spec = {.id = c->work.id,
+                                .model = c->work.model,
+                                .context = &c->work,
+                                .deadline_ms = f->pool->settings.check_deadline_ms};
+    if (!check_move(c, disputed ? VERIFICATION_REFEREE_ASSIGNED : VERIFICATION_ASSIGNED)) {
+        return error_set(err, ERROR_INTERNAL, "it is in no state to be done");
+    }
+    memcpy(c->runner, s->worker->id, sizeof c->runner);
+    c->runner_independence = choice->independence;
+    list_remove(&c->node);
+    list_append(&f->running, &c->node);
+    f->statistics.running++;
+    c->handle = dispatch_assign(f->pool->dispatch, &spec, s->handle, true, ev_now_ms(f->pool->loop), err);
+    pool_arm_dispatch(f->pool);
+    if (c->handle == NULL) {
+        verdict_lost(c, false);
+    }
+    return true;
+}
+
+/* False: nobody is free. */
+static bool place(check *c) {
+    error err = {0};
+    verify_choice choice = {0};
+    session *s = choose(c, &choice, &err);
+    if (s == NULL) {
+        return false;
+    }
+    c->opened = check_open(c, &err);
+    bool ready = c->opened != NULL && session_check_job(&c->work, &err);
+    if (!ready && err.code == ERROR_MEMORY) {
+        opened_free(c->opened);
+        c->opened = NULL;
+        return false;
+    }
+    if (!ready || !assign(c, s, &choice, &err)) {
+        give_up(c, &err);
+    }
+    return true;
+}
+
+static bool is_too_old(const check *c, uint64_t now_unix_ms) {
+    uint64_t age = c->work.pool->settings.recheck_hours * 60 * CLOCK_MINUTE_MS;
+    return now_unix_ms > c->created_ms && now_unix_ms - c->created_ms > age;
+}
+
+void place_due(proof *f) {
+    uint64_t now = ev_now_ms(f->pool->loop);
+    uint64_t now_unix = clock_unix_ms();
+    size_t left = map_count(f->checks) < LOOKED_AT_ONCE ? map_count(f->checks) : LOOKED_AT_ONCE;
+    bool placed = false;
+    while (left-- > 0 && !f->stopping && !list_is_empty(&f->pending) &&
+           f->statistics.running < f->pool->settings.checks_at_once) {
+        check *c = LIST_ENTRY(list_first(&f->pending), check, node);
+        list_remove(&c->node);
+        list_append(&f->pending, &c->node);
+        if (is_too_old(c, now_unix)) {
+            check_expire(c);
+        } else if (c->not_before_ms > now) {
+            continue;
+        } else if (place(c)) {
+            placed = true;
+        } else {
+            c->not_before_ms = now + AGAIN_MS;
+        }
+    }
+    arm(f, placed ? TICK_MS : IDLE_MS);
+}

@@ -1,0 +1,264 @@
+#include "proof/proof.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "os/clock.h"
+#include "proof/bait.h"
+#include "proof/blacklist.h"
+#include "proof/notices.h"
+#include "proof/parties.h"
+#include "proof/place.h"
+#include "proof/standings.h"
+#include "proof/verdict.h"
+#include "session_internal.h"
+#include "store/notices.h"
+
+enum { REFILL_PAGE = 256 };
+
+static void tick(void *context) {
+    place_due(context);
+}
+
+static proof *proof_new(pool *p, error *err) {
+    proof *f = memory_allocate_zeroed(1, sizeof *f);
+    if (f == NULL) {
+        error_memory(err);
+        return NULL;
+    }
+    p->proof = f;
+    f->pool = p;
+    list_init(&f->pending);
+    list_init(&f->running);
+    list_init(&f->notices);
+    list_init(&f->baits);
+    ev_timer_init(&f->timer, tick, f);
+    f->standings = standings_new(p->map_seed, err);
+    f->parties = f->standings == NULL ? NULL : parties_new(err);
+    f->blacklist = f->parties == NULL ? NULL : blacklist_new(p->map_seed, err);
+    f->checks = map_new(p->map_seed);
+    if (f->blacklist != NULL && f->checks == NULL) {
+        error_memory(err);
+    }
+    return f->blacklist == NULL || f->checks == NULL ? NULL : f;
+}
+
+static void reputations_loaded(void *context, const store_reputation *rows, size_t count,
+                               const error *failure) {
+    pool *p = context;
+    error err = {0};
+    for (size_t i = 0; failure == NULL && i < count; i++) {
+        failure = standings_add_stored(p->proof->standings, &rows[i], &err) ? NULL : &err;
+    }
+    if (failure != NULL) {
+        p->start_failure = *failure;
+    }
+}
+
+static void blacklist_loaded(void *context, const store_blacklisting *rows, size_t count,
+                             const error *failure) {
+    pool *p = context;
+    error err = {0};
+    for (size_t i = 0; failure == NULL && i < count; i++) {
+        failure = blacklist_put(p->proof->blacklist, rows[i].kind, rows[i].value, &err) ? NULL : &err;
+    }
+    if (failure != NULL) {
+        p->start_failure = *failure;
+    }
+}
+
+static void notices_loaded(void *context, const store_notice *rows, size_t count, const error *failure) {
+    pool *p = context;
+    error err = {0};
+    for (size_t i = 0; failure == NULL && i < count; i++) {
+        if (!notices_add_stored(p->proof, &rows[i], &err)) {
+            failure = err.code == ERROR_LIMIT ? NULL : &err;
+            break;
+        }
+    }
+    if (failure != NULL) {
+        p->start_failure = *failure;
+    }
+}
+
+/* Both parties of a dispute are in quarantine for it, unless the worker was convicted before. */
+static void resume_dispute(proof *f, check *c) {
+    standing_state state = standings_of(f->standings, c->verifier_id)->state;
+    c->quiet = state != STANDING_QUARANTINED && state != STANDING_CONVICTED;
+}
+
+/* A row that can't be used (its key is lost, or it is damaged) is told of and left alone: it is never
+ * checked, but the pool serves. */
+static bool take_waiting(proof *f, const store_verification *row, error *err) {
+    if (map_get(f->checks, slice_of(row->id, sizeof row->id)) != NULL) {
+        return true;
+    }
+    if (!check_has_room(f, row->payload.length)) {
+        f->more_stored = true;
+        return true;
+    }
+    check *c = check_from_stored(f, row, err);
+    if (c == NULL) {
+        if (err->code == ERROR_MEMORY) {
+            return false;
+        }
+        log_error("a check that waits can't be read", LOG_CAUSE(err));
+        return true;
+    }
+    c->work.kind = &check_kind;
+    if (!check_enter(c, err)) {
+        check_free(c);
+        return false;
+    }
+    if (c->v.state == VERIFICATION_DISPUTED) {
+        resume_dispute(f, c);
+    }
+    return true;
+}
+
+static bool take_page(proof *f, const store_verification *rows, size_t count, error *err) {
+    for (size_t i = 0; i < count; i++) {
+        if (!take_waiting(f, &rows[i], err)) {
+            return false;
+        }
+        f->refill_after = rows[i].number;
+    }
+    return true;
+}
+
+static void first_checks_loaded(void *context, const store_verification *rows, size_t count,
+                                const error *failure) {
+    pool *p = context;
+    error err = {0};
+    if (failure == NULL && !take_page(p->proof, rows, count, &err)) {
+        failure = &err;
+    }
+    if (failure != NULL) {
+        p->start_failure = *failure;
+    }
+    p->proof->loading = failure == NULL && count > 0 && !p->proof->more_stored;
+}
+
+bool proof_load(pool *p, store *database, error *err) {
+    proof *f = proof_new(p, err);
+    if (f == NULL || !store_load_reputation(database, reputations_loaded, p, err) ||
+        !store_load_blacklist(database, blacklist_loaded, p, err) ||
+        !store_load_notices(database, notices_loaded, p, err)) {
+        return false;
+    }
+    f->loading = p->start_failure.code == ERROR_NONE;
+    while (f->loading) {
+        if (!store_verification_load_waiting(database, f->refill_after, REFILL_PAGE, first_checks_loaded, p,
+                                             err)) {
+            return false;
+        }
+    }
+    if (p->start_failure.code != ERROR_NONE) {
+        *err = p->start_failure;
+        return false;
+    }
+    return true;
+}
+
+void proof_start(pool *p) {
+    place_arm(p->proof);
+}
+
+void proof_stop(pool *p) {
+    proof *f = p->proof;
+    if (f == NULL) {
+        return;
+    }
+    f->stopping = true;
+    ev_timer_stop(&f->timer);
+    while (!list_is_empty(&f->running)) {
+        check *c = LIST_ENTRY(list_first(&f->running), check, node);
+        if (c->handle != NULL) {
+            dispatch_job_cancel(c->handle, ev_now_ms(p->loop));
+        }
+        check_leave(c);
+    }
+    while (!list_is_empty(&f->pending)) {
+        check_leave(LIST_ENTRY(list_first(&f->pending), check, node));
+    }
+    bait_stop(f);
+    notices_free(f);
+    map_free(f->checks);
+    standings_free(f->standings);
+    parties_free(f->parties);
+    blacklist_free(f->blacklist);
+    memory_free(f);
+    p->proof = NULL;
+}
+
+static void more_loaded(void *context, const store_verification *rows, size_t count, const error *failure) {
+    pool *p = context;
+    proof *f = p->proof;
+    error err = {0};
+    if (f == NULL) {
+        return;
+    }
+    f->loading = false;
+    f->more_stored = count > 0; /* until a page is empty */
+    if (failure != NULL || !take_page(f, rows, count, &err)) {
+        log_warning("checks that wait could not be read", LOG_CAUSE(failure != NULL ? failure : &err));
+        f->more_stored = true;
+    }
+    if (count == 0) {
+        f->refill_after = 0;
+    }
+    place_arm(f);
+}
+
+void proof_keep_house(pool *p) {
+    proof *f = p->proof;
+    error err = {0};
+    uint64_t now = clock_unix_ms();
+    uint64_t age = p->settings.recheck_hours * 60 * CLOCK_MINUTE_MS;
+    if (f->more_stored && !f->loading && map_count(f->checks) < REFILL_PAGE) {
+        f->loading =
+            store_verification_load_waiting(p->store, f->refill_after, REFILL_PAGE, more_loaded, p, &err);
+    }
+    if (now > age &&
+        !store_verification_trim_kept(p->store, NULL, 0, now - age, proof_kept_trimmed, p, &err)) {
+        log_warning("kept answers not deleted", LOG_CAUSE(&err));
+    }
+}
+
+void proof_kept_trimmed(void *context, size_t count, const error *failure) {
+    (void)context;
+    (void)count;
+    if (failure != NULL) {
+        log_warning("kept answers not deleted", LOG_CAUSE(failure));
+    }
+}
+
+bool proof_shuts_out(const pool *p, const fleet_worker *worker, const uint8_t *machine) {
+    return standings_of(p->proof->standings, worker->id)->state == STANDING_CONVICTED ||
+           blacklist_covers(p->proof, worker, machine);
+}
+
+bool proof_owner_is_blacklisted(const pool *p, slice owner) {
+    return blacklist_has(p->proof->blacklist, SLICE_LITERAL("owner"), owner);
+}
+
+bool proof_worker_ready(session *s, error *err) {
+    proof *f = s->pool->proof;
+    party_network(s->peer, s->worker->network);
+    if (!parties_add(f->parties, s, err)) {
+        return false;
+    }
+    standings_hold(f, s->worker->id);
+    place_arm(f);
+    return true;
+}
+
+void proof_worker_left(session *s) {
+    if (s->pool->proof != NULL) {
+        parties_remove(s->pool->proof->parties, s);
+    }
+}
+
+void proof_read_statistics(const pool *p, proof_statistics *statistics) {
+    *statistics = p->proof->statistics;
+    statistics->waiting = map_count(p->proof->checks) - statistics->running;
+}

@@ -1,0 +1,61 @@
+#ifndef POOL_PROOF_H
+#define POOL_PROOF_H
+
+#include "job.h"
+#include "proof/policy.h"
+#include "session.h"
+
+/* Answers are computed again by other workers, and who is wrong is shut out. The README of this folder says
+ * how; domain/verify decides. */
+typedef struct proof proof;
+
+/* Reads verify.key (makes it if the site has none), standings, blacklist and checks that wait. Before the
+ * loop runs; `database` is the store opened without one. */
+MUST_CHECK bool proof_load(pool *p, store *database, error *err);
+/* The loop and the store are there. */
+void proof_start(pool *p);
+/* Before the dispatcher is freed. */
+void proof_stop(pool *p);
+
+/* Every minute or so: deletes what was kept for long enough, fetches what found no room. */
+void proof_keep_house(pool *p);
+
+/* The strictest of site, model, key and the request's header X-Cellule-Verify; the worker's tiers are added
+ * when the worker is known. False: the header says what no mode is called, and the request was answered with
+ * 400. */
+MUST_CHECK bool proof_mode_of(pool *p, const account *who, slice model, http_request *request,
+                              verify_mode *mode);
+
+/* A worker has committed to its answer: decides whether it is checked and puts that down, before the receipt
+ * is stored. False: it could not be put down, and the answer must not be completed. */
+MUST_CHECK bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker,
+                                  const signed_receipt *entry, error *err);
+
+/* It is convicted, or it, its owner or its machine (NULL: not known) is on the blacklist: it may not serve,
+ * whatever else is known of it. */
+bool proof_shuts_out(const pool *p, const fleet_worker *worker, const uint8_t *machine);
+bool proof_owner_is_blacklisted(const pool *p, slice owner);
+
+/* A welcomed session may check answers; one that ends no longer. Quarantine is put on it. */
+MUST_CHECK bool proof_worker_ready(session *s, error *err);
+void proof_worker_left(session *s);
+
+/* The oldest thing that this user is still to be told, for the header X-Cellule-Notice: an answer was wrong.
+ * It counts as told. False: nothing. */
+enum { PROOF_NOTICE_SIZE = 513 };
+MUST_CHECK bool proof_take_notice(pool *p, uint64_t user_id, char text[PROOF_NOTICE_SIZE]);
+
+typedef struct proof_statistics {
+    uint64_t answers;  /* that were decided about */
+    uint64_t drawn;    /* of these, to be checked */
+    uint64_t agreed;   /* checks, by what came out */
+    uint64_t disputed; /* differed first */
+    uint64_t worker_wrong, verifier_wrong, open, given_up;
+    uint64_t lost; /* attempts */
+    uint64_t convicted;
+    uint64_t honeytokens, leaks;
+    size_t waiting, running;
+} proof_statistics;
+void proof_read_statistics(const pool *p, proof_statistics *statistics);
+
+#endif

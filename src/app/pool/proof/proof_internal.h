@@ -1,0 +1,39 @@
+#ifndef POOL_PROOF_INTERNAL_H
+#define POOL_PROOF_INTERNAL_H
+
+#include "base/list.h"
+#include "base/map.h"
+#include "proof/proof.h"
+#include "verify/verification.h"
+
+/* Shared by the files of this folder. */
+typedef struct standings standings;
+typedef struct parties parties;
+typedef struct blacklist blacklist;
+
+struct proof {
+    pool *pool;
+    standings *standings;
+    parties *parties;
+    blacklist *blacklist;
+    map *checks;         /* id → check: those in memory, none of which is over */
+    list_node pending;   /* check.node: waiting or disputed; the longest untried first */
+    list_node running;   /* check.node: a worker has it */
+    size_t sealed_bytes; /* of their payloads */
+    list_node baits;     /* honeytokens on their way */
+    size_t bait_count;
+    list_node notices; /* untold */
+    size_t notice_count;
+    uint64_t refill_after; /* number of the last one asked of the store */
+    uint64_t kept_since_trim;
+    bool more_stored; /* checks that found no room here wait in the store */
+    bool loading;
+    bool stopping;
+    ev_timer timer;
+    proof_statistics statistics;
+};
+
+/* Of store_verification_trim_kept: logs a failure. */
+void proof_kept_trimmed(void *context, size_t count, const error *failure);
+
+#endif

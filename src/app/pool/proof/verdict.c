@@ -1,0 +1,268 @@
+#include "proof/verdict.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "ledger/finding.h"
+#include "proof/convict.h"
+#include "proof/place.h"
+#include "proof/standings.h"
+
+enum { RETRY_MS = 1000 /* times the attempts */ };
+
+static check *check_of(work *w) {
+    return (check *)(void *)w; /* its first member */
+}
+
+static void describe(const work *w, proto_message *message) {
+    const check *c = (const check *)(const void *)w;
+    const answer_record *record = &c->opened->record;
+    const receipt *fields = &record->entry.fields;
+    proto_job *out = &message->job;
+    error ignored = {0};
+    out->kind = PROTO_SCORE;
+    out->messages = (const proto_chat *)(const void *)record->messages;
+    out->message_count = record->message_count;
+    out->temperature = fields->temperature;
+    out->top_p = fields->top_p;
+    out->max_tokens = fields->max_tokens;
+    out->stop_count = record->stop_count;
+    memcpy(out->stop, record->stops, record->stop_count * sizeof *record->stops);
+    out->seed = fields->seed;
+    out->deadline_ms = session_deadline(w->pool->settings.check_deadline_ms);
+    out->answer = record->tokens;
+    out->answer_count = record->token_count;
+    memcpy(out->salt, record->entry.salt, sizeof out->salt);
+    if (!receipt_nonce(record->entry.salt, out->nonce, &ignored)) {
+        memset(out->nonce, 0,
+               sizeof out->nonce); /* memory: whoever scores it will differ from nobody's bits */
+    }
+}
+
+static bool check_scored(work *w, const fleet_worker *worker, const proto_scored *scored,
+                         signed_finding *entry, error *err) {
+    const check *c = check_of(w);
+    const receipt *fields = &c->opened->record.entry.fields;
+    finding made = {.version = FINDING_VERSION,
+                    .temperature = fields->temperature,
+                    .top_p = fields->top_p,
+                    .max_tokens = fields->max_tokens,
+                    .seed = fields->seed,
+                    .claimed_tokens = fields->completion_tokens,
+                    .prompt_tokens = scored->prompt_tokens,
+                    .agreed = scored->agreed,
+                    .complete = scored->complete,
+                    .has_expected = scored->has_expected,
+                    .expected = scored->expected,
+                    .started_ms = scored->started_ms,
+                    .finished_ms = scored->finished_ms};
+    memcpy(made.pool_id, fields->pool_id, sizeof made.pool_id);
+    memcpy(made.check_id, w->id.bytes, sizeof made.check_id);
+    memcpy(made.worker_id, worker->id, sizeof made.worker_id);
+    memcpy(made.model_digest, fields->model_digest, sizeof made.model_digest);
+    memcpy(made.engine_profile, fields->engine_profile, sizeof made.engine_profile);
+    memcpy(made.prompt_hash, fields->prompt_hash, sizeof made.prompt_hash);
+    memcpy(made.stop_hash, fields->stop_hash, sizeof made.stop_hash);
+    memcpy(made.token_hash, fields->token_hash, sizeof made.token_hash);
+    memcpy(made.commitment, scored->commitment, sizeof made.commitment);
+    buffer bytes = buffer_make(FINDING_ENCODED_LIMIT);
+    bool whole = finding_encode(&made, &bytes, err);
+    if (whole) {
+        *entry = (signed_finding){.length = buffer_length(&bytes)};
+        memcpy(entry->bytes, bytes.bytes, entry->length);
+        memcpy(entry->worker_key, worker->public_key, sizeof entry->worker_key);
+        memcpy(entry->worker_signature, scored->signature, sizeof entry->worker_signature);
+    }
+    buffer_free(&bytes);
+    return whole && finding_verify_worker(entry, err) &&
+           (finding_is_about(&entry->fields, fields) ||
+            error_set(err, ERROR_CORRUPT, "a finding about another answer"));
+}
+
+static verify_finding view_of(const signed_finding *entry) {
+    verify_finding view = {.agreed = entry->fields.agreed,
+                           .count = entry->fields.claimed_tokens,
+                           .complete = entry->fields.complete,
+                           .has_expected = entry->fields.has_expected,
+                           .expected = entry->fields.expected};
+    memcpy(view.commitment, entry->fields.commitment, sizeof view.commitment);
+    return view;
+}
+
+static bool keep_finding(check *c, const signed_finding *entry) {
+    if (c->findings == NULL) {
+        c->findings = memory_allocate_zeroed(1, sizeof *c->findings);
+    }
+    if (c->findings == NULL || c->findings->count == FINDINGS_MAX) {
+        return false;
+    }
+    c->findings->items[c->findings->count++] = *entry;
+    return true;
+}
+
+static void log_check(const char *what, const check *c) {
+    char job_hex[2 * STORE_JOB_ID_SIZE + 1];
+    char worker[2 * STORE_WORKER_ID_SIZE + 1];
+    char verifier[2 * STORE_WORKER_ID_SIZE + 1];
+    hex_encode(slice_of(c->job_id, sizeof c->job_id), job_hex);
+    hex_encode(slice_of(c->worker_id, sizeof c->worker_id), worker);
+    hex_encode(slice_of(c->verifier_id, sizeof c->verifier_id), verifier);
+    log_warning(what, LOG_TEXT("job", job_hex), LOG_TEXT("worker", worker), LOG_TEXT("verifier", verifier),
+                LOG_U64("position", c->position < 0 ? 0 : c->position));
+}
+
+static void again_later(check *c) {
+    c->not_before_ms = ev_now_ms(c->work.pool->loop) + (uint64_t)RETRY_MS * (c->v.attempts + 1);
+}
+
+/* Out of the way if it is over or a human has to decide. */
+static void settle(check *c) {
+    check_store_change(c);
+    if (verification_is_over(&c->v) || c->v.state == VERIFICATION_OPEN) {
+        proof_statistics *counts = &c->proof->statistics;
+        counts->given_up += c->v.state == VERIFICATION_GIVEN_UP;
+        counts->open += c->v.state == VERIFICATION_OPEN;
+        if (c->v.state == VERIFICATION_OPEN) {
+            log_check("nobody can settle a dispute between two workers: an admin has to", c);
+        }
+        check_leave(c);
+    }
+}
+
+void verdict_lost(check *c, bool evaded) {
+    uint8_t runner[STORE_WORKER_ID_SIZE];
+    memcpy(runner, c->runner, sizeof runner);
+    place_released(c);
+    c->proof->statistics.lost++;
+    if (c->tried_count < VERIFICATION_ATTEMPTS_MAX) {
+        memcpy(c->tried[c->tried_count++], runner, sizeof runner);
+    }
+    bool judging = c->v.state == VERIFICATION_JUDGING;
+    if (evaded) {
+        standings_move(c->proof, runner, STANDING_EVADED, 0);
+    }
+    if (check_move(c, judging ? VERIFICATION_REFEREE_LOST : VERIFICATION_LOST)) {
+        again_later(c);
+        settle(c);
+    }
+}
+
+void check_expire(check *c) {
+    if (check_move(c, VERIFICATION_EXPIRED)) {
+        settle(c);
+    } else {
+        check_leave(c); /* in no state to wait: what is stored of it is found at the next start */
+    }
+}
+
+static void agreed(check *c) {
+    check_move(c, VERIFICATION_HAS_AGREED);
+    c->proof->statistics.agreed++;
+    standings_move(c->proof, c->worker_id, STANDING_AGREED, 0);
+    settle(c);
+}
+
+/* One of the two is wrong: until it is known which, neither gets a prompt. Where the worker is convicted
+ * already nobody has to suspect the verifier. */
+static void differed(check *c, const signed_finding *entry) {
+    c->quiet = standings_of(c->proof->standings, c->worker_id)->state == STANDING_CONVICTED;
+    c->position = entry->fields.agreed;
+    c->tried_count = 0;
+    check_move(c, VERIFICATION_DIFFERED);
+    c->proof->statistics.disputed++;
+    log_check("two workers differ about an answer", c);
+    if (!c->quiet) {
+        standings_move(c->proof, c->worker_id, STANDING_DISPUTED, 0);
+        standings_move(c->proof, c->verifier_id, STANDING_DISPUTED, 0);
+    }
+    c->not_before_ms = ev_now_ms(c->work.pool->loop);
+    settle(c);
+}
+
+static void absolve(const check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    if (!c->quiet) {
+        standings_move(c->proof, worker, STANDING_ABSOLVED, 0);
+    }
+}
+
+static void judged(check *c, const signed_finding *entry) {
+    const verify_finding first = view_of(&c->findings->items[0]);
+    const verify_finding referee = view_of(entry);
+    proof *f = c->proof;
+    c->tried_count = 0;
+    switch (verify_judge(c->commitment, c->tokens, &first, &referee)) {
+    case VERDICT_WORKER_WRONG:
+        check_move(c, VERIFICATION_REFEREE_FOR_VERIFIER);
+        f->statistics.worker_wrong++;
+        log_check("an answer is proved wrong: its worker is convicted", c);
+        absolve(c, c->verifier_id);
+        convict(c, c->worker_id);
+        break;
+    case VERDICT_VERIFIER_WRONG:
+        check_move(c, VERIFICATION_REFEREE_FOR_WORKER);
+        f->statistics.verifier_wrong++;
+        log_check("a finding is proved wrong: its verifier is convicted", c);
+        absolve(c, c->worker_id);
+        convict(c, c->verifier_id);
+        break;
+    case VERDICT_NEITHER:
+        check_move(c, VERIFICATION_REFEREE_FOR_NEITHER);
+        log_check("a referee says what neither of two workers says", c);
+        c->not_before_ms = ev_now_ms(c->work.pool->loop);
+        break;
+    }
+    settle(c);
+}
+
+static void scored(work *w, const fleet_worker *worker, const signed_finding *entry) {
+    check *c = check_of(w);
+    bool judging = c->v.state == VERIFICATION_JUDGING;
+    verify_finding view;
+    c->handle = NULL;
+    if (entry == NULL || !standings_may_serve(c->proof, worker->id)) { /* its word counts no more */
+        verdict_lost(c, false);
+        return;
+    }
+    standings_move(c->proof, worker->id, STANDING_VERIFIED, 0);
+    view = view_of(entry);
+    bool differs = judging || verify_compare(c->commitment, c->tokens, &view) == VERIFY_DIFFERS;
+    if (differs && !keep_finding(c, entry)) {
+        verdict_lost(c, false); /* memory: somebody else says it again */
+        return;
+    }
+    if (judging) {
+        c->has_referee = true;
+        memcpy(c->referee_id, worker->id, sizeof c->referee_id);
+    } else {
+        c->has_verifier = true;
+        memcpy(c->verifier_id, worker->id, sizeof c->verifier_id);
+        c->independence = c->runner_independence;
+    }
+    place_released(c);
+    if (judging) {
+        judged(c, entry);
+    } else if (differs) {
+        differed(c, entry);
+    } else {
+        agreed(c);
+    }
+}
+
+static void gave_up(work *w, const fleet_worker *worker, const proto_fail *fail) {
+    (void)w;
+    (void)worker;
+    (void)fail; /* logged by the session; `failed` follows */
+}
+
+static void failed(work *w, dispatch_failure reason) {
+    (void)reason;
+    check *c = check_of(w);
+    c->handle = NULL;
+    verdict_lost(c, !w->pool->draining && !c->proof->stopping);
+}
+
+const work_kind check_kind = {.name = "check",
+                              .describe = describe,
+                              .check_scored = check_scored,
+                              .scored = scored,
+                              .gave_up = gave_up,
+                              .failed = failed};

@@ -1,0 +1,226 @@
+"""Answers are computed again by other workers, and who is wrong is shut out: workers and verifiers that lie, go away,
+refuse, forge or never answer, a pool killed between answer and check, and the way back."""
+
+import signal
+
+import tap
+from fleet import FleetCase, eventually
+
+
+class ProofCase(FleetCase):
+    settings = {"check_delay_ms": 0, "verify": "every"}
+
+    def fake(self, *options, owner=None, **members):
+        return super().fake(*options, owner=owner or f"owner{self.number}", **members)
+
+    def standing(self, worker):
+        return self.site.admin("worker", "standing", worker)
+
+    def standings(self, worker):
+        """Of all sessions of a fake worker."""
+        return [self.standing(one["id"]) for one in self.enrolled(worker)]
+
+    def enrolled(self, worker):
+        ids = {event["worker"] for event in worker.of("connected")}
+        return [one for one in self.site.admin("worker", "list")["workers"] if one["id"] in ids]
+
+    def verification_of(self, answer):
+        found = self.ask("GET", f"/v1/receipts/{answer.job}", key=self.site.user_key)
+        self.assertEqual(found.status, 200, found.body)
+        return found.json["verification"]
+
+    def answered(self, count=1, **members):
+        """So many questions, one after the other."""
+        answers = []
+        for i in range(count):
+            answer = self.question(f"question {i}", seed=i, **members)
+            self.assert_whole(answer)
+            answers.append(answer)
+        return answers
+
+    def eventually_state(self, answer, state):
+        eventually(f"the check says {state}", lambda: self.verification_of(answer) == state)
+
+
+class Agreement(ProofCase):
+    def test_an_answer_is_checked_by_the_worker_of_another_owner(self):
+        one, two = self.fake(), self.fake()
+        answer, = self.answered()
+        self.eventually_state(answer, "agreed")
+        worker, verifier = (one, two) if one.of("job") else (two, one)
+        self.assertEqual(len(verifier.of("scored")), 1)
+        self.assertEqual(worker.of("scored"), [])
+        self.assertEqual(self.standings(worker)[0]["agreed"], 1)
+        self.assert_receipt_holds(answer, "question 0")
+        listed = self.site.admin("verification", "list")["verifications"][0]
+        self.assertEqual((listed["job"], listed["state"]), (answer.job, "agreed"))
+
+    def test_workers_of_one_owner_do_not_check_each_other(self):
+        self.fake(owner="same")
+        self.fake(owner="same")
+        answer, = self.answered()
+        third = self.fake(owner="other")
+        self.eventually_state(answer, "agreed")
+        self.assertEqual(len(third.of("scored")), 1)
+
+    def test_a_mode_that_does_not_exist_is_refused(self):
+        answer = self.ask("POST", "/v1/chat/completions", self.chat_body(), self.site.user_key,
+                          ["X-Cellule-Verify: always"])
+        self.check_error(answer, 400, "unknown_mode", "X-Cellule-Verify")
+
+
+class Spot(ProofCase):
+    settings = {"check_delay_ms": 0, "verify": "off"}
+
+    def test_a_header_only_makes_it_stricter(self):
+        self.fake()
+        self.fake()
+        answer, = self.answered()
+        self.assertEqual(self.verification_of(answer), "none")
+        asked = self.ask("POST", "/v1/chat/completions", self.chat_body() | {"model": "demo"}, self.site.user_key,
+                         ["X-Cellule-Verify: spot"])
+        self.assertEqual(asked.status, 200)
+        job = asked.headers["x-cellule-job"]
+        eventually("it is checked", lambda: self.ask("GET", f"/v1/receipts/{job}", key=self.site.user_key)
+                   .json["verification"] == "agreed")
+
+
+class Cheats(ProofCase):
+    def convicted(self, worker):
+        eventually("it is convicted", lambda: self.standings(worker)[0]["state"] == "convicted")
+        self.assertEqual(worker.wait("closed")["code"], 4002)
+        self.assertEqual(self.enrolled(worker)[0]["state"], "revoked")
+
+    def assert_evidence_holds(self, worker, job):
+        """The bundle convicts, offline, for whoever trusts the pool; for others not."""
+        bundle = self.folder / "evidence.json"
+        self.site.cellule("admin", "worker", "evidence", self.enrolled(worker)[0]["id"], "--output", bundle,
+                          key=self.site.admin_key)
+        self.assertIn(job, bundle.read_text())
+        pool_id = self.ask("GET", "/v1/pool").json["pool_id"]
+        self.site.cellule("verify", "evidence", "--pool-id", pool_id, bundle)
+        done = self.site.cellule("verify", "evidence", "--pool-id", "0" * 64, bundle, check=False)
+        self.assertNotEqual(done.returncode, 0)
+
+    def settled(self, *honest):
+        for worker in honest:
+            eventually("nobody honest is in quarantine",
+                       lambda: self.standings(worker)[0]["state"] in ("new", "regular", "alert"))
+
+    def caught(self, **members):
+        """Asks until the cheat has answered; the wrong answer."""
+        for i in range(50):
+            answer = self.question(f"question {i}", seed=i, **members)
+            self.assert_whole(answer)
+            if self.cheat.of("job"):
+                return answer
+        raise AssertionError("the cheat was never asked")
+
+    def test_a_worker_that_answers_other_bits_is_convicted_and_never_asked_again(self):
+        self.cheat = self.fake("--behave", "different-text")
+        honest = [self.fake(), self.fake()]
+        answer = self.caught()
+        self.convicted(self.cheat)
+        self.eventually_state(answer, "worker_wrong")
+        self.settled(*honest)
+        asked = len(self.cheat.of("job"))
+        again = self.fake_again(self.cheat.name)
+        self.assertEqual(again.wait("refused")["text"], "revoked")
+        self.assert_evidence_holds(self.cheat, answer.job)
+        told = self.answered()[0]
+        self.assertIn(answer.job, told.headers["x-cellule-notice"])
+        self.assertNotIn("x-cellule-notice", self.answered()[0].headers)
+        self.assertEqual(len(self.cheat.of("job")), asked)
+
+    def test_a_verifier_that_lies_is_convicted_in_place_of_the_worker(self):
+        liar = self.fake("--checks", "wrong-expected")
+        honest = [self.fake(), self.fake()]
+        answers = []
+        while not liar.of("scored"):
+            answers += self.answered()
+            self.assertLess(len(answers), 50)
+        self.convicted(liar)
+        self.settled(*honest)
+        for answer in answers:
+            eventually("its answers are right", lambda: self.verification_of(answer) in ("agreed", "verifier_wrong"))
+
+    def test_a_cleared_worker_is_asked_again(self):
+        self.cheat = self.fake("--behave", "different-text")
+        honest = [self.fake(), self.fake()]
+        self.caught()
+        self.convicted(self.cheat)
+        self.settled(*honest)
+        worker = self.enrolled(self.cheat)[0]["id"]
+        self.site.admin("worker", "clear", worker)
+        self.assertEqual(self.standing(worker)["state"], "new")
+        for other in honest:
+            other.stop()
+        again = self.fake_again(self.cheat.name)
+        again.wait("serving")
+        self.answered()
+        self.assertEqual(len(again.of("job")), 1)
+
+
+class Evasion(ProofCase):
+    settings = ProofCase.settings | {"check_deadline_ms": 1000}
+
+    def check_goes_elsewhere(self, behaviour):
+        worker = self.fake()
+        bad = self.fake("--checks", behaviour)
+        worker_id = self.enrolled(worker)[0]["id"]
+        answer = None
+        while answer is None or not bad.of("check"):
+            answer, = self.answered()
+        self.fake()
+        eventually("all is checked", lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0)
+        self.assertEqual(self.standing(worker_id)["mismatches"], 0)
+        self.assertGreater(self.standings(bad)[0]["evasions"], 0)
+
+    def test_a_verifier_that_says_nothing_is_left_for_another(self):
+        self.check_goes_elsewhere("never")
+
+    def test_a_verifier_that_goes_away_is_left_for_another(self):
+        self.check_goes_elsewhere("leave")
+
+    def test_a_forged_finding_ends_the_session(self):
+        self.check_goes_elsewhere("forged")
+
+    def test_the_worker_goes_away_before_its_answer_is_checked(self):
+        worker = self.fake()
+        answer, = self.answered()
+        worker.stop()
+        verifier = self.fake()
+        self.eventually_state(answer, "agreed")
+        self.assertGreaterEqual(len(verifier.of("scored")), 1)
+
+
+class Restart(ProofCase):
+    def test_a_pool_killed_between_answer_and_check_checks_it_afterwards(self):
+        self.fake()
+        answer, = self.answered()
+        self.assertEqual(self.verification_of(answer), "waiting")
+        self.site.pool.signal(signal.SIGKILL)
+        self.site.pool.child.wait()
+        self.site.start_pool()
+        verifier = self.fake()
+        self.eventually_state(answer, "agreed")
+        self.assertEqual(len(verifier.of("scored")), 1)
+
+
+class Blacklist(ProofCase):
+    def test_an_owner_s_workers_are_closed_at_once_and_stay_out(self):
+        bad, good = self.fake(owner="mallory"), self.fake()
+        self.site.admin("worker", "blacklist", "add", "--kind", "owner", "--reason", "test", "mallory")
+        self.assertEqual(bad.wait("closed")["code"], 4002)
+        again = self.fake_again(bad.name)
+        self.assertEqual(again.wait("refused")["text"], "revoked")
+        self.assertEqual(good.of("closed"), [])
+        entry = self.site.admin("worker", "blacklist", "list")["entries"][0]
+        self.assertEqual((entry["kind"], entry["value"], entry["reason"]), ("owner", "mallory", "test"))
+        self.site.admin("worker", "blacklist", "remove", "--kind", "owner", "mallory")
+        back = self.fake_again(bad.name)
+        back.wait("serving")
+
+
+if __name__ == "__main__":
+    tap.main()
