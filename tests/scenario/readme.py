@@ -1,4 +1,4 @@
-"""The commands of README.md's section "Make a site", as a reader would type them: readme.py BINARY TOP"""
+"""The commands of README.md's section "Make a site" and of docs/proof.md, as a reader would type them: readme.py BINARY TOP"""
 
 import os
 import pathlib
@@ -19,10 +19,10 @@ from cellule_site import free_port  # noqa: E402
 SECONDS = 60
 
 
-def commands():
+def commands(document="README.md", heading="Make a site"):
     """The lines of the section's shell blocks, without their comments."""
-    text = (TOP / "README.md").read_text(encoding="utf-8")
-    section = text.split("## Make a site\n")[1].split("\n## ")[0]
+    text = (TOP / document).read_text(encoding="utf-8")
+    section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
     lines = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
     return [re.sub(r"\s+#.*", "", line) for line in lines]
 
@@ -55,6 +55,7 @@ class Reader:
         while True:
             done = subprocess.run(line, shell=True, cwd=self.folder, env=self.environment, text=True,
                                   capture_output=True, check=False, timeout=SECONDS)
+            self.said = done.stdout
             self.look(line, done.stdout)
             if done.returncode == 0:
                 return
@@ -63,8 +64,8 @@ class Reader:
             time.sleep(0.2)
 
     def look(self, line, output):
-        for name, pattern in (("ADMIN_KEY", r"admin key +(ck_\S+)"), ("TOKEN", r"join (cj_\S+)"),
-                              ("WORKER_ID", r"^([0-9a-f]{32}) ")):
+        for name, pattern in (("POOL_ID", r"pool id +([0-9a-f]{64})"), ("ADMIN_KEY", r"admin key +(ck_\S+)"),
+                              ("TOKEN", r"join (cj_\S+)"), ("WORKER_ID", r"^([0-9a-f]{32}) ")):
             found = re.search(pattern, output, re.MULTILINE)
             if found:
                 self.seen[name] = found.group(1)
@@ -91,7 +92,20 @@ class Readme(unittest.TestCase):
             finally:
                 reader.stop()
             self.assertIn("signed", reader.answer)
-            self.assertEqual(set(reader.seen), {"ADMIN_KEY", "TOKEN", "BOB_KEY", "WORKER_ID"})
+            self.assertEqual(set(reader.seen), {"POOL_ID", "ADMIN_KEY", "TOKEN", "BOB_KEY", "WORKER_ID"})
+
+    def test_an_answer_is_checked_by_hand_as_the_document_on_proof_says(self):
+        with tempfile.TemporaryDirectory() as folder:
+            reader = Reader(pathlib.Path(folder), free_port())
+            readme, proof = commands(), commands("docs/proof.md", "Check an answer by hand")
+            asked = next(i for i, line in enumerate(readme) if line.startswith("cellule ask"))
+            try:
+                for line in readme[:asked + 1] + proof:
+                    reader.type(line)
+            finally:
+                reader.stop()
+            self.assertEqual(len(proof), 3)
+            self.assertIn("proved", reader.said)
 
 
 if __name__ == "__main__":
