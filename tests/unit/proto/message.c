@@ -204,6 +204,104 @@ static void test_the_fields_of_a_job_come_out(void **state) {
     assert_int_equal(job->credit, 3);
 }
 
+#define JOB(kind, more)                                                                                      \
+    "{\"type\":\"job\",\"id\":\"" ID "\"," kind "\"model\":\"m\",\"digest\":\"" B32                          \
+    "\",\"messages\":[{\"role\":\"user\",\"content\":\"\"}],\"params\":{\"temperature\":0,\"top_p\":1,"      \
+    "\"max_tokens\":7,\"stop\":[]},\"seed\":\"0\",\"nonce\":\"" B32 "\",\"salt\":\"" B32                     \
+    "\",\"deadline_ms\":5,\"credit\":1" more "}"
+#define SCORE "\"kind\":\"score\","
+#define SCORED(members)                                                                                      \
+    "{\"type\":\"scored\",\"id\":\"" ID "\",\"prompt_tokens\":3," members "\"commitment\":\"" B32            \
+    "\",\"started_ms\":1,\"finished_ms\":2,\"signature\":"                                                   \
+    "\"EREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREREQ\"}"
+
+static void test_an_answer_to_be_scored_comes_out(void **state) {
+    (void)state;
+    proto_message message;
+    error err;
+    assert_true(decode(JOB(SCORE, ",\"answer\":[5,0,2147483647]"), &message, &err));
+    assert_int_equal(message.job.kind, PROTO_SCORE);
+    assert_int_equal(message.job.answer_count, 3);
+    assert_int_equal(message.job.answer[2], PROTO_TOKEN_ID_MAX);
+    assert_true(decode(JOB("\"kind\":\"generate\",", ""), &message, &err));
+    assert_int_equal(message.job.kind, PROTO_GENERATE);
+    assert_int_equal(message.job.answer_count, 0);
+}
+
+static void assert_scored(const char *text, uint32_t agreed, bool complete, bool has_expected) {
+    proto_message message;
+    error err = {.text = ""};
+    if (!decode(text, &message, &err)) {
+        fail_msg("%s: %s", text, err.text);
+    }
+    assert_int_equal(message.scored.agreed, agreed);
+    assert_int_equal(message.scored.complete, complete);
+    assert_int_equal(message.scored.has_expected, has_expected);
+    assert_encodes_to(&message, slice_of_text(text));
+}
+
+static void test_what_is_expected_instead_comes_out_or_is_missing(void **state) {
+    (void)state;
+    assert_scored(SCORED("\"agreed\":2,\"complete\":false,\"expected\":0,"), 2, false, true);
+    assert_scored(SCORED("\"agreed\":2,\"complete\":false,"), 2, false, false);
+    assert_scored(SCORED("\"agreed\":131072,\"complete\":true,"), PROTO_ANSWER_MAX, true, false);
+}
+
+static void test_a_machine_without_an_id_says_nothing_of_it(void **state) {
+    (void)state;
+    static const uint8_t zeros[PROTO_MACHINE_SIZE];
+    example examples[64];
+    size_t count = read_examples(examples, 64);
+    proto_message message;
+    error err;
+    size_t hello = 0;
+    while (slice_find_slice(examples[hello].text, SLICE_LITERAL("\"machine\"")) == SIZE_MAX) {
+        assert_true(++hello < count);
+    }
+    assert_true(proto_decode(examples[hello].text, memory_of_test, &message, &err));
+    assert_memory_not_equal(message.hello.machine, zeros, sizeof zeros);
+    memset(message.hello.machine, 0, sizeof message.hello.machine);
+    buffer out = buffer_make(PROTO_MESSAGE_MAX);
+    assert_true(proto_encode(&message, &out, &err));
+    assert_true(slice_find_slice(buffer_slice(&out), SLICE_LITERAL("machine")) == SIZE_MAX);
+    memset(&message, 0xff, sizeof message);
+    assert_true(proto_decode(buffer_slice(&out), memory_of_test, &message, &err));
+    assert_memory_equal(message.hello.machine, zeros, sizeof zeros);
+    buffer_free(&out);
+}
+
+/* The longest answer that a check can be asked for, in tokens and in bytes. */
+static void test_a_long_answer_fits_a_job(void **state) {
+    (void)state;
+    proto_message message;
+    proto_message back;
+    error err;
+    uint32_t *answer = test_malloc((PROTO_ANSWER_MAX + 1) * sizeof *answer);
+    for (size_t i = 0; i <= PROTO_ANSWER_MAX; i++) {
+        answer[i] = 150000;
+    }
+    assert_true(decode(JOB(SCORE, ",\"answer\":[5]"), &message, &err));
+    buffer out = buffer_make(2 << 20);
+    message.job.answer = answer;
+    message.job.answer_count = PROTO_ANSWER_MAX;
+    assert_true(proto_encode(&message, &out, &err));
+    assert_true(proto_decode(buffer_slice(&out), memory_of_test, &back, &err));
+    assert_int_equal(back.job.answer_count, PROTO_ANSWER_MAX);
+    assert_memory_equal(back.job.answer, answer, PROTO_ANSWER_MAX * sizeof *answer);
+    buffer_clear(&out);
+    message.job.answer_count++;
+    assert_false(proto_encode(&message, &out, &err));
+    assert_int_equal(err.code, ERROR_INVALID);
+    for (size_t i = 0; i <= PROTO_ANSWER_MAX; i++) {
+        answer[i] = PROTO_TOKEN_ID_MAX;
+    }
+    message.job.answer_count--;
+    assert_false(proto_encode(&message, &out, &err));
+    assert_int_equal(err.code, ERROR_LIMIT);
+    buffer_free(&out);
+    test_free(answer);
+}
+
 #define DELTA(members) "{\"type\":\"delta\",\"id\":\"" ID "\"" members "}"
 
 static void test_deltas_come_out_the_same_in_any_form(void **state) {
@@ -258,6 +356,21 @@ static void test_what_is_out_of_bounds_is_refused(void **state) {
         "{\"type\":\"beat\",\"load\":-0.1,\"running\":0,\"slots\":1,\"state\":\"available\"}",
         "{\"type\":\"beat\",\"load\":0,\"running\":0,\"slots\":1,\"state\":\"idle\"}",
         "{\"type\":\"fail\",\"id\":\"" ID "\",\"code\":\"x\",\"text\":\"\",\"retryable\":0}",
+        JOB("", ""),
+        JOB("\"kind\":\"embed\",", ""),
+        JOB(SCORE, ""),
+        JOB(SCORE, ",\"answer\":null"),
+        JOB(SCORE, ",\"answer\":[]"),
+        JOB(SCORE, ",\"answer\":[2147483648]"),
+        JOB(SCORE, ",\"answer\":[-1]"),
+        JOB(SCORE, ",\"answer\":[\"1\"]"),
+        JOB("\"kind\":\"generate\",", ",\"answer\":[1]"),
+        SCORED("\"agreed\":2,"),
+        SCORED("\"complete\":false,"),
+        SCORED("\"agreed\":131073,\"complete\":false,"),
+        SCORED("\"agreed\":2,\"complete\":true,\"expected\":7,"),
+        SCORED("\"agreed\":2,\"complete\":false,\"expected\":null,"),
+        SCORED("\"agreed\":2,\"complete\":false,\"expected\":2147483648,"),
         DELTA(",\"seq\":0,\"text\":\"\""),
         DELTA(",\"seq\":-1,\"text\":\"\",\"tokens\":[]"),
         DELTA(",\"seq\":01,\"text\":\"\",\"tokens\":[]"),
@@ -344,6 +457,11 @@ static void test_what_could_not_be_decoded_is_not_encoded(void **state) {
     assert_not_encoded(&message, ERROR_INVALID);
     message.delta.text = SLICE_LITERAL("\xC3");
     assert_not_encoded(&message, ERROR_INVALID);
+    message = (proto_message){.type = PROTO_SCORED, .scored = {.complete = true, .has_expected = true}};
+    assert_not_encoded(&message, ERROR_INVALID);
+    message.scored = (proto_scored){.has_expected = true, .expected = 2147483648U};
+    assert_not_encoded(&message, ERROR_INVALID);
+    message = (proto_message){.type = PROTO_DELTA};
     uint32_t token = 2147483648U;
     message.delta = (proto_delta){.tokens = &token, .token_count = 1};
     assert_not_encoded(&message, ERROR_INVALID);
@@ -401,6 +519,10 @@ int main(void) {
         TEST(test_a_message_means_the_same_with_and_without_blanks),
         TEST(test_the_documented_proof_is_signed_by_the_documented_key),
         TEST(test_the_fields_of_a_job_come_out),
+        TEST(test_an_answer_to_be_scored_comes_out),
+        TEST(test_what_is_expected_instead_comes_out_or_is_missing),
+        TEST(test_a_machine_without_an_id_says_nothing_of_it),
+        TEST(test_a_long_answer_fits_a_job),
         TEST(test_deltas_come_out_the_same_in_any_form),
         TEST(test_what_is_out_of_bounds_is_refused),
         TEST(test_counts_and_sizes_are_bounded),
