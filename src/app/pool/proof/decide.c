@@ -3,6 +3,7 @@
 #include "proof/bait.h"
 #include "proof/place.h"
 #include "proof/standings.h"
+#include "proof/statistical.h"
 #include "proof/verdict.h"
 #include "reply.h"
 #include "verify/draw.h"
@@ -102,7 +103,8 @@ bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const 
     bait_consider(f, worker, entry, j->chat.model);
     const verify_mode modes[] = {j->mode, policy_of_tiers(&p->settings, slice_of_text(worker->tiers))};
     verify_mode mode = verify_strictest(modes, 2);
-    if (mode == VERIFY_OFF || !can_be_checked(&entry->fields)) {
+    bool alike = statistical_applies(&entry->fields); /* is all that it can be */
+    if (mode == VERIFY_OFF || (!alike && !can_be_checked(&entry->fields))) {
         return true;
     }
     const standing_rules rules = policy_rules(&p->settings);
@@ -113,13 +115,17 @@ bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const 
         return false;
     }
     bool drawn = draw < rate;
-    if ((drawn || p->settings.recheck_answers > 0) && !put_down(f, j, entry, mode, drawn, err)) {
+    bool kept = !alike && !drawn && p->settings.recheck_answers > 0;
+    if (((drawn && !alike) || kept) && !put_down(f, j, entry, mode, drawn, err)) {
         return false;
+    }
+    if (drawn && alike) {
+        statistical_check(f->statistical, j, worker, entry);
     }
     f->statistics.answers++;
     f->statistics.drawn += drawn;
     standings_move(f, worker->id, STANDING_ANSWERED, 0);
-    if (!drawn && p->settings.recheck_answers > 0) {
+    if (kept) {
         trim(f, worker->id);
     }
     return true;

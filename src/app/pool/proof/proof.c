@@ -9,6 +9,7 @@
 #include "proof/parties.h"
 #include "proof/place.h"
 #include "proof/standings.h"
+#include "proof/statistical.h"
 #include "proof/verdict.h"
 #include "session_internal.h"
 #include "store/notices.h"
@@ -35,11 +36,12 @@ static proof *proof_new(pool *p, error *err) {
     f->standings = standings_new(p->map_seed, err);
     f->parties = f->standings == NULL ? NULL : parties_new(err);
     f->blacklist = f->parties == NULL ? NULL : blacklist_new(p->map_seed, err);
+    f->statistical = f->blacklist == NULL ? NULL : statistical_new(f, err);
     f->checks = map_new(p->map_seed);
-    if (f->blacklist != NULL && f->checks == NULL) {
+    if (f->statistical != NULL && f->checks == NULL) {
         error_memory(err);
     }
-    return f->blacklist == NULL || f->checks == NULL ? NULL : f;
+    return f->statistical == NULL || f->checks == NULL ? NULL : f;
 }
 
 static void reputations_loaded(void *context, const store_reputation *rows, size_t count,
@@ -181,6 +183,7 @@ void proof_stop(pool *p) {
         check_leave(LIST_ENTRY(list_first(&f->pending), check, node));
     }
     bait_stop(f);
+    statistical_free(f->statistical);
     notices_free(f);
     map_free(f->checks);
     standings_free(f->standings);

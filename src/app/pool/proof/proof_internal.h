@@ -10,6 +10,7 @@
 typedef struct standings standings;
 typedef struct parties parties;
 typedef struct blacklist blacklist;
+typedef struct statistical statistical;
 
 struct proof {
     pool *pool;
@@ -22,7 +23,8 @@ struct proof {
     size_t sealed_bytes; /* of their payloads */
     list_node baits;     /* honeytokens on their way */
     size_t bait_count;
-    list_node notices; /* untold */
+    statistical *statistical; /* checks of runtimes */
+    list_node notices;        /* untold */
     size_t notice_count;
     uint64_t refill_after; /* number of the last one asked of the store */
     uint64_t kept_since_trim;
