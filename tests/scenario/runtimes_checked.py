@@ -1,5 +1,5 @@
-"""Runtimes are compared with each other: a site whose every answer is checked learns how alike honest ones are, and a
-worker whose runtime then has another model goes into quarantine, never further."""
+"""Runtimes are compared with each other: a site whose every answer is checked learns how alike honest ones are, keeps that
+over a restart, and a worker whose runtime then has another model goes into quarantine, never further."""
 
 import hashlib
 
@@ -7,11 +7,11 @@ import tap
 from fleet import FleetCase, eventually
 from runtime_server import RuntimeServer, chunk, usage
 
-PAIRS = 230  # more than it takes to be calibrated
+PAIRS = 240  # more than it takes to be calibrated, and four at once
 
 
 def model(name):
-    """What a model called `name` says to a prompt, at temperature 0: words that depend on both. Otherwise on the seed too."""
+    """What a model called `name` says to a prompt: at temperature 0 words that depend on both, else on the seed too."""
     def answer(handler, body):
         seed = "" if body["temperature"] == 0 else str(body["seed"])
         prompt = body["messages"][-1]["content"]
@@ -49,20 +49,25 @@ class CheckedRuntimes(FleetCase):
         """Asks, and waits until what was asked again has been answered too."""
         before = sum(len(runtime.chats()) for runtime in runtimes)
         for number in range(0, count, 4):
-            answers = [self.question(f"Number {temperature} {before} {number + i}?", model="tiny", temperature=temperature,
-                                     max_tokens=20) for i in range(4)]
+            answers = [self.question(f"Number {temperature} {before} {number + i}?", model="tiny",
+                                     temperature=temperature, max_tokens=20) for i in range(4)]
             for answer in answers:
                 answer.finish()
                 self.assertEqual(answer.status, 200, answer.raw[-300:])
         each = 2 if temperature == 0 else 3
-        eventually("all are checked", lambda: sum(len(runtime.chats()) for runtime in runtimes) >= before + each * count
-                   or "quarantined" in self.standings().values())
+        eventually("all are asked again", lambda: sum(len(runtime.chats()) for runtime in runtimes)
+                   >= before + each * count or "quarantined" in self.standings().values())
 
     def test_a_runtime_that_has_another_model_is_quarantined_and_no_other(self):
         runtimes = [self.start(index) for index in range(4)]
         self.ask_many(runtimes, 40, temperature=0.7)
         self.ask_many(runtimes, PAIRS - 40)
         self.assertNotIn("quarantined", self.standings().values())
+        eventually("all are compared", lambda: self.metric("verify_compared_total") == PAIRS)
+        self.assertEqual(self.metric("verify_deviated_total"), 0)
+        self.assertEqual(self.site.pool.stop(), 0, self.site.pool.last_lines())
+        self.site.start_pool()
+        eventually("all have come back", lambda: self.metric("workers_connected") == len(runtimes))
         runtimes[2].answer = model("cheap")
         for _ in range(20):
             if "quarantined" in self.standings().values():

@@ -127,6 +127,10 @@ static void add_proof_metrics(buffer *out, const pool *p) {
     add_metric(out, "verify_lost_total", "counter", "Checks that their verifier didn't do.", stats.lost);
     add_metric(out, "verify_waiting", "gauge", "Checks that wait for a verifier.", stats.waiting);
     add_metric(out, "verify_running", "gauge", "Checks that a verifier has.", stats.running);
+    add_metric(out, "verify_compared_total", "counter", "Answers of runtimes compared with another worker's.",
+               stats.compared);
+    add_metric(out, "verify_deviated_total", "counter", "Of these, that differ more than honest ones do.",
+               stats.deviated);
     add_metric(out, "workers_convicted_total", "counter", "Workers proved wrong and shut out.",
                stats.convicted);
     add_metric(out, "honeytokens_sent_total", "counter", "Prompts with a marker sent to workers.",

@@ -149,6 +149,8 @@ static void settle(comparison *c) {
     if (may_learn(c, outlier)) {
         calibrations_learn(c->all->calibrations, f->pool->store, c->digest, c->score);
     }
+    f->statistics.compared++;
+    f->statistics.deviated += c->ratio > 0;
     standings_move(f, outlier->worker_id, STANDING_DEVIATED, c->ratio);
     comparison_free(c);
 }
