@@ -30,6 +30,9 @@ class RequiredCase(FleetCase):
         eventually("it has gone", lambda: self.metric("workers_connected") == self.workers_before)
         return answer.text
 
+    def standing(self, worker):
+        return self.site.admin("worker", "standing", worker.of("connected")[0]["worker"])["state"]
+
     def assert_right(self, answer, expected):
         answer.finish()
         self.assertEqual(answer.status, 200, answer.raw[-600:])
@@ -201,6 +204,84 @@ class Required(RequiredCase):
         for worker in workers:
             sent = worker.wait("cancel")["sent_tokens"]
             self.assertLess(sent, 20000)
+
+    def test_who_is_contradicted_is_convicted_by_its_receipt(self):
+        self.undisturbed()
+        honest = [self.worker("ann"), self.worker("bob")]
+        liar = self.worker("liar", "--behave", "different-text")
+        while not liar.of("done"):
+            self.assert_whole(self.required())
+        eventually("it is convicted", lambda: self.standing(liar) == "convicted")
+        self.assertEqual(liar.wait("closed")["code"], 4002)
+        for worker in honest:
+            eventually("nobody honest is in quarantine", lambda: self.standing(worker) in ("new", "regular", "alert"))
+        self.assertNotIn("x-cellule-notice", self.required().finish().headers)  # nobody got what was wrong
+
+    def test_a_referee_judges_whoever_owns_it(self):
+        expected = self.undisturbed()
+        self.worker("ann")
+        liar = self.worker("liar", "--behave", "different-text")
+        answer = self.required()
+        liar.wait("done")
+        referee = self.worker("ann", referee=True)
+        self.assert_right(answer, expected)
+        self.assertEqual(len(referee.of("done")), 1)
+
+
+class Proved(RequiredCase):
+    settings = {**RequiredCase.settings, "check_delay_ms": 0, "job_deadline_ms": 6000}
+
+    def proved(self, **members):
+        return self.question(headers=["X-Cellule-Verify: proved"], **{**SEED, **members})
+
+    def test_nothing_goes_out_before_another_worker_agreed(self):
+        expected = self.undisturbed()
+        for stream in [True, False]:
+            first = self.worker("ann")
+            answer = self.proved(stream=stream)
+            first.wait("done")
+            eventually("it is held", lambda: not stream or b": held back" in answer.raw)
+            self.assertEqual(answer.text, "")
+            second = self.worker("bob")
+            self.assert_right(answer, expected)
+            self.assertEqual(len(second.of("scored")), 1)
+            first.stop()
+            second.stop()
+            eventually("they have gone", lambda: self.metric("workers_connected") == self.workers_before)
+
+    def test_a_wrong_answer_is_computed_again_elsewhere(self):
+        expected = self.undisturbed()
+        for stream in [True, False]:
+            workers = [self.worker("ann"), self.worker("bob")]
+            liar = self.worker("liar", "--behave", "different-text")
+            while not liar.of("done"):
+                self.assert_right(self.proved(stream=stream), expected)
+            eventually("it is convicted", lambda: self.standing(liar) == "convicted")
+            for worker in [*workers, liar]:
+                worker.stop()
+            eventually("they have gone", lambda: self.metric("workers_connected") == self.workers_before)
+
+    def test_with_nobody_to_prove_it_nothing_is_given_out(self):
+        self.worker("ann")
+        answers = {stream: self.proved(stream=stream) for stream in [True, False]}
+        self.assert_broken_off(answers[True], "not_proved")
+        self.assertEqual(answers[False].finish().status, 503)
+        self.assertEqual(answers[False].error["code"], "not_proved")
+        for answer in answers.values():
+            self.assertNotIn(b'"content":"', answer.raw)
+
+    def test_an_inexact_model_can_t_be_proved(self):
+        self.worker("ann", "--profile", "vendor-1")
+        self.worker("bob", "--profile", "vendor-1")
+        answer = self.proved(stream=False).finish()
+        self.assertEqual((answer.status, answer.error["code"]), (503, "not_provable"))
+
+    def test_a_client_that_leaves_while_it_is_held_is_forgotten(self):
+        first = self.worker("ann")
+        answer = self.proved()
+        first.wait("done")
+        answer.leave()
+        self.worker("bob").wait("scored")
 
 
 if __name__ == "__main__":

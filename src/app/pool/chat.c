@@ -15,12 +15,7 @@ void chat_completions(pool *p, http_request *request, const account *who, slice 
     } else if (!chat_request_parse(http_request_body(request), &p->settings, http_request_arena(request),
                                    &chat, &param, &err)) {
         reply_unreadable(request, param, &err);
-    } else if (!proof_mode_of(p, who, chat.model, request, &mode)) {
-        return;
-    } else if (mode == VERIFY_PROVED) { /* never silently less */
-        reply_error(request, 503, NULL, "mode_not_available",
-                    "answers that are proved before they are given out can't be given yet");
-    } else {
+    } else if (proof_mode_of(p, who, chat.model, request, &mode)) {
         job_start(p, request, who, &chat, mode);
     }
 }

@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "proof/proof.h"
+#include "proved.h"
 #include "receipts.h"
 #include "reply.h"
 #include "required.h"
@@ -48,6 +49,10 @@ void job_release(job *j) {
     if (j->required != NULL) {
         required_release(j->required);
         j->required = NULL;
+    }
+    if (j->proved != NULL) {
+        proved_release(j->proved);
+        j->proved = NULL;
     }
     if (j->storing != NULL) {
         receipts_forget(j->storing);
@@ -120,14 +125,18 @@ void job_end_for_memory(job *j) {
 static void tell_queue_position(void *context) {
     job *j = context;
     size_t position = j->handle == NULL ? 0 : dispatch_job_position(j->handle);
-    if (position == 0) {
+    if (position == 0 && !j->hold) {
         return;
     }
     if (!j->head_sent && !job_send_head(j)) {
         return;
     }
     buffer events = buffer_make(EVENT_LIMIT);
-    buffer_append_format(&events, ": queued %zu\n\n", position);
+    if (position > 0) {
+        buffer_append_format(&events, ": queued %zu\n\n", position);
+    } else {
+        buffer_append_text(&events, ": held back until it is proved\n\n");
+    }
     if (send_events(j, &events)) {
         ev_timer_start(j->work.pool->loop, &j->queue_timer, NEWS_MS);
     }
@@ -169,6 +178,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
                .key_id = who->key_id,
                .chat = *chat,
                .mode = mode,
+               .hold = mode == VERIFY_PROVED,
                .seed = chat->has_seed ? chat->seed : drawn.seed,
                .check_draw = (uint8_t)drawn.check,
                .created_ms = clock_unix_ms(),
@@ -253,7 +263,7 @@ void job_start(pool *p, http_request *request, const account *who, const chat_re
     p->counters.chats++;
     list_append(&p->jobs, &j->node);
     http_request_on_closed(request, client_left, j);
-    if (chat->stream && j->handle != NULL && dispatch_job_position(j->handle) > 0) {
+    if (chat->stream && j->handle != NULL && (j->hold || dispatch_job_position(j->handle) > 0)) {
         ev_timer_start(p->loop, &j->queue_timer, FIRST_NEWS_MS);
     }
 }
@@ -316,7 +326,7 @@ static bool take_text(job *j, slice text, slice *fresh, error *err) {
 }
 
 static bool send_text(job *j, slice text) {
-    if (!j->chat.stream || text.length == 0) {
+    if (!j->chat.stream || text.length == 0 || j->hold) {
         return true;
     }
     if (!j->head_sent && !job_send_head(j)) {
@@ -375,7 +385,9 @@ static bool job_delta(work *w, const proto_delta *delta, error *err) {
     buffer_append(&j->tokens, slice_of(delta->tokens, delta->token_count * sizeof delta->tokens[0]));
     j->token_count += delta->token_count;
     p->counters.tokens += delta->token_count;
-    ev_timer_stop(&j->queue_timer);
+    if (!j->hold) {
+        ev_timer_stop(&j->queue_timer);
+    }
     if (buffer_failed(&j->tokens) || !send_text(j, fresh)) {
         job_end_for_memory(j);
         return true;
@@ -392,6 +404,25 @@ static bool job_is_short(work *w) {
         end_as_different(j);
     }
     return is_short;
+}
+
+bool job_submit_again(job *j, error *err) {
+    buffer_clear(&j->tokens);
+    buffer_clear(&j->text);
+    j->replayed = 0;
+    j->token_count = 0;
+    return submit(j, err);
+}
+
+/* What the worker's tiers ask for is known only now. */
+static void job_placed(work *w, session *s) {
+    job *j = job_of(w);
+    if (!j->hold && !j->started && proof_withholds(w->pool, session_worker(s))) {
+        j->hold = true;
+        if (j->chat.stream) {
+            ev_timer_start(w->pool->loop, &j->queue_timer, FIRST_NEWS_MS);
+        }
+    }
 }
 
 static void job_restarted(work *w, bool resumed) {
@@ -515,11 +546,27 @@ static bool write_end(job *j, const receipt *fields) {
     return j->chunk_prefix.length > 0 && !buffer_failed(&j->end);
 }
 
+static void hold(job *j, const fleet_worker *worker, const signed_receipt *entry) {
+    error err = {0};
+    if (j->proved == NULL) {
+        j->proved = proved_start(j, &err);
+    }
+    if (j->proved == NULL) {
+        job_end_for_memory(j);
+    } else {
+        proved_hold(j->proved, worker, entry);
+    }
+}
+
 static void job_complete(work *w, const fleet_worker *worker, const signed_receipt *entry) {
     job *j = job_of(w);
     error err = {0};
     j->handle = NULL;
     list_remove(&j->stalled_node);
+    if (j->hold) {
+        hold(j, worker, entry);
+        return;
+    }
     if (entry == NULL || !write_end(j, &entry->fields)) {
         job_end_for_memory(j);
         return;
@@ -593,6 +640,7 @@ static const work_kind job_kind = {.name = "question",
                                    .is_short = job_is_short,
                                    .check_done = job_check_receipt,
                                    .complete = job_complete,
+                                   .placed = job_placed,
                                    .gave_up = job_gave_up,
                                    .restarted = job_restarted,
                                    .failed = job_failed};

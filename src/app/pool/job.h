@@ -19,6 +19,7 @@
  * equal it. */
 typedef struct receipt_storing receipt_storing;
 typedef struct required required; /* required.h */
+typedef struct proved proved;     /* proved.h */
 
 typedef struct job {
     work work;              /* first */
@@ -49,6 +50,8 @@ typedef struct job {
     buffer end; /* what completes the answer: made before its receipt is stored, so that nothing but the
                    connection can fail afterwards */
     ev_timer queue_timer; /* streaming: news while it waits */
+    bool hold;            /* nothing goes out before the answer is proved */
+    proved *proved;       /* while it is held */
     required *required;   /* with VERIFY_REQUIRED: who answers it. Then `handle` and `tokens` are unused. */
 } job;
 
@@ -81,6 +84,8 @@ void job_end_with_error(job *j, unsigned status, const char *code, const char *m
 void job_end_for_memory(job *j);
 /* Answers a request that isn't streamed with `end`. */
 void job_finish_whole(job *j);
+/* Forgets what came and has it answered anew, under the id that `work` has now. */
+MUST_CHECK bool job_submit_again(job *j, error *err);
 /* Why a worker won't answer, kept for the client; and what to tell it then. */
 void job_note_refusal(job *j, const proto_fail *fail);
 void job_refusal(const job *j, unsigned *status, const char **code, const char **text);

@@ -22,6 +22,13 @@ static bool other_owner(const fleet_worker *a, const fleet_worker *b) {
     return a != b && a->owner[0] != '\0' && b->owner[0] != '\0' && strcmp(a->owner, b->owner) != 0;
 }
 
+/* What isn't known is equal to everything. */
+static bool nothing_in_common(const fleet_worker *a, const fleet_worker *b) {
+    return other_owner(a, b) && a->approved_by != 0 && b->approved_by != 0 &&
+           a->approved_by != b->approved_by && a->network[0] != '\0' && b->network[0] != '\0' &&
+           strcmp(a->network, b->network) != 0;
+}
+
 static bool has_partner(const pool *p, const session *s, const session_model *model) {
     for (const list_node *node = p->sessions.next; node != &p->sessions; node = node->next) {
         const session *other = LIST_ENTRY(node, const session, node);
@@ -60,21 +67,51 @@ bool partners_exist(const pool *p, slice model) {
     return false;
 }
 
-bool partners_allow(const part *t, const session *s) {
+/* A referee judges whoever it is, as long as it isn't one of them. */
+static bool fits(const part *t, const fleet_worker *worker, bool strictly) {
     const required *r = t->whole;
-    const session_model *model = exact_model(s, t->work.model);
-    if (model == NULL || s->worker == NULL) {
-        return false;
-    }
-    if (r->has_model && (memcmp(model->digest, r->digest, sizeof r->digest) != 0 ||
-                         strcmp(model->profile, r->profile) != 0)) {
-        return false;
-    }
     for (size_t i = 0; i < r->part_count; i++) {
         const part *other = &r->parts[i];
-        if (other != t && part_counts(other) && !other_owner(s->worker, other->worker)) {
+        if (other == t || !part_counts(other)) {
+            continue;
+        }
+        bool fit = t->judges && worker->referee ? worker != other->worker
+                   : strictly                   ? nothing_in_common(worker, other->worker)
+                                                : other_owner(worker, other->worker);
+        if (!fit) {
             return false;
         }
     }
-    return r->has_model || has_partner(t->work.pool, s, model);
+    return true;
+}
+
+static const session_model *same_file(const part *t, const session *s) {
+    const required *r = t->whole;
+    const session_model *model = s->worker == NULL ? NULL : exact_model(s, t->work.model);
+    bool same = model != NULL && (!r->has_model || (memcmp(model->digest, r->digest, sizeof r->digest) == 0 &&
+                                                    strcmp(model->profile, r->profile) == 0));
+    return same ? model : NULL;
+}
+
+void partners_look(part *t) {
+    const pool *p = t->work.pool;
+    t->strictly = false;
+    t->referee_only = false;
+    for (const list_node *node = p->sessions.next; node != &p->sessions; node = node->next) {
+        const session *s = LIST_ENTRY(node, const session, node);
+        if (s->state == PROTO_SERVING && same_file(t, s) != NULL) {
+            t->strictly = t->strictly || fits(t, s->worker, true);
+            t->referee_only =
+                t->referee_only || (t->judges && s->worker->referee && fits(t, s->worker, false));
+        }
+    }
+}
+
+bool partners_allow(const part *t, const session *s) {
+    const required *r = t->whole;
+    const session_model *model = same_file(t, s);
+    if (model == NULL || (t->referee_only && !s->worker->referee)) {
+        return false;
+    }
+    return r->has_model ? fits(t, s->worker, t->strictly) : has_partner(t->work.pool, s, model);
 }

@@ -5,24 +5,28 @@ void release_init(release *r) {
     ev_timer_init(&r->clock, NULL, NULL);
 }
 
-static void tick_stream(release *r) {
+static bool send_frame(release *r) {
     error err;
-    if (http_stream_pending(r->request) > RELEASE_BEHIND_BYTES) {
-        r->ticked(r->context);
-        return;
-    }
     buffer_clear(&r->frame);
-    bool sent =
-        frames_next(&r->frames, &r->frame, &err) && http_stream_write(r->request, buffer_slice(&r->frame));
-    if (!sent) {
-        if (!http_request_is_cut(r->request)) { /* else its end follows */
-            r->left(r->context, false);
+    return frames_next(&r->frames, &r->frame, &err) && http_stream_write(r->request, buffer_slice(&r->frame));
+}
+
+static void tick_stream(release *r) {
+    bool more = http_stream_pending(r->request) <= RELEASE_BEHIND_BYTES;
+    while (more) {
+        if (!send_frame(r)) {
+            if (!http_request_is_cut(r->request)) { /* else its end follows */
+                r->left(r->context, false);
+            }
+            return;
         }
-    } else if (r->over && frames_are_empty(&r->frames)) {
-        r->left(r->context, true);
-    } else {
-        r->ticked(r->context);
+        if (r->over && frames_are_empty(&r->frames)) {
+            r->left(r->context, true);
+            return;
+        }
+        more = r->bursts && http_stream_pending(r->request) <= RELEASE_BEHIND_BYTES;
     }
+    r->ticked(r->context);
 }
 
 static void tick(void *context) {

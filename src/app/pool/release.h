@@ -14,7 +14,8 @@ typedef struct release release;
 struct release {
     http_request *request;
     bool streams;
-    bool over; /* nothing more will be added */
+    bool over;   /* nothing more will be added */
+    bool bursts; /* each tick sends all that the client takes: its times tell nothing */
     frames frames;
     buffer frame; /* kept for its memory */
     ev_timer clock;

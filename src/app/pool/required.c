@@ -2,6 +2,7 @@
 
 #include "answer.h"
 #include "base/log.h"
+#include "proof/proof.h"
 
 enum { TEXT_LIMIT = 16 * 1024 * 1024, EVENTS_LIMIT = 65536 };
 
@@ -236,6 +237,44 @@ static void end_unstored(required *r, const error *failure) {
                        "the answer's receipt could not be stored, so the answer is not complete; ask again");
 }
 
+/* What a contradicted worker has signed goes the way of any answer that must be checked: whoever checks it
+ * differs, and it is convicted by their word, not by that of the two here alone. One that never finished has
+ * signed nothing. */
+static void accuse(required *r, size_t side) {
+    job *j = r->job;
+    error err = {0};
+    size_t count = 0;
+    const part *t = r->speakers[side];
+    pair_difference found = pair_latest_difference(r->pair);
+    bool ended = pair_has_ended(r->pair, side);
+    log_warning("a worker is contradicted by two others", LOG_TEXT("job", j->work.id_hex),
+                LOG_TEXT("worker", t->worker->id_hex), LOG_TEXT("about", pair_aspect_name(found.aspect)),
+                LOG_U64("position", found.position), LOG_U64("signed", ended));
+    if (!ended) {
+        return;
+    }
+    const uint32_t *tokens = pair_tokens(r->pair, side, &count);
+    buffer_append(&j->text, pair_text(r->pair, side));
+    buffer_append(&j->tokens, slice_of(tokens, count * sizeof *tokens));
+    j->token_count = count;
+    bool said = (!buffer_failed(&j->text) && !buffer_failed(&j->tokens)) || error_memory(&err);
+    if (!said || !proof_answer_done(j->work.pool, j, t->worker, &r->entries[side], &err)) {
+        log_error("a contradicted answer could not be put down to be checked", LOG_CAUSE(&err));
+    }
+    buffer_clear(&j->text);
+    buffer_clear(&j->tokens);
+}
+
+static void judge_all(required *r) {
+    for (size_t i = 0; i < PAIR_SIDES; i++) {
+        if (pair_standing_of(r->pair, i) == PAIR_CONTRADICTED) {
+            accuse(r, i);
+        } else if (is_right(r, i)) {
+            proof_two_agreed(r->job->work.pool, r->speakers[i]->worker);
+        }
+    }
+}
+
 /* Agreed: nobody is needed any more. The answer is complete when its receipts are stored. */
 static void complete(required *r) {
     error err = {0};
@@ -245,6 +284,7 @@ static void complete(required *r) {
             part_cancel(&r->parts[i]);
         }
     }
+    judge_all(r);
     if (!keep_receipts(r, &err)) {
         end_unstored(r, &err);
     }

@@ -19,6 +19,9 @@ typedef struct part {
     fleet_worker *worker; /* NULL: it waits for one */
     bool joined;          /* it is, or was, side `side` of the pair */
     size_t side;
+    bool judges;       /* it is to settle a difference */
+    bool referee_only; /* then: there is a referee */
+    bool strictly;     /* there is somebody with another network and approver, too */
     bool over;
 } part;
 
@@ -69,6 +72,8 @@ bool part_counts(const part *t);
 
 /* Whether two different workers with different owners have the model, the same file in an exact profile. */
 bool partners_exist(const pool *p, slice model);
+/* Notes how independent of the others it can be, by who is connected now. */
+void partners_look(part *t);
 /* Whether this worker may answer together with those whose parts count. */
 bool partners_allow(const part *t, const session *s);
 

@@ -60,6 +60,8 @@ bool part_submit(required *r, error *err) {
     if (r->part_count > 0 && !job_draw_id(&t->work.id, err)) {
         return false;
     }
+    t->judges = pair_state_of(r->pair) == PAIR_DIFFERENT;
+    partners_look(t);
     hex_encode(slice_of(t->work.id.bytes, sizeof t->work.id.bytes), t->work.id_hex);
     dispatch_spec spec = {.id = t->work.id,
                           .user = j->user_id,

@@ -356,6 +356,10 @@ void session_drained(session *s) {
     session_close(s, PROTO_CLOSE_GOING_AWAY, "drained");
 }
 
+const fleet_worker *session_worker(const session *s) {
+    return s->worker;
+}
+
 uint64_t session_count_receipt(session *s) {
     return ++s->receipts;
 }

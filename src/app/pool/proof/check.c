@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "os/clock.h"
+#include "proof/await.h"
 
 #include <stdio.h>
 
@@ -165,6 +166,7 @@ void check_leave(check *c) {
     map_remove(f->checks, slice_of(c->id, sizeof c->id));
     f->sealed_bytes -= buffer_length(&c->sealed);
     list_remove(&c->node);
+    await_tell(c);
     check_free(c);
 }
 

@@ -71,7 +71,8 @@ void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
     proof *f = c->proof;
     bool first = standings_of(f->standings, worker)->state != STANDING_CONVICTED;
     standings_move(f, worker, STANDING_WAS_CONVICTED, 0);
-    if (memcmp(worker, c->worker_id, sizeof c->worker_id) == 0) {
+    /* An answer that was held back is nothing to warn of. */
+    if (c->mode < VERIFY_PROVED && memcmp(worker, c->worker_id, sizeof c->worker_id) == 0) {
         notices_add(f, c->user_id, c->job_id, worker);
     }
     if (first) {

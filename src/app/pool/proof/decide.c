@@ -81,7 +81,11 @@ static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify
         return stored;
     }
     error ignored = {0};
-    place_delay(c);
+    if (mode >= VERIFY_PROVED) {
+        c->not_before_ms = ev_now_ms(f->pool->loop); /* somebody waits for it */
+    } else {
+        place_delay(c);
+    }
     if (!check_enter(c, &ignored)) {
         f->more_stored = true;
         check_free(c);
@@ -91,7 +95,7 @@ static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify
 }
 
 /* Only the exact engine's answers can be computed again to the bit, and only those that have tokens. */
-static bool can_be_checked(const receipt *fields) {
+bool proof_can_check(const receipt *fields) {
     return slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-")) &&
            fields->completion_tokens > 0 && fields->completion_tokens <= PROTO_ANSWER_MAX;
 }
@@ -104,7 +108,7 @@ bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const 
     const verify_mode modes[] = {j->mode, policy_of_tiers(&p->settings, slice_of_text(worker->tiers))};
     verify_mode mode = verify_strictest(modes, 2);
     bool alike = statistical_applies(&entry->fields); /* is all that it can be */
-    if (mode == VERIFY_OFF || (!alike && !can_be_checked(&entry->fields))) {
+    if (mode == VERIFY_OFF || (!alike && !proof_can_check(&entry->fields))) {
         return true;
     }
     const standing_rules rules = policy_rules(&p->settings);
@@ -129,4 +133,13 @@ bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const 
         trim(f, worker->id);
     }
     return true;
+}
+
+void proof_two_agreed(pool *p, const fleet_worker *worker) {
+    standings_move(p->proof, worker->id, STANDING_ANSWERED, 0);
+    standings_move(p->proof, worker->id, STANDING_AGREED, 0);
+}
+
+bool proof_withholds(const pool *p, const fleet_worker *worker) {
+    return policy_of_tiers(&p->settings, slice_of_text(worker->tiers)) >= VERIFY_PROVED;
 }

@@ -30,6 +30,7 @@ static proof *proof_new(pool *p, error *err) {
     f->pool = p;
     list_init(&f->pending);
     list_init(&f->running);
+    list_init(&f->waiters);
     list_init(&f->notices);
     list_init(&f->baits);
     ev_timer_init(&f->timer, tick, f);

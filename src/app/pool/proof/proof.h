@@ -31,6 +31,13 @@ MUST_CHECK bool proof_mode_of(pool *p, const account *who, slice model, http_req
 MUST_CHECK bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker,
                                   const signed_receipt *entry, error *err);
 
+/* Whether its answer could be checked at all. */
+bool proof_can_check(const receipt *fields);
+/* Two workers have said the same at once (required): as good as a check of each. */
+void proof_two_agreed(pool *p, const fleet_worker *worker);
+/* The answers of this worker's tiers are held back until they are checked. */
+bool proof_withholds(const pool *p, const fleet_worker *worker);
+
 /* It is convicted, or it, its owner or its machine (NULL: not known) is on the blacklist: it may not serve,
  * whatever else is known of it. */
 bool proof_shuts_out(const pool *p, const fleet_worker *worker, const uint8_t *machine);

@@ -21,6 +21,7 @@ struct proof {
     list_node pending;   /* check.node: waiting or disputed; the longest untried first */
     list_node running;   /* check.node: a worker has it */
     size_t sealed_bytes; /* of their payloads */
+    list_node waiters;   /* proof_waiter.node */
     list_node baits;     /* honeytokens on their way */
     size_t bait_count;
     statistical *statistical; /* checks of runtimes */
