@@ -29,7 +29,8 @@ typedef struct prepared {
 
 struct database {
     sqlite3 *connection;
-    file_lock *lock;   /* of the file beside the database: it is in use */
+    file_lock *lock; /* of the file beside the database: it is in use */
+    int busy_timeout_ms;
     bool crash_likely; /* the last user didn't close it */
     bool synced;       /* what PRAGMA synchronous says: FULL, else NORMAL */
     bool write;        /* of the transaction that runs */
@@ -168,7 +169,9 @@ bool database_wants_scrub(const database *d) {
 
 bool database_scrub(database *d, error *err) {
     errno = 0;
+    sqlite3_busy_timeout(d->connection, 0);
     int code = sqlite3_wal_checkpoint_v2(d->connection, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_busy_timeout(d->connection, d->busy_timeout_ms);
     d->wiped = code != SQLITE_OK;
     return code == SQLITE_OK || database_error(d, code, errno, err);
 }
@@ -236,8 +239,8 @@ static bool connect(database *d, const char *path, uint32_t busy_timeout_ms, err
     if (code != SQLITE_OK) {
         return database_error(d, code, 0, err);
     }
-    sqlite3_busy_timeout(
-        d->connection, (int)(busy_timeout_ms > BUSY_TIMEOUT_MAX_MS ? BUSY_TIMEOUT_MAX_MS : busy_timeout_ms));
+    d->busy_timeout_ms = (int)(busy_timeout_ms > BUSY_TIMEOUT_MAX_MS ? BUSY_TIMEOUT_MAX_MS : busy_timeout_ms);
+    sqlite3_busy_timeout(d->connection, d->busy_timeout_ms);
     sqlite3_db_config(d->connection, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(d->connection, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     return true;

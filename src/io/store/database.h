@@ -80,8 +80,8 @@ void database_end_queries(database *d);
  * in the write-ahead log until database_scrub. */
 void database_note_wipe(database *d);
 bool database_wants_scrub(const database *d);
-/* Moves the log's content to the file and cuts the log to nothing. Not in a transaction. ERROR_TIMEOUT while
- * another program (a backup) reads. */
+/* Moves the log's content to the file and cuts the log to nothing. Not in a transaction. ERROR_TIMEOUT, at once,
+ * while another program (a backup) reads. */
 MUST_CHECK bool database_scrub(database *d, error *err);
 
 /* For the files beside this one. */
