@@ -2,6 +2,7 @@
 refuse, forge or never answer, a pool killed between answer and check, and the way back."""
 
 import signal
+import sqlite3
 
 import tap
 from fleet import FleetCase, eventually
@@ -85,10 +86,10 @@ class Spot(ProofCase):
                    .json["verification"] == "agreed")
 
 
-class Cheats(ProofCase):
-    def convicted(self, worker):
+class CheatCase(ProofCase):
+    def convicted(self, worker, closed=1):
         eventually("it is convicted", lambda: self.standings(worker)[0]["state"] == "convicted")
-        self.assertEqual(worker.wait("closed")["code"], 4002)
+        self.assertEqual(worker.wait("closed", closed)["code"], 4002)
         self.assertEqual(self.enrolled(worker)[0]["state"], "revoked")
 
     def assert_evidence_holds(self, worker, job):
@@ -116,6 +117,44 @@ class Cheats(ProofCase):
                 return answer
         raise AssertionError("the cheat was never asked")
 
+
+class SpotCheats(CheatCase):
+    settings = {"check_delay_ms": 0, "verify": "spot"}
+
+    def test_a_cheat_is_convicted_by_spot_checks_too(self):
+        self.cheat = self.fake("--behave", "different-text")
+        honest = [self.fake(), self.fake()]
+        answer = self.caught()
+        self.convicted(self.cheat)
+        self.eventually_state(answer, "worker_wrong")
+        self.settled(*honest)
+
+    def test_right_tokens_from_other_logits_convict(self):
+        self.cheat = self.fake("--behave", "other-commitment")
+        honest = [self.fake(), self.fake()]
+        self.caught()
+        self.convicted(self.cheat)
+        self.settled(*honest)
+
+
+class DisputeRestart(CheatCase):
+    def test_a_dispute_waits_for_a_third_worker_over_a_kill(self):
+        self.cheat, honest = self.fake("--behave", "different-text"), self.fake()
+        answer = self.caught()
+        self.eventually_state(answer, "disputed")
+        states = {self.standings(worker)[0]["state"] for worker in (self.cheat, honest)}
+        self.assertEqual(states, {"quarantined"})
+        self.site.pool.signal(signal.SIGKILL)
+        self.site.pool.child.wait()
+        self.site.start_pool()
+        self.assertEqual({self.standings(worker)[0]["state"] for worker in (self.cheat, honest)}, {"quarantined"})
+        self.fake()
+        self.eventually_state(answer, "worker_wrong")
+        self.convicted(self.cheat, closed=2)
+        self.settled(honest)
+
+
+class Cheats(CheatCase):
     def test_a_worker_that_answers_other_bits_is_convicted_and_never_asked_again(self):
         self.cheat = self.fake("--behave", "different-text")
         honest = [self.fake(), self.fake()]
@@ -136,9 +175,8 @@ class Cheats(ProofCase):
         liar = self.fake("--checks", "wrong-expected")
         honest = [self.fake(), self.fake()]
         answers = []
-        while not liar.of("scored"):
-            answers += self.answered()
-            self.assertLess(len(answers), 50)
+        for _ in range(50):
+            answers += self.answered() if not liar.of("scored") else []
         self.convicted(liar)
         self.settled(*honest)
         for answer in answers:
@@ -168,13 +206,17 @@ class Evasion(ProofCase):
         worker = self.fake()
         bad = self.fake("--checks", behaviour)
         worker_id = self.enrolled(worker)[0]["id"]
-        answer = None
-        while answer is None or not bad.of("check"):
-            answer, = self.answered()
+        for _ in range(20):
+            if not bad.of("score"):
+                self.answered()
+        bad.wait("score")
         self.fake()
         eventually("all is checked", lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0)
         self.assertEqual(self.standing(worker_id)["mismatches"], 0)
         self.assertGreater(self.standings(bad)[0]["evasions"], 0)
+
+    def test_a_verifier_that_refuses_is_left_for_another(self):
+        self.check_goes_elsewhere("refuse")
 
     def test_a_verifier_that_says_nothing_is_left_for_another(self):
         self.check_goes_elsewhere("never")
@@ -220,6 +262,27 @@ class Blacklist(ProofCase):
         self.site.admin("worker", "blacklist", "remove", "--kind", "owner", "mallory")
         back = self.fake_again(bad.name)
         back.wait("serving")
+
+
+class Honeytokens(ProofCase):
+    settings = {"verify": "off", "honeytoken_every": 1, "honeytoken_delay_ms": 0}
+
+    def test_a_marker_in_a_document_names_the_worker_that_it_was_sent_to(self):
+        worker = self.fake()
+        self.answered()
+        eventually("it got a honeytoken", lambda: self.metric("honeytokens_sent_total") > 0)
+        worker.wait("job", 2)
+        self.assertEqual(self.site.admin("honeytoken", "list")["honeytokens"], [])
+        database = sqlite3.connect(self.folder / "pool.db")
+        self.addCleanup(database.close)
+        marker, = database.execute("SELECT marker FROM honeytokens").fetchone()
+        document = self.folder / "document.txt"
+        document.write_text(f"found in a log: {marker.upper()}, and 6d7c1d2e-0000-4000-8000-000000000000\n")
+        found = self.site.admin("honeytoken", "check", document)["honeytokens"]
+        self.assertEqual([(one["marker"], one["worker"]) for one in found],
+                         [(marker, self.enrolled(worker)[0]["id"])])
+        self.assertEqual(len(self.site.admin("honeytoken", "list")["honeytokens"]), 1)
+        self.assertNotIn(marker, self.pool_log())
 
 
 if __name__ == "__main__":
