@@ -199,6 +199,32 @@ class Cheats(CheatCase):
         self.assertEqual(len(again.of("job")), 1)
 
 
+class Referees(ProofCase):
+    def test_workers_alone_do_not_convict_a_referee(self):
+        opened = self.metric("verify_open_total")
+        referee = self.fake("--checks", "wrong-expected", referee=True)
+        for _ in range(4):  # one answers, three judge
+            self.fake()
+        for _ in range(50):
+            if not referee.of("score"):
+                self.answered()
+        referee.wait("scored")
+        eventually("a human has to decide", lambda: self.metric("verify_open_total") > opened)
+        self.assertEqual(self.standings(referee)[0]["state"], "quarantined")
+        self.assertEqual(referee.of("closed"), [])
+
+    def test_a_referee_convicts_another(self):
+        liar = self.fake("--checks", "wrong-expected", referee=True)
+        honest = [self.fake(referee=True), self.fake(referee=True)]  # one may be the answer's worker
+        for _ in range(50):
+            if not liar.of("score"):
+                self.answered()
+        liar.wait("scored")
+        eventually("it is convicted", lambda: self.standings(liar)[0]["state"] == "convicted")
+        for other in honest:
+            eventually("nobody else is out", lambda: self.standings(other)[0]["state"] in ("new", "regular", "alert"))
+
+
 class Evasion(ProofCase):
     settings = ProofCase.settings | {"check_deadline_ms": 1000}
 

@@ -149,8 +149,8 @@ static bool is_excluded(const session *s, const party_query *query) {
 }
 
 static bool could_check(const proof *f, const session *s, const party_query *query) {
-    return s->handle != NULL && !is_excluded(s, query) && standings_may_serve(f, s->worker->id) &&
-           has_model(s, query);
+    return s->handle != NULL && !is_excluded(s, query) && has_model(s, query) &&
+           (query->judging ? standings_may_judge(f, s->worker) : standings_may_serve(f, s->worker->id));
 }
 
 static void get(void *context, size_t index, verify_party *party) {

@@ -28,6 +28,7 @@ typedef struct party_query {
     const verify_party *subjects;
     size_t subject_count;
     bool referee_only;
+    bool judging; /* a dispute: referees may that are in disputes of their own */
     double draw;
 } party_query;
 

@@ -76,6 +76,7 @@ static session *choose(check *c, verify_choice *choice, error *err) {
                          .profile = c->profile,
                          .excluded = (const uint8_t(*)[RECEIPT_WORKER_SIZE])c->tried,
                          .excluded_count = c->tried_count,
+                         .judging = c->v.state == VERIFICATION_DISPUTED,
                          .subjects = subjects,
                          .subject_count = subjects_of(c, subjects)};
     if (!random_bytes(&c->work.id, sizeof c->work.id, err) ||
@@ -84,7 +85,7 @@ static session *choose(check *c, verify_choice *choice, error *err) {
         return NULL;
     }
     hex_encode(slice_of(c->work.id.bytes, sizeof c->work.id.bytes), c->work.id_hex);
-    query.referee_only = c->v.state == VERIFICATION_DISPUTED && parties_have_referee(f, &query);
+    query.referee_only = query.judging && parties_have_referee(f, &query);
     session *chosen = parties_choose(f, &query, choice);
     if (chosen == NULL) {
         error_set(err, ERROR_NOT_FOUND, "no worker is free to check it");

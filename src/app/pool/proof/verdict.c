@@ -184,12 +184,19 @@ static void absolve(const check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) 
     }
 }
 
-static void judged(check *c, const signed_finding *entry) {
+static verify_verdict verdict_of(const check *c, const fleet_worker *judge, const signed_finding *entry) {
     const verify_finding first = view_of(&c->findings->items[0]);
-    const verify_finding referee = view_of(entry);
+    const verify_finding second = view_of(entry);
+    const fleet_worker *verifier = fleet_find(c->work.pool->fleet, c->verifier_id);
+    verify_verdict verdict = verify_judge(c->commitment, c->tokens, &first, &second);
+    return judge->referee ? verdict
+                          : verify_verdict_of_worker(verdict, verifier != NULL && verifier->referee);
+}
+
+static void judged(check *c, const fleet_worker *judge, const signed_finding *entry) {
     proof *f = c->proof;
     c->tried_count = 0;
-    switch (verify_judge(c->commitment, c->tokens, &first, &referee)) {
+    switch (verdict_of(c, judge, entry)) {
     case VERDICT_WORKER_WRONG:
         check_move(c, VERIFICATION_REFEREE_FOR_VERIFIER);
         f->statistics.worker_wrong++;
@@ -206,7 +213,7 @@ static void judged(check *c, const signed_finding *entry) {
         break;
     case VERDICT_NEITHER:
         check_move(c, VERIFICATION_REFEREE_FOR_NEITHER);
-        log_check("a referee says what neither of two workers says", c);
+        log_check("a third says what neither of two says, or is no referee and contradicts one", c);
         c->not_before_ms = ev_now_ms(c->work.pool->loop);
         break;
     }
@@ -218,7 +225,8 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
     bool judging = c->v.state == VERIFICATION_JUDGING;
     verify_finding view;
     c->handle = NULL;
-    if (entry == NULL || !standings_may_serve(c->proof, worker->id)) { /* its word counts no more */
+    bool counts = judging ? standings_may_judge(c->proof, worker) : standings_may_serve(c->proof, worker->id);
+    if (entry == NULL || !counts) {
         verdict_lost(c, false);
         return;
     }
@@ -239,7 +247,7 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
     }
     place_released(c);
     if (judging) {
-        judged(c, entry);
+        judged(c, worker, entry);
     } else if (differs) {
         differed(c, entry);
     } else {
