@@ -87,9 +87,9 @@ class Spot(ProofCase):
 
 
 class CheatCase(ProofCase):
-    def convicted(self, worker, closed=1):
+    def convicted(self, worker):
         eventually("it is convicted", lambda: self.standings(worker)[0]["state"] == "convicted")
-        self.assertEqual(worker.wait("closed", closed)["code"], 4002)
+        worker.wait("closed", code=4002)
         self.assertEqual(self.enrolled(worker)[0]["state"], "revoked")
 
     def assert_evidence_holds(self, worker, job):
@@ -150,7 +150,7 @@ class DisputeRestart(CheatCase):
         self.assertEqual({self.standings(worker)[0]["state"] for worker in (self.cheat, honest)}, {"quarantined"})
         self.fake()
         self.eventually_state(answer, "worker_wrong")
-        self.convicted(self.cheat, closed=2)
+        self.convicted(self.cheat)
         self.settled(honest)
 
 
