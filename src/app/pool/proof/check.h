@@ -42,6 +42,7 @@ typedef struct check {
     /* While a worker has it. */
     dispatch_job *handle;
     struct opened_answer *opened;
+    bool unable; /* the worker says so, and it isn't held against it */
     uint8_t runner[STORE_WORKER_ID_SIZE];
     verify_independence runner_independence;
 } check;

@@ -110,6 +110,7 @@ static bool assign(check *c, session *s, const verify_choice *choice, error *err
     if (!check_move(c, disputed ? VERIFICATION_REFEREE_ASSIGNED : VERIFICATION_ASSIGNED)) {
         return error_set(err, ERROR_INTERNAL, "it is in no state to be done");
     }
+    c->unable = false;
     memcpy(c->runner, s->worker->id, sizeof c->runner);
     c->runner_independence = choice->independence;
     list_remove(&c->node);

@@ -255,17 +255,17 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
     }
 }
 
+/* What doesn't fit its context it can't check, however much it wants to. */
 static void gave_up(work *w, const fleet_worker *worker, const proto_fail *fail) {
-    (void)w;
     (void)worker;
-    (void)fail; /* logged by the session; `failed` follows */
+    check_of(w)->unable = slice_equal_text(fail->code, PROTO_FAIL_INPUT);
 }
 
 static void failed(work *w, dispatch_failure reason) {
     (void)reason;
     check *c = check_of(w);
     c->handle = NULL;
-    verdict_lost(c, !w->pool->draining && !c->proof->stopping);
+    verdict_lost(c, !c->unable && !w->pool->draining && !c->proof->stopping);
 }
 
 const work_kind check_kind = {.name = "check",
