@@ -16,7 +16,7 @@ TEXT = "".join(WORDS)
 
 
 class Runtimes(FleetCase):
-    settings = {"beat_ms": 500, "first_token_timeout_ms": 8000, "progress_timeout_ms": 8000, "model_grace_ms": 500}
+    settings = {"beat_ms": 2000, "first_token_timeout_ms": 8000, "progress_timeout_ms": 8000, "model_grace_ms": 500}
 
     def setUp(self):
         super().setUp()

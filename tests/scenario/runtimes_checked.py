@@ -82,6 +82,16 @@ class CheckedRuntimes(FleetCase):
             self.assertEqual(answer.status, 200)
         self.assertEqual(len(runtimes[2].chats()), asked)
 
+    def test_what_a_runtime_can_t_give_is_refused_and_not_given_without_it(self):
+        for index in range(2):
+            self.start(index)
+        body = {"model": "tiny", "messages": [{"role": "user", "content": "Is it proved?"}], "max_tokens": 8}
+        for mode, status in (("spot", 200), ("every", 200), ("proved", 503), ("required", 503)):
+            with self.subTest(mode):
+                answer = self.ask("POST", "/v1/chat/completions", body, self.site.user_key, [f"X-Cellule-Verify: {mode}"])
+                self.assertEqual(answer.status, status, answer.body)
+                self.assertEqual("choices" in answer.json, status == 200)
+
 
 if __name__ == "__main__":
     tap.main()
