@@ -1,5 +1,5 @@
-"""Real workers that cheat (`worker run --cheat`, only in test builds) among honest ones are convicted, whether every
-answer is checked or some; nobody else is."""
+"""Real workers that cheat (`worker run --cheat`, only in test builds) among honest ones are convicted, in each mode of
+checking; nobody else is, and who asks for `required` never sees what they said."""
 
 import json
 import pathlib
@@ -95,8 +95,65 @@ class Cheats(FleetCase):
         self.convicts("edit:3,share=0.5")
 
 
+@unittest.skipUnless(MODEL.exists(), f"no model {MODEL}")
+class Room(FleetCase):
+    settings = {"check_delay_ms": 0, "verify": "every"}
+
+    def start(self, index, *options):
+        worker = self.site.start_worker(index, *options)
+        self.addCleanup(self.site.workers.clear)
+        self.addCleanup(worker.stop)
+        eventually("it is connected", lambda: self.site.connected_workers() > index)
+
+    def cut_answer(self):
+        """One that ended for want of room."""
+        for seed in range(30):
+            body = self.chat_body("Tell me everything.", temperature=2, max_tokens=1500, seed=seed)
+            answer = self.ask("POST", "/v1/chat/completions", body, self.site.user_key)
+            if answer.json["choices"][0]["finish_reason"] == "length":
+                return answer.headers["x-cellule-job"]
+        raise AssertionError("every answer had room")
+
+    def test_one_with_less_room_than_those_who_check_it_is_no_cheat(self):
+        self.start(0, "--context", "64")
+        job = self.cut_answer()
+        self.start(1)
+        self.start(2)
+        eventually("it is checked", lambda: self.ask("GET", f"/v1/receipts/{job}", key=self.site.user_key)
+                   .json["verification"] == "agreed")
+        for worker in self.site.admin("worker", "list")["workers"]:
+            self.assertIn(self.site.admin("worker", "standing", worker["id"])["state"], ("new", "regular"))
+
+
 class Spot(Cheats):
     settings = {"check_delay_ms": 0, "verify": "spot"}
+
+
+class Required(Cheats):
+    """Two at once, and so many questions at once that the cheat has its part in them: what it says is never let out alone."""
+
+    mode = "required"
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.honest.append(cls.start(2))
+        cls.index = 2
+
+    def asked(self, number):
+        members = {"model": MODEL.stem, "seed": number, "max_tokens": 24, "temperature": 1}
+        return self.question(f"What is {number}?", headers=[f"X-Cellule-Verify: {self.mode}"], **members)
+
+    def ask_some(self, number):
+        answers = [self.asked(number % 4 + i) for i in range(4)]
+        for i, answer in enumerate(answers):
+            self.assert_whole(answer)
+            text = self.right.setdefault(number % 4 + i, answer.text)
+            self.assertEqual(answer.text, text)
+
+    def convicts(self, way):
+        self.right = {i: self.asked(i).finish().text for i in range(8)}
+        super().convicts(way)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,7 @@ static void describe(const work *w, proto_message *message) {
     out->answer_count = record->token_count;
     memcpy(out->salt, record->entry.salt, sizeof out->salt);
     if (!receipt_nonce(record->entry.salt, out->nonce, &ignored)) {
-        memset(out->nonce, 0,
-               sizeof out->nonce); /* memory: whoever scores it will differ from nobody's bits */
+        out->answer_count = 0; /* memory: not sent then; with another nonce the verifier would be convicted */
     }
 }
 
@@ -78,10 +77,17 @@ static bool check_scored(work *w, const fleet_worker *worker, const proto_scored
             error_set(err, ERROR_CORRUPT, "a finding about another answer"));
 }
 
-static verify_finding view_of(const signed_finding *entry) {
+/* How much room an answer had, nobody signs: that one ended for want of it where a verifier with more room
+ * would have gone on, proves nothing. */
+static bool may_have_been_cut(const receipt *answer) {
+    return answer->finish == RECEIPT_FINISH_LENGTH && answer->completion_tokens < answer->max_tokens;
+}
+
+static verify_finding view_of(const signed_finding *entry, bool cut) {
     verify_finding view = {.agreed = entry->fields.agreed,
                            .count = entry->fields.claimed_tokens,
-                           .complete = entry->fields.complete,
+                           .complete = entry->fields.complete ||
+                                       (cut && entry->fields.agreed == entry->fields.claimed_tokens),
                            .has_expected = entry->fields.has_expected,
                            .expected = entry->fields.expected};
     memcpy(view.commitment, entry->fields.commitment, sizeof view.commitment);
@@ -184,19 +190,20 @@ static void absolve(const check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) 
     }
 }
 
-static verify_verdict verdict_of(const check *c, const fleet_worker *judge, const signed_finding *entry) {
-    const verify_finding first = view_of(&c->findings->items[0]);
-    const verify_finding second = view_of(entry);
+static verify_verdict verdict_of(const check *c, const fleet_worker *judge, const signed_finding *entry,
+                                 bool cut) {
+    const verify_finding first = view_of(&c->findings->items[0], cut);
+    const verify_finding second = view_of(entry, cut);
     const fleet_worker *verifier = fleet_find(c->work.pool->fleet, c->verifier_id);
     verify_verdict verdict = verify_judge(c->commitment, c->tokens, &first, &second);
     return judge->referee ? verdict
                           : verify_verdict_of_worker(verdict, verifier != NULL && verifier->referee);
 }
 
-static void judged(check *c, const fleet_worker *judge, const signed_finding *entry) {
+static void judged(check *c, const fleet_worker *judge, const signed_finding *entry, bool cut) {
     proof *f = c->proof;
     c->tried_count = 0;
-    switch (verdict_of(c, judge, entry)) {
+    switch (verdict_of(c, judge, entry, cut)) {
     case VERDICT_WORKER_WRONG:
         check_move(c, VERIFICATION_REFEREE_FOR_VERIFIER);
         f->statistics.worker_wrong++;
@@ -231,7 +238,8 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
         return;
     }
     standings_move(c->proof, worker->id, STANDING_VERIFIED, 0);
-    view = view_of(entry);
+    bool cut = may_have_been_cut(&c->opened->record.entry.fields);
+    view = view_of(entry, cut);
     bool differs = judging || verify_compare(c->commitment, c->tokens, &view) == VERIFY_DIFFERS;
     if (differs && !keep_finding(c, entry)) {
         verdict_lost(c, false); /* memory: somebody else says it again */
@@ -247,7 +255,7 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
     }
     place_released(c);
     if (judging) {
-        judged(c, worker, entry);
+        judged(c, worker, entry, cut);
     } else if (differs) {
         differed(c, entry);
     } else {
