@@ -154,6 +154,36 @@ class DisputeRestart(CheatCase):
         self.settled(honest)
 
 
+class Recheck(CheatCase):
+    settings = {"check_delay_ms": 0, "verify": "spot", "verify_floor": 1}
+
+    def idle(self):
+        eventually("all is checked", lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0)
+
+    def test_what_a_convicted_worker_answered_lately_is_checked(self):
+        """Its answers while it was trusted were kept and not checked; who asked is told of each."""
+        worker = self.fake()
+        self.answered(20)
+        verifier = self.fake()
+        self.idle()
+        self.assertEqual(self.standings(worker)[0]["state"], "regular")
+        for one in (worker, verifier):
+            one.stop()
+        self.cheat = self.fake_again(worker.name, "--behave", "different-text")
+        self.cheat.wait("serving")
+        wrong = self.answered(5)
+        asked = self.ask("POST", "/v1/chat/completions", self.chat_body() | {"model": "demo"}, self.site.user_key,
+                         ["X-Cellule-Verify: every"])
+        self.assertEqual(asked.status, 200)
+        self.fake_again(verifier.name).wait("serving")
+        self.fake()
+        self.convicted(self.cheat)
+        for answer in wrong:
+            self.eventually_state(answer, "worker_wrong")
+        eventually("all six are put down for who asked",
+                   lambda: len(self.site.admin("verification", "wrong")["notices"]) == 6)
+
+
 class Cheats(CheatCase):
     def test_a_worker_that_answers_other_bits_is_convicted_and_never_asked_again(self):
         self.cheat = self.fake("--behave", "different-text")
