@@ -63,7 +63,50 @@ required *required_start(job *j, error *err) {
     return r;
 }
 
+/* What a worker has signed goes the way of any answer that must be checked. One that never finished has
+ * signed nothing. */
+static void have_checked(required *r, size_t side) {
+    job *j = r->job;
+    error err = {0};
+    size_t count = 0;
+    if (!pair_has_ended(r->pair, side)) {
+        return;
+    }
+    const uint32_t *tokens = pair_tokens(r->pair, side, &count);
+    buffer_append(&j->text, pair_text(r->pair, side));
+    buffer_append(&j->tokens, slice_of(tokens, count * sizeof *tokens));
+    j->token_count = count;
+    bool said = (!buffer_failed(&j->text) && !buffer_failed(&j->tokens)) || error_memory(&err);
+    if (!said || !proof_answer_done(j->work.pool, j, r->speakers[side]->worker, &r->entries[side], &err)) {
+        log_error("an answer in dispute could not be put down to be checked", LOG_CAUSE(&err));
+    }
+    buffer_clear(&j->text);
+    buffer_clear(&j->tokens);
+}
+
+/* Whoever checks it differs, and the worker is convicted by their word, not by that of the two here alone. */
+static void accuse(required *r, size_t side) {
+    pair_difference found = pair_latest_difference(r->pair);
+    log_warning("a worker is contradicted by two others", LOG_TEXT("job", r->job->work.id_hex),
+                LOG_TEXT("worker", r->speakers[side]->worker->id_hex),
+                LOG_TEXT("about", pair_aspect_name(found.aspect)), LOG_U64("position", found.position),
+                LOG_U64("signed", pair_has_ended(r->pair, side)));
+    have_checked(r, side);
+}
+
+/* Somebody lied, and it isn't settled who: checks will tell, though the client gets nothing. */
+static void leave_dispute(required *r) {
+    pair_state state = pair_state_of(r->pair);
+    bool disputed = state == PAIR_DIFFERENT || state == PAIR_JUDGING || state == PAIR_FAILED;
+    for (size_t i = 0; disputed && !r->job->work.pool->draining && i < PAIR_SIDES; i++) {
+        have_checked(r, i);
+    }
+}
+
 void required_release(required *r) {
+    if (r->pair != NULL && !r->completing) {
+        leave_dispute(r);
+    }
     r->completing = true;
     for (size_t i = 0; i < r->part_count; i++) {
         if (!r->parts[i].over) {
@@ -235,34 +278,6 @@ static void end_unstored(required *r, const error *failure) {
     log_error("receipt not stored", LOG_TEXT("job", r->job->work.id_hex), LOG_CAUSE(failure));
     job_end_with_error(r->job, 503, "receipt_not_stored",
                        "the answer's receipt could not be stored, so the answer is not complete; ask again");
-}
-
-/* What a contradicted worker has signed goes the way of any answer that must be checked: whoever checks it
- * differs, and it is convicted by their word, not by that of the two here alone. One that never finished has
- * signed nothing. */
-static void accuse(required *r, size_t side) {
-    job *j = r->job;
-    error err = {0};
-    size_t count = 0;
-    const part *t = r->speakers[side];
-    pair_difference found = pair_latest_difference(r->pair);
-    bool ended = pair_has_ended(r->pair, side);
-    log_warning("a worker is contradicted by two others", LOG_TEXT("job", j->work.id_hex),
-                LOG_TEXT("worker", t->worker->id_hex), LOG_TEXT("about", pair_aspect_name(found.aspect)),
-                LOG_U64("position", found.position), LOG_U64("signed", ended));
-    if (!ended) {
-        return;
-    }
-    const uint32_t *tokens = pair_tokens(r->pair, side, &count);
-    buffer_append(&j->text, pair_text(r->pair, side));
-    buffer_append(&j->tokens, slice_of(tokens, count * sizeof *tokens));
-    j->token_count = count;
-    bool said = (!buffer_failed(&j->text) && !buffer_failed(&j->tokens)) || error_memory(&err);
-    if (!said || !proof_answer_done(j->work.pool, j, t->worker, &r->entries[side], &err)) {
-        log_error("a contradicted answer could not be put down to be checked", LOG_CAUSE(&err));
-    }
-    buffer_clear(&j->text);
-    buffer_clear(&j->tokens);
 }
 
 static void judge_all(required *r) {
