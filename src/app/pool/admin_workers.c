@@ -132,6 +132,11 @@ static void write_worker(json_writer *w, const fleet_worker *worker) {
     json_add_u64(w, "revoked_ms", worker->revoked_ms);
     json_add_u64(w, "last_seen_ms", worker->last_seen_ms);
     json_add_bool(w, "referee", worker->referee);
+    if (worker->has_machine) {
+        char machine[2 * STORE_MACHINE_SIZE + 1];
+        hex_encode(slice_of(worker->machine, sizeof worker->machine), machine);
+        json_add_text(w, "machine", slice_of_text(machine));
+    }
     json_add_bool(w, "connected", worker->session != NULL);
     if (worker->session != NULL) {
         session_view view;

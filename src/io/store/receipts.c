@@ -179,6 +179,9 @@ static bool run_delete(receipts_delete *r, query *q, database *d, error *err) {
         return false;
     }
     size_t count = (size_t)database_changes(d);
+    if (count > 0) {
+        database_note_wipe(d); /* salts, and payloads that a decision left */
+    }
     r->count = count > r->count ? count : r->count;
     return true;
 }
@@ -189,7 +192,6 @@ static bool delete_decided(receipts_delete *r, database *d, error *err) {
                 "DELETE FROM inference_verifications WHERE number IN "
                 "(SELECT number FROM inference_verifications WHERE decided_ms IS NOT NULL AND created_ms < ? "
                 "ORDER BY created_ms LIMIT ?)");
-    database_note_wipe(d); /* of a payload that its decision left */
     return run_delete(r, &q, d, err);
 }
 

@@ -147,7 +147,11 @@ static bool run_trim(trim_kept *r, query *q, database *d, error *err) {
     if (!query_run(q, err)) {
         return false;
     }
-    r->count += (size_t)database_changes(d);
+    size_t count = (size_t)database_changes(d);
+    if (count > 0) {
+        database_note_wipe(d);
+    }
+    r->count += count;
     return true;
 }
 
@@ -182,7 +186,6 @@ static bool trim_old(trim_kept *r, database *d, error *err) {
 
 static bool trim_kept_run(request *base, database *d, error *err) {
     trim_kept *r = (trim_kept *)base;
-    database_note_wipe(d);
     return (!r->of_worker || trim_beyond(r, d, err)) && trim_old(r, d, err);
 }
 

@@ -109,8 +109,13 @@ static bool delete_payload(database *d, const store_verification *v, error *err)
                 "DELETE FROM inference_payloads "
                 "WHERE number = (SELECT number FROM inference_verifications WHERE id = ?)");
     query_bytes(&q, v->id, sizeof v->id);
-    database_note_wipe(d);
-    return query_run(&q, err);
+    if (!query_run(&q, err)) {
+        return false;
+    }
+    if (database_changes(d) > 0) {
+        database_note_wipe(d);
+    }
+    return true;
 }
 
 static bool verification_update_run(request *base, database *d, error *err) {

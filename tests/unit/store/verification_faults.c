@@ -517,6 +517,102 @@ static void test_each_failing_allocation_of_a_change_leaves_all_or_nothing(void 
     }
 }
 
+static void on_entries(void *context, const store_blacklisting *rows, size_t count, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = count;
+    assert_int_equal(rows == NULL, count == 0);
+}
+
+static void on_evidence(void *context, const store_evidence *rows, size_t count, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = count;
+    assert_int_equal(rows == NULL, count == 0);
+}
+
+static void on_bundle(void *context, const store_evidence *e, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = e == NULL ? 0 : 20;
+}
+
+static void on_notices(void *context, const store_notice *rows, size_t count, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = count;
+    assert_int_equal(rows == NULL, count == 0);
+}
+
+static void on_tokens(void *context, const store_honeytoken *rows, size_t count, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = count;
+    assert_int_equal(rows == NULL, count == 0);
+}
+
+static void on_token(void *context, const store_honeytoken *t, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = t == NULL ? 0 : 20;
+}
+
+static void on_check(void *context, const store_verification *v, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = v == NULL ? 0 : 20;
+}
+
+enum { READS = 10, STRIDE = 5 /* reads are alike: together they meet all */ };
+
+static bool read_something(store *s, int which, outcome *o) {
+    store_verification v = new_verification(3, "waiting");
+    switch (which) {
+    case 0:
+        return store_load_blacklist(s, on_entries, o, &err);
+    case 1:
+        return store_blacklist_list(s, 0, 100, on_entries, o, &err);
+    case 2:
+        return store_evidence_list(s, v.worker_id, 0, 100, on_evidence, o, &err);
+    case 3:
+        return store_evidence_get(s, 3, on_bundle, o, &err);
+    case 4:
+        return store_load_notices(s, on_notices, o, &err);
+    case 5:
+        return store_notice_list(s, NULL, 0, 100, on_notices, o, &err);
+    case 6:
+        return store_honeytoken_list(s, false, 0, 100, on_tokens, o, &err);
+    case 7:
+        return store_honeytoken_find(s, SLICE_LITERAL("cht-3"), on_token, o, &err);
+    case 8:
+        return store_verification_of_job(s, v.job_id, 1, on_check, o, &err);
+    default:
+        return store_verification_list(s, NULL, 0, 100, on_page, o, &err);
+    }
+}
+
+static void test_reads_survive_each_failing_allocation(void **state) {
+    (void)state;
+    place here = place_make();
+    store *s = open_at(&here, NULL);
+    fill_site(s);
+    outcome o = {0};
+    for (uint64_t i = 0; i < 20; i++) {
+        assert_true(try_blacklist(s, i, &o) && try_evidence(s, i, &o) && try_notice(s, i, &o) &&
+                    try_honeytoken(s, i, &o) && try_check(s, i, &o));
+        assert_int_equal(o.code, ERROR_NONE);
+    }
+    store_close(s);
+    for (int which = 0; which < READS; which++) {
+        bool reached = true;
+        for (int nth = which % STRIDE; reached; nth += STRIDE) {
+            s = open_at(&here, NULL);
+            o = (outcome){0};
+            fault_fail_nth(nth);
+            bool accepted = read_something(s, which, &o);
+            reached = fault_stop();
+            error_code code = accepted ? o.code : err.code;
+            assert_int_equal(code, reached ? ERROR_MEMORY : ERROR_NONE);
+            assert_int_equal(o.count, reached ? 0 : 20);
+            store_close(s);
+        }
+    }
+    place_remove(&here);
+}
+
 static void test_a_full_database_takes_checks_again_once_some_are_wiped(void **state) {
     (void)state;
     static uint8_t large[65536];
@@ -578,6 +674,7 @@ int main(void) {
         cmocka_unit_test(test_each_failing_allocation_leaves_no_half_written_row),
         cmocka_unit_test(test_each_failing_allocation_leaves_a_standing_old_or_new),
         cmocka_unit_test(test_each_failing_allocation_of_a_change_leaves_all_or_nothing),
+        cmocka_unit_test(test_reads_survive_each_failing_allocation),
         cmocka_unit_test(test_a_full_database_takes_checks_again_once_some_are_wiped),
         cmocka_unit_test(test_a_failing_disk_keeps_the_payload_and_the_state),
     };
