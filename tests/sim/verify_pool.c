@@ -290,8 +290,18 @@ static void end_exact(site *s, check *c) {
     end_check(s, c);
 }
 
+/* Neither new nor under suspicion; who cheats and isn't suspected yet, is learnt from too. */
+static bool is_in_good_standing(const site *s, uint32_t index) {
+    const standing *of = &s->workers[index].standing;
+    return of->state == STANDING_REGULAR && of->cusum <= s->rules.cusum_limit / 2;
+}
+
 static void end_statistical(site *s, check *c) {
-    double ratio = agreement_ratio(&s->calibration, worker_likeness(s, &c->claim));
+    double likeness = worker_likeness(s, &c->claim);
+    double ratio = agreement_ratio(&s->calibration, likeness);
+    if (is_in_good_standing(s, c->worker) && is_in_good_standing(s, c->verifier)) {
+        agreement_calibrate(&s->calibration, likeness);
+    }
     move(s, c, VERIFICATION_HAS_AGREED);
     move_standing(s, c->worker, STANDING_DEVIATED, ratio);
     end_check(s, c);

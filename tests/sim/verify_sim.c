@@ -56,9 +56,9 @@ void site_broken(const site *s, const char *file, int line, const char *conditio
     exit(1);
 }
 
-/* Honest pairs, before any cheat is there. */
+/* Pairs of the operator's own hosts, before others are let in; from then on it learns as the pool does. */
 static void calibrate(site *s) {
-    for (uint32_t i = 0; i < AGREEMENT_PAIRS_MAX; i++) {
+    for (uint32_t i = 0; i < TRUSTED_PAIRS; i++) {
         claim honest = {.tokens = (uint32_t)(1 + sim_random(&s->sim, (uint64_t)2 * ANSWER_TOKENS))};
         agreement_calibrate(&s->calibration, worker_likeness(s, &honest));
     }

@@ -25,6 +25,7 @@ enum {
     DELAY_MS = 30000,      /* before a check starts, at most */
     DEADLINE_MS = 30000,   /* of a check */
     RETRY_MS = 5000,
+    TRUSTED_PAIRS = 400, /* that a calibration begins with */
     NOBODY = UINT32_MAX,
     NO_TOKEN = UINT32_MAX /* no token differs */
 };
