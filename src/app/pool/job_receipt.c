@@ -53,6 +53,17 @@ static bool check_commitment(const job *j, slice text, const receipt *fields, er
             error_set(err, ERROR_INVALID, "the commitment isn't that of the text"));
 }
 
+/* An exact worker ends an answer for its length where the client said so, or where its context is full: else
+ * it could leave out what it likes. */
+static bool check_length(const session *s, slice model, const receipt *fields, error *err) {
+    if (fields->finish != RECEIPT_FINISH_LENGTH || fields->completion_tokens == fields->max_tokens ||
+        !slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-"))) {
+        return true;
+    }
+    return (uint64_t)fields->prompt_tokens + fields->completion_tokens == session_context(s, model) ||
+           error_set(err, ERROR_INVALID, "the answer ends for its length, and there was room for more");
+}
+
 bool job_make_receipt(const job *j, const answer_said *said, const fleet_worker *worker,
                       const proto_done *done, signed_receipt *signed_by_worker, error *err) {
     if (done->finish == PROTO_CANCELLED) {
@@ -63,8 +74,9 @@ bool job_make_receipt(const job *j, const answer_said *said, const fleet_worker 
     }
     receipt fields;
     buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
-    bool made = fill_receipt(j, said, worker, done, &fields, err) &&
-                check_commitment(j, said->text, &fields, err) && receipt_encode(&fields, &bytes, err);
+    bool made =
+        fill_receipt(j, said, worker, done, &fields, err) && check_commitment(j, said->text, &fields, err) &&
+        check_length(worker->session, j->chat.model, &fields, err) && receipt_encode(&fields, &bytes, err);
     if (made) {
         *signed_by_worker = (signed_receipt){.fields = fields, .length = buffer_length(&bytes)};
         memcpy(signed_by_worker->bytes, bytes.bytes, signed_by_worker->length);

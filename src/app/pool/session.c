@@ -269,6 +269,11 @@ static const session_model *find_model(const session *s, slice name) {
     return NULL;
 }
 
+uint32_t session_context(const session *s, slice model) {
+    const session_model *found = find_model(s, model);
+    return found == NULL ? 0 : found->context;
+}
+
 bool session_describe_model(const session *s, slice model, receipt *fields, error *err) {
     const session_model *found = find_model(s, model);
     if (found == NULL) {

@@ -29,6 +29,8 @@ void session_drained(session *s);
 /* The model's digest and engine profile into a receipt. False if the session doesn't offer it. */
 MUST_CHECK bool session_describe_model(const session *s, slice model, receipt *fields, error *err);
 const fleet_worker *session_worker(const session *s);
+/* Tokens that it says it has room for with this model; 0 if it doesn't offer it. */
+uint32_t session_context(const session *s, slice model);
 /* Counts a receipt; how many there were in this session with it. */
 uint64_t session_count_receipt(session *s);
 

@@ -36,6 +36,7 @@ static bool keep_models(session *s, const proto_hello *hello) {
         s->models[i].name = slice_part(buffer_slice(&s->names), start, model->name.length);
         start += model->name.length;
         memcpy(s->models[i].digest, model->digest, sizeof s->models[i].digest);
+        s->models[i].context = model->context;
         memcpy(s->models[i].profile, model->profile.data, model->profile.length);
         s->offers[i] = (dispatch_offer){.model = s->models[i].name,
                                         .slots = model->slots,

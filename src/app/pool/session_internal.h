@@ -10,6 +10,7 @@
 typedef struct session_model {
     slice name; /* in session.names */
     uint8_t digest[PROTO_DIGEST_SIZE];
+    uint32_t context; /* tokens */
     char profile[RECEIPT_PROFILE_LIMIT + 1];
 } session_model;
 

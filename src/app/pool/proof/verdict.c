@@ -263,10 +263,13 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
     }
 }
 
-/* What doesn't fit its context it can't check, however much it wants to. */
+/* What doesn't fit the context that it says it has it can't check, however much it wants to. */
 static void gave_up(work *w, const fleet_worker *worker, const proto_fail *fail) {
-    (void)worker;
-    check_of(w)->unable = slice_equal_text(fail->code, PROTO_FAIL_INPUT);
+    check *c = check_of(w);
+    const receipt *fields = &c->opened->record.entry.fields;
+    uint64_t room = worker->session == NULL ? 0 : session_context(worker->session, w->model);
+    c->unable = slice_equal_text(fail->code, PROTO_FAIL_INPUT) &&
+                (uint64_t)fields->prompt_tokens + fields->completion_tokens > room;
 }
 
 static void failed(work *w, dispatch_failure reason) {
