@@ -82,7 +82,7 @@ class Usage(Case):
         for arguments in (("pool", "run", "extra"), ("ask", "one", "two"), ("admin", "user", "list", "extra"),
                           ("ask", "--max-tokens", "many", "x"), ("ask", "--max-tokens", "-1", "x"),
                           ("ask", "--max-tokens", "99999999999999999999", "x"), ("ask", "x", "--model"),
-                          ("worker", "run", "--model", "m", "--slots", "0"), ("admin", "user", "add", "a", "--days", "x"),
+                          ("worker", "run", "--model", "m", "--slots", "x"), ("admin", "user", "add", "a", "--days", "x"),
                           ("admin", "worker", "token", "--owner", "a", "--days", "3651"),
                           ("admin", "user", "disable", "../x"), ("admin", "worker", "revoke", ""),
                           ("admin", "user", "keys", "a b"), ("pool", "run", "--check=yes")):
