@@ -71,6 +71,7 @@ static void send_proof(honest_worker *w, const proto_challenge *challenge) {
 }
 
 static void sign_done(const honest_worker *w, const proto_job *job, proto_done *done) {
+    static const uint8_t chain[HASH_SIZE];
     signed_receipt entry = {.fields = {.version = RECEIPT_VERSION,
                                        .temperature = job->temperature,
                                        .top_p = job->top_p,
@@ -93,6 +94,7 @@ static void sign_done(const honest_worker *w, const proto_job *job, proto_done *
              receipt_hash_answer(job->salt, SLICE_LITERAL(WORKER_ANSWER), r->answer_hash, &err) &&
              receipt_hash_stop(job->stop, job->stop_count, r->stop_hash, &err) &&
              receipt_hash_tokens(tokens, WORDS, r->token_hash, &err) &&
+             receipt_commit(chain, SLICE_LITERAL(WORKER_ANSWER), r->commitment, &err) &&
              receipt_sign_worker(&entry, w->key, &err),
          &err);
     *done = (proto_done){.finish = PROTO_STOP,

@@ -25,10 +25,16 @@ class ProofCase(FleetCase):
         ids = {event["worker"] for event in worker.of("connected")}
         return [one for one in self.site.admin("worker", "list")["workers"] if one["id"] in ids]
 
-    def verification_of(self, answer):
+    def receipt_of(self, answer):
         found = self.ask("GET", f"/v1/receipts/{answer.job}", key=self.site.user_key)
         self.assertEqual(found.status, 200, found.body)
-        return found.json["verification"]
+        return found.json
+
+    def verification_of(self, answer):
+        return self.receipt_of(answer)["verification"]
+
+    def worker_of(self, answer):
+        return self.receipt_of(answer)["fields"]["worker"]
 
     def answered(self, count=1, **members):
         """So many questions, one after the other."""
@@ -110,12 +116,26 @@ class CheatCase(ProofCase):
 
     def caught(self, **members):
         """Asks until the cheat has answered; the wrong answer."""
+        cheat, = self.enrolled(self.cheat)
         for i in range(50):
             answer = self.question(f"question {i}", seed=i, **members)
             self.assert_whole(answer)
-            if self.cheat.of("job"):
+            if self.worker_of(answer) == cheat["id"]:
                 return answer
         raise AssertionError("the cheat was never asked")
+
+
+    def eventually_right(self, answer):
+        seen = []
+
+        def is_right():
+            seen.append(self.verification_of(answer))
+            return seen[-1] in ("agreed", "verifier_wrong")
+
+        try:
+            eventually("an honest answer is found right", is_right)
+        except AssertionError as late:
+            raise AssertionError(f"{late}: its check is {seen[-1]}") from late
 
 
 class SpotCheats(CheatCase):
@@ -201,6 +221,14 @@ class Cheats(CheatCase):
         self.assertNotIn("x-cellule-notice", self.answered()[0].headers)
         self.assertEqual(len(self.cheat.of("job")), asked)
 
+    def test_right_tokens_in_other_words_convict_too(self):
+        self.cheat = self.fake("--behave", "other-words")
+        honest = [self.fake(), self.fake()]
+        answer = self.caught()
+        self.convicted(self.cheat)
+        self.settled(*honest)
+        self.assert_evidence_holds(self.cheat, answer.job)
+
     def test_a_verifier_that_lies_is_convicted_in_place_of_the_worker(self):
         liar = self.fake("--checks", "wrong-expected")
         honest = [self.fake(), self.fake()]
@@ -210,7 +238,7 @@ class Cheats(CheatCase):
         self.convicted(liar)
         self.settled(*honest)
         for answer in answers:
-            eventually("its answers are right", lambda: self.verification_of(answer) in ("agreed", "verifier_wrong"))
+            self.eventually_right(answer)
 
     def test_a_cleared_worker_is_asked_again(self):
         self.cheat = self.fake("--behave", "different-text")

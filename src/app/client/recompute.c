@@ -263,7 +263,10 @@ static outcome judge_rest(const computed *c, size_t *token, error *err) {
         error_set(err, ERROR_CORRUPT, "the tokens are right, but not why they ended");
         return refute(token, 0, err);
     }
-    if (memcmp(c->answer.commitment, fields->commitment, sizeof fields->commitment) != 0) {
+    if (!receipt_commit(c->answer.commitment, buffer_slice(&c->text), digest, err)) {
+        return unchecked(err);
+    }
+    if (memcmp(digest, fields->commitment, sizeof digest) != 0) {
         error_set(err, ERROR_CORRUPT,
                   "the tokens are right, but the worker had committed to other logits than the model's");
         return refute(token, 0, err);

@@ -25,8 +25,8 @@ static bool fill_receipt(const job *j, const answer_said *said, const fleet_work
     memcpy(r->pool_id, j->work.pool->site.pool_id, sizeof r->pool_id);
     memcpy(r->job_id, said->id.bytes, sizeof r->job_id);
     memcpy(r->worker_id, worker->id, sizeof r->worker_id);
-    memcpy(r->commitment, done->commitment, sizeof r->commitment);
-    return session_describe_model(worker->session, j->chat.model, r, err) &&
+    return receipt_commit(done->commitment, said->text, r->commitment, err) &&
+           session_describe_model(worker->session, j->chat.model, r, err) &&
            receipt_hash_prompt(j->salt, j->chat.messages, j->chat.message_count, r->prompt_hash, err) &&
            receipt_hash_answer(j->salt, said->text, r->answer_hash, err) &&
            receipt_hash_stop(j->chat.stops, j->chat.stop_count, r->stop_hash, err) &&
@@ -42,14 +42,15 @@ static uint64_t prompt_tokens_limit(const chat_request *chat) {
 }
 
 /* A runtime commits to the text alone, which the pool has. */
-static bool check_commitment(const job *j, slice text, const receipt *fields, error *err) {
+static bool check_commitment(const job *j, slice text, const proto_done *done, const receipt *fields,
+                             error *err) {
     uint8_t text_hash[HASH_SIZE];
     uint8_t commitment[HASH_SIZE];
     if (!slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("runtime-"))) {
         return true;
     }
     return hash_sha256(text, text_hash, err) && receipt_commit_text(j->nonce, text_hash, commitment, err) &&
-           (memcmp(commitment, fields->commitment, sizeof commitment) == 0 ||
+           (memcmp(commitment, done->commitment, sizeof commitment) == 0 ||
             error_set(err, ERROR_INVALID, "the commitment isn't that of the text"));
 }
 
@@ -74,9 +75,10 @@ bool job_make_receipt(const job *j, const answer_said *said, const fleet_worker 
     }
     receipt fields;
     buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
-    bool made =
-        fill_receipt(j, said, worker, done, &fields, err) && check_commitment(j, said->text, &fields, err) &&
-        check_length(worker->session, j->chat.model, &fields, err) && receipt_encode(&fields, &bytes, err);
+    bool made = fill_receipt(j, said, worker, done, &fields, err) &&
+                check_commitment(j, said->text, done, &fields, err) &&
+                check_length(worker->session, j->chat.model, &fields, err) &&
+                receipt_encode(&fields, &bytes, err);
     if (made) {
         *signed_by_worker = (signed_receipt){.fields = fields, .length = buffer_length(&bytes)};
         memcpy(signed_by_worker->bytes, bytes.bytes, signed_by_worker->length);

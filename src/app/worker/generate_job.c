@@ -86,8 +86,8 @@ static void send_done(generate_job *j) {
     r->completion_tokens = (uint32_t)piece_count(j);
     r->finish = j->end.finish == ENGINE_LENGTH ? RECEIPT_FINISH_LENGTH : RECEIPT_FINISH_STOP;
     r->finished_ms = clock_unix_ms();
-    memcpy(r->commitment, j->end.commitment, sizeof r->commitment);
-    if (!sign_receipt(j, &entry, &err)) {
+    if (!receipt_commit(j->end.commitment, buffer_slice(&j->text), r->commitment, &err) ||
+        !sign_receipt(j, &entry, &err)) {
         worker_job_give_up(&j->base, PROTO_OTHER, slice_of_text(err.text), true);
         return;
     }
@@ -98,7 +98,7 @@ static void send_done(generate_job *j) {
                                    .started_ms = r->started_ms,
                                    .finished_ms = r->finished_ms}};
     memcpy(done.done.id, j->base.id, sizeof done.done.id);
-    memcpy(done.done.commitment, r->commitment, sizeof done.done.commitment);
+    memcpy(done.done.commitment, j->end.commitment, sizeof done.done.commitment);
     memcpy(done.done.signature, entry.worker_signature, sizeof done.done.signature);
     worker_job_free(&j->base);
     (void)!agent_send(a, &done);
@@ -194,25 +194,9 @@ void generate_job_credit(agent *a, const proto_credit *credit) {
     }
 }
 
-/* U+0000 can't stand in a message: it becomes U+FFFD. Returns the bytes appended. */
-static size_t append_text(generate_job *j, slice text) {
-    static const char replacement[] = "\xEF\xBF\xBD";
-    size_t before = buffer_length(&j->text);
-    while (text.length > 0) {
-        size_t nul = slice_find(text, 0);
-        buffer_append(&j->text, slice_part(text, 0, nul));
-        if (nul == SIZE_MAX) {
-            break;
-        }
-        buffer_append_text(&j->text, replacement);
-        text = slice_after(text, nul + 1);
-    }
-    return buffer_length(&j->text) - before;
-}
-
 /* The text belongs to the last of the tokens: if credit cuts between them, it goes with that one. */
 static bool keep_delta(generate_job *j, const pipe_delta *delta) {
-    uint32_t text_length = (uint32_t)append_text(j, delta->text);
+    uint32_t text_length = (uint32_t)worker_job_append_text(&j->text, delta->text);
     for (size_t i = 0; i < delta->token_count; i++) {
         bool last = i + 1 == delta->token_count;
         piece p = {.token = delta->tokens[i], .text_length = last ? text_length : 0};

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+enum { TEXT_LIMIT = 16 * 1024 * 1024 };
+
 typedef struct score_job {
     worker_job base;
     finding finding; /* filled as things become known */
@@ -81,7 +83,7 @@ bool score_job_describe(const worker_job *base, const proto_job *wanted, pipe_sc
     return true;
 }
 
-static void take_result(score_job *j, const pipe_scored *scored) {
+static bool take_result(score_job *j, const pipe_scored *scored, error *err) {
     finding *f = &j->finding;
     const engine_score_result *result = &scored->result;
     size_t agreed = result->agreed < j->known ? result->agreed : j->known;
@@ -90,8 +92,14 @@ static void take_result(score_job *j, const pipe_scored *scored) {
     f->complete = result->complete && agreed == f->claimed_tokens;
     f->has_expected = agreed < result->count && result->tokens[agreed] != ENGINE_NO_TOKEN;
     f->expected = f->has_expected ? result->tokens[agreed] : 0;
-    memcpy(f->commitment, scored->commitment, sizeof f->commitment);
     f->finished_ms = clock_unix_ms();
+    buffer text = buffer_make(TEXT_LIMIT);
+    worker_job_append_text(&text, result->text);
+    bool made = buffer_failed(&text)
+                    ? error_memory(err)
+                    : receipt_commit(scored->commitment, buffer_slice(&text), f->commitment, err);
+    buffer_wipe(&text);
+    return made;
 }
 
 static void send_scored(score_job *j) {
@@ -124,12 +132,16 @@ void score_job_scored(agent *a, const uint8_t id[PIPE_JOB_SIZE], const pipe_scor
     if (j == NULL) {
         return;
     }
+    error err = {0};
     j->base.finished = true;
     if (scored->result.count != count_sent(j)) {
         worker_job_give_up(&j->base, PROTO_FAIL_ENGINE, SLICE_LITERAL("the engine scored another answer"),
                            true);
         return;
     }
-    take_result(j, scored);
+    if (!take_result(j, scored, &err)) {
+        worker_job_give_up(&j->base, PROTO_OTHER, slice_of_text(err.text), true);
+        return;
+    }
     send_scored(j);
 }

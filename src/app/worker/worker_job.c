@@ -153,3 +153,18 @@ void worker_job_drop_all(agent *a) {
     }
     agent_check_stopped(a);
 }
+
+size_t worker_job_append_text(buffer *out, slice text) {
+    static const char replacement[] = "\xEF\xBF\xBD";
+    size_t before = buffer_length(out);
+    while (text.length > 0) {
+        size_t nul = slice_find(text, 0);
+        buffer_append(out, slice_part(text, 0, nul));
+        if (nul == SIZE_MAX) {
+            break;
+        }
+        buffer_append_text(out, replacement);
+        text = slice_after(text, nul + 1);
+    }
+    return buffer_length(out) - before;
+}

@@ -28,6 +28,9 @@ void worker_job_free(worker_job *j);
 /* Tells the pool, and the engine if it still works on it; then the job is gone. */
 void worker_job_give_up(worker_job *j, const char *code, slice text, bool retryable);
 
+/* Text as messages can carry it: U+0000 becomes U+FFFD. Returns the bytes appended. */
+size_t worker_job_append_text(buffer *out, slice text);
+
 /* The job of that kind; NULL if there is none. */
 worker_job *worker_job_find(agent *a, const uint8_t id[PROTO_ID_SIZE], proto_kind kind);
 

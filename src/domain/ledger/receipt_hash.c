@@ -112,6 +112,18 @@ bool receipt_nonce(const uint8_t salt[RECEIPT_SALT_SIZE], uint8_t nonce[HASH_SIZ
     return finish(h, nonce, err);
 }
 
+bool receipt_commit(const uint8_t chain[HASH_SIZE], slice text, uint8_t commitment[HASH_SIZE], error *err) {
+    uint8_t text_hash[HASH_SIZE];
+    memset(commitment, 0, HASH_SIZE);
+    hash *h = hash_sha256(text, text_hash, err) ? begin("cellule commitment v1", err) : NULL;
+    if (h == NULL) {
+        return false;
+    }
+    add_field(h, slice_of(chain, HASH_SIZE));
+    add_field(h, slice_of(text_hash, HASH_SIZE));
+    return finish(h, commitment, err);
+}
+
 bool receipt_commit_text(const uint8_t nonce[HASH_SIZE], const uint8_t text_hash[HASH_SIZE],
                          uint8_t commitment[HASH_SIZE], error *err) {
     memset(commitment, 0, HASH_SIZE);

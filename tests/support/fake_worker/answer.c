@@ -23,6 +23,10 @@ uint32_t fake_answer_tokens(const fake *f, const proto_job *wanted) {
     return f->options.tokens < wanted->max_tokens ? (uint32_t)f->options.tokens : wanted->max_tokens;
 }
 
+size_t fake_text_length(const fake *f, uint32_t tokens) {
+    return (size_t)(f->options.reply_bytes * tokens / f->options.tokens);
+}
+
 uint32_t fake_prompt_tokens(const proto_job *wanted) {
     uint64_t bytes = 0;
     for (size_t i = 0; i < wanted->message_count; i++) {

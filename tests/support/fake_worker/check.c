@@ -9,11 +9,16 @@
 /* The right answer, or its own, beside the claim. */
 static bool compare(const fake *f, const proto_job *wanted, bool as_own, proto_scored *scored, error *err) {
     uint32_t count = fake_answer_tokens(f, wanted);
+    size_t text_length = fake_text_length(f, count);
     uint32_t *own = memory_allocate_zeroed(count, sizeof *own);
-    if (own == NULL) {
+    char *text = memory_allocate(text_length + 1);
+    uint8_t chain[PROTO_DIGEST_SIZE];
+    if (own == NULL || text == NULL) {
+        memory_free(own);
+        memory_free(text);
         return error_memory(err);
     }
-    fake_answer(f, wanted, as_own, (fake_words){.tokens = own, .count = count});
+    fake_answer(f, wanted, as_own, (fake_words){text, text_length, own, count});
     uint32_t claimed = (uint32_t)wanted->answer_count;
     uint32_t agreed = 0;
     while (agreed < claimed && agreed < count && own[agreed] == wanted->answer[agreed]) {
@@ -23,9 +28,11 @@ static bool compare(const fake *f, const proto_job *wanted, bool as_own, proto_s
     scored->complete = agreed == claimed && agreed == count;
     scored->has_expected = agreed < claimed && agreed < count;
     scored->expected = scored->has_expected ? own[agreed] : 0;
+    bool made = fake_commit(f, wanted->nonce, as_own, wanted->answer, wanted->answer_count, chain, err) &&
+                receipt_commit(chain, slice_of(text, text_length), scored->commitment, err);
     memory_free(own);
-    return fake_commit(f, wanted->nonce, as_own, wanted->answer, wanted->answer_count, scored->commitment,
-                       err);
+    memory_free(text);
+    return made;
 }
 
 static void lie(check_behaviour checks, const proto_job *wanted, proto_scored *scored) {

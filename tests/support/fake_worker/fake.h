@@ -163,6 +163,7 @@ typedef struct fake_words {
 uint32_t fake_prompt_tokens(const proto_job *wanted);
 bool fake_cheats(const fake *f, const uint8_t id[PROTO_ID_SIZE]);
 uint32_t fake_answer_tokens(const fake *f, const proto_job *wanted); /* how many */
+size_t fake_text_length(const fake *f, uint32_t tokens);             /* of so many tokens, in bytes */
 void fake_answer(const fake *f, const proto_job *wanted, bool cheats, fake_words out);
 /* Over nonce, tokens and, as it were, the logits. */
 MUST_CHECK bool fake_commit(const fake *f, const uint8_t nonce[PROTO_NONCE_SIZE], bool cheats,

@@ -89,7 +89,8 @@ static bool sign_receipt(fake_job *j, proto_done *done, error *err) {
     bool made =
         receipt_hash_tokens(j->tokens, j->total, r->token_hash, err) &&
         receipt_hash_answer(j->salt, slice_of(j->text, j->text_length), r->answer_hash, err) &&
-        fake_commit(j->session->owner, j->nonce, j->cheats, j->tokens, j->total, r->commitment, err) &&
+        fake_commit(j->session->owner, j->nonce, j->cheats, j->tokens, j->total, done->commitment, err) &&
+        receipt_commit(done->commitment, slice_of(j->text, j->text_length), r->commitment, err) &&
         receipt_encode(r, &bytes, err) &&
         fake_sign(j->session->identity, buffer_slice(&bytes), done->signature, err);
     buffer_free(&bytes);
@@ -113,7 +114,6 @@ static void send_done(fake_job *j) {
         return;
     }
     memcpy(done->id, j->id, sizeof done->id);
-    memcpy(done->commitment, r->commitment, sizeof done->commitment);
     done->finish = r->finish == RECEIPT_FINISH_LENGTH      ? PROTO_LENGTH
                    : r->finish == RECEIPT_FINISH_CANCELLED ? PROTO_CANCELLED
                                                            : PROTO_STOP;
@@ -293,7 +293,7 @@ static bool make_answer(fake_job *j, const proto_job *wanted, error *err) {
     const fake *f = j->session->owner;
     j->total =
         f->options.behave == OVER_MAX_TOKENS ? (uint32_t)f->options.tokens : fake_answer_tokens(f, wanted);
-    j->text_length = (size_t)(f->options.reply_bytes * j->total / f->options.tokens);
+    j->text_length = fake_text_length(f, j->total);
     j->text = memory_allocate(j->text_length + 1);
     j->tokens = memory_allocate_zeroed(j->total, sizeof *j->tokens);
     if (j->text == NULL || j->tokens == NULL) {

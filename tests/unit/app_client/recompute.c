@@ -78,9 +78,9 @@ static bool answer_honestly(engine_model *model, error *err) {
                    .seed = 7,
                    .prompt_tokens = a.usage.prompt_tokens,
                    .finish = a.finish == ENGINE_LENGTH ? RECEIPT_FINISH_LENGTH : RECEIPT_FINISH_STOP};
-    memcpy(r->commitment, a.commitment, sizeof r->commitment);
     memcpy(r->model_digest, engine_describe(model)->digest, sizeof r->model_digest);
     fill_hashes(&honest, tokens, token_count, text_of(token_count));
+    good = good && receipt_commit(a.commitment, text_of(token_count), r->commitment, err);
     answer_free(&a);
     memory_free(prompt);
     return good && receipt_hash_stop(NULL, 0, r->stop_hash, err);

@@ -63,7 +63,7 @@ static void make_all(pipe_message all[TYPES]) {
     all[8].done = (pipe_done){ENGINE_LENGTH, {17, 18, 16}, {4}};
     all[9].fail = (pipe_fail){ERROR_LIMIT, SLICE_LITERAL("why"), true};
     all[10].nonce = 7;
-    all[11].scored = (pipe_scored){{1, 3, 0}, {4}, {tokens, 3, 2, false}};
+    all[11].scored = (pipe_scored){{1, 3, 0}, {4}, {tokens, 3, 2, false, SLICE_LITERAL("was\n")}};
     all[12].embedded = (pipe_embedded){{5, 0, 0}, values, 2};
 }
 
@@ -171,6 +171,7 @@ static void assert_body_equal(const pipe_message *a, const pipe_message *b) {
         assert_int_equal(a->scored.result.complete, b->scored.result.complete);
         assert_int_equal(a->scored.result.count, b->scored.result.count);
         assert_memory_equal(a->scored.result.tokens, b->scored.result.tokens, sizeof tokens);
+        assert_true(slice_equal(a->scored.result.text, b->scored.result.text));
         break;
     case PIPE_EMBEDDED:
         assert_usage_equal(&a->embedded.usage, &b->embedded.usage);
@@ -319,7 +320,7 @@ static void test_a_message_past_its_bounds_is_not_written(void **state) {
     assert_false(pipe_append(&out, &m, &err));
     m.generate.parameters.bias_count = 0;
     pipe_message scored = {.type = PIPE_SCORED,
-                           .scored = {.result = {tokens, PIPE_ANSWER_MAX + 1, 0, false}}};
+                           .scored = {.result = {.tokens = tokens, .count = PIPE_ANSWER_MAX + 1}}};
     assert_false(pipe_append(&out, &scored, &err));
     pipe_message embedded = {.type = PIPE_EMBEDDED,
                              .embedded = {.values = values, .count = PIPE_WIDTH_MAX + 1}};

@@ -17,6 +17,7 @@ static const gguf_type types[] = {GGUF_Q8_0, GGUF_Q4_0, GGUF_Q4_1, GGUF_Q5_0, GG
 typedef struct score {
     engine_score_result result; /* tokens: copied */
     uint32_t tokens[ANSWER_MAX];
+    char text[ANSWER_TEXT_MAX];
     uint8_t commitment[ENGINE_DIGEST_SIZE];
 } score;
 
@@ -27,6 +28,11 @@ static void run_score(engine_model *m, const request *r, const uint32_t *tokens,
     assert_int_equal(out->result.count, count);
     memcpy(out->tokens, out->result.tokens, count * sizeof *tokens);
     out->result.tokens = out->tokens;
+    assert_true(out->result.text.length <= sizeof out->text);
+    if (out->result.text.length > 0) {
+        memcpy(out->text, out->result.text.data, out->result.text.length);
+    }
+    out->result.text.data = (const uint8_t *)out->text;
     engine_sequence_commitment(s, out->commitment);
     engine_sequence_free(s);
 }
@@ -37,6 +43,7 @@ static void assert_right(engine_model *m, const request *r, const answer *a) {
     assert_int_equal(s.result.agreed, a->count);
     assert_true(s.result.complete);
     assert_memory_equal(s.tokens, a->tokens, a->count * sizeof *a->tokens);
+    assert_true(slice_equal(s.result.text, slice_of(a->text, a->length)));
     assert_memory_equal(s.commitment, a->commitment, sizeof a->commitment);
 }
 

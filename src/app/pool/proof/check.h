@@ -32,7 +32,7 @@ typedef struct check {
     char profile[RECEIPT_PROFILE_LIMIT + 1];
     uint8_t commitment[HASH_SIZE];
     uint32_t tokens;
-    uint8_t tried[VERIFICATION_ATTEMPTS_MAX][STORE_WORKER_ID_SIZE]; /* that lost it */
+    uint8_t tried[VERIFICATION_ATTEMPTS_MAX][STORE_WORKER_ID_SIZE]; /* lost it: others first */
     size_t tried_count;
     bool has_verifier, has_referee;
     uint8_t verifier_id[STORE_WORKER_ID_SIZE];

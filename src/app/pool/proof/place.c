@@ -88,6 +88,7 @@ static session *choose(check *c, verify_choice *choice, error *err) {
     query.referee_only = query.judging && parties_have_referee(f, &query);
     session *chosen = parties_choose(f, &query, choice);
     if (chosen == NULL) {
+        c->tried_count = 0; /* better somebody who failed once than nobody; attempts are bounded */
         error_set(err, ERROR_NOT_FOUND, "no worker is free to check it");
     }
     return chosen;

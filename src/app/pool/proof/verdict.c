@@ -139,9 +139,6 @@ void verdict_lost(check *c, bool evaded) {
     memcpy(runner, c->runner, sizeof runner);
     place_released(c);
     c->proof->statistics.lost++;
-    if (c->tried_count < VERIFICATION_ATTEMPTS_MAX) {
-        memcpy(c->tried[c->tried_count++], runner, sizeof runner);
-    }
     bool judging = c->v.state == VERIFICATION_JUDGING;
     if (evaded) {
         standings_move(c->proof, runner, STANDING_EVADED, 0);
@@ -276,6 +273,9 @@ static void failed(work *w, dispatch_failure reason) {
     (void)reason;
     check *c = check_of(w);
     c->handle = NULL;
+    if (c->tried_count < VERIFICATION_ATTEMPTS_MAX) {
+        memcpy(c->tried[c->tried_count++], c->runner, sizeof c->runner);
+    }
     verdict_lost(c, !c->unable && !w->pool->draining && !c->proof->stopping);
 }
 

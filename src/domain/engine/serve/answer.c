@@ -45,7 +45,14 @@ static bool score(engine_sequence *s, uint32_t claimed, engine_output *output, e
         return false;
     }
     bool ended = output->finish != ENGINE_RUNNING;
-    if (!ended && s->drawn < s->answer_count) {
+    bool last = s->drawn == s->answer_count;
+    if (!ended && last && !text_filter_release_all(&s->text, &output->text, err)) {
+        return false;
+    }
+    if (!buffer_append(&s->scored_text, output->text)) {
+        return error_memory(err);
+    }
+    if (!ended && !last) {
         return true;
     }
     if (s->agreed > s->drawn) {

@@ -130,6 +130,7 @@ engine_sequence *engine_score(engine_model *m, const uint32_t *prompt, size_t pr
     s->answer_count = (uint32_t)answer_count;
     s->agreed = s->answer_count;
     s->known = s->prompt_count + s->answer_count - 1;
+    s->scored_text = buffer_make(SEQUENCE_TEXT_MAX);
     s->scored = memory_allocate(answer_count * sizeof *s->scored);
     if (s->scored != NULL) {
         memset(s->scored, 0xff, answer_count * sizeof *s->scored); /* ENGINE_NO_TOKEN */
@@ -191,6 +192,7 @@ void engine_sequence_free(engine_sequence *s) {
     text_filter_free(&s->text);
     wipe(s->tokens, s->token_room * sizeof *s->tokens);
     wipe(s->scored, s->answer_count * sizeof *s->scored);
+    buffer_wipe(&s->scored_text);
     wipe(s->embedding, s->model->information.width * sizeof *s->embedding);
     wipe(s, sizeof *s);
 }
@@ -204,7 +206,8 @@ void engine_sequence_commitment(const engine_sequence *s, uint8_t digest[ENGINE_
 }
 
 engine_score_result engine_sequence_score(const engine_sequence *s) {
-    return (engine_score_result){s->scored, s->answer_count, s->agreed, s->complete};
+    return (engine_score_result){s->scored, s->answer_count, s->agreed, s->complete,
+                                 buffer_slice(&s->scored_text)};
 }
 
 const float *engine_sequence_embedding(const engine_sequence *s) {

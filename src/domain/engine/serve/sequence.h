@@ -5,6 +5,8 @@
 #include "serve/model.h"
 #include "serve/text_filter.h"
 
+enum { SEQUENCE_TEXT_MAX = 16 * 1024 * 1024 /* bytes of a scored answer's text */ };
+
 typedef enum sequence_kind { SEQUENCE_GENERATE, SEQUENCE_SCORE, SEQUENCE_EMBED } sequence_kind;
 
 struct engine_sequence {
@@ -39,6 +41,7 @@ struct engine_sequence {
     commitment commitment;
 
     uint32_t *scored;
+    buffer scored_text;
     uint32_t answer_count;
     uint32_t agreed;
     bool complete;

@@ -205,6 +205,7 @@ typedef struct engine_score_result {
     size_t count;  /* of the answer */
     size_t agreed; /* positions before the first that differs; `count`: right so far as it goes */
     bool complete; /* all agreed, and generation would have ended just there, by whatever ends it */
+    slice text;    /* what the claimed tokens write, as it would have been given out */
 } engine_score_result;
 /* Of a finished score; valid until it is freed. */
 engine_score_result engine_sequence_score(const engine_sequence *sequence);

@@ -35,7 +35,7 @@ typedef struct finding {
     bool complete;                 /* all agree, and generation would have ended just there */
     bool has_expected;             /* only if some differ; false: generation would have ended before */
     uint32_t expected;             /* drawn in place of the first that differs; 0 if there is none */
-    uint8_t commitment[HASH_SIZE]; /* the engine's chain over the given ids and its own logits */
+    uint8_t commitment[HASH_SIZE]; /* receipt_commit: the given ids, its own logits, the text of the ids */
     uint64_t started_ms;           /* Unix, by the verifier's clock; at most 2^53 */
     uint64_t finished_ms;
 } finding;
