@@ -183,7 +183,7 @@ void seats_fill(site *s);
 /* At the end: adds up what each worker did. */
 void seats_close(site *s);
 /* Out of service: its account is closed, and it may come back under a new name. */
-void seat_empty(site *s, uint32_t worker, ending ending);
+void seat_empty(site *s, uint32_t index, ending how);
 
 /* verify_table.c */
 void spells_add(spells *s, const spell *one);

@@ -96,7 +96,7 @@ static void handle_done(session *s, const proto_done *done) {
         dispatch_job_done(s->handle, &id, done->completion_tokens, ev_now_ms(s->pool->loop), &found);
     if (verdict == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "done, for a job not held or with a false token count");
-    } else if (verdict == DISPATCH_OK) {
+    } else if (verdict == DISPATCH_OK && w != NULL) {
         w->kind->complete(w, s->worker, checked ? &entry : NULL);
     }
     pool_arm_dispatch(s->pool);
@@ -123,7 +123,7 @@ static void handle_scored(session *s, const proto_scored *scored) {
     dispatch_verdict verdict = dispatch_job_scored(s->handle, &id, ev_now_ms(s->pool->loop), &found);
     if (verdict == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "scored, for a job not held");
-    } else if (verdict == DISPATCH_OK) {
+    } else if (verdict == DISPATCH_OK && w != NULL) {
         w->kind->scored(w, worker, checked ? &entry : NULL); /* may end the session */
     }
     pool_arm_dispatch(p);

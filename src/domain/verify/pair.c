@@ -253,7 +253,7 @@ static void settle_running(pair *p) {
 }
 
 void pair_settle(pair *p) {
-    pair_state before = p->state;
+    pair_state before;
     do {
         before = p->state;
         if (p->state == PAIR_WAITING && p->members[0] != NOBODY && p->members[1] != NOBODY) {

@@ -20,8 +20,8 @@ static int start(void **state) {
         return -1;
     }
     pool = sign_key_from_seed(seed, &err);
-    for (uint8_t i = 0; i < PARTIES; i++) {
-        seed[0] = i;
+    for (size_t i = 0; i < PARTIES; i++) {
+        seed[0] = (uint8_t)i;
         parties[i] = sign_key_from_seed(seed, &err);
         if (parties[i] == NULL) {
             return -1;

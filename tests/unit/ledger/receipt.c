@@ -373,8 +373,8 @@ static void test_hashes_are_the_documented_ones(void **state) {
     assert_string_equal(text, "78bc3338983ecedfc890d86477b865301ad98cec88d185294ce1e1144b57fa57");
     uint8_t nonce[HASH_SIZE];
     uint8_t text_hash[HASH_SIZE];
-    for (uint8_t i = 0; i < HASH_SIZE; i++) {
-        nonce[i] = i;
+    for (size_t i = 0; i < HASH_SIZE; i++) {
+        nonce[i] = (uint8_t)i;
     }
     assert_true(hash_sha256(SLICE_LITERAL("Run it."), text_hash, &err));
     assert_true(receipt_commit_text(nonce, text_hash, digest, &err));

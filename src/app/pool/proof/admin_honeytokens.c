@@ -86,7 +86,7 @@ static void token_found(void *context, const store_honeytoken *token, const erro
     search *s = context;
     if (failure == NULL) {
         slice so_far = buffer_slice(&s->found);
-        if (so_far.data[so_far.length - 1] != '[') {
+        if (so_far.length > 0 && so_far.data[so_far.length - 1] != '[') {
             buffer_append_text(&s->found, ",");
         }
         json_writer w = json_writer_make(&s->found);

@@ -35,8 +35,8 @@ void testimony_store(const check *c, const uint8_t worker[STORE_WORKER_ID_SIZE])
     error err = {0};
     evidence *e = memory_allocate_zeroed(1, sizeof *e);
     buffer bundle = buffer_make(EVIDENCE_JSON_LIMIT);
-    bool made = (e != NULL || error_memory(&err)) && make(c, worker, e, &bundle, &err);
-    if (made) {
+    bool made = e == NULL ? error_memory(&err) : make(c, worker, e, &bundle, &err);
+    if (made && e != NULL) {
         store_evidence row = {.created_ms = e->made_ms, .bundle = buffer_slice(&bundle)};
         memcpy(row.worker_id, worker, sizeof row.worker_id);
         memcpy(row.job_id, c->job_id, sizeof row.job_id);
