@@ -30,15 +30,10 @@ static size_t statement_count(const evidence *e) {
     return 1 + e->answer_count + e->finding_count;
 }
 
-/* It ended for want of room: where, depends on the context of who computed it, which nobody signs. */
-static bool may_have_been_cut(const receipt *r) {
-    return r->finish != RECEIPT_FINISH_STOP && r->completion_tokens != r->max_tokens;
-}
-
 static relation of_answers(const receipt *a, const receipt *b) {
     const receipt *shorter = a->completion_tokens < b->completion_tokens ? a : b;
     if (a->completion_tokens != b->completion_tokens) {
-        return may_have_been_cut(shorter) ? SAYS_NOTHING : CONTRADICTS;
+        return receipt_may_have_been_cut(shorter) ? SAYS_NOTHING : CONTRADICTS;
     }
     return memcmp(a->token_hash, b->token_hash, HASH_SIZE) == 0 &&
                    memcmp(a->commitment, b->commitment, HASH_SIZE) == 0
@@ -61,7 +56,7 @@ static relation of_claim(const receipt *r, const finding *f) {
     if (f->complete) {
         return AGREES;
     }
-    return may_have_been_cut(r) ? SAYS_NOTHING : CONTRADICTS;
+    return receipt_may_have_been_cut(r) ? SAYS_NOTHING : CONTRADICTS;
 }
 
 /* An answer of somebody else is judged by a finding only so far as that confirms the receipt. */

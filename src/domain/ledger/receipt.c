@@ -97,3 +97,7 @@ bool receipt_decode(slice bytes, receipt *r, error *err) {
     }
     return good;
 }
+
+bool receipt_may_have_been_cut(const receipt *r) {
+    return r->finish != RECEIPT_FINISH_STOP && r->completion_tokens != r->max_tokens;
+}

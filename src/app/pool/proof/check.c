@@ -76,7 +76,8 @@ static opened_answer *open_payload(const proof *f, const uint8_t id[STORE_VERIFI
     opened->memory = arena_new(OPENED_MEMORY_MAX);
     bool whole = opened->memory != NULL || error_memory(err);
     whole = whole && site_open_sealed(&f->pool->site, seal_table, id, sealed, &opened->plain, err) &&
-            record_decode(buffer_slice(&opened->plain), opened->memory, &opened->record, err);
+            record_decode(buffer_slice(&opened->plain), opened->memory, &opened->record, err) &&
+            receipt_nonce(opened->record.entry.salt, opened->nonce, err);
     if (!whole) {
         opened_free(opened);
         return NULL;

@@ -52,6 +52,7 @@ typedef struct opened_answer {
     arena *memory;
     buffer plain;
     answer_record record;
+    uint8_t nonce[HASH_SIZE]; /* of the commitment */
 } opened_answer;
 
 MUST_CHECK opened_answer *check_open(const check *c, error *err);

@@ -18,7 +18,6 @@ static void describe(const work *w, proto_message *message) {
     const answer_record *record = &c->opened->record;
     const receipt *fields = &record->entry.fields;
     proto_job *out = &message->job;
-    error ignored = {0};
     out->kind = PROTO_SCORE;
     out->messages = (const proto_chat *)(const void *)record->messages;
     out->message_count = record->message_count;
@@ -32,9 +31,7 @@ static void describe(const work *w, proto_message *message) {
     out->answer = record->tokens;
     out->answer_count = record->token_count;
     memcpy(out->salt, record->entry.salt, sizeof out->salt);
-    if (!receipt_nonce(record->entry.salt, out->nonce, &ignored)) {
-        out->answer_count = 0; /* memory: not sent then; with another nonce the verifier would be convicted */
-    }
+    memcpy(out->nonce, c->opened->nonce, sizeof out->nonce);
 }
 
 static bool check_scored(work *w, const fleet_worker *worker, const proto_scored *scored,
@@ -75,12 +72,6 @@ static bool check_scored(work *w, const fleet_worker *worker, const proto_scored
     return whole && finding_verify_worker(entry, err) &&
            (finding_is_about(&entry->fields, fields) ||
             error_set(err, ERROR_CORRUPT, "a finding about another answer"));
-}
-
-/* How much room an answer had, nobody signs: that one ended for want of it where a verifier with more room
- * would have gone on, proves nothing. */
-static bool may_have_been_cut(const receipt *answer) {
-    return answer->finish == RECEIPT_FINISH_LENGTH && answer->completion_tokens < answer->max_tokens;
 }
 
 static verify_finding view_of(const signed_finding *entry, bool cut) {
@@ -235,7 +226,7 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
         return;
     }
     standings_move(c->proof, worker->id, STANDING_VERIFIED, 0);
-    bool cut = may_have_been_cut(&c->opened->record.entry.fields);
+    bool cut = receipt_may_have_been_cut(&c->opened->record.entry.fields);
     view = view_of(entry, cut);
     bool differs = judging || verify_compare(c->commitment, c->tokens, &view) == VERIFY_DIFFERS;
     if (differs && !keep_finding(c, entry)) {

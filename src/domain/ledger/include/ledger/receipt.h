@@ -97,6 +97,10 @@ MUST_CHECK bool receipt_worker_id(const uint8_t public_key[SIGN_PUBLIC_SIZE],
 MUST_CHECK bool receipt_pool_id(const uint8_t public_key[SIGN_PUBLIC_SIZE], uint8_t pool_id[HASH_SIZE],
                                 error *err);
 
+/* The answer ended for want of room. Where that is depends on the context of who computed it, which nobody
+ * signs: that another would have gone on proves nothing against it. */
+bool receipt_may_have_been_cut(const receipt *r);
+
 /* The envelope "cellule receipt v1" and back. Decoding refuses anything that encoding would not produce. */
 MUST_CHECK bool receipt_encode(const receipt *r, buffer *out, error *err);
 MUST_CHECK bool receipt_decode(slice bytes, receipt *r, error *err);
