@@ -1,8 +1,9 @@
 #include "codec/base64.h"
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+#define COMMON "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-void base64url_encode(slice bytes, char *text) {
+/* Without padding; the end of the text. */
+static char *encode(slice bytes, const char *alphabet, char *text) {
     uint32_t bits = 0;
     unsigned held = 0;
     for (size_t i = 0; i < bytes.length; i++) {
@@ -16,7 +17,19 @@ void base64url_encode(slice bytes, char *text) {
     if (held > 0) {
         *text++ = alphabet[bits << (6 - held) & 63];
     }
-    *text = '\0';
+    return text;
+}
+
+void base64url_encode(slice bytes, char *text) {
+    *encode(bytes, COMMON "-_", text) = '\0';
+}
+
+void base64_encode(slice bytes, char *text) {
+    char *end = encode(bytes, COMMON "+/", text);
+    while ((end - text) % 4 != 0) {
+        *end++ = '=';
+    }
+    *end = '\0';
 }
 
 bool base64url_append(buffer *out, slice bytes) {
@@ -48,9 +61,11 @@ static const uint8_t digits[256] = {
     ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
     ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
     ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
-    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64};
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['-'] = 63, ['_'] = 64,
+    ['+'] = 63, ['/'] = 64};
 
-bool base64url_decode(slice text, uint8_t *bytes, size_t capacity, size_t *length) {
+/* `last`: the characters for 62 and 63. */
+static bool decode(slice text, const char last[2], uint8_t *bytes, size_t capacity, size_t *length) {
     *length = 0;
     size_t size = text.length / 4 * 3 + text.length % 4 * 3 / 4;
     if (text.length % 4 == 1 || size > capacity) {
@@ -60,8 +75,9 @@ bool base64url_decode(slice text, uint8_t *bytes, size_t capacity, size_t *lengt
     unsigned held = 0;
     size_t done = 0;
     for (size_t i = 0; i < text.length; i++) {
-        uint32_t value = digits[text.data[i]];
-        if (value == 0) {
+        uint8_t c = text.data[i];
+        uint32_t value = digits[c];
+        if (value == 0 || (value > 62 && c != (uint8_t)last[value - 63])) {
             return false;
         }
         bits = bits << 6 | (value - 1);
@@ -77,6 +93,20 @@ bool base64url_decode(slice text, uint8_t *bytes, size_t capacity, size_t *lengt
     }
     *length = done;
     return true;
+}
+
+bool base64url_decode(slice text, uint8_t *bytes, size_t capacity, size_t *length) {
+    return decode(text, "-_", bytes, capacity, length);
+}
+
+bool base64_decode(slice text, uint8_t *bytes, size_t capacity, size_t *length) {
+    size_t padding = 0;
+    *length = 0;
+    while (padding < 2 && padding < text.length && text.data[text.length - 1 - padding] == '=') {
+        padding++;
+    }
+    return text.length % 4 == 0 &&
+           decode(slice_part(text, 0, text.length - padding), "+/", bytes, capacity, length);
 }
 
 bool base64url_decode_exact(slice text, uint8_t *bytes, size_t length) {

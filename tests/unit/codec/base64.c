@@ -20,6 +20,43 @@ static void test_the_published_texts_go_both_ways(void **state) {
     }
 }
 
+static void test_the_padded_texts_go_both_ways(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
+                                           {"foobar", "Zm9vYmFy"},
+                                           {"\xFB\xFF\xFE", "+//+"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        char text[16];
+        uint8_t bytes[8];
+        size_t length = 99;
+        base64_encode(slice_of_text(pairs[i][0]), text);
+        assert_string_equal(text, pairs[i][1]);
+        assert_int_equal(strlen(text), BASE64_LENGTH(strlen(pairs[i][0])));
+        assert_true(base64_decode(slice_of_text(text), bytes, sizeof bytes, &length));
+        assert_true(slice_equal_text(slice_of(bytes, length), pairs[i][0]));
+    }
+}
+
+static void test_padded_texts_that_are_not_exact_are_refused(void **state) {
+    (void)state;
+    const char *const wrong[] = {"Zg",   "Zg=",      "Zg===", "Zh==",   "Zm9=",  "=",      "==",   "====",
+                                 "Z===", "Zg==Zg==", "-__-",  "Zm9v\n", " Zm9v", "Zg==\n", "Zg= ", "Zm=v"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        uint8_t bytes[8];
+        size_t length = 99;
+        assert_false(base64_decode(slice_of_text(wrong[i]), bytes, sizeof bytes, &length));
+        assert_int_equal(length, 0);
+    }
+    uint8_t bytes[3];
+    size_t length = 0;
+    assert_false(base64_decode(SLICE_LITERAL("Zm9v"), bytes, 2, &length));
+}
+
 static void test_every_byte_string_has_one_text(void **state) {
     (void)state;
     buffer out = buffer_make(4096);
@@ -72,6 +109,8 @@ static void test_a_full_buffer_and_a_failed_allocation_are_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_published_texts_go_both_ways),
+        cmocka_unit_test(test_the_padded_texts_go_both_ways),
+        cmocka_unit_test(test_padded_texts_that_are_not_exact_are_refused),
         cmocka_unit_test(test_every_byte_string_has_one_text),
         cmocka_unit_test(test_padding_blanks_leftover_bits_and_the_other_alphabet_are_refused),
         cmocka_unit_test(test_a_full_buffer_and_a_failed_allocation_are_told),

@@ -18,4 +18,12 @@ MUST_CHECK bool base64url_decode(slice text, uint8_t *bytes, size_t capacity, si
 /* False unless it decodes to exactly `length` bytes. */
 MUST_CHECK bool base64url_decode_exact(slice text, uint8_t *bytes, size_t length);
 
+/* base64 with padding (RFC 4648 §4), for formats of others; as strict. */
+#define BASE64_LENGTH(byte_count) (((byte_count) + 2) / 3 * 4)
+
+/* Writes BASE64_LENGTH(bytes.length) characters and a closing zero. */
+void base64_encode(slice bytes, char *text);
+/* At most `capacity` bytes; false if `text` is not base64 or too long. */
+MUST_CHECK bool base64_decode(slice text, uint8_t *bytes, size_t capacity, size_t *length);
+
 #endif
