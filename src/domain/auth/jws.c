@@ -72,7 +72,7 @@ bool auth_jws_parse(slice text, arena *a, auth_jws *jws, error *err) {
     if (second == SIZE_MAX) {
         return not_a_token(err);
     }
-    slice header;
+    slice header = {NULL, 0};
     jws->signed_text = slice_part(text, 0, first + 1 + second);
     return decode_part(slice_part(text, 0, first), a, &header, err) &&
            decode_part(slice_part(rest, 0, second), a, &jws->payload, err) &&

@@ -32,6 +32,10 @@ bool note_take_line(slice *rest, slice *line) {
     return true;
 }
 
+static slice name_of(const note_key *key) {
+    return slice_of(key->name, strlen(key->name));
+}
+
 static bool key_id(const note_key *key, uint8_t id[NOTE_KEY_ID_SIZE], error *err) {
     uint8_t bytes[NOTE_NAME_MAX + 2 + SIGN_PUBLIC_SIZE];
     uint8_t digest[HASH_SIZE];
@@ -79,7 +83,7 @@ bool note_key_write(const note_key *key, char text[NOTE_KEY_TEXT_MAX + 1], error
     uint8_t bytes[1 + SIGN_PUBLIC_SIZE];
     char id_text[2 * NOTE_KEY_ID_SIZE + 1];
     char key_text[BASE64_LENGTH(sizeof bytes) + 1];
-    if (!note_name_is_good(slice_of_text(key->name))) {
+    if (!note_name_is_good(name_of(key))) {
         return error_set(err, ERROR_INVALID, "a name in a note has neither spaces nor a plus sign");
     }
     if (!key_id(key, id, err)) {
@@ -215,7 +219,7 @@ bool note_sign(slice text, const note_key *key, const sign_key *private_half, ui
     char base64[BASE64_LENGTH(SIGNED_MAX) + 1];
     size_t length = NOTE_KEY_ID_SIZE;
     if (text.length < 2 || text.length > NOTE_SIZE_MAX / 2 || text.data[text.length - 1] != '\n' ||
-        !is_plain(text) || !note_name_is_good(slice_of_text(key->name))) {
+        !is_plain(text) || !note_name_is_good(name_of(key))) {
         return error_set(err, ERROR_INVALID, "this can't be signed as a note");
     }
     if (!key_id(key, bytes, err)) {

@@ -253,12 +253,12 @@ static void test_a_proof_with_anything_changed_is_refused(void **state) {
         changed.hashes[i][i % HASH_SIZE] ^= 0x80;
         assert_false(merkle_verify_consistency(333, old_root, 1000, root, &changed, &err));
     }
-    for (int more = -1; more <= 1; more += 2) {
+    for (size_t lack = 0; lack <= 2; lack += 2) { /* a hash too many, one too few */
         merkle_proof changed = included;
-        changed.count = (size_t)((int)changed.count + more);
+        changed.count = changed.count + 1 - lack;
         assert_false(merkle_verify_inclusion(log->leaves[700], 700, 1000, root, &changed, &err));
         changed = consistent;
-        changed.count = (size_t)((int)changed.count + more);
+        changed.count = changed.count + 1 - lack;
         assert_false(merkle_verify_consistency(333, old_root, 1000, root, &changed, &err));
     }
     included.count = MERKLE_PROOF_MAX + 1;
