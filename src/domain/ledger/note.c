@@ -66,7 +66,7 @@ bool note_key_parse(slice text, note_key *key, error *err) {
     slice rest = name_end == SIZE_MAX ? (slice){NULL, 0} : slice_after(text, name_end + 1);
     size_t id_end = slice_find(rest, '+');
     memset(key, 0, sizeof *key);
-    if (id_end == SIZE_MAX || !note_name_is_good(name) ||
+    if (id_end == SIZE_MAX || name.data == NULL || !note_name_is_good(name) ||
         !hex_decode(slice_part(rest, 0, id_end), id, sizeof id) ||
         !base64_decode(slice_after(rest, id_end + 1), bytes, sizeof bytes, &length) ||
         length != sizeof bytes || (bytes[0] != NOTE_ED25519 && bytes[0] != NOTE_COSIGNATURE)) {
