@@ -307,6 +307,48 @@ static void test_a_large_log_is_proved_from_a_few_tiles(void **state) {
     log_free(log);
 }
 
+/* Reads only what was listed. */
+typedef struct listed {
+    test_log *log;
+    merkle_tile_id tiles[MERKLE_PROOF_TILES_MAX];
+    size_t count;
+} listed;
+
+static bool read_listed(void *context, unsigned level, uint64_t index, size_t count, uint8_t *hashes,
+                        error *err) {
+    const listed *l = context;
+    for (size_t i = 0; i < l->count; i++) {
+        if (l->tiles[i].level == level && l->tiles[i].index == index) {
+            assert_int_equal(l->tiles[i].count, count);
+            return find_tile(l->log, level, index, count, hashes, err);
+        }
+    }
+    fail_msg("tile %u/%zu was not listed", level, (size_t)index);
+    return false;
+}
+
+static void test_the_tiles_that_a_proof_reads_are_known_before(void **state) {
+    enum { ENTRIES = 66000 };
+    error err;
+    merkle_proof proof;
+    listed l = {.log = log_new(ENTRIES)};
+    (void)state;
+    for (uint64_t index = 0; index < ENTRIES; index += 1 + index / 3) {
+        assert_true(merkle_inclusion_tiles(index, ENTRIES, l.tiles, &l.count, &err));
+        assert_true(merkle_prove_inclusion(index, ENTRIES, read_listed, &l, &proof, &err));
+        assert_true(merkle_consistency_tiles(index, ENTRIES, l.tiles, &l.count, &err));
+        assert_true(merkle_prove_consistency(index, ENTRIES, read_listed, &l, &proof, &err));
+    }
+    assert_false(merkle_inclusion_tiles(5, 5, l.tiles, &l.count, &err));
+    assert_false(merkle_consistency_tiles(6, 5, l.tiles, &l.count, &err));
+    /* The largest log there can be. */
+    assert_true(merkle_inclusion_tiles(0x123456789ABC, MERKLE_SIZE_MAX - 1, l.tiles, &l.count, &err));
+    assert_true(l.count > MERKLE_LEVELS);
+    assert_true(merkle_consistency_tiles(0x123456789ABC, MERKLE_SIZE_MAX - 1, l.tiles, &l.count, &err));
+    assert_true(merkle_consistency_tiles(MERKLE_SIZE_MAX - 1, MERKLE_SIZE_MAX, l.tiles, &l.count, &err));
+    log_free(l.log);
+}
+
 static void test_a_failure_leaves_the_log_as_it_was(void **state) {
     error err;
     uint8_t before[HASH_SIZE];
@@ -341,6 +383,7 @@ int main(void) {
         cmocka_unit_test(test_a_proof_with_anything_changed_is_refused),
         cmocka_unit_test(test_what_is_beyond_the_log_cannot_be_proved),
         cmocka_unit_test(test_a_large_log_is_proved_from_a_few_tiles),
+        cmocka_unit_test(test_the_tiles_that_a_proof_reads_are_known_before),
         cmocka_unit_test(test_a_failure_leaves_the_log_as_it_was),
     };
     return cmocka_run_group_tests(tests, start, stop);

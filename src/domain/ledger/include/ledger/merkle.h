@@ -57,6 +57,20 @@ MUST_CHECK bool merkle_prove_inclusion(uint64_t index, uint64_t size, merkle_rea
 MUST_CHECK bool merkle_prove_consistency(uint64_t old_size, uint64_t size, merkle_read_tile *read,
                                          void *context, merkle_proof *proof, error *err);
 
+/* The tiles that such a proof reads, for whoever has to fetch them first. ERROR_INVALID as above. */
+enum { MERKLE_PROOF_TILES_MAX = 4 * MERKLE_LEVELS };
+typedef struct merkle_tile_id {
+    unsigned level;
+    uint64_t index;
+    size_t count; /* hashes of it that the tree of that size has: MERKLE_TILE_WIDTH if it is full */
+} merkle_tile_id;
+MUST_CHECK bool merkle_inclusion_tiles(uint64_t index, uint64_t size,
+                                       merkle_tile_id tiles[MERKLE_PROOF_TILES_MAX], size_t *count,
+                                       error *err);
+MUST_CHECK bool merkle_consistency_tiles(uint64_t old_size, uint64_t size,
+                                         merkle_tile_id tiles[MERKLE_PROOF_TILES_MAX], size_t *count,
+                                         error *err);
+
 /* ERROR_CORRUPT when the proof doesn't show it, whatever is wrong with it. */
 MUST_CHECK bool merkle_verify_inclusion(const uint8_t leaf[HASH_SIZE], uint64_t index, uint64_t size,
                                         const uint8_t root[HASH_SIZE], const merkle_proof *proof, error *err);
