@@ -4,14 +4,14 @@
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "dispatch/job.h"
-#include "frames.h"
+#include "hold/frames.h"
+#include "hold/proved.h"
+#include "hold/required.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "proof/proof.h"
-#include "proved.h"
 #include "receipts.h"
 #include "reply.h"
-#include "required.h"
 #include "session.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "required_internal.h"
+#include "hold/required_internal.h"
 
 #include "answer.h"
 #include "base/log.h"

@@ -2,9 +2,9 @@
 #define POOL_REQUIRED_INTERNAL_H
 
 #include "dispatch/job.h"
+#include "hold/release.h"
+#include "hold/required.h"
 #include "receipts.h"
-#include "release.h"
-#include "required.h"
 #include "verify/pair.h"
 
 /* Shared by required.c (the whole: what is released, when it ends) and required_part.c (one worker's part of

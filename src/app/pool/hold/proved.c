@@ -1,12 +1,12 @@
-#include "proved.h"
+#include "hold/proved.h"
 
 #include "answer.h"
 #include "base/log.h"
 #include "dispatch/job.h"
+#include "hold/release.h"
 #include "proof/await.h"
 #include "proof/proof.h"
 #include "receipts.h"
-#include "release.h"
 
 enum { TRIES_MAX = 3, EVENTS_LIMIT = 65536 };
 
