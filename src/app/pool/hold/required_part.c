@@ -40,14 +40,6 @@ void part_cancel(part *t) {
     }
 }
 
-/* What is left of the time in which the whole answer must be there. */
-static uint64_t deadline_of(const required *r) {
-    const job *j = r->job;
-    uint64_t spent = ev_now_ms(j->work.pool->loop) - j->submitted_ms;
-    uint64_t all = j->work.pool->settings.job_deadline_ms;
-    return spent < all ? all - spent : 1;
-}
-
 bool part_submit(required *r, error *err) {
     job *j = r->job;
     pool *p = j->work.pool;
@@ -67,7 +59,7 @@ bool part_submit(required *r, error *err) {
                           .user = j->user_id,
                           .model = t->work.model,
                           .context = &t->work,
-                          .deadline_ms = deadline_of(r),
+                          .deadline_ms = job_time_left(j),
                           .allows = allows,
                           .belongs = r->part_count > 0};
     r->part_count++;
