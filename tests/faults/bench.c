@@ -117,8 +117,10 @@ const char *bench_question(bench *b, bool stream) {
 
 void bench_enrol(bench *b, honest_worker *w) {
     char token[512];
-    reply_text(bench_ask(b, "POST", "/v1/admin/join-tokens", b->site.admin_key, "{\"owner\":\"test\"}", 201),
-               "token", token, sizeof token);
+    char wish[64];
+    snprintf(wish, sizeof wish, "{\"owner\":\"test%td\"}", b->proves ? w - b->workers : 0);
+    reply_text(bench_ask(b, "POST", "/v1/admin/join-tokens", b->site.admin_key, wish, 201), "token", token,
+               sizeof token);
     honest_worker_write_enrolment(w, token, b->text, sizeof b->text);
     bench_ask(b, "POST", "/v1/worker/enrol", NULL, b->text, 201);
 }
@@ -191,7 +193,6 @@ void bench_make(bench *b) {
 }
 
 static void start(bench *b, size_t worker_count) {
-    bench_make(b);
     b->worker_count = worker_count;
     site_serve(&b->site);
     for (size_t i = 0; i < worker_count; i++) {
@@ -251,7 +252,19 @@ void bench_run_rounds(bench *b, const scenario *what) {
 }
 
 void bench_run(bench *b, size_t worker_count, const scenario *what) {
+    bench_make(b);
     start(b, worker_count);
+    bench_run_rounds(b, what);
+    bench_end(b);
+}
+
+void bench_run_proof(bench *b, const char *mode, const scenario *what) {
+    bench_make(b);
+    b->proves = true;
+    b->client.mode = mode;
+    b->control.mode = mode;
+    site_add_setting(&b->site, "check_delay_ms: 0");
+    start(b, sizeof b->workers / sizeof b->workers[0]);
     bench_run_rounds(b, what);
     bench_end(b);
 }

@@ -10,6 +10,15 @@
     X(a_client_leaves_in_mid_answer)                                                                         \
     X(a_client_leaves_before_its_answer)                                                                     \
     X(a_worker_is_lost_and_another_goes_on)
+#define PROOF(X)                                                                                             \
+    X(required_streamed)                                                                                     \
+    X(required_whole)                                                                                        \
+    X(required_without_a_worker_in_mid_answer)                                                               \
+    X(required_and_the_client_leaves)                                                                        \
+    X(proved_streamed)                                                                                       \
+    X(proved_whole)                                                                                          \
+    X(proved_and_the_client_leaves)                                                                          \
+    X(every_answer_is_checked)
 #define CHANGES(X)                                                                                           \
     X(a_user_is_added)                                                                                       \
     X(a_key_is_added)                                                                                        \
@@ -27,6 +36,7 @@
 
 #define X(name) void name(void **state);
 QUESTIONS(X)
+PROOF(X)
 CHANGES(X)
 PROCESSES(X)
 #undef X

@@ -91,7 +91,13 @@ void proved_hold(proved *h, const fleet_worker *worker, const signed_receipt *en
     memcpy(h->worker_id, worker->id, sizeof h->worker_id);
     proof_await(p, &h->waiter, j->work.id.bytes, told, h);
     if (!proof_answer_done(p, j, worker, entry, &err)) {
-        job_end_for_memory(j);
+        if (err.code == ERROR_LIMIT) {
+            job_end_with_error(
+                j, 503, "checks_full",
+                "too many answers wait to be checked, so this one is not given out; ask again later");
+        } else {
+            job_end_for_memory(j);
+        }
         return;
     }
     ev_timer_start(p->loop, &h->deadline, job_time_left(j));

@@ -93,13 +93,19 @@ static void placed(work *w, session *s) {
     required_soon(r); /* who joins too late is let go there */
 }
 
+/* What comes is passed over: there was no memory for some of it, so that what a worker signs would not hold.
+ */
+static bool is_ending(const required *r) {
+    return r->completing || r->failure_status != 0;
+}
+
 static bool delta(work *w, const proto_delta *said, error *err) {
     part *t = part_of(w);
     required *r = t->whole;
     if (!job_check_delta(said, err)) {
         return false;
     }
-    if (!part_counts(t) || r->completing) {
+    if (!part_counts(t) || is_ending(r)) {
         return true;
     }
     if (!pair_say(r->pair, t->side, said->tokens, said->token_count, said->text, err)) {
@@ -116,7 +122,7 @@ static bool check_done(work *w, const fleet_worker *worker, const proto_done *do
                        error *err) {
     part *t = part_of(w);
     required *r = t->whole;
-    if (!part_counts(t)) {
+    if (!part_counts(t) || is_ending(r)) {
         return error_set(err, ERROR_CONFLICT, "this answer isn't wanted any more");
     }
     answer_said said = {.id = w->id, .text = pair_text(r->pair, t->side)};

@@ -57,7 +57,8 @@ static void trim(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
     }
 }
 
-/* In the store first; if there is no room in memory it waits there alone. */
+/* In the store first; if there is no room in memory it waits there alone, for a minute or more: too long for
+ * a client, who is told then. */
 static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify_mode mode, bool drawn,
                      error *err) {
     uint8_t id[STORE_VERIFICATION_ID_SIZE];
@@ -80,15 +81,20 @@ static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify
         check_free(c);
         return stored;
     }
-    error ignored = {0};
+    bool waits = mode == VERIFY_PROVED; /* somebody, now */
+    error failure = {0};
     if (mode >= VERIFY_PROVED) {
-        c->not_before_ms = ev_now_ms(f->pool->loop); /* somebody waits for it */
+        c->not_before_ms = ev_now_ms(f->pool->loop);
     } else {
         place_delay(c);
     }
-    if (!check_enter(c, &ignored)) {
+    if (!check_enter(c, &failure)) {
         f->more_stored = true;
         check_free(c);
+        if (waits) {
+            *err = failure;
+            return false;
+        }
     }
     place_arm(f);
     return true;
