@@ -174,6 +174,17 @@ class DisputeRestart(CheatCase):
         self.settled(honest)
 
 
+class Disputes(CheatCase):
+    def test_when_each_of_the_others_is_in_a_dispute_they_judge_each_other_s(self):
+        self.cheat = self.fake("--behave", "different-text")
+        answers = self.answered(2)
+        honest = [self.fake("--slots", 1), self.fake("--slots", 1)]
+        self.convicted(self.cheat)
+        self.settled(*honest)
+        for answer in answers:
+            self.eventually_state(answer, "worker_wrong")
+
+
 class Recheck(CheatCase):
     settings = {"check_delay_ms": 0, "verify": "spot", "verify_floor": 1}
 

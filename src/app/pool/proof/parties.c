@@ -149,15 +149,17 @@ static bool is_excluded(const session *s, const party_query *query) {
 }
 
 static bool could_check(const proof *f, const session *s, const party_query *query) {
+    bool suspect_too = query->judging && (s->worker->referee || query->suspects);
     return s->handle != NULL && !is_excluded(s, query) && has_model(s, query) &&
-           (query->judging ? standings_may_judge(f, s->worker) : standings_may_serve(f, s->worker->id));
+           (suspect_too ? standings_may_judge(f, s->worker->id) : standings_may_serve(f, s->worker->id));
 }
 
 static void get(void *context, size_t index, verify_party *party) {
     const asking *a = context;
     const session *s = a->proof->parties->members[index];
     *party = party_of_worker(s->worker);
-    party->able = could_check(a->proof, s, a->query) && dispatch_worker_has_slot(s->handle, a->query->model);
+    party->able = could_check(a->proof, s, a->query) &&
+                  (a->query->busy || dispatch_worker_has_slot(s->handle, a->query->model));
 }
 
 session *parties_choose(const proof *f, const party_query *query, verify_choice *choice) {

@@ -28,7 +28,9 @@ typedef struct party_query {
     const verify_party *subjects;
     size_t subject_count;
     bool referee_only;
-    bool judging; /* a dispute: referees may that are in disputes of their own */
+    bool judging;  /* a dispute: referees may that are in disputes of their own */
+    bool suspects; /* so may others */
+    bool busy;     /* who has no free slot now is chosen too */
     double draw;
 } party_query;
 

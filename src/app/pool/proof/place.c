@@ -67,6 +67,16 @@ static size_t subjects_of(const check *c, verify_party subjects[FINDINGS_MAX + 1
     return count;
 }
 
+/* Nobody above suspicion could judge it, now or when there is time. A few wrong answers, each checked by
+ * another, put all workers into quarantine; if none of these could judge the others, all would stay there. */
+static bool only_suspects_are_left(const proof *f, const party_query *query) {
+    party_query anybody = *query;
+    verify_choice ignored;
+    anybody.excluded_count = 0;
+    anybody.busy = true;
+    return parties_choose(f, &anybody, &ignored) == NULL;
+}
+
 /* A dispute goes to a referee, and to somebody else only where there is none. */
 static session *choose(check *c, verify_choice *choice, error *err) {
     proof *f = c->proof;
@@ -86,6 +96,7 @@ static session *choose(check *c, verify_choice *choice, error *err) {
     }
     hex_encode(slice_of(c->work.id.bytes, sizeof c->work.id.bytes), c->work.id_hex);
     query.referee_only = query.judging && parties_have_referee(f, &query);
+    query.suspects = query.judging && !query.referee_only && only_suspects_are_left(f, &query);
     session *chosen = parties_choose(f, &query, choice);
     if (chosen == NULL) {
         c->tried_count = 0; /* better somebody who failed once than nobody; attempts are bounded */

@@ -220,7 +220,7 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
     bool judging = c->v.state == VERIFICATION_JUDGING;
     verify_finding view;
     c->handle = NULL;
-    bool counts = judging ? standings_may_judge(c->proof, worker) : standings_may_serve(c->proof, worker->id);
+    bool counts = judging ? standings_may_judge(c->proof, worker->id) : standings_may_serve(c->proof, worker->id);
     if (entry == NULL || !counts) {
         verdict_lost(c, false);
         return;
