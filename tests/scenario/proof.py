@@ -168,6 +168,7 @@ class DisputeRestart(CheatCase):
         self.site.pool.child.wait()
         self.site.start_pool()
         self.assertEqual({self.standings(worker)[0]["state"] for worker in (self.cheat, honest)}, {"quarantined"})
+        self.cheat.wait("serving", 2)
         self.fake()
         self.eventually_state(answer, "worker_wrong")
         self.convicted(self.cheat)

@@ -55,13 +55,23 @@ static bool check_commitment(const job *j, slice text, const proto_done *done, c
 }
 
 /* An exact worker ends an answer for its length where the client said so, or where its context is full: else
- * it could leave out what it likes. */
-static bool check_length(const session *s, slice model, const receipt *fields, error *err) {
-    if (fields->finish != RECEIPT_FINISH_LENGTH || fields->completion_tokens == fields->max_tokens ||
-        !slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-"))) {
+ * it could leave out what it likes. Nor does it say what isn't in its tokens: without one there would be
+ * nothing to compute again. */
+static bool check_length(const session *s, slice model, size_t text_length, const receipt *fields,
+                         error *err) {
+    uint64_t room = session_context(s, model);
+    uint64_t used = (uint64_t)fields->prompt_tokens + fields->completion_tokens;
+    if (!slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-"))) {
         return true;
     }
-    return (uint64_t)fields->prompt_tokens + fields->completion_tokens == session_context(s, model) ||
+    if (fields->completion_tokens == 0 && text_length > 0) {
+        return error_set(err, ERROR_INVALID, "the answer has text and no token");
+    }
+    if (used > room) {
+        return error_set(err, ERROR_INVALID, "prompt and answer are longer than the worker's context");
+    }
+    return fields->finish != RECEIPT_FINISH_LENGTH || fields->completion_tokens == fields->max_tokens ||
+           used == room ||
            error_set(err, ERROR_INVALID, "the answer ends for its length, and there was room for more");
 }
 
@@ -77,7 +87,7 @@ bool job_make_receipt(const job *j, const answer_said *said, const fleet_worker 
     buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
     bool made = fill_receipt(j, said, worker, done, &fields, err) &&
                 check_commitment(j, said->text, done, &fields, err) &&
-                check_length(worker->session, j->chat.model, &fields, err) &&
+                check_length(worker->session, j->chat.model, said->text.length, &fields, err) &&
                 receipt_encode(&fields, &bytes, err);
     if (made) {
         *signed_by_worker = (signed_receipt){.fields = fields, .length = buffer_length(&bytes)};

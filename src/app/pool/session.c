@@ -71,6 +71,7 @@ static void handle_delta(session *s, const proto_delta *delta) {
 }
 
 static void handle_done(session *s, const proto_done *done) {
+    pool *p = s->pool;
     void *found = NULL;
     dispatch_id id;
     error err = {0};
@@ -97,9 +98,9 @@ static void handle_done(session *s, const proto_done *done) {
     if (verdict == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "done, for a job not held or with a false token count");
     } else if (verdict == DISPATCH_OK && w != NULL) {
-        w->kind->complete(w, s->worker, checked ? &entry : NULL);
+        w->kind->complete(w, s->worker, checked ? &entry : NULL); /* may end the session */
     }
-    pool_arm_dispatch(s->pool);
+    pool_arm_dispatch(p);
 }
 
 static void handle_scored(session *s, const proto_scored *scored) {

@@ -43,14 +43,16 @@ static relation of_answers(const receipt *a, const receipt *b) {
 
 static relation of_findings(const finding *a, const finding *b) {
     return a->agreed == b->agreed && a->complete == b->complete && a->has_expected == b->has_expected &&
-                   a->expected == b->expected && memcmp(a->commitment, b->commitment, HASH_SIZE) == 0
+                   a->expected == b->expected && a->prompt_tokens == b->prompt_tokens &&
+                   memcmp(a->commitment, b->commitment, HASH_SIZE) == 0
                ? AGREES
                : CONTRADICTS;
 }
 
 /* `f` is about `r`. */
 static relation of_claim(const receipt *r, const finding *f) {
-    if (f->agreed != f->claimed_tokens || memcmp(f->commitment, r->commitment, HASH_SIZE) != 0) {
+    if (f->agreed != f->claimed_tokens || f->prompt_tokens != r->prompt_tokens ||
+        memcmp(f->commitment, r->commitment, HASH_SIZE) != 0) {
         return CONTRADICTS;
     }
     if (f->complete) {

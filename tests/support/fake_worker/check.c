@@ -9,7 +9,8 @@
 /* The right answer, or its own, beside the claim. */
 static bool compare(const fake *f, const proto_job *wanted, bool as_own, proto_scored *scored, error *err) {
     uint32_t count = fake_answer_tokens(f, wanted);
-    size_t text_length = fake_text_length(f, count);
+    uint32_t claimed = (uint32_t)wanted->answer_count;
+    size_t text_length = fake_text_length(f, claimed < count ? claimed : count);
     uint32_t *own = memory_allocate_zeroed(count, sizeof *own);
     char *text = memory_allocate(text_length + 1);
     uint8_t chain[PROTO_DIGEST_SIZE];
@@ -19,7 +20,6 @@ static bool compare(const fake *f, const proto_job *wanted, bool as_own, proto_s
         return error_memory(err);
     }
     fake_answer(f, wanted, as_own, (fake_words){text, text_length, own, count});
-    uint32_t claimed = (uint32_t)wanted->answer_count;
     uint32_t agreed = 0;
     while (agreed < claimed && agreed < count && own[agreed] == wanted->answer[agreed]) {
         agreed++;

@@ -43,7 +43,10 @@
     X(OTHER_WORDS, "other-words", "the right tokens, another last letter of the text")                       \
     X(FIRST_TOKEN, "first-token", "another first token, the rest being right")                               \
     X(LAST_TOKEN, "last-token", "another last token, the rest being right")                                  \
-    X(OTHER_COMMITMENT, "other-commitment", "the right tokens, as if from other logits")
+    X(OTHER_COMMITMENT, "other-commitment", "the right tokens, as if from other logits")                     \
+    X(NO_TOKENS, "no-tokens", "all of the text, but not one token of it")                                    \
+    X(CUT_SHORT, "cut-short", "half of the answer, as if its context ended there")                           \
+    X(FORGES_LATER, "forges-later", "wrong signatures from its 21st answer on")
 
 typedef enum behaviour {
 #define X(name, text, help) name,
@@ -84,6 +87,7 @@ typedef struct fake_options {
     uint64_t slots;
     uint64_t reply_bytes;
     uint64_t tokens;
+    uint64_t context;
     uint64_t events_per_second;
     uint64_t delay_ms;
     uint64_t spread_ms;

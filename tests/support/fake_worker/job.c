@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { MILLION = 1000000 };
+enum {
+    MILLION = 1000000,
+    CHECKED_FIRST = 20 /* receipts of a session that the pool verifies however many there are */
+};
 
 typedef struct fake_job {
     list_node node; /* in fake_session.jobs */
@@ -105,6 +108,9 @@ static void send_done(fake_job *j) {
     if (behave == PROMPT_TOKEN_LIE) {
         r->prompt_tokens = MILLION;
     }
+    if (behave == CUT_SHORT) {
+        r->prompt_tokens = (uint32_t)s->owner->options.context - j->total;
+    }
     r->finish = behave == FALSE_CANCELLED ? RECEIPT_FINISH_CANCELLED : r->finish;
     proto_message message = {.type = PROTO_DONE};
     proto_done *done = &message.done;
@@ -121,7 +127,7 @@ static void send_done(fake_job *j) {
     done->completion_tokens = r->completion_tokens + (behave == WRONG_TOKEN_COUNT ? 7 : 0);
     done->started_ms = r->started_ms;
     done->finished_ms = r->finished_ms;
-    if (behave == FORGED_RECEIPT) {
+    if (behave == FORGED_RECEIPT || (behave == FORGES_LATER && s->owner->jobs_done >= CHECKED_FIRST)) {
         done->signature[10] ^= 1;
     }
     fake_report(s, "done", j->id, "tokens", j->total, (slice){0});
@@ -293,6 +299,7 @@ static bool make_answer(fake_job *j, const proto_job *wanted, error *err) {
     const fake *f = j->session->owner;
     j->total =
         f->options.behave == OVER_MAX_TOKENS ? (uint32_t)f->options.tokens : fake_answer_tokens(f, wanted);
+    j->total /= f->options.behave == CUT_SHORT ? 2 : 1;
     j->text_length = fake_text_length(f, j->total);
     j->text = memory_allocate(j->text_length + 1);
     j->tokens = memory_allocate_zeroed(j->total, sizeof *j->tokens);
@@ -300,7 +307,17 @@ static bool make_answer(fake_job *j, const proto_job *wanted, error *err) {
         return error_memory(err);
     }
     fake_answer(f, wanted, j->cheats, (fake_words){j->text, j->text_length, j->tokens, j->total});
-    return fill_receipt(j, wanted, err);
+    bool made = fill_receipt(j, wanted, err);
+    j->total = f->options.behave == NO_TOKENS ? 0 : j->total;
+    return made;
+}
+
+/* What no token stands for can't be computed again. */
+static void send_text_alone(fake_job *j) {
+    proto_message delta = {.type = PROTO_DELTA,
+                           .delta = {.seq = j->seq++, .text = slice_of(j->text, j->text_length)}};
+    memcpy(delta.delta.id, j->id, sizeof delta.delta.id);
+    fake_send(j->session, &delta);
 }
 
 void fake_job_start(fake_session *s, const proto_job *wanted) {
@@ -320,6 +337,9 @@ void fake_job_start(fake_session *s, const proto_job *wanted) {
     j->is_check = is_check;
     if (!is_check) {
         misbehave(s, wanted->id);
+    }
+    if (!is_check && s->owner->options.behave == NO_TOKENS) {
+        send_text_alone(j);
     }
     if (s->owner->options.delay_ms > 0) {
         ev_timer_start(s->owner->loop, &j->timer, s->owner->options.delay_ms);

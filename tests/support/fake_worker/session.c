@@ -69,7 +69,7 @@ void fake_send_hello(fake_session *s) {
     memcpy(hello->machine, f->machine, sizeof hello->machine);
     hello->model_count = 1;
     hello->models[0] = (proto_model){.name = slice_of_text(o->model),
-                                     .context = 1048576,
+                                     .context = (uint32_t)o->context,
                                      .profile = slice_of_text(o->profile),
                                      .slots = (uint32_t)o->slots};
     memcpy(hello->models[0].digest, f->digest, sizeof f->digest);

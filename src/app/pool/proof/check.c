@@ -10,6 +10,7 @@
 enum {
     CHECKS_MAX = 4096,                   /* in memory; more wait in the store */
     SEALED_BYTES_MAX = 64 * 1024 * 1024, /* of these, all payloads together */
+    WORKER_SHARE = 16,                   /* one in so many may be of one worker's answers */
     OPENED_MEMORY_MAX = 16 * 1024 * 1024
 };
 
@@ -144,20 +145,46 @@ check *check_from_stored(proof *f, const store_verification *stored, error *err)
     return c;
 }
 
-bool check_has_room(const proof *f, size_t sealed_bytes) {
-    return map_count(f->checks) < CHECKS_MAX && f->sealed_bytes <= SEALED_BYTES_MAX &&
-           sealed_bytes <= SEALED_BYTES_MAX - f->sealed_bytes;
+bool check_has_any_room(const proof *f) {
+    return map_count(f->checks) < CHECKS_MAX && f->sealed_bytes < SEALED_BYTES_MAX;
+}
+
+bool check_has_room(const proof *f, const uint8_t worker_id[STORE_WORKER_ID_SIZE], size_t sealed_bytes) {
+    const fleet_worker *worker = fleet_find(f->pool->fleet, worker_id);
+    size_t count = worker == NULL ? 0 : worker->checks;
+    size_t bytes = worker == NULL ? 0 : worker->checks_bytes;
+    return check_has_any_room(f) && sealed_bytes <= SEALED_BYTES_MAX - f->sealed_bytes &&
+           count < CHECKS_MAX / WORKER_SHARE && sealed_bytes <= SEALED_BYTES_MAX / WORKER_SHARE &&
+           bytes <= SEALED_BYTES_MAX / WORKER_SHARE - sealed_bytes;
+}
+
+static void take_room(check *c) {
+    c->proof->sealed_bytes += buffer_length(&c->sealed);
+    c->counted = fleet_find(c->proof->pool->fleet, c->worker_id);
+    if (c->counted != NULL) {
+        c->counted->checks++;
+        c->counted->checks_bytes += buffer_length(&c->sealed);
+    }
+}
+
+static void give_room_back(check *c) {
+    c->proof->sealed_bytes -= buffer_length(&c->sealed);
+    if (c->counted != NULL) {
+        c->counted->checks--;
+        c->counted->checks_bytes -= buffer_length(&c->sealed);
+        c->counted = NULL;
+    }
 }
 
 bool check_enter(check *c, error *err) {
     proof *f = c->proof;
-    if (!check_has_room(f, buffer_length(&c->sealed))) {
+    if (!check_has_room(f, c->worker_id, buffer_length(&c->sealed))) {
         return error_set(err, ERROR_LIMIT, "too many checks wait");
     }
     if (!map_put(f->checks, slice_of(c->id, sizeof c->id), c)) {
         return error_memory(err);
     }
-    f->sealed_bytes += buffer_length(&c->sealed);
+    take_room(c);
     list_append(&f->pending, &c->node);
     return true;
 }
@@ -165,7 +192,7 @@ bool check_enter(check *c, error *err) {
 void check_leave(check *c) {
     proof *f = c->proof;
     map_remove(f->checks, slice_of(c->id, sizeof c->id));
-    f->sealed_bytes -= buffer_length(&c->sealed);
+    give_room_back(c);
     list_remove(&c->node);
     await_tell(c);
     check_free(c);

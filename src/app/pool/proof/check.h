@@ -39,6 +39,7 @@ typedef struct check {
     uint8_t referee_id[STORE_WORKER_ID_SIZE];
     finding_list *findings; /* NULL: none. The verifier's, then the referees' */
     buffer sealed;
+    fleet_worker *counted; /* whose share of the room it takes; NULL: nobody's */
     /* While a worker has it. */
     dispatch_job *handle;
     struct opened_answer *opened;
@@ -69,7 +70,9 @@ void check_free(check *c);
 MUST_CHECK bool check_enter(check *c, error *err);
 /* Out of both, and freed: it is over, or no longer of interest. */
 void check_leave(check *c);
-bool check_has_room(const proof *f, size_t sealed_bytes);
+/* For one more of this worker's answers: nobody's may take the room of all others'. */
+bool check_has_room(const proof *f, const uint8_t worker_id[STORE_WORKER_ID_SIZE], size_t sealed_bytes);
+bool check_has_any_room(const proof *f);
 
 /* A new row of the store, in this state; `payload` is sealed. */
 MUST_CHECK bool check_store_new(check *c, slice payload, error *err);

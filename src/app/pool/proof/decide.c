@@ -57,11 +57,28 @@ static void trim(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
     }
 }
 
+/* Not every receipt's signature is verified when it comes, but without one nothing can be held against the
+ * worker. */
+static bool is_signed(const proof *f, const signed_receipt *entry, error *err) {
+    signed_receipt copy = *entry;
+    if (receipt_verify_worker(&copy, err)) {
+        return true;
+    }
+    if (err->code == ERROR_CORRUPT) {
+        f->pool->counters.receipts_refused++;
+        session_revoke_forger(f->pool, entry->fields.worker_id);
+    }
+    return false;
+}
+
 /* In the store first; if there is no room in memory it waits there alone, for a minute or more: too long for
  * a client, who is told then. */
 static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify_mode mode, bool drawn,
                      error *err) {
     uint8_t id[STORE_VERIFICATION_ID_SIZE];
+    if (drawn && !is_signed(f, entry, err)) {
+        return false;
+    }
     buffer sealed = buffer_make(STORE_PAYLOAD_MAX);
     check *c = NULL;
     if (random_bytes(id, sizeof id, err) && seal_record(j, entry, id, &sealed, err)) {

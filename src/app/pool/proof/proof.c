@@ -95,7 +95,7 @@ static bool take_waiting(proof *f, const store_verification *row, error *err) {
     if (map_get(f->checks, slice_of(row->id, sizeof row->id)) != NULL) {
         return true;
     }
-    if (!check_has_room(f, row->payload.length)) {
+    if (!check_has_room(f, row->worker_id, row->payload.length)) {
         f->more_stored = true;
         return true;
     }
@@ -138,7 +138,7 @@ static void first_checks_loaded(void *context, const store_verification *rows, s
     if (failure != NULL) {
         p->start_failure = *failure;
     }
-    p->proof->loading = failure == NULL && count > 0 && !p->proof->more_stored;
+    p->proof->loading = failure == NULL && count > 0 && check_has_any_room(p->proof);
 }
 
 bool proof_load(pool *p, store *database, error *err) {

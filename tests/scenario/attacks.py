@@ -1,0 +1,74 @@
+"""Attacks on the proof of inference by whoever has a worker, and maybe a user's key: answers that nothing can be held
+against, and ways to keep others from being checked."""
+
+import threading
+
+import tap
+from fleet import eventually
+from proof import CheatCase, ProofCase
+from wire import Connection, trust
+
+
+class Unprovable(CheatCase):
+    def test_text_without_a_token_is_no_answer(self):
+        """There would be nothing to compute again."""
+        cheat = self.fake("--behave", "no-tokens")
+        for stream in (False, True):
+            answer = self.question(stream=stream).finish()
+            self.assertIsNotNone(answer.error, answer.raw[-600:])
+            self.assertEqual(cheat.wait("closed")["code"], 4005)
+
+    def test_a_lie_about_the_prompt_s_length_does_not_excuse_a_short_answer(self):
+        self.cheat = self.fake("--behave", "cut-short", "--context", 150)
+        honest = [self.fake(), self.fake()]
+        answer = self.caught()
+        self.convicted(self.cheat)
+        self.eventually_state(answer, "worker_wrong")
+        self.settled(*honest)
+        self.assert_evidence_holds(self.cheat, answer.job)
+
+
+class Forger(ProofCase):
+    def test_no_answer_that_is_to_be_checked_lacks_its_signature(self):
+        """Of many at once not every signature is verified when it comes."""
+        short = ("--tokens", 4, "--reply-bytes", 20, "--slots", 64)
+        self.fake(*short, "--behave", "forges-later")
+        self.fake(*short)
+        jobs = []
+
+        def ask_many():
+            with Connection(self.site.address, trust(self.site.ca_file)) as connection:
+                for i in range(20):
+                    answer = connection.ask("POST", "/v1/chat/completions",
+                                            self.chat_body(f"question {i}") | {"model": "demo"}, self.site.user_key)
+                    jobs.extend([answer.headers["x-cellule-job"]] if answer.status == 200 else [])
+
+        threads = [threading.Thread(target=ask_many) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertGreater(len(jobs), 20)
+        with self.connect() as connection:
+            for job in jobs:
+                receipt = connection.ask("GET", f"/v1/receipts/{job}", key=self.site.user_key)
+                self.assertEqual(receipt.status, 200, receipt.body)
+
+
+class Flood(ProofCase):
+    def test_answers_that_nobody_can_check_leave_room_for_others(self):
+        self.fake("--model", "alone", "--digest", "ab" * 32, "--slots", 8, "--tokens", 1, "--reply-bytes", 4)
+        # More than all the room that there is for payloads, down to the last of it.
+        with self.connect() as connection:
+            for length in [900_000] * 75 + [90_000] * 12 + [9_000] * 12 + [900] * 12 + [9] * 12:
+                body = self.chat_body("x" * length) | {"model": "alone"}
+                answer = connection.ask("POST", "/v1/chat/completions", body, self.site.user_key)
+                self.assertEqual(answer.status, 200, answer.body)
+        self.fake()
+        self.fake()
+        for answer in self.answered(3):
+            self.eventually_state(answer, "agreed")
+
+
+if __name__ == "__main__":
+    tap.main()
