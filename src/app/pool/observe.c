@@ -131,6 +131,8 @@ static void add_proof_metrics(buffer *out, const pool *p) {
                stats.compared);
     add_metric(out, "verify_deviated_total", "counter", "Of these, that differ more than honest ones do.",
                stats.deviated);
+    add_metric(out, "verify_uncompared_total", "counter",
+               "Drawn answers of runtimes that nobody could be found to answer too.", stats.uncompared);
     add_metric(out, "workers_convicted_total", "counter", "Workers proved wrong and shut out.",
                stats.convicted);
     add_metric(out, "honeytokens_sent_total", "counter", "Prompts with a marker sent to workers.",

@@ -61,8 +61,9 @@ typedef struct proof_statistics {
     uint64_t lost; /* attempts */
     uint64_t convicted;
     uint64_t honeytokens, leaks;
-    uint64_t compared; /* answers of runtimes, with another worker's */
-    uint64_t deviated; /* of these, more than honest ones do */
+    uint64_t compared;   /* answers of runtimes, with another worker's */
+    uint64_t deviated;   /* of these, more than honest ones do */
+    uint64_t uncompared; /* drawn, and nothing came of it */
     size_t waiting, running;
 } proof_statistics;
 void proof_read_statistics(const pool *p, proof_statistics *statistics);
