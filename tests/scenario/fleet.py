@@ -13,7 +13,7 @@ from wire import Connection, SiteCase, request, trust, wait_for
 from cellule_site import MODEL, write_private  # noqa: F401 (MODEL is for the tests)
 
 FAKE_WORKER = sys.argv[3] if len(sys.argv) > 3 else "build/tests/fake_worker"
-PATIENCE = 30  # seconds for anything that should come at once, on a machine that may be busy
+PATIENCE = 120  # seconds for anything that should come at once, on a machine that may be slow and busy
 
 
 def eventually(what, condition):
@@ -113,7 +113,7 @@ class Question:
         eventually(f"{length} bytes of the answer", lambda: len(self.text) >= length)
         return self
 
-    def finish(self, seconds=120):
+    def finish(self, seconds=300):
         self.thread.join(seconds)
         if self.thread.is_alive():
             raise AssertionError(f"the answer did not end within {seconds} s; so far: {self.raw[-500:]}")

@@ -28,7 +28,7 @@ def model(name):
 
 
 class CheckedRuntimes(FleetCase):
-    settings = {"beat_ms": 1000, "verify": "every", "check_delay_ms": 0, "honeytoken_every": 0}
+    settings = {"verify": "every", "check_delay_ms": 0, "honeytoken_every": 0}
 
     def start(self, index):
         runtime = RuntimeServer(answer=model("good"))
