@@ -223,6 +223,14 @@ static void test_the_referee_says_who_is_wrong(void **state) {
     assert_int_equal(verify_judge(other, COUNT, &right, &right), VERDICT_WORKER_WRONG);
 }
 
+static void test_a_verifier_that_denies_the_end_alone_is_wrong(void **state) {
+    (void)state;
+    verify_finding denying = agreeing();
+    denying.complete = false;
+    verify_finding right = agreeing();
+    assert_int_equal(verify_judge(truth, COUNT, &denying, &right), VERDICT_VERIFIER_WRONG);
+}
+
 static void test_a_referee_that_says_something_else_decides_nothing(void **state) {
     (void)state;
     verify_finding verifier = differing(17, 99);
@@ -268,6 +276,7 @@ int main(void) {
         cmocka_unit_test(test_every_walk_ends),
         cmocka_unit_test(test_an_answer_agrees_only_if_everything_does),
         cmocka_unit_test(test_the_referee_says_who_is_wrong),
+        cmocka_unit_test(test_a_verifier_that_denies_the_end_alone_is_wrong),
         cmocka_unit_test(test_a_referee_that_says_something_else_decides_nothing),
         cmocka_unit_test(test_where_nothing_differs_nobody_is_wrong),
     };
