@@ -36,6 +36,8 @@ typedef struct party_query {
 
 /* Somebody independent of the subjects who has a free slot for this model now. NULL: nobody. */
 session *parties_choose(const proof *f, const party_query *query, verify_choice *choice);
+/* Of those that have the model, or of all if it is empty; `serving` (NULL is allowed) counts the others. */
+size_t parties_quarantined(const proof *f, slice model, size_t *serving);
 /* A referee that has the model and is not excluded is connected, free or not. */
 bool parties_have_referee(const proof *f, const party_query *query);
 
