@@ -151,39 +151,13 @@ void admin_key_add(pool *p, http_request *request, const account *who, slice nam
     }
 }
 
-/* ?after=ID in the query, for the next page of a list. */
-static uint64_t page_after(const http_request *request) {
-    slice query = http_request_query(request);
-    uint64_t after = 0;
-    if (!slice_starts_with(query, SLICE_LITERAL("after=")) || !slice_to_u64(slice_after(query, 6), &after)) {
-        after = 0;
-    }
-    return after;
-}
-
-static void begin_list(reply_json *answer, const char *name) {
-    reply_json_begin(answer);
-    json_write_object_begin(&answer->w);
-    json_add_text(&answer->w, "object", SLICE_LITERAL("list"));
-    json_write_key(&answer->w, name);
-    json_write_array_begin(&answer->w);
-}
-
-/* A full page may have more behind its last id. */
-static void end_list(reply_json *answer, http_request *request, size_t count) {
-    json_write_array_end(&answer->w);
-    json_add_bool(&answer->w, "has_more", count == STORE_LIST_MAX);
-    json_write_object_end(&answer->w);
-    reply_json_end(answer, request, 200);
-}
-
 static void users_listed(void *context, const store_user *users, size_t count, const error *failure) {
     reply_later later = reply_later_take(context);
     if (!reply_later_waits(&later, failure)) {
         return;
     }
     reply_json answer;
-    begin_list(&answer, "users");
+    reply_list_begin(&answer, "users");
     for (size_t i = 0; i < count; i++) {
         json_write_object_begin(&answer.w);
         json_add_u64(&answer.w, "id", users[i].id);
@@ -193,7 +167,7 @@ static void users_listed(void *context, const store_user *users, size_t count, c
         json_add_bool(&answer.w, "disabled", users[i].disabled);
         json_write_object_end(&answer.w);
     }
-    end_list(&answer, later.request, count);
+    reply_list_end(&answer, later.request, count == STORE_LIST_MAX);
 }
 
 void admin_user_list(pool *p, http_request *request, const account *who, slice segment) {
@@ -201,7 +175,7 @@ void admin_user_list(pool *p, http_request *request, const account *who, slice s
     error err = {0};
     reply_later *later = reply_later_new(p, request, who->user_id);
     if (later != NULL &&
-        !store_user_list(p->store, page_after(request), STORE_LIST_MAX, users_listed, later, &err)) {
+        !store_user_list(p->store, reply_page_after(request), STORE_LIST_MAX, users_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }
@@ -257,7 +231,7 @@ static void keys_listed(void *context, const store_key *keys, size_t count, cons
         return;
     }
     reply_json answer;
-    begin_list(&answer, "keys");
+    reply_list_begin(&answer, "keys");
     for (size_t i = 0; i < count; i++) {
         json_write_object_begin(&answer.w);
         json_add_u64(&answer.w, "id", keys[i].id);
@@ -269,14 +243,14 @@ static void keys_listed(void *context, const store_key *keys, size_t count, cons
         json_add_text(&answer.w, "verify", keys[i].verify_mode);
         json_write_object_end(&answer.w);
     }
-    end_list(&answer, later.request, count);
+    reply_list_end(&answer, later.request, count == STORE_LIST_MAX);
 }
 
 void admin_key_list(pool *p, http_request *request, const account *who, slice name) {
     error err = {0};
     reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL &&
-        !store_key_list(p->store, name, page_after(request), STORE_LIST_MAX, keys_listed, later, &err)) {
+    if (later != NULL && !store_key_list(p->store, name, reply_page_after(request), STORE_LIST_MAX,
+                                         keys_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

@@ -5,6 +5,7 @@
 #include "dispatch/job.h"
 #include "hold/frames.h"
 #include "hold/required.h"
+#include "proof/proof.h"
 #include "reply.h"
 
 /* Every way in which a question ends without its answer. */
@@ -62,6 +63,10 @@ void job_failed(work *w, dispatch_failure reason) {
         job_end_with_error(j, 503, "no_worker", "the last worker with this model has left; ask again later");
         return;
     case DISPATCH_QUEUE_DEADLINE:
+        if (proof_is_all_in_quarantine(w->pool, w->model)) {
+            job_end_with_error(j, 503, "workers_in_quarantine", proof_quarantine_text);
+            return;
+        }
         job_end_with_error(j, 503, "queue_deadline", "no worker became free in time; ask again later");
         return;
     case DISPATCH_JOB_DEADLINE:

@@ -17,6 +17,12 @@ typedef struct reply_json {
 void reply_json_begin(reply_json *answer);
 void reply_json_end(reply_json *answer, http_request *request, unsigned status);
 
+/* {"object":"list",NAME:[…],"has_more":…}: the items are written in between. */
+void reply_list_begin(reply_json *answer, const char *name);
+void reply_list_end(reply_json *answer, http_request *request, bool has_more);
+/* ?after=ID in the query: what the last page of a list ended with; 0: the first page. */
+uint64_t reply_page_after(const http_request *request);
+
 /* {"done":true}, which needs no memory. */
 void reply_done(http_request *request);
 

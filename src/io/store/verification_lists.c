@@ -130,6 +130,23 @@ bool store_verification_list(store *s, const uint8_t *worker_id, uint64_t before
     return submit(s, &verification_list_operation, worker_id, before, limit, done, context, err);
 }
 
+static bool list_open_run(request *base, database *d, error *err) {
+    verification_list *r = (verification_list *)base;
+    query q;
+    query_start(&q, d,
+                VERIFICATION_ALONE "WHERE state = 'open' AND v.number < ? ORDER BY v.number DESC LIMIT ?");
+    query_u64(&q, r->from == 0 ? INT64_MAX : r->from);
+    query_u64(&q, r->limit);
+    return read_rows(r, &q, err);
+}
+
+static const operation list_open_operation = {DATABASE_READ, list_open_run, verification_list_answer};
+
+bool store_verification_list_open(store *s, uint64_t before, size_t limit, store_verifications_listed *done,
+                                  void *context, error *err) {
+    return submit(s, &list_open_operation, NULL, before, limit, done, context, err);
+}
+
 typedef struct trim_kept {
     request base;
     bool of_worker;

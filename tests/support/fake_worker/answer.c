@@ -56,6 +56,9 @@ void fake_answer(const fake *f, const proto_job *wanted, bool cheats, fake_words
         uint64_t letter = next_random(&state) % 32;
         out.text[i] = letter < 26 ? (char)('a' + letter) : ' ';
     }
+    for (size_t i = 0; f->options.says != NULL && i < out.text_length && f->options.says[i] != '\0'; i++) {
+        out.text[i] = f->options.says[i];
+    }
     for (uint32_t i = 0; i < out.count; i++) {
         out.tokens[i] = (uint32_t)(next_random(&token_state) % 32000);
     }

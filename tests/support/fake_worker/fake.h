@@ -79,6 +79,7 @@ typedef struct fake_options {
     const char *profile;
     const char *digest;  /* 64 hex digits */
     const char *machine; /* 64 hex digits, or NULL */
+    const char *says;    /* what its answers begin with, or NULL */
     behaviour behave;
     check_behaviour checks;
     uint64_t share; /* percent of the jobs in which it cheats */

@@ -183,6 +183,7 @@ int main(int argc, char **argv) {
         {"noise", OPTION_U64, &o->noise, "N",
          "those with the same answer alike with different-text; 0: its own", 0, UINT32_MAX},
         {"machine", OPTION_TEXT, &o->machine, "HEX", "the machine's id, 64 hex digits; else none", 0, 0},
+        {"says", OPTION_TEXT, &o->says, "TEXT", "what the text of its answers begins with", 0, 0},
         {"once", OPTION_FLAG, &o->once, NULL, "don't dial again; end when all sessions have ended", 0, 0},
         {"timestamps", OPTION_FLAG, &o->timestamps, NULL, "the text of each delta is the time of its sending",
          0, 0},

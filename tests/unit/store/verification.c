@@ -334,6 +334,25 @@ static void test_checks_are_listed_newest_first_without_their_payloads(void **st
     assert_false(store_verification_list(site, NULL, 0, 0, on_page, &p, &err));
 }
 
+static void test_open_disputes_are_listed_alone(void **state) {
+    (void)state;
+    page p = {0};
+    const char *const states[] = {"open", "waiting", "open", "kept", "disputed", "open"};
+    for (uint64_t i = 0; i < 6; i++) {
+        store_verification v = new_verification(i, states[i]);
+        assert_int_equal(add(&v).code, ERROR_NONE);
+    }
+    assert_true(store_verification_list_open(site, 0, 2, on_page, &p, &err));
+    assert_int_equal(p.count, 2);
+    assert_int_equal(p.first_ids[0], 5);
+    assert_int_equal(p.first_ids[1], 2);
+    assert_int_equal(p.payloads[0], 0);
+    assert_true(store_verification_list_open(site, p.numbers[1], 2, on_page, &p, &err));
+    assert_int_equal(p.count, 1);
+    assert_int_equal(p.first_ids[0], 0);
+    assert_false(store_verification_list_open(site, 0, STORE_LIST_MAX + 1, on_page, &p, &err));
+}
+
 static void test_a_user_hears_of_the_checks_of_its_own_answers_alone(void **state) {
     (void)state;
     found_verification found = {0};
@@ -770,6 +789,7 @@ int main(void) {
         SITE_TEST(test_what_is_kept_is_taken_newest_first_and_then_waits),
         SITE_TEST(test_only_the_newest_answers_of_a_worker_stay_kept),
         SITE_TEST(test_checks_are_listed_newest_first_without_their_payloads),
+        SITE_TEST(test_open_disputes_are_listed_alone),
         SITE_TEST(test_a_user_hears_of_the_checks_of_its_own_answers_alone),
         SITE_TEST(test_decided_checks_and_notices_go_with_the_receipts),
         SITE_TEST(test_a_standing_is_kept_whole),

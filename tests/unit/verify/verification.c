@@ -2,7 +2,7 @@
 
 #include "random.h"
 
-enum { STATES = 10, EVENTS = 14 };
+enum { STATES = 10, EVENTS = 15 };
 
 static void tell(verification *v, verification_event event, verification_state expected) {
     error err;
@@ -17,16 +17,16 @@ static void test_the_moves_are_those_of_the_table(void **state) {
     /* Columns as in VERIFICATION_EVENTS; letters as the states: K W R D J A X(worker) Y(verifier) O G. */
     const char letters[] = "KWRDJAXYOG";
     const char *const table[STATES] = {
-        "W---------G---", /* kept */
-        "-R--------G---", /* waiting */
-        "--WAD---------", /* running */
-        "-----J----O---", /* disputed */
-        "------DXYD----", /* judging */
-        "--------------", /* agreed */
-        "--------------", /* worker_wrong */
-        "--------------", /* verifier_wrong */
-        "-----------XYG", /* open */
-        "--------------", /* given_up */
+        "W---------G----", /* kept */
+        "-R--------G----", /* waiting */
+        "--WAD----------", /* running */
+        "-----J----O----", /* disputed */
+        "------DXYD-----", /* judging */
+        "---------------", /* agreed */
+        "---------------", /* worker_wrong */
+        "---------------", /* verifier_wrong */
+        "-----------XYGD", /* open */
+        "---------------", /* given_up */
     };
     for (unsigned from = 0; from < STATES; from++) {
         for (unsigned event = 0; event < EVENTS; event++) {
@@ -80,6 +80,23 @@ static void test_a_dispute_that_three_referees_cannot_settle_is_left_to_a_human(
     assert_false(verification_is_over(&v));
     tell(&v, VERIFICATION_DECIDED_VERIFIER_WRONG, VERIFICATION_VERIFIER_WRONG);
     assert_true(verification_is_over(&v));
+}
+
+static void test_a_human_has_a_dispute_judged_again_unless_three_have_judged_it(void **state) {
+    (void)state;
+    error err;
+    verification v = disputed();
+    tell(&v, VERIFICATION_REFEREE_ASSIGNED, VERIFICATION_JUDGING);
+    tell(&v, VERIFICATION_REFEREE_FOR_NEITHER, VERIFICATION_DISPUTED);
+    tell(&v, VERIFICATION_EXPIRED, VERIFICATION_OPEN);
+    tell(&v, VERIFICATION_RESUMED, VERIFICATION_DISPUTED);
+    for (int i = 0; i < 2; i++) {
+        tell(&v, VERIFICATION_REFEREE_ASSIGNED, VERIFICATION_JUDGING);
+        tell(&v, VERIFICATION_REFEREE_FOR_NEITHER, i == 1 ? VERIFICATION_OPEN : VERIFICATION_DISPUTED);
+    }
+    assert_false(verification_move(&v, VERIFICATION_RESUMED, &err));
+    assert_int_equal(err.code, ERROR_CONFLICT);
+    assert_int_equal(v.state, VERIFICATION_OPEN);
 }
 
 static void test_a_dispute_is_never_given_up_for_want_of_referees(void **state) {
@@ -269,6 +286,7 @@ int main(void) {
         cmocka_unit_test(test_the_moves_are_those_of_the_table),
         cmocka_unit_test(test_a_check_that_five_verifiers_lost_is_given_up),
         cmocka_unit_test(test_a_dispute_that_three_referees_cannot_settle_is_left_to_a_human),
+        cmocka_unit_test(test_a_human_has_a_dispute_judged_again_unless_three_have_judged_it),
         cmocka_unit_test(test_a_dispute_is_never_given_up_for_want_of_referees),
         cmocka_unit_test(test_the_third_referee_may_still_settle_it),
         cmocka_unit_test(test_names_lead_back_to_their_states),

@@ -2,6 +2,7 @@
 
 #include "answer.h"
 #include "base/log.h"
+#include "proof/proof.h"
 
 enum { TEXT_LIMIT = 16 * 1024 * 1024, EVENTS_LIMIT = 65536 };
 
@@ -22,9 +23,13 @@ void required_fail(required *r, unsigned status, const char *code, const char *t
 }
 
 void required_fail_alone(required *r) {
-    required_fail(r, 503, "not_enough_workers",
-                  "two workers with different owners must answer this, and no other one became free in time; "
-                  "ask again later");
+    required_fail(
+        r, 503, "not_enough_workers",
+        proof_is_some_in_quarantine(r->job->work.pool, r->job->work.model)
+            ? "two workers with different owners must answer this, and some are out of service until "
+              "it is clear which of them gave a wrong answer; tell your admin"
+            : "two workers with different owners must answer this, and no other one became free in "
+              "time; ask again later");
 }
 
 bool required_waits(const required *r) {

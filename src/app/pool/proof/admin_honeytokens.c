@@ -1,6 +1,5 @@
 #include "base/memory.h"
 #include "codec/json.h"
-#include "crypto/hash.h"
 #include "os/clock.h"
 #include "proof/admin.h"
 #include "proof/proof_internal.h"
@@ -10,41 +9,25 @@
 
 enum { MARKERS_MAX = 64 /* of one text, looked up */ };
 
-static void add_id(json_writer *w, const char *name, const uint8_t *id) {
-    char hex[2 * STORE_JOB_ID_SIZE + 1];
-    hex_encode(slice_of(id, STORE_JOB_ID_SIZE), hex);
-    json_add_text(w, name, slice_of_text(hex));
-}
-
 static void write_token(json_writer *w, const store_honeytoken *token) {
     json_write_object_begin(w);
     json_add_text(w, "marker", token->marker);
-    add_id(w, "worker", token->worker_id);
+    admin_add_id(w, "worker", token->worker_id);
     json_add_u64(w, "created_ms", token->created_ms);
     json_add_u64(w, "seen_ms", token->seen_ms);
     json_add_text(w, "seen_where", token->seen_where);
     json_write_object_end(w);
 }
 
-static void begin_list(json_writer *w) {
-    json_write_object_begin(w);
-    json_add_text(w, "object", SLICE_LITERAL("list"));
-    json_write_key(w, "honeytokens");
-    json_write_array_begin(w);
-}
-
 static void tokens_listed(void *context, const store_honeytoken *tokens, size_t count, const error *failure) {
     reply_later later = reply_later_take(context);
     if (reply_later_waits(&later, failure)) {
         reply_json answer;
-        reply_json_begin(&answer);
-        begin_list(&answer.w);
+        reply_list_begin(&answer, "honeytokens");
         for (size_t i = 0; i < count; i++) {
             write_token(&answer.w, &tokens[i]);
         }
-        json_write_array_end(&answer.w);
-        json_write_object_end(&answer.w);
-        reply_json_end(&answer, later.request, 200);
+        reply_list_end(&answer, later.request, count == STORE_LIST_MAX);
     }
     reply_later_end(&later);
 }
@@ -54,8 +37,8 @@ void admin_honeytoken_list(pool *p, http_request *request, const account *who, s
     error err = {0};
     (void)segment;
     reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL &&
-        !store_honeytoken_list(p->store, true, 0, STORE_LIST_MAX, tokens_listed, later, &err)) {
+    if (later != NULL && !store_honeytoken_list(p->store, true, reply_page_after(request), STORE_LIST_MAX,
+                                                tokens_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "os/clock.h"
 #include "proof/await.h"
+#include "proof/standings.h"
 
 #include <stdio.h>
 
@@ -115,7 +116,7 @@ static bool take_stored(check *c, const store_verification *stored, error *err) 
             return false;
         }
     }
-    bool disputed = c->v.state == VERIFICATION_DISPUTED;
+    bool disputed = c->v.state == VERIFICATION_DISPUTED || c->v.state == VERIFICATION_OPEN;
     bool has_finding = c->findings != NULL && c->findings->count > 0;
     if ((c->v.state != VERIFICATION_WAITING && !disputed) ||
         (disputed && (!has_finding || !c->has_verifier))) {
@@ -143,6 +144,14 @@ check *check_from_stored(proof *f, const store_verification *stored, error *err)
         c = NULL;
     }
     return c;
+}
+
+/* Both parties are in quarantine for it, unless the worker was convicted before. */
+void check_resume_dispute(check *c) {
+    standing_state worker = standings_of(c->proof->standings, c->worker_id)->state;
+    standing_state verifier = standings_of(c->proof->standings, c->verifier_id)->state;
+    c->quiet =
+        worker == STANDING_CONVICTED && verifier != STANDING_QUARANTINED && verifier != STANDING_CONVICTED;
 }
 
 bool check_has_any_room(const proof *f) {
@@ -235,18 +244,23 @@ bool check_store_new(check *c, slice payload, error *err) {
 }
 
 /* Running and judging are not stored: after a restart nobody has it any more. */
-void check_store_change(check *c) {
-    error err = {0};
+bool check_store_change_then(check *c, store_done *done, void *context, error *err) {
     store_verification row = row_of(c);
     bool over = verification_is_over(&c->v);
     row.decided_ms = over ? clock_unix_ms() : 0;
     buffer findings = buffer_make(STORE_FINDINGS_MAX);
-    bool written = c->findings == NULL || findings_encode(c->findings, &findings, &err);
+    bool written = c->findings == NULL || findings_encode(c->findings, &findings, err);
     row.findings = buffer_slice(&findings);
-    if (!written || !store_verification_update(c->proof->pool->store, &row, over, stored, NULL, &err)) {
+    written = written && store_verification_update(c->proof->pool->store, &row, over, done, context, err);
+    buffer_free(&findings);
+    return written;
+}
+
+void check_store_change(check *c) {
+    error err = {0};
+    if (!check_store_change_then(c, stored, NULL, &err)) {
         stored(NULL, &err);
     }
-    buffer_free(&findings);
 }
 
 bool check_move(check *c, verification_event event) {

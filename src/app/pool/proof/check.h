@@ -24,7 +24,9 @@ typedef struct check {
     verify_mode mode;
     verification v;
     bool recheck;
-    bool quiet; /* a dispute that puts nobody into quarantine */
+    bool quiet;           /* a dispute that puts nobody into quarantine */
+    uint64_t disputed_ms; /* loop; since when it waits for who settles it; 0: nobody has looked yet */
+    bool warned;          /* that nobody does */
     verify_independence independence;
     int64_t position; /* of the first token that differs; -1: none */
     char model[STORE_MODEL_MAX + 1];
@@ -64,6 +66,8 @@ MUST_CHECK check *check_new(proof *f, const uint8_t id[STORE_VERIFICATION_ID_SIZ
                             slice model, buffer *sealed, error *err);
 /* What the store gave. ERROR_CORRUPT. */
 MUST_CHECK check *check_from_stored(proof *f, const store_verification *stored, error *err);
+/* A dispute that comes from the store: is anybody in quarantine for it? */
+void check_resume_dispute(check *c);
 void check_free(check *c);
 
 /* Into proof.checks and proof.pending. False: there is no room, or no memory; it is still the caller's. */
@@ -78,6 +82,8 @@ bool check_has_any_room(const proof *f);
 MUST_CHECK bool check_store_new(check *c, slice payload, error *err);
 /* Its row, as it is now; wiped if it is over. */
 void check_store_change(check *c);
+/* The same for who has to know when that is done. */
+MUST_CHECK bool check_store_change_then(check *c, store_done *done, void *context, error *err);
 
 /* Moves it; a move that isn't allowed is logged, and false. */
 bool check_move(check *c, verification_event event);

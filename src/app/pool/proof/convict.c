@@ -67,7 +67,7 @@ static void check_the_last(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE])
     }
 }
 
-void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE], const char *reason) {
     proof *f = c->proof;
     bool first = standings_of(f->standings, worker)->state != STANDING_CONVICTED;
     standings_move(f, worker, STANDING_WAS_CONVICTED, 0);
@@ -78,7 +78,7 @@ void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
     if (first) {
         f->statistics.convicted++;
         shut_out(f, worker);
-        testimony_store(c, worker);
+        testimony_store(c, worker, reason);
         check_the_last(f, worker);
     }
 }

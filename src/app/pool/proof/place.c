@@ -157,6 +157,26 @@ static bool place(check *c) {
     return true;
 }
 
+/* A dispute keeps two workers out of service: it isn't left to chance for long. */
+static bool is_stuck(check *c, uint64_t now) {
+    if (c->v.state == VERIFICATION_DISPUTED && c->disputed_ms == 0) {
+        c->disputed_ms = now; /* from the store */
+    }
+    return c->v.state == VERIFICATION_DISPUTED &&
+           now - c->disputed_ms >= c->work.pool->settings.dispute_wait_ms;
+}
+
+static void warn_of_waiting(check *c) {
+    char id[2 * STORE_VERIFICATION_ID_SIZE + 1];
+    if (c->v.state == VERIFICATION_DISPUTED && !c->warned) {
+        c->warned = true;
+        hex_encode(slice_of(c->id, sizeof c->id), id);
+        log_warning("a dispute keeps two workers out of service and nobody is free to judge it: enrol a "
+                    "referee (cellule admin worker token --referee)",
+                    LOG_TEXT("verification", id));
+    }
+}
+
 static bool is_too_old(const check *c, uint64_t now_unix_ms) {
     uint64_t age = c->work.pool->settings.recheck_hours * 60 * CLOCK_MINUTE_MS;
     return now_unix_ms > c->created_ms && now_unix_ms - c->created_ms > age;
@@ -172,13 +192,14 @@ void place_due(proof *f) {
         check *c = LIST_ENTRY(list_first(&f->pending), check, node);
         list_remove(&c->node);
         list_append(&f->pending, &c->node);
-        if (is_too_old(c, now_unix)) {
+        if (is_too_old(c, now_unix) || is_stuck(c, now)) {
             check_expire(c);
         } else if (c->not_before_ms > now) {
             continue;
         } else if (place(c)) {
             placed = true;
         } else {
+            warn_of_waiting(c);
             c->not_before_ms = now + AGAIN_MS;
         }
     }

@@ -33,6 +33,7 @@ static proof *proof_new(pool *p, error *err) {
     list_init(&f->waiters);
     list_init(&f->notices);
     list_init(&f->baits);
+    list_init(&f->decisions);
     ev_timer_init(&f->timer, tick, f);
     f->standings = standings_new(p->map_seed, err);
     f->parties = f->standings == NULL ? NULL : parties_new(err);
@@ -83,12 +84,6 @@ static void notices_loaded(void *context, const store_notice *rows, size_t count
     }
 }
 
-/* Both parties of a dispute are in quarantine for it, unless the worker was convicted before. */
-static void resume_dispute(proof *f, check *c) {
-    standing_state state = standings_of(f->standings, c->verifier_id)->state;
-    c->quiet = state != STANDING_QUARANTINED && state != STANDING_CONVICTED;
-}
-
 /* A row that can't be used (its key is lost, or it is damaged) is told of and left alone: it is never
  * checked, but the pool serves. */
 static bool take_waiting(proof *f, const store_verification *row, error *err) {
@@ -113,7 +108,7 @@ static bool take_waiting(proof *f, const store_verification *row, error *err) {
         return false;
     }
     if (c->v.state == VERIFICATION_DISPUTED) {
-        resume_dispute(f, c);
+        check_resume_dispute(c);
     }
     return true;
 }
@@ -126,6 +121,15 @@ static bool take_page(proof *f, const store_verification *rows, size_t count, er
         f->refill_after = rows[i].number;
     }
     return true;
+}
+
+static void open_counted(void *context, const store_verification *rows, size_t count, const error *failure) {
+    pool *p = context;
+    (void)rows;
+    p->proof->open = count;
+    if (failure != NULL) {
+        p->start_failure = *failure;
+    }
 }
 
 static void first_checks_loaded(void *context, const store_verification *rows, size_t count,
@@ -145,7 +149,8 @@ bool proof_load(pool *p, store *database, error *err) {
     proof *f = proof_new(p, err);
     if (f == NULL || !store_load_reputation(database, reputations_loaded, p, err) ||
         !store_load_blacklist(database, blacklist_loaded, p, err) ||
-        !store_load_notices(database, notices_loaded, p, err)) {
+        !store_load_notices(database, notices_loaded, p, err) ||
+        !store_verification_list_open(database, 0, STORE_LIST_MAX, open_counted, p, err)) {
         return false;
     }
     f->loading = p->start_failure.code == ERROR_NONE;
@@ -182,6 +187,9 @@ void proof_stop(pool *p) {
     }
     while (!list_is_empty(&f->pending)) {
         check_leave(LIST_ENTRY(list_first(&f->pending), check, node));
+    }
+    while (!list_is_empty(&f->decisions)) { /* the store still answers them */
+        list_remove(list_first(&f->decisions));
     }
     bait_stop(f);
     statistical_free(f->statistical);
@@ -236,9 +244,12 @@ void proof_kept_trimmed(void *context, size_t count, const error *failure) {
     }
 }
 
+static bool is_convicted(const pool *p, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    return standings_of(p->proof->standings, worker)->state == STANDING_CONVICTED;
+}
+
 bool proof_shuts_out(const pool *p, const fleet_worker *worker, const uint8_t *machine) {
-    return standings_of(p->proof->standings, worker->id)->state == STANDING_CONVICTED ||
-           blacklist_covers(p->proof, worker, machine);
+    return is_convicted(p, worker->id) || blacklist_covers(p->proof, worker, machine);
 }
 
 bool proof_owner_is_blacklisted(const pool *p, slice owner) {
@@ -262,7 +273,31 @@ void proof_worker_left(session *s) {
     }
 }
 
+bool proof_is_doubtful(const pool *p, const store_verification *row) {
+    return slice_equal_text(row->state, verification_state_name(VERIFICATION_AGREED)) && row->has_verifier &&
+           is_convicted(p, row->verifier_id);
+}
+
 void proof_read_statistics(const pool *p, proof_statistics *statistics) {
     *statistics = p->proof->statistics;
     statistics->waiting = map_count(p->proof->checks) - statistics->running;
+    statistics->open_now = p->proof->open;
+    statistics->quarantined = parties_quarantined(p->proof, (slice){0}, NULL);
+    for (const list_node *node = p->proof->pending.next; node != &p->proof->pending; node = node->next) {
+        const check *c = LIST_ENTRY(node, const check, node);
+        statistics->disputed_now += c->v.state == VERIFICATION_DISPUTED;
+    }
+}
+
+const char proof_quarantine_text[] = "all workers with this model are out of service until it is clear which "
+                                     "of them gave a wrong answer; tell "
+                                     "your admin";
+
+bool proof_is_some_in_quarantine(const pool *p, slice model) {
+    return parties_quarantined(p->proof, model, NULL) > 0;
+}
+
+bool proof_is_all_in_quarantine(const pool *p, slice model) {
+    size_t serving = 0;
+    return parties_quarantined(p->proof, model, &serving) > 0 && serving == 0;
 }

@@ -4,6 +4,7 @@
 #include "job.h"
 #include "proof/policy.h"
 #include "session.h"
+#include "store/verifications.h"
 
 /* Answers are computed again by other workers, and who is wrong is shut out. The README of this folder says
  * how; domain/verify decides. */
@@ -52,6 +53,10 @@ void proof_worker_left(session *s);
 enum { PROOF_NOTICE_SIZE = 513 };
 MUST_CHECK bool proof_take_notice(pool *p, uint64_t user_id, char text[PROOF_NOTICE_SIZE]);
 
+/* It agreed, but who agreed was convicted since: that proves nothing, and can't be checked again, for what is
+ * needed was deleted when it agreed. */
+bool proof_is_doubtful(const pool *p, const store_verification *row);
+
 typedef struct proof_statistics {
     uint64_t answers;  /* that were decided about */
     uint64_t drawn;    /* of these, to be checked */
@@ -65,7 +70,17 @@ typedef struct proof_statistics {
     uint64_t deviated;   /* of these, more than honest ones do */
     uint64_t uncompared; /* drawn, and nothing came of it */
     size_t waiting, running;
+    size_t disputed_now; /* of those that wait */
+    uint64_t open_now;   /* disputes that wait for a human */
+    size_t quarantined;  /* connected workers that get no prompt */
 } proof_statistics;
 void proof_read_statistics(const pool *p, proof_statistics *statistics);
+
+/* Workers with this model are connected, and all of them are in quarantine. */
+bool proof_is_all_in_quarantine(const pool *p, slice model);
+/* At least one is. */
+bool proof_is_some_in_quarantine(const pool *p, slice model);
+/* What who asks is told then. */
+extern const char proof_quarantine_text[];
 
 #endif

@@ -24,9 +24,11 @@ struct proof {
     list_node waiters;   /* proof_waiter.node */
     list_node baits;     /* honeytokens on their way */
     size_t bait_count;
+    list_node decisions;      /* of humans, about disputes, until they are stored */
     statistical *statistical; /* checks of runtimes */
     list_node notices;        /* untold */
     size_t notice_count;
+    uint64_t open;         /* disputes that wait for a human */
     uint64_t refill_after; /* number of the last one asked of the store */
     uint64_t kept_since_trim;
     bool more_stored; /* checks that found no room here wait in the store */

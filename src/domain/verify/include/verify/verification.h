@@ -39,7 +39,8 @@ typedef enum verification_state {
     X(VERIFICATION_EXPIRED, "expired")                               /* waited or was kept for too long */   \
     X(VERIFICATION_DECIDED_WORKER_WRONG, "decided_worker_wrong")     /* by a human */                        \
     X(VERIFICATION_DECIDED_VERIFIER_WRONG, "decided_verifier_wrong") /* by a human */                        \
-    X(VERIFICATION_DECIDED_NEITHER, "decided_neither")               /* by a human: nobody's fault */
+    X(VERIFICATION_DECIDED_NEITHER, "decided_neither")               /* by a human: nobody's fault */        \
+    X(VERIFICATION_RESUMED, "resumed")                               /* a human has it judged again */
 
 typedef enum verification_event {
 #define X(event, name) event,

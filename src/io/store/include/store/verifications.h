@@ -92,4 +92,8 @@ MUST_CHECK bool store_verification_trim_kept(store *s, const uint8_t *worker_id,
 MUST_CHECK bool store_verification_list(store *s, const uint8_t *worker_id, uint64_t before, size_t limit,
                                         store_verifications_listed *done, void *context, error *err);
 
+/* The same of those in the state open, which a human has to decide. */
+MUST_CHECK bool store_verification_list_open(store *s, uint64_t before, size_t limit,
+                                             store_verifications_listed *done, void *context, error *err);
+
 #endif
