@@ -28,6 +28,28 @@ class Unprovable(CheatCase):
         self.assert_evidence_holds(self.cheat, answer.job)
 
 
+class OtherFiles(ProofCase):
+    settings = ProofCase.settings | {"model_files": f"demo={'fa' * 32}:exact-fake, demo = {'fb' * 32}"}
+
+    def refused(self, *options):
+        worker = self.fake(*options, serving=False)
+        self.assertEqual(worker.wait("refused")["text"], "model")
+
+    def test_a_cheaper_model_under_a_known_name_is_refused(self):
+        self.refused("--digest", "ab" * 32)
+
+    def test_a_profile_that_nobody_else_computes_is_refused(self):
+        self.refused("--profile", "exact-mine")
+
+    def test_a_profile_that_can_t_be_checked_is_refused(self):
+        self.refused("--profile", "vendor-1", "--model", "mine")
+
+    def test_what_the_site_knows_serves_and_names_that_it_doesn_t_know_too(self):
+        self.fake()
+        self.fake("--digest", "fb" * 32, "--profile", "exact-other")
+        self.fake("--digest", "ab" * 32, "--model", "mine")
+
+
 class Forger(ProofCase):
     def test_no_answer_that_is_to_be_checked_lacks_its_signature(self):
         """Of many at once not every signature is verified when it comes."""

@@ -46,6 +46,8 @@
     TEXT(verify_models, "", LIVE, "stricter for some models: \"name=mode, ...\"")                            \
     TEXT(verify_tiers, "", LIVE,                                                                             \
          "stricter for workers of some tiers: \"name=mode, ...\"; required counts as proved")                \
+    TEXT(model_files, "", LIVE,                                                                              \
+         "which file a model is: \"name=SHA-256, name=SHA-256:profile, ...\"; others come as workers say")   \
     NUMBER(verify_floor, 3, 1, 100, LIVE, "percent of a worker's answers that spot checks at least")         \
     NUMBER(check_delay_ms, 3000, 0, 3600000, LIVE, "a check begins at a random time up to this later")       \
     NUMBER(check_deadline_ms, 300000, 1000, 86400000, LIVE, "a check must be done within this")              \

@@ -75,6 +75,7 @@ typedef enum proto_availability { PROTO_AVAILABLE, PROTO_LIMITED, PROTO_PAUSED }
 #define PROTO_REFUSE_PROOF "bad_proof"
 #define PROTO_REFUSE_REVOKED "revoked"
 #define PROTO_REFUSE_EXPIRED "expired"
+#define PROTO_REFUSE_MODEL "model"       /* no such file or profile is wanted under this name */
 #define PROTO_REFUSE_FULL "full"         /* come back later */
 #define PROTO_REFUSE_DRAINING "draining" /* the pool is stopping: come back later */
 #define PROTO_FAIL_MODEL "unknown_model" /* name and digest don't match what is loaded */
