@@ -45,7 +45,7 @@ static void on_open(void *context) {
     memcpy(message.hello.nonce, w->nonce, sizeof w->nonce);
     message.hello.models[0] = (proto_model){.name = SLICE_LITERAL(WORKER_MODEL),
                                             .context = 4096,
-                                            .profile = slice_of_text(worker_profile),
+                                            .profile = slice_of_text(w->profile),
                                             .slots = 2};
     memcpy(message.hello.models[0].digest, worker_digest, sizeof worker_digest);
     (void)send_message(w, &message);
@@ -75,10 +75,22 @@ static void check(honest_worker *w, const proto_job *job) {
     w->checks++;
 }
 
+static void refuse(honest_worker *w, const proto_job *job) {
+    proto_message message = {.type = PROTO_FAIL,
+                             .fail = {.code = SLICE_LITERAL(PROTO_FAIL_ENGINE), .retryable = true}};
+    memcpy(message.fail.id, job->id, sizeof message.fail.id);
+    (void)send_message(w, &message);
+    w->ends++;
+}
+
 static void answer(honest_worker *w, const proto_job *job) {
     proto_message message = {.type = PROTO_DELTA};
     bool vanish = *w->vanish;
     w->jobs++;
+    if (job->temperature == w->refuses) {
+        refuse(w, job);
+        return;
+    }
     for (size_t i = 0; i < (w->hold || vanish ? WORDS_HELD : WORDS); i++) {
         message.delta = (proto_delta){
             .seq = i, .text = slice_of_text(words[i]), .tokens = &worker_tokens[i], .token_count = 1};
@@ -187,7 +199,7 @@ static void connect_again(void *context) {
 
 void honest_worker_make(honest_worker *w, site *s, bool *vanish) {
     error err = {0};
-    *w = (honest_worker){.site = s, .away = true, .vanish = vanish};
+    *w = (honest_worker){.site = s, .profile = worker_profile, .refuses = -1, .away = true, .vanish = vanish};
     w->key = sign_key_generate(&err);
     w->memory = arena_new(SCRATCH_LIMIT);
     must(w->key != NULL && w->memory != NULL, &err);

@@ -15,11 +15,14 @@
 enum { WORKER_WORDS = 6 };
 extern const uint32_t worker_tokens[WORKER_WORDS];
 extern const char worker_profile[8];
+extern const char worker_runtime_profile[13]; /* of one that has no bits to check */
 extern const uint8_t worker_digest[PROTO_DIGEST_SIZE];
 
 typedef struct honest_worker {
     site *site;
     sign_key *key;
+    const char *profile;
+    double refuses; /* jobs at this temperature, if it isn't below 0 */
     uint8_t id[PROTO_ID_SIZE];
     uint8_t nonce[PROTO_NONCE_SIZE];
     uint8_t pool_id[PROTO_POOL_ID_SIZE];

@@ -8,6 +8,7 @@
 
 const uint32_t worker_tokens[WORKER_WORDS] = {11, 12, 13, 14, 15, 16};
 const char worker_profile[8] = "exact-2";
+const char worker_runtime_profile[13] = "runtime-test";
 const uint8_t worker_digest[PROTO_DIGEST_SIZE] = {1, 2, 3};
 static const uint8_t chain[HASH_SIZE];
 
@@ -30,17 +31,24 @@ void honest_worker_sign_done(const honest_worker *w, const proto_job *job, proto
                                        .finished_ms = clock_unix_ms()}};
     receipt *r = &entry.fields;
     error err = {0};
+    uint8_t own[HASH_SIZE] = {0}; /* what it commits to */
+    if (w->profile == worker_runtime_profile) {
+        uint8_t text[HASH_SIZE];
+        must(hash_sha256(SLICE_LITERAL(WORKER_ANSWER), text, &err) &&
+                 receipt_commit_text(job->nonce, text, own, &err),
+             &err);
+    }
     memcpy(r->pool_id, w->pool_id, sizeof r->pool_id);
     memcpy(r->job_id, job->id, sizeof r->job_id);
     memcpy(r->worker_id, w->id, sizeof r->worker_id);
     memcpy(r->model_digest, worker_digest, sizeof r->model_digest);
-    memcpy(r->engine_profile, worker_profile, sizeof worker_profile);
+    snprintf(r->engine_profile, sizeof r->engine_profile, "%s", w->profile);
     must(receipt_hash_prompt(job->salt, (const receipt_message *)(const void *)job->messages,
                              job->message_count, r->prompt_hash, &err) &&
              receipt_hash_answer(job->salt, SLICE_LITERAL(WORKER_ANSWER), r->answer_hash, &err) &&
              receipt_hash_stop(job->stop, job->stop_count, r->stop_hash, &err) &&
              receipt_hash_tokens(worker_tokens, WORKER_WORDS, r->token_hash, &err) &&
-             receipt_commit(chain, SLICE_LITERAL(WORKER_ANSWER), r->commitment, &err) &&
+             receipt_commit(own, SLICE_LITERAL(WORKER_ANSWER), r->commitment, &err) &&
              receipt_sign_worker(&entry, w->key, &err),
          &err);
     *done = (proto_done){.finish = PROTO_STOP,
@@ -49,6 +57,7 @@ void honest_worker_sign_done(const honest_worker *w, const proto_job *job, proto
                          .started_ms = r->started_ms,
                          .finished_ms = r->finished_ms};
     memcpy(done->id, job->id, sizeof done->id);
+    memcpy(done->commitment, own, sizeof done->commitment);
     memcpy(done->signature, entry.worker_signature, sizeof done->signature);
 }
 
