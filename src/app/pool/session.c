@@ -17,7 +17,7 @@ enum {
 
 bool session_send(session *s, const proto_message *message) {
     error err = {0};
-    buffer text = buffer_make(PROTO_MESSAGE_MAX);
+    buffer text = buffer_make(PROTO_JOB_MAX);
     bool sent = proto_encode(message, &text, &err) && websocket_send_text(s->socket, buffer_slice(&text));
     buffer_free(&text);
     return sent;
@@ -298,7 +298,8 @@ static proto_message message_of(const work *w) {
     return message;
 }
 
-/* As JSON a byte of text becomes at most six, and the frame around each message has room in MESSAGE_ROOM. */
+/* As JSON a byte of text becomes at most six, and the frame around each message has room in MESSAGE_ROOM. An
+ * answer to be scored always fits beside a question that did. */
 static bool is_surely_small(const proto_job *told) {
     size_t bytes = JOB_ROOM;
     for (size_t i = 0; i < told->message_count; i++) {
@@ -312,8 +313,8 @@ bool session_check_job(const work *w, error *err) {
     if (w->model.length > PROTO_NAME_MAX || is_surely_small(&message.job)) {
         return true; /* no worker has a model with a longer name: the dispatcher says so */
     }
-    buffer text = buffer_make(PROTO_MESSAGE_MAX);
-    bool fits = buffer_reserve(&text, PROTO_MESSAGE_MAX) != NULL || error_memory(err);
+    buffer text = buffer_make(PROTO_JOB_MAX);
+    bool fits = buffer_reserve(&text, proto_size_limit(&message)) != NULL || error_memory(err);
     if (fits && !proto_encode(&message, &text, err)) {
         fits = error_set(err, ERROR_LIMIT, "the messages are too long: all together may have up to 1 MiB");
     }

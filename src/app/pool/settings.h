@@ -2,6 +2,7 @@
 #define POOL_SETTINGS_H
 
 #include "base/error.h"
+#include "proto/message.h"
 
 #include <stdint.h>
 
@@ -33,8 +34,9 @@
            "a worker that stops in mid-answer for this long is taken to hang")                               \
     NUMBER(attempts_limit, 3, 1, 10, LIVE, "workers tried for one question at most")                         \
     NUMBER(credit_window, 256, 16, 65536, LIVE, "tokens a worker may be ahead of the client")                \
-    NUMBER(max_tokens_default, 1024, 1, 1048576, LIVE, "length of an answer where the client names none")    \
-    NUMBER(max_tokens_limit, 32768, 1, 1048576, LIVE,                                                        \
+    NUMBER(max_tokens_default, 1024, 1, PROTO_ANSWER_MAX, LIVE,                                              \
+           "length of an answer where the client names none")                                                \
+    NUMBER(max_tokens_limit, 32768, 1, PROTO_ANSWER_MAX, LIVE,                                               \
            "length of an answer at most; more asked for is refused")                                         \
     NUMBER(beat_ms, 10000, 100, 60000, AT_START, "workers say that they live this often; dead after 2.5")    \
     NUMBER(join_token_minutes, 10, 1, 1440, LIVE, "a join token can be used for this long")                  \

@@ -246,7 +246,7 @@ static void session_connect(void *context) {
                                                        .subprotocol = PROTO_SUBPROTOCOL,
                                                        .tls = f->tls,
                                                        .timeout_ms = OPEN_TIMEOUT_MS,
-                                                       .message_limit = PROTO_MESSAGE_MAX},
+                                                       .message_limit = PROTO_JOB_MAX},
                                   &handlers, s, &err);
     if (s->socket == NULL) {
         connect_later(s);
