@@ -50,6 +50,22 @@ class OtherFiles(ProofCase):
         self.fake("--digest", "ab" * 32, "--model", "mine")
 
 
+class Accomplice(CheatCase):
+    def test_who_refuses_a_check_is_not_asked_again_while_others_are_only_busy(self):
+        """Else one with time for nothing but refusals would use up all attempts that a check has."""
+        cheat = self.fake("--behave", "different-text")
+        answer, = self.answered()
+        cheat.stop()
+        busy = self.fake("--slots", 1, "--events-per-second", 6)
+        asked = self.question("a long one", seed=1)
+        busy.wait("job")
+        friend = self.fake("--checks", "refuse", "--slots", 64)
+        friend.wait("score")
+        self.assert_whole(asked)
+        self.eventually_state(answer, "disputed")
+        self.assertEqual(len(busy.of("scored")), 1)
+
+
 class Forger(ProofCase):
     def test_no_answer_that_is_to_be_checked_lacks_its_signature(self):
         """Of many at once not every signature is verified when it comes."""

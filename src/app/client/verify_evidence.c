@@ -53,7 +53,10 @@ static void print_finding(const evidence *e, const finding *f) {
     unsigned claimed = f->claimed_tokens;
     unsigned place = (unsigned)f->agreed + 1;
     bool same = memcmp(f->commitment, e->receipt.fields.commitment, HASH_SIZE) == 0;
-    if (f->agreed == f->claimed_tokens && f->complete) {
+    if (f->agreed == f->claimed_tokens && f->prompt_tokens != e->receipt.fields.prompt_tokens) {
+        printf("all %u tokens of the answer are what the model gives, but the prompt has %u and not %u",
+               claimed, (unsigned)f->prompt_tokens, (unsigned)e->receipt.fields.prompt_tokens);
+    } else if (f->agreed == f->claimed_tokens && f->complete) {
         printf("all %u tokens of the answer are what the model gives%s", claimed,
                same ? "" : ", but computed otherwise than by its worker");
     } else if (f->agreed == f->claimed_tokens) {

@@ -67,14 +67,27 @@ static size_t subjects_of(const check *c, verify_party subjects[FINDINGS_MAX + 1
     return count;
 }
 
-/* Nobody above suspicion could judge it, now or when there is time. A few wrong answers, each checked by
- * another, put all workers into quarantine; if none of these could judge the others, all would stay there. */
-static bool only_suspects_are_left(const proof *f, const party_query *query) {
+/* Now, or when there is time. */
+static bool somebody_could(const proof *f, const party_query *query, size_t excluded_count) {
     party_query anybody = *query;
     verify_choice ignored;
-    anybody.excluded_count = 0;
+    anybody.excluded_count = excluded_count;
     anybody.busy = true;
-    return parties_choose(f, &anybody, &ignored) == NULL;
+    return parties_choose(f, &anybody, &ignored) != NULL;
+}
+
+/* Nobody above suspicion could judge it. A few wrong answers, each checked by another, put all workers into
+ * quarantine; if none of these could judge the others, all would stay there. */
+static bool only_suspects_are_left(const proof *f, const party_query *query) {
+    return !somebody_could(f, query, 0);
+}
+
+/* Better somebody who failed once than nobody, since attempts are bounded. But where the others are only busy
+ * it waits for them: a friend who refuses whatever speaks against the worker has always time. */
+static void forgive(check *c, const party_query *query) {
+    if (c->tried_count > 0 && !somebody_could(c->proof, query, c->tried_count)) {
+        c->tried_count = 0;
+    }
 }
 
 /* A dispute goes to a referee, and to somebody else only where there is none. */
@@ -99,7 +112,7 @@ static session *choose(check *c, verify_choice *choice, error *err) {
     query.suspects = query.judging && !query.referee_only && only_suspects_are_left(f, &query);
     session *chosen = parties_choose(f, &query, choice);
     if (chosen == NULL) {
-        c->tried_count = 0; /* better somebody who failed once than nobody; attempts are bounded */
+        forgive(c, &query);
         error_set(err, ERROR_NOT_FOUND, "no worker is free to check it");
     }
     return chosen;
