@@ -168,6 +168,8 @@ class SmallSite(DisputeCase):
 
 
 class Doubt(DisputeCase):
+    settings = {**SETTINGS, "dispute_wait_ms": 600000}  # the referee may take its time
+
     def test_what_a_convicted_verifier_agreed_to_is_doubtful(self):
         worker, friend = self.fake(), self.fake("--checks", "wrong-expected", "--share", 0)
         answers = self.answered(4)

@@ -99,10 +99,6 @@ void parties_remove(parties *all, session *s) {
     all->stale = all->stale || !all->one_network || !all->one_approver;
 }
 
-size_t parties_referees(const parties *all) {
-    return all->referees;
-}
-
 static bool network_of(slice host, int family, size_t kept, unsigned bits, char network[FLEET_NETWORK_SIZE]) {
     char text[INET6_ADDRSTRLEN];
     uint8_t address[16] = {0};

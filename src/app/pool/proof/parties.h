@@ -10,7 +10,6 @@ MUST_CHECK parties *parties_new(error *err);
 void parties_free(parties *all); /* NULL is allowed */
 MUST_CHECK bool parties_add(parties *all, session *s, error *err);
 void parties_remove(parties *all, session *s); /* harmless if it isn't there */
-size_t parties_referees(const parties *all);
 
 /* "192.0.2.0/24", "2001:db8:1::/48" of an address as sockets tell it ("192.0.2.7:443",
  * "[2001:db8:1::7]:443"); empty if it can't be read. Pure. */

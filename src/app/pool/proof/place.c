@@ -205,12 +205,14 @@ void place_due(proof *f) {
         check *c = LIST_ENTRY(list_first(&f->pending), check, node);
         list_remove(&c->node);
         list_append(&f->pending, &c->node);
-        if (is_too_old(c, now_unix) || is_stuck(c, now)) {
+        if (is_too_old(c, now_unix)) {
             check_expire(c);
         } else if (c->not_before_ms > now) {
             continue;
         } else if (place(c)) {
             placed = true;
+        } else if (is_stuck(c, now)) {
+            check_expire(c);
         } else {
             warn_of_waiting(c);
             c->not_before_ms = now + AGAIN_MS;

@@ -92,6 +92,7 @@ static bool take_waiting(proof *f, const store_verification *row, error *err) {
     }
     if (!check_has_room(f, row->worker_id, row->payload.length)) {
         f->more_stored = true;
+        f->passed_over = true;
         return true;
     }
     check *c = check_from_stored(f, row, err);
@@ -215,8 +216,10 @@ static void more_loaded(void *context, const store_verification *rows, size_t co
         log_warning("checks that wait could not be read", LOG_CAUSE(failure != NULL ? failure : &err));
         f->more_stored = true;
     }
-    if (count == 0) {
+    if (count == 0) { /* from the first on, if some found no room */
         f->refill_after = 0;
+        f->more_stored = f->more_stored || f->passed_over;
+        f->passed_over = false;
     }
     place_arm(f);
 }

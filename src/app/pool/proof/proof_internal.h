@@ -32,6 +32,7 @@ struct proof {
     uint64_t refill_after; /* number of the last one asked of the store */
     uint64_t kept_since_trim;
     bool more_stored; /* checks that found no room here wait in the store */
+    bool passed_over; /* some of those that were asked of it since the first one */
     bool loading;
     bool stopping;
     ev_timer timer;
