@@ -18,6 +18,13 @@ static void must(bool good, const error *err) {
     }
 }
 
+static bool commit(const uint8_t own[HASH_SIZE], uint32_t prompt_tokens, uint8_t commitment[HASH_SIZE],
+                   error *err) {
+    uint8_t text_hash[HASH_SIZE];
+    return hash_sha256(SLICE_LITERAL(WORKER_ANSWER), text_hash, err) &&
+           receipt_commit(own, text_hash, prompt_tokens, true, commitment, err);
+}
+
 void honest_worker_sign_done(const honest_worker *w, const proto_job *job, proto_done *done) {
     signed_receipt entry = {.fields = {.version = RECEIPT_VERSION,
                                        .temperature = job->temperature,
@@ -48,8 +55,7 @@ void honest_worker_sign_done(const honest_worker *w, const proto_job *job, proto
              receipt_hash_answer(job->salt, SLICE_LITERAL(WORKER_ANSWER), r->answer_hash, &err) &&
              receipt_hash_stop(job->stop, job->stop_count, r->stop_hash, &err) &&
              receipt_hash_tokens(worker_tokens, WORKER_WORDS, r->token_hash, &err) &&
-             receipt_commit(own, SLICE_LITERAL(WORKER_ANSWER), r->commitment, &err) &&
-             receipt_sign_worker(&entry, w->key, &err),
+             commit(own, r->prompt_tokens, r->commitment, &err) && receipt_sign_worker(&entry, w->key, &err),
          &err);
     *done = (proto_done){.finish = PROTO_STOP,
                          .prompt_tokens = r->prompt_tokens,
@@ -89,7 +95,7 @@ void honest_worker_sign_scored(const honest_worker *w, const proto_job *job, pro
                              job->message_count, f->prompt_hash, &err) &&
              receipt_hash_stop(job->stop, job->stop_count, f->stop_hash, &err) &&
              receipt_hash_tokens(job->answer, job->answer_count, f->token_hash, &err) &&
-             receipt_commit(chain, SLICE_LITERAL(WORKER_ANSWER), f->commitment, &err) &&
+             commit(chain, f->prompt_tokens, f->commitment, &err) &&
              finding_sign_worker(&entry, w->key, &err),
          &err);
     *scored = (proto_scored){.prompt_tokens = f->prompt_tokens,

@@ -237,10 +237,11 @@ static void end_judging(site *s, check *c) {
     worker *judge = &s->workers[c->judge];
     const worker *claimant = &s->workers[c->worker];
     verify_finding found = worker_finds(s, judge, claimant, &c->claim);
+    const verify_claim said = claim_said(&c->claim);
     judge->busy--;
     c->judges[c->state.referees] = c->judge;
     move_standing(s, c->judge, STANDING_VERIFIED, 0);
-    verify_verdict verdict = verify_judge(c->claim.commitment, c->claim.tokens, &c->finding, &found);
+    verify_verdict verdict = verify_judge(&said, &c->finding, &found);
     if (!judge->referee) {
         verdict = verify_verdict_of_worker(verdict, s->workers[c->verifier].referee);
     }
@@ -286,7 +287,8 @@ static void dispute(site *s, check *c) {
 
 static void end_exact(site *s, check *c) {
     c->finding = worker_finds(s, &s->workers[c->verifier], &s->workers[c->worker], &c->claim);
-    if (verify_compare(c->claim.commitment, c->claim.tokens, &c->finding) == VERIFY_DIFFERS) {
+    const verify_claim said = claim_said(&c->claim);
+    if (verify_compare(&said, &c->finding) == VERIFY_DIFFERS) {
         dispute(s, c);
         return;
     }

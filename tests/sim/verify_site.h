@@ -168,6 +168,7 @@ double sim_share(sim *s); /* in [0, 1) */
 /* Of all its answers, or of all its checks, those that are wrong. */
 double way_rate(const way *w);
 claim worker_answers(site *s, worker *w);
+verify_claim claim_said(const claim *c); /* as its receipt has it */
 typedef enum conduct { DOES_IT, REFUSES, IS_LATE, LEAVES } conduct;
 conduct worker_conduct(site *s, const worker *w);
 verify_finding worker_finds(site *s, const worker *w, const worker *claimant, const claim *c);

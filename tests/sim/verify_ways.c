@@ -154,6 +154,12 @@ conduct worker_conduct(site *s, const worker *w) {
                                     : DOES_IT;
 }
 
+verify_claim claim_said(const claim *c) {
+    verify_claim said = {.tokens = c->tokens};
+    memcpy(said.commitment, c->commitment, sizeof said.commitment);
+    return said;
+}
+
 static void accuse(site *s, const claim *c, verify_finding *f) {
     f->agreed = (uint32_t)sim_random(&s->sim, c->tokens);
     f->complete = false;

@@ -23,6 +23,10 @@ uint32_t fake_answer_tokens(const fake *f, const proto_job *wanted) {
     return f->options.tokens < wanted->max_tokens ? (uint32_t)f->options.tokens : wanted->max_tokens;
 }
 
+bool fake_stops(const fake *f, uint32_t tokens) {
+    return tokens >= f->options.tokens;
+}
+
 size_t fake_text_length(const fake *f, uint32_t tokens) {
     return (size_t)(f->options.reply_bytes * tokens / f->options.tokens);
 }

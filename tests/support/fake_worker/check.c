@@ -28,8 +28,11 @@ static bool compare(const fake *f, const proto_job *wanted, bool as_own, proto_s
     scored->complete = agreed == claimed && agreed == count;
     scored->has_expected = agreed < claimed && agreed < count;
     scored->expected = scored->has_expected ? own[agreed] : 0;
+    uint8_t text_hash[HASH_SIZE];
     bool made = fake_commit(f, wanted->nonce, as_own, wanted->answer, wanted->answer_count, chain, err) &&
-                receipt_commit(chain, slice_of(text, text_length), scored->commitment, err);
+                hash_sha256(slice_of(text, text_length), text_hash, err) &&
+                receipt_commit(chain, text_hash, scored->prompt_tokens, fake_stops(f, count),
+                               scored->commitment, err);
     memory_free(own);
     memory_free(text);
     return made;
@@ -44,6 +47,8 @@ static void lie(check_behaviour checks, const proto_job *wanted, proto_scored *s
         scored->expected = 0;
     } else if (checks == CHECK_WRONG_COMMITMENT) {
         scored->commitment[0] ^= 1;
+    } else if (checks == CHECK_OTHER_PROMPT) {
+        scored->prompt_tokens++;
     } else if (checks == CHECK_WRONG_EXPECTED) {
         scored->agreed = scored->agreed == claimed ? claimed / 2 : scored->agreed;
         scored->complete = false;

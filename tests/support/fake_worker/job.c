@@ -86,6 +86,7 @@ static void send_delta(fake_job *j, uint32_t count) {
 
 static bool sign_receipt(fake_job *j, proto_done *done, error *err) {
     receipt *r = &j->receipt;
+    uint8_t text_hash[HASH_SIZE];
     buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
     r->finished_ms = clock_unix_ms();
     r->completion_tokens = j->total;
@@ -93,7 +94,9 @@ static bool sign_receipt(fake_job *j, proto_done *done, error *err) {
         receipt_hash_tokens(j->tokens, j->total, r->token_hash, err) &&
         receipt_hash_answer(j->salt, slice_of(j->text, j->text_length), r->answer_hash, err) &&
         fake_commit(j->session->owner, j->nonce, j->cheats, j->tokens, j->total, done->commitment, err) &&
-        receipt_commit(done->commitment, slice_of(j->text, j->text_length), r->commitment, err) &&
+        hash_sha256(slice_of(j->text, j->text_length), text_hash, err) &&
+        receipt_commit(done->commitment, text_hash, r->prompt_tokens, r->finish == RECEIPT_FINISH_STOP,
+                       r->commitment, err) &&
         receipt_encode(r, &bytes, err) &&
         fake_sign(j->session->identity, buffer_slice(&bytes), done->signature, err);
     buffer_free(&bytes);
@@ -111,6 +114,8 @@ static void send_done(fake_job *j) {
     if (behave == CUT_SHORT) {
         r->prompt_tokens = (uint32_t)s->owner->options.context - j->total;
     }
+    r->prompt_tokens += behave == OTHER_PROMPT && j->cheats ? 1 : 0;
+    r->finish = behave == OTHER_FINISH && j->cheats ? RECEIPT_FINISH_STOP : r->finish;
     r->finish = behave == FALSE_CANCELLED ? RECEIPT_FINISH_CANCELLED : r->finish;
     proto_message message = {.type = PROTO_DONE};
     proto_done *done = &message.done;
@@ -263,7 +268,7 @@ static bool fill_receipt(fake_job *j, const proto_job *wanted, error *err) {
                    .max_tokens = wanted->max_tokens,
                    .seed = wanted->seed,
                    .prompt_tokens = fake_prompt_tokens(wanted),
-                   .finish = j->total < f->options.tokens ? RECEIPT_FINISH_LENGTH : RECEIPT_FINISH_STOP,
+                   .finish = fake_stops(f, j->total) ? RECEIPT_FINISH_STOP : RECEIPT_FINISH_LENGTH,
                    .started_ms = clock_unix_ms()};
     memcpy(r->pool_id, f->home.pool_id, sizeof r->pool_id);
     memcpy(r->job_id, wanted->id, sizeof r->job_id);
@@ -300,9 +305,10 @@ static bool make_answer(fake_job *j, const proto_job *wanted, error *err) {
     j->total =
         f->options.behave == OVER_MAX_TOKENS ? (uint32_t)f->options.tokens : fake_answer_tokens(f, wanted);
     j->total /= f->options.behave == CUT_SHORT ? 2 : 1;
+    j->total = f->options.behave == NOTHING ? 0 : j->total;
     j->text_length = fake_text_length(f, j->total);
     j->text = memory_allocate(j->text_length + 1);
-    j->tokens = memory_allocate_zeroed(j->total, sizeof *j->tokens);
+    j->tokens = memory_allocate_zeroed((size_t)j->total + 1, sizeof *j->tokens);
     if (j->text == NULL || j->tokens == NULL) {
         return error_memory(err);
     }

@@ -392,6 +392,29 @@ static void test_an_answer_cut_short_by_its_context_convicts_nobody(void **state
     e = made(e);
 }
 
+/* Right to the last token, and billed too high. */
+static void test_a_false_length_of_the_prompt_convicts(void **state) {
+    (void)state;
+    evidence e = draft_of_wrong_answer();
+    receipt r = make_answer(WORKER, 1);
+    r.prompt_tokens++;
+    e.receipt = sign_answer(r, WORKER);
+    for (size_t i = 0; i < 2; i++) {
+        e.findings[i] = found(VERIFIER + i, true, 1);
+    }
+    e = made(e);
+    finding f = make_finding(VERIFIER, true, 1); /* the two witnesses don't agree */
+    f.prompt_tokens += 2;
+    e = draft_of_wrong_answer();
+    e.receipt = sign_answer(r, WORKER);
+    e.findings[0] = sign_finding(f, VERIFIER);
+    e.findings[1] = found(REFEREE, true, 1);
+    assert_refused(e, "contradict");
+    e.receipt = sign_answer(make_answer(WORKER, 1), WORKER); /* the verifier alone is wrong */
+    name_worker(VERIFIER, e.convicted);
+    e = made(e);
+}
+
 static void flip_all(evidence *e, uint8_t *bytes, size_t length) {
     error err;
     for (size_t bit = 0; bit < 8 * length; bit += 3) {
@@ -596,6 +619,7 @@ int main(void) {
         cmocka_unit_test(test_all_must_be_about_one_question),
         cmocka_unit_test(test_a_profile_that_is_not_exact_proves_nothing),
         cmocka_unit_test(test_an_answer_cut_short_by_its_context_convicts_nobody),
+        cmocka_unit_test(test_a_false_length_of_the_prompt_convicts),
         cmocka_unit_test(test_anything_flipped_fails_verification),
         cmocka_unit_test(test_statements_that_are_swapped_added_or_left_out_fail_verification),
         cmocka_unit_test(test_another_pool_convicts_nobody_here),

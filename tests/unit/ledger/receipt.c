@@ -270,17 +270,26 @@ static void test_only_an_answer_that_ended_below_its_limit_may_have_been_cut(voi
     assert_true(receipt_may_have_been_cut(&r));
 }
 
-static void test_a_commitment_binds_the_chain_and_the_text(void **state) {
+static void test_a_commitment_binds_all_that_can_be_computed_again(void **state) {
     (void)state;
+    enum { COUNT = 5 };
     error err;
     uint8_t chain[HASH_SIZE] = {1};
-    uint8_t digests[3][HASH_SIZE];
-    assert_true(receipt_commit(chain, SLICE_LITERAL("yes"), digests[0], &err));
-    assert_true(receipt_commit(chain, SLICE_LITERAL("no"), digests[1], &err));
+    uint8_t text_hash[HASH_SIZE] = {2};
+    uint8_t digests[COUNT][HASH_SIZE];
+    assert_true(receipt_commit(chain, text_hash, 3, true, digests[0], &err));
+    assert_true(receipt_commit(chain, text_hash, 3, false, digests[1], &err));
+    assert_true(receipt_commit(chain, text_hash, 4, true, digests[2], &err));
+    text_hash[0] = 3;
+    assert_true(receipt_commit(chain, text_hash, 3, true, digests[3], &err));
+    text_hash[0] = 2;
     chain[0] = 2;
-    assert_true(receipt_commit(chain, SLICE_LITERAL("yes"), digests[2], &err));
-    assert_memory_not_equal(digests[0], digests[1], HASH_SIZE);
-    assert_memory_not_equal(digests[0], digests[2], HASH_SIZE);
+    assert_true(receipt_commit(chain, text_hash, 3, true, digests[4], &err));
+    for (size_t i = 0; i < COUNT; i++) {
+        for (size_t k = 0; k < i; k++) {
+            assert_memory_not_equal(digests[i], digests[k], HASH_SIZE);
+        }
+    }
 }
 
 static buffer to_json(const signed_receipt *s) {
@@ -445,6 +454,12 @@ static void test_hashes_are_the_documented_ones(void **state) {
     assert_true(receipt_commit_text(nonce, text_hash, digest, &err));
     hex_encode(slice_of(digest, sizeof digest), text);
     assert_string_equal(text, "7bc66c4ec1595c36554ca3658cd4521afe0a1f946cfe5ec5162b440e42c448da");
+    assert_true(receipt_commit(nonce, text_hash, 23, true, digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), text);
+    assert_string_equal(text, "6a9a63d9c2eaa9806590c6a2da41ce44e94af6568c0c8b00783b4b7ddbbbd8a3");
+    assert_true(receipt_commit(nonce, text_hash, 23, false, digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), text);
+    assert_string_equal(text, "0982608e523d09240c171260cde3f2b910aa0fdb6fb48801a6627d21777dd368");
     uint32_t tokens[300];
     for (uint32_t i = 0; i < 300; i++) {
         tokens[i] = i * 1000003;
@@ -487,7 +502,7 @@ int main(void) {
         cmocka_unit_test(test_a_countersignature_of_a_stranger_is_refused),
         cmocka_unit_test(test_the_pool_signs_nothing_that_its_worker_has_not_signed),
         cmocka_unit_test(test_only_an_answer_that_ended_below_its_limit_may_have_been_cut),
-        cmocka_unit_test(test_a_commitment_binds_the_chain_and_the_text),
+        cmocka_unit_test(test_a_commitment_binds_all_that_can_be_computed_again),
         cmocka_unit_test(test_json_goes_both_ways_and_still_verifies),
         cmocka_unit_test(test_readable_copies_that_disagree_are_refused),
         cmocka_unit_test(test_a_receipt_without_copies_is_read_and_one_without_a_signature_is_not),

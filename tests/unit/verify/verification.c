@@ -196,12 +196,12 @@ static void test_every_walk_ends(void **state) {
 
 enum { COUNT = 40 };
 
-static const uint8_t truth[32] = {1, 2, 3};
-static const uint8_t other[32] = {1, 2, 4};
+static const verify_claim truth = {COUNT, 9, {1, 2, 3}};
+static const verify_claim other = {COUNT, 9, {1, 2, 4}};
 
 static verify_finding agreeing(void) {
-    verify_finding f = {.agreed = COUNT, .count = COUNT, .complete = true};
-    memcpy(f.commitment, truth, sizeof truth);
+    verify_finding f = {.agreed = COUNT, .count = COUNT, .complete = true, .prompt_tokens = 9};
+    memcpy(f.commitment, truth.commitment, sizeof f.commitment);
     return f;
 }
 
@@ -217,27 +217,39 @@ static verify_finding differing(uint32_t agreed, uint32_t expected) {
 static void test_an_answer_agrees_only_if_everything_does(void **state) {
     (void)state;
     verify_finding f = agreeing();
-    assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_AGREES);
-    assert_int_equal(verify_compare(other, COUNT, &f), VERIFY_DIFFERS);     /* other logits */
-    assert_int_equal(verify_compare(truth, COUNT + 1, &f), VERIFY_DIFFERS); /* another claim */
-    f.complete = false;                                                     /* cut short */
-    assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_DIFFERS);
+    assert_int_equal(verify_compare(&truth, &f), VERIFY_AGREES);
+    assert_int_equal(verify_compare(&other, &f), VERIFY_DIFFERS); /* other logits */
+    verify_claim claim = truth;
+    claim.tokens++;
+    assert_int_equal(verify_compare(&claim, &f), VERIFY_DIFFERS);
+    claim = truth;
+    claim.prompt_tokens++;
+    assert_int_equal(verify_compare(&claim, &f), VERIFY_DIFFERS);
+    f.complete = false; /* cut short */
+    assert_int_equal(verify_compare(&truth, &f), VERIFY_DIFFERS);
     f = agreeing(); /* it was told another claim */
     f.count = COUNT + 1;
-    assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_DIFFERS);
+    assert_int_equal(verify_compare(&truth, &f), VERIFY_DIFFERS);
     f = differing(COUNT - 1, 5);
     f.complete = true;
-    assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_DIFFERS);
+    assert_int_equal(verify_compare(&truth, &f), VERIFY_DIFFERS);
 }
 
 static void test_the_referee_says_who_is_wrong(void **state) {
     (void)state;
     verify_finding right = agreeing();
     verify_finding refuting = differing(17, 99);
-    assert_int_equal(verify_judge(truth, COUNT, &refuting, &right), VERDICT_VERIFIER_WRONG);
-    assert_int_equal(verify_judge(other, COUNT, &refuting, &refuting), VERDICT_WORKER_WRONG);
+    assert_int_equal(verify_judge(&truth, &refuting, &right), VERDICT_VERIFIER_WRONG);
+    assert_int_equal(verify_judge(&other, &refuting, &refuting), VERDICT_WORKER_WRONG);
     /* The tokens are right by luck, the commitment shows that they were not computed. */
-    assert_int_equal(verify_judge(other, COUNT, &right, &right), VERDICT_WORKER_WRONG);
+    assert_int_equal(verify_judge(&other, &right, &right), VERDICT_WORKER_WRONG);
+    /* All is right but the length of the prompt. */
+    verify_claim dear = truth;
+    dear.prompt_tokens *= 2;
+    assert_int_equal(verify_judge(&dear, &right, &right), VERDICT_WORKER_WRONG);
+    verify_finding lying = right;
+    lying.prompt_tokens *= 2;
+    assert_int_equal(verify_judge(&truth, &lying, &right), VERDICT_VERIFIER_WRONG);
 }
 
 static void test_a_verifier_that_denies_the_end_alone_is_wrong(void **state) {
@@ -245,7 +257,7 @@ static void test_a_verifier_that_denies_the_end_alone_is_wrong(void **state) {
     verify_finding denying = agreeing();
     denying.complete = false;
     verify_finding right = agreeing();
-    assert_int_equal(verify_judge(truth, COUNT, &denying, &right), VERDICT_VERIFIER_WRONG);
+    assert_int_equal(verify_judge(&truth, &denying, &right), VERDICT_VERIFIER_WRONG);
 }
 
 static void test_a_referee_that_says_something_else_decides_nothing(void **state) {
@@ -253,23 +265,26 @@ static void test_a_referee_that_says_something_else_decides_nothing(void **state
     verify_finding verifier = differing(17, 99);
     const verify_finding referees[] = {differing(16, 99), differing(17, 98), agreeing()};
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(verify_judge(other, COUNT, &verifier, &referees[i]), VERDICT_NEITHER);
+        assert_int_equal(verify_judge(&other, &verifier, &referees[i]), VERDICT_NEITHER);
     }
     verify_finding referee = differing(17, 99);
-    memcpy(referee.commitment, other, sizeof other);
-    assert_int_equal(verify_judge(truth, COUNT, &verifier, &referee), VERDICT_NEITHER);
+    memcpy(referee.commitment, other.commitment, sizeof referee.commitment);
+    assert_int_equal(verify_judge(&truth, &verifier, &referee), VERDICT_NEITHER);
     referee = differing(17, 99);
     referee.count = COUNT + 1;
-    assert_int_equal(verify_judge(truth, COUNT, &verifier, &referee), VERDICT_NEITHER);
+    assert_int_equal(verify_judge(&truth, &verifier, &referee), VERDICT_NEITHER);
+    referee = differing(17, 99);
+    referee.prompt_tokens++;
+    assert_int_equal(verify_judge(&truth, &verifier, &referee), VERDICT_NEITHER);
     referee = differing(17, 99);
     referee.has_expected = false;
-    assert_int_equal(verify_judge(truth, COUNT, &verifier, &referee), VERDICT_NEITHER);
+    assert_int_equal(verify_judge(&truth, &verifier, &referee), VERDICT_NEITHER);
 }
 
 static void test_where_nothing_differs_nobody_is_wrong(void **state) {
     (void)state;
     verify_finding right = agreeing();
-    assert_int_equal(verify_judge(truth, COUNT, &right, &right), VERDICT_NEITHER);
+    assert_int_equal(verify_judge(&truth, &right, &right), VERDICT_NEITHER);
 }
 
 static void test_a_worker_never_decides_against_a_referee(void **state) {

@@ -84,7 +84,7 @@ void proved_hold(proved *h, const fleet_worker *worker, const signed_receipt *en
         job_end_with_error(
             j, 503, "not_provable",
             "no other worker can compute this answer again to the bit, so it is not given out: "
-            "only answers of exact models that have a token can be proved");
+            "only answers of exact models can be proved");
         return;
     }
     h->entry = *entry;

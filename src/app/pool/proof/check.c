@@ -38,8 +38,8 @@ check *check_new(proof *f, const uint8_t id[STORE_VERIFICATION_ID_SIZE], const r
     c->work.model = slice_of_text(c->model);
     memcpy(c->digest, fields->model_digest, sizeof c->digest);
     memcpy(c->profile, fields->engine_profile, sizeof c->profile);
-    memcpy(c->commitment, fields->commitment, sizeof c->commitment);
-    c->tokens = fields->completion_tokens;
+    c->claim = (verify_claim){.tokens = fields->completion_tokens, .prompt_tokens = fields->prompt_tokens};
+    memcpy(c->claim.commitment, fields->commitment, sizeof c->claim.commitment);
     c->position = -1;
     c->sealed = *sealed;
     *sealed = buffer_make(0);

@@ -6,6 +6,7 @@
 #include "proof/record.h"
 #include "store/verifications.h"
 #include "verify/choice.h"
+#include "verify/verification.h"
 #include "work.h"
 
 /* One check of one answer, from the draw to the verdict. What is secret of the answer is sealed, but while a
@@ -32,8 +33,7 @@ typedef struct check {
     char model[STORE_MODEL_MAX + 1];
     uint8_t digest[HASH_SIZE]; /* of the model file */
     char profile[RECEIPT_PROFILE_LIMIT + 1];
-    uint8_t commitment[HASH_SIZE];
-    uint32_t tokens;
+    verify_claim claim;
     uint8_t tried[VERIFICATION_ATTEMPTS_MAX][STORE_WORKER_ID_SIZE]; /* lost it: others first */
     size_t tried_count;
     bool has_verifier, has_referee;

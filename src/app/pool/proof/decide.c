@@ -117,10 +117,10 @@ static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify
     return true;
 }
 
-/* Only the exact engine's answers can be computed again to the bit, and only those that have tokens. */
+/* Only the exact engine's answers can be computed again to the bit. They all fit a score job: they have a
+ * token at least (job_receipt.c) and max_tokens_limit at most. */
 bool proof_can_check(const receipt *fields) {
-    return slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-")) &&
-           fields->completion_tokens > 0 && fields->completion_tokens <= PROTO_ANSWER_MAX;
+    return slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-"));
 }
 
 bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const signed_receipt *entry,

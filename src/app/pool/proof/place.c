@@ -103,7 +103,7 @@ static session *choose(check *c, verify_choice *choice, error *err) {
                          .subjects = subjects,
                          .subject_count = subjects_of(c, subjects)};
     if (!random_bytes(&c->work.id, sizeof c->work.id, err) ||
-        !verify_draw(f->pool->site.verify->draw, VERIFY_DRAW_VERIFIER, c->work.id.bytes, c->commitment,
+        !verify_draw(f->pool->site.verify->draw, VERIFY_DRAW_VERIFIER, c->work.id.bytes, c->claim.commitment,
                      &query.draw, err)) {
         return NULL;
     }

@@ -74,17 +74,15 @@ static bool check_scored(work *w, const fleet_worker *worker, const proto_scored
             error_set(err, ERROR_CORRUPT, "a finding about another answer"));
 }
 
-/* What was found of the claim. Where an answer has to end for its context depends on the length of the
- * prompt, so that belongs to the claim. */
-static verify_finding view_of(const signed_finding *entry, const receipt *claim) {
-    const finding *f = &entry->fields;
-    bool cut = receipt_may_have_been_cut(claim) && f->agreed == f->claimed_tokens;
-    verify_finding view = {.agreed = f->agreed,
-                           .count = f->claimed_tokens,
-                           .complete = (f->complete || cut) && f->prompt_tokens == claim->prompt_tokens,
-                           .has_expected = f->has_expected,
-                           .expected = f->expected};
-    memcpy(view.commitment, f->commitment, sizeof view.commitment);
+static verify_finding view_of(const signed_finding *entry, bool cut) {
+    verify_finding view = {.agreed = entry->fields.agreed,
+                           .count = entry->fields.claimed_tokens,
+                           .complete = entry->fields.complete ||
+                                       (cut && entry->fields.agreed == entry->fields.claimed_tokens),
+                           .has_expected = entry->fields.has_expected,
+                           .expected = entry->fields.expected,
+                           .prompt_tokens = entry->fields.prompt_tokens};
+    memcpy(view.commitment, entry->fields.commitment, sizeof view.commitment);
     return view;
 }
 
@@ -237,18 +235,18 @@ bool verdict_by_human(check *c, verification_event decided, const char *reason, 
 }
 
 static verify_verdict verdict_of(const check *c, const fleet_worker *judge, const signed_finding *entry,
-                                 const receipt *claim) {
-    const verify_finding first = view_of(&c->findings->items[0], claim);
-    const verify_finding second = view_of(entry, claim);
+                                 bool cut) {
+    const verify_finding first = view_of(&c->findings->items[0], cut);
+    const verify_finding second = view_of(entry, cut);
     const fleet_worker *verifier = fleet_find(c->work.pool->fleet, c->verifier_id);
-    verify_verdict verdict = verify_judge(c->commitment, c->tokens, &first, &second);
+    verify_verdict verdict = verify_judge(&c->claim, &first, &second);
     return judge->referee ? verdict
                           : verify_verdict_of_worker(verdict, verifier != NULL && verifier->referee);
 }
 
-static void judged(check *c, const fleet_worker *judge, const signed_finding *entry, const receipt *claim) {
+static void judged(check *c, const fleet_worker *judge, const signed_finding *entry, bool cut) {
     c->tried_count = 0;
-    switch (verdict_of(c, judge, entry, claim)) {
+    switch (verdict_of(c, judge, entry, cut)) {
     case VERDICT_WORKER_WRONG:
         check_move(c, VERIFICATION_REFEREE_FOR_VERIFIER);
         worker_is_wrong(c, NULL);
@@ -278,9 +276,9 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
         return;
     }
     standings_move(c->proof, worker->id, STANDING_VERIFIED, 0);
-    const receipt claim = c->opened->record.entry.fields; /* outlives what is opened */
-    view = view_of(entry, &claim);
-    bool differs = judging || verify_compare(c->commitment, c->tokens, &view) == VERIFY_DIFFERS;
+    bool cut = receipt_may_have_been_cut(&c->opened->record.entry.fields);
+    view = view_of(entry, cut);
+    bool differs = judging || verify_compare(&c->claim, &view) == VERIFY_DIFFERS;
     if (differs && !keep_finding(c, entry)) {
         verdict_lost(c, false); /* memory: somebody else says it again */
         return;
@@ -295,7 +293,7 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
     }
     place_released(c);
     if (judging) {
-        judged(c, worker, entry, &claim);
+        judged(c, worker, entry, cut);
     } else if (differs) {
         differed(c, entry);
     } else {
