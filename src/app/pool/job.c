@@ -156,7 +156,11 @@ static bool submit(job *j, error *err) {
         j->required = required_start(j, err);
         return j->required != NULL;
     }
-    dispatch_spec spec = {.id = j->work.id, .user = j->user_id, .model = j->chat.model, .context = &j->work};
+    dispatch_spec spec = {.id = j->work.id,
+                          .user = j->user_id,
+                          .model = j->chat.model,
+                          .context = &j->work,
+                          .deadline_ms = job_time_left(j)};
     j->handle = dispatch_submit(p->dispatch, &spec, ev_now_ms(p->loop), err);
     pool_arm_dispatch(p);
     return j->handle != NULL;

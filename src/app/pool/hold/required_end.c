@@ -11,35 +11,46 @@ static bool is_right(const required *r, size_t side) {
     return pair_standing_of(r->pair, side) == PAIR_MEMBER;
 }
 
-/* What a worker has signed goes the way of any answer that must be checked. One that never finished has
- * signed nothing. */
-static void have_checked(required *r, size_t side) {
+typedef bool deciding(pool *p, const job *j, const fleet_worker *worker, const signed_receipt *entry,
+                      error *err);
+
+/* What a side has signed, as if it were all there is of this answer. */
+static bool decide(required *r, size_t side, deciding *by, error *err) {
     job *j = r->job;
-    error err = {0};
     size_t count = 0;
-    if (!pair_has_ended(r->pair, side)) {
-        return;
-    }
     const uint32_t *tokens = pair_tokens(r->pair, side, &count);
     buffer_append(&j->text, pair_text(r->pair, side));
     buffer_append(&j->tokens, slice_of(tokens, count * sizeof *tokens));
     j->token_count = count;
-    bool said = (!buffer_failed(&j->text) && !buffer_failed(&j->tokens)) || error_memory(&err);
-    if (!said || !proof_answer_done(j->work.pool, j, r->speakers[side]->worker, &r->entries[side], &err)) {
-        log_error("an answer in dispute could not be put down to be checked", LOG_CAUSE(&err));
-    }
+    bool said = (!buffer_failed(&j->text) && !buffer_failed(&j->tokens)) || error_memory(err);
+    bool decided = said && by(j->work.pool, j, r->speakers[side]->worker, &r->entries[side], err);
     buffer_clear(&j->text);
     buffer_clear(&j->tokens);
+    return decided;
+}
+
+/* What a worker has signed goes the way of any answer that must be checked. One that never finished has
+ * signed nothing. */
+static void have_checked(required *r, size_t side) {
+    error err = {0};
+    if (pair_has_ended(r->pair, side) && !decide(r, side, proof_answer_done, &err)) {
+        log_error("an answer in dispute could not be put down to be checked", LOG_CAUSE(&err));
+    }
 }
 
 /* Whoever checks it differs, and the worker is convicted by their word, not by that of the two here alone. */
 static void accuse(required *r, size_t side) {
     pair_difference found = pair_latest_difference(r->pair);
+    const fleet_worker *worker = r->speakers[side]->worker;
+    bool has_signed = pair_has_ended(r->pair, side);
     log_warning("a worker is contradicted by two others", LOG_TEXT("job", r->job->work.id_hex),
-                LOG_TEXT("worker", r->speakers[side]->worker->id_hex),
-                LOG_TEXT("about", pair_aspect_name(found.aspect)), LOG_U64("position", found.position),
-                LOG_U64("signed", pair_has_ended(r->pair, side)));
-    have_checked(r, side);
+                LOG_TEXT("worker", worker->id_hex), LOG_TEXT("about", pair_aspect_name(found.aspect)),
+                LOG_U64("position", found.position), LOG_U64("signed", has_signed));
+    if (has_signed) {
+        have_checked(r, side);
+    } else {
+        proof_left_unsigned(r->job->work.pool, worker);
+    }
 }
 
 void required_leave_dispute(required *r) {
@@ -84,14 +95,17 @@ static bool keep_receipts(required *r, error *err) {
     return has_job_id || keep(r, any, job_id, err);
 }
 
-static void judge_all(required *r) {
+/* In the store before the receipts are, as with any answer. */
+static bool judge_all(required *r, error *err) {
+    bool decided = true;
     for (size_t i = 0; i < PAIR_SIDES; i++) {
         if (pair_standing_of(r->pair, i) == PAIR_CONTRADICTED) {
             accuse(r, i);
         } else if (is_right(r, i)) {
-            proof_two_agreed(r->job->work.pool, r->speakers[i]->worker);
+            decided = decided && decide(r, i, proof_two_agreed, err);
         }
     }
+    return decided;
 }
 
 /* Agreed: nobody is needed any more. The answer is complete when its receipts are stored. */
@@ -103,8 +117,7 @@ void required_complete(required *r) {
             part_cancel(&r->parts[i]);
         }
     }
-    judge_all(r);
-    if (!keep_receipts(r, &err)) {
+    if (!judge_all(r, &err) || !keep_receipts(r, &err)) {
         job_end_unstored(r->job, &err);
     }
 }

@@ -123,14 +123,14 @@ bool proof_can_check(const receipt *fields) {
     return slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-"));
 }
 
-bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const signed_receipt *entry,
-                       error *err) {
-    proof *f = p->proof;
+/* One answer in this mode. */
+static bool decide(proof *f, const job *j, const fleet_worker *worker, const signed_receipt *entry,
+                   verify_mode mode, bool *drawn, error *err) {
+    pool *p = f->pool;
+    bool alike = statistical_applies(&entry->fields); /* is all that it can be */
     bait_search_answer(f, worker, entry->fields.job_id, buffer_slice(&j->text));
     bait_consider(f, worker, entry, j->chat.model);
-    const verify_mode modes[] = {j->mode, policy_of_tiers(&p->settings, slice_of_text(worker->tiers))};
-    verify_mode mode = verify_strictest(modes, 2);
-    bool alike = statistical_applies(&entry->fields); /* is all that it can be */
+    *drawn = false;
     if (mode == VERIFY_OFF || (!alike && !proof_can_check(&entry->fields))) {
         return true;
     }
@@ -141,16 +141,16 @@ bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const 
                      &draw, err)) {
         return false;
     }
-    bool drawn = draw < rate;
-    bool kept = !alike && !drawn && p->settings.recheck_answers > 0;
-    if (((drawn && !alike) || kept) && !put_down(f, j, entry, mode, drawn, err)) {
+    *drawn = draw < rate;
+    bool kept = !alike && !*drawn && p->settings.recheck_answers > 0;
+    if (((*drawn && !alike) || kept) && !put_down(f, j, entry, mode, *drawn, err)) {
         return false;
     }
-    if (drawn && alike) {
+    if (*drawn && alike) {
         statistical_check(f->statistical, j, worker, entry);
     }
     f->statistics.answers++;
-    f->statistics.drawn += drawn;
+    f->statistics.drawn += *drawn;
     standings_move(f, worker->id, STANDING_ANSWERED, 0);
     if (kept) {
         trim(f, worker->id);
@@ -158,9 +158,27 @@ bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const 
     return true;
 }
 
-void proof_two_agreed(pool *p, const fleet_worker *worker) {
-    standings_move(p->proof, worker->id, STANDING_ANSWERED, 0);
-    standings_move(p->proof, worker->id, STANDING_AGREED, 0);
+bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const signed_receipt *entry,
+                       error *err) {
+    const verify_mode modes[] = {j->mode, policy_of_tiers(&p->settings, slice_of_text(worker->tiers))};
+    bool drawn = false;
+    return decide(p->proof, j, worker, entry, verify_strictest(modes, 2), &drawn, err);
+}
+
+bool proof_two_agreed(pool *p, const job *j, const fleet_worker *worker, const signed_receipt *entry,
+                      error *err) {
+    bool drawn = false;
+    if (!decide(p->proof, j, worker, entry, VERIFY_SPOT, &drawn, err)) {
+        return false;
+    }
+    if (!drawn && proof_can_check(&entry->fields)) {
+        standings_move(p->proof, worker->id, STANDING_AGREED, 0);
+    }
+    return true;
+}
+
+void proof_left_unsigned(pool *p, const fleet_worker *worker) {
+    standings_move(p->proof, worker->id, STANDING_EVADED, 0);
 }
 
 bool proof_withholds(const pool *p, const fleet_worker *worker) {

@@ -34,8 +34,13 @@ MUST_CHECK bool proof_answer_done(pool *p, const job *j, const fleet_worker *wor
 
 /* Whether its answer could be checked at all. */
 bool proof_can_check(const receipt *fields);
-/* Two workers have said the same at once (required): as good as a check of each. */
-void proof_two_agreed(pool *p, const fleet_worker *worker);
+/* This worker has said the same as another at once (required), which is as good as a check. But two can lie
+ * alike, so that a share of such answers is checked as in `spot`. False: as proof_answer_done. */
+MUST_CHECK bool proof_two_agreed(pool *p, const job *j, const fleet_worker *worker,
+                                 const signed_receipt *entry, error *err);
+/* Two others contradict what it said, and it never came to sign it: nothing can be proved by that, but it is
+ * an evasion. */
+void proof_left_unsigned(pool *p, const fleet_worker *worker);
 /* The answers of this worker's tiers are held back until they are checked. */
 bool proof_withholds(const pool *p, const fleet_worker *worker);
 
