@@ -1,6 +1,7 @@
 """Disputes that nobody can settle: what a small site sees of them, what humans decide, and what follows from that; and what a
 convicted worker's earlier checks are worth."""
 
+import sqlite3
 import threading
 
 import tap
@@ -196,6 +197,74 @@ class Doubt(DisputeCase):
         self.assertFalse(told & by_friend)
         self.site.admin("worker", "clear", self.enrolled(self.cheat)[0]["id"])
         self.assertEqual(self.verification_of(vouched[0]), "agreed")
+
+
+class Cleared(DisputeCase):
+    settings = SETTINGS | {"verify": "spot", "verify_floor": 1}
+
+    def calm(self):
+        eventually("no check waits for anybody",
+                   lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0)
+
+    def test_what_a_cleared_worker_answered_before_convicts_it_no_more(self):
+        worker = self.fake()
+        self.answered(20)
+        verifier = self.fake()
+        self.calm()
+        for one in (worker, verifier):
+            one.stop()
+        self.cheat = self.fake_again(worker.name, "--behave", "different-text")
+        self.cheat.wait("serving")
+        for _ in range(50):
+            kept, = self.answered()
+            if self.verification_of(kept) == "none":
+                break
+        asked = self.question("certainly checked", headers=["X-Cellule-Verify: every"])
+        self.assert_whole(asked)
+        honest = self.fake_again(verifier.name)
+        self.eventually_state(asked, "open")
+        self.calm()
+        honest.stop()
+        for dispute in self.open_disputes():
+            self.decide(dispute["id"], "worker")
+        self.assertEqual(self.state_of(self.cheat), "convicted")
+        self.eventually_state(kept, "waiting")
+        self.site.admin("worker", "clear", self.enrolled(self.cheat)[0]["id"])
+        self.fake_again(verifier.name).wait("serving")
+        self.fake(referee=True)
+        self.eventually_state(kept, "worker_wrong")
+        self.assertEqual(self.state_of(self.cheat), "new")
+        self.assertNotEqual(self.enrolled(self.cheat)[0]["state"], "revoked")
+        eventually("who asked is told of it all the same", lambda: kept.job in
+                   {notice["job"] for notice in self.site.admin("verification", "wrong")["notices"]})
+        again = self.fake_again(self.cheat.name, "--behave", "different-text")
+        again.wait("serving")
+        for _ in range(50):
+            if not again.of("job"):
+                self.answered()
+        self.convicted(self.cheat)
+
+
+class Notices(DisputeCase):
+    def test_one_who_never_asks_again_keeps_nobody_else_from_being_told(self):
+        honest, answer, dispute = self.dispute()
+        self.site.admin("user", "add", "gone", "--role", "employee")
+        users = {user["name"]: user["id"] for user in self.site.admin("user", "list")["users"]}
+        self.site.admin("user", "disable", "gone")
+        worker = bytes.fromhex(self.enrolled(self.cheat)[0]["id"])
+        self.site.pool.stop()
+        database = sqlite3.connect(self.folder / "pool.db")
+        with database:
+            database.executemany(
+                "INSERT INTO notices (user_id, job_id, worker_id, text, created_ms) VALUES (?, ?, ?, 'wrong', 1)",
+                ((users["gone"], i.to_bytes(16, "big"), worker) for i in range(1, 12001)))
+        database.close()
+        self.site.start_pool()
+        honest.wait("connected", 2)
+        self.decide(dispute, "worker")
+        self.settled(honest)
+        eventually("who asked is told",
+                   lambda: answer.job in self.answered()[0].headers.get("x-cellule-notice", ""))
 
 
 if __name__ == "__main__":

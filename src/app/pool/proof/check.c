@@ -150,8 +150,8 @@ check *check_from_stored(proof *f, const store_verification *stored, error *err)
 void check_resume_dispute(check *c) {
     standing_state worker = standings_of(c->proof->standings, c->worker_id)->state;
     standing_state verifier = standings_of(c->proof->standings, c->verifier_id)->state;
-    c->quiet =
-        worker == STANDING_CONVICTED && verifier != STANDING_QUARANTINED && verifier != STANDING_CONVICTED;
+    c->quiet = c->recheck || (worker == STANDING_CONVICTED && verifier != STANDING_QUARANTINED &&
+                              verifier != STANDING_CONVICTED);
 }
 
 bool check_has_any_room(const proof *f) {

@@ -70,11 +70,15 @@ static void check_the_last(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE])
 void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE], const char *reason) {
     proof *f = c->proof;
     bool first = standings_of(f->standings, worker)->state != STANDING_CONVICTED;
-    standings_move(f, worker, STANDING_WAS_CONVICTED, 0);
+    bool own = memcmp(worker, c->worker_id, sizeof c->worker_id) == 0;
     /* An answer that was held back is nothing to warn of. */
-    if (c->mode < VERIFY_PROVED && memcmp(worker, c->worker_id, sizeof c->worker_id) == 0) {
+    if (c->mode < VERIFY_PROVED && own) {
         notices_add(f, c->user_id, c->job_id, worker);
     }
+    if (own && c->recheck && first) {
+        return; /* of before its conviction, which a human has taken back */
+    }
+    standings_move(f, worker, STANDING_WAS_CONVICTED, 0);
     if (first) {
         f->statistics.convicted++;
         shut_out(f, worker);

@@ -4,7 +4,8 @@
 #include "proof/check.h"
 
 /* A worker is proved wrong by this check: it is shut out at once, the evidence is put down, what it answered
- * lately is checked, and whoever asked what was answered wrongly will be told. `reason`: of the human who
+ * lately is checked, and whoever asked what was answered wrongly will be told. One
+ * that was cleared since isn't convicted again for what it answered before. `reason`: of the human who
  * decided; NULL: two workers have proved it. */
 void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE], const char *reason);
 

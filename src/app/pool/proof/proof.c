@@ -76,7 +76,6 @@ static void notices_loaded(void *context, const store_notice *rows, size_t count
     for (size_t i = 0; failure == NULL && i < count; i++) {
         if (!notices_add_stored(p->proof, &rows[i], &err)) {
             failure = err.code == ERROR_LIMIT ? NULL : &err;
-            break;
         }
     }
     if (failure != NULL) {

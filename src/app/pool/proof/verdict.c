@@ -165,7 +165,7 @@ static void agreed(check *c) {
 /* One of the two is wrong: until it is known which, neither gets a prompt. Where the worker is convicted
  * already nobody has to suspect the verifier. */
 static void differed(check *c, const signed_finding *entry) {
-    c->quiet = standings_of(c->proof->standings, c->worker_id)->state == STANDING_CONVICTED;
+    c->quiet = c->recheck || standings_of(c->proof->standings, c->worker_id)->state == STANDING_CONVICTED;
     c->position = entry->fields.agreed;
     c->tried_count = 0;
     check_move(c, VERIFICATION_DIFFERED);
