@@ -66,6 +66,28 @@ class Accomplice(CheatCase):
         self.assertEqual(len(busy.of("scored")), 1)
 
 
+class Friends(ProofCase):
+    settings = ProofCase.settings | {"verify": "spot", "verify_floor": 100}
+
+    def test_what_two_say_at_once_is_checked_by_a_third_now_and_then(self):
+        """They may be friends with different owners, who are wrong together."""
+        for _ in range(3):
+            self.fake()
+        answer = self.question(headers=["X-Cellule-Verify: required"])
+        self.assert_whole(answer)
+        self.eventually_state(answer, "agreed")
+
+    def test_two_who_are_wrong_together_are_found_out(self):
+        friends = [self.fake("--behave", "different-text", "--noise", 7, "--checks", "never") for _ in range(2)]
+        self.assert_whole(self.question(headers=["X-Cellule-Verify: required"]))
+        for friend in friends:
+            friend.stop()
+        for _ in range(3):
+            self.fake()
+        for friend in friends:
+            eventually("it is convicted", lambda: self.standings(friend)[0]["state"] == "convicted")
+
+
 class Forger(ProofCase):
     def test_no_answer_that_is_to_be_checked_lacks_its_signature(self):
         """Of many at once not every signature is verified when it comes."""
