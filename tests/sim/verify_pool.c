@@ -297,9 +297,9 @@ static void end_exact(site *s, check *c) {
     end_check(s, c);
 }
 
-static void learn(site *s, uint32_t one, uint32_t other, double likeness) {
-    const worker *a = &s->workers[one];
-    const worker *b = &s->workers[other];
+static void learn(site *s, uint32_t first, uint32_t second, double likeness) {
+    const worker *a = &s->workers[first];
+    const worker *b = &s->workers[second];
     const learning_party parties[] = {{&a->standing, slice_of_text(a->owner), a->referee},
                                       {&b->standing, slice_of_text(b->owner), b->referee}};
     learning_lesson lesson = learning_of_pair(&s->calibration, &s->rules, &parties[0], &parties[1]);
@@ -328,11 +328,12 @@ static void end_statistical(site *s, check *c) {
     bool teaches = wants_referees(s) && s->workers[c->verifier].referee;
     uint32_t third = ratio > 0 || teaches ? ask_third(s, c, teaches, &said) : NOBODY;
     if (third != NOBODY) {
-        double with_third = spoken_likeness(&c->claim, &said, &claimed);
-        ratio = agreement_ratio_of_three(&s->calibration, likeness, with_third);
-    }
-    if (third != NOBODY && teaches) {
-        learn(s, c->verifier, third, spoken_likeness(&c->claim, &said, &other));
+        double of_others = spoken_likeness(&c->claim, &said, &other);
+        ratio = agreement_ratio_of_three(&s->calibration, likeness,
+                                         spoken_likeness(&c->claim, &said, &claimed), of_others);
+        if (teaches) {
+            learn(s, c->verifier, third, of_others);
+        }
     }
     learn(s, c->worker, c->verifier, likeness);
     move(s, c, VERIFICATION_HAS_AGREED);

@@ -140,6 +140,8 @@ static void add_proof_metrics(buffer *out, const pool *p) {
                stats.deviated);
     add_metric(out, "verify_uncompared_total", "counter",
                "Drawn answers of runtimes that nobody could be found to answer too.", stats.uncompared);
+    add_metric(out, "verify_runtimes_learning", "gauge",
+               "Runtimes of which it isn't known yet how alike honest answers are.", stats.learning);
     add_metric(out, "workers_convicted_total", "counter", "Workers proved wrong and shut out.",
                stats.convicted);
     add_metric(out, "honeytokens_sent_total", "counter", "Prompts with a marker sent to workers.",

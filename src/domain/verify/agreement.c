@@ -135,8 +135,10 @@ double agreement_ratio(const agreement_calibration *c, double score) {
     return ratio(c, score, 1);
 }
 
-double agreement_ratio_of_three(const agreement_calibration *c, double with_other, double with_third) {
-    return ratio(c, fmax(with_other, with_third), 0.5);
+double agreement_ratio_of_three(const agreement_calibration *c, double with_other, double with_third,
+                                double of_others) {
+    double claim = ratio(c, fmax(with_other, with_third), 0.5);
+    return claim > 0 && ratio(c, of_others, 0.5) > 0 ? 0 : claim;
 }
 
 bool agreement_check(const agreement_calibration *c, error *err) {

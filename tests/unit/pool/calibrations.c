@@ -113,7 +113,9 @@ static uint32_t pairs_of(calibrations *all, unsigned number) {
 static void learn(calibrations *all, store *s, unsigned number, learning_lesson lesson, int times) {
     calibration_key key = key_of(number);
     for (int i = 0; i < times; i++) {
-        calibrations_learn(all, s, &key, lesson, 1);
+        bool known = agreement_is_calibrated(calibrations_find(all, &key));
+        bool is_enough = calibrations_learn(all, s, &key, lesson, 1);
+        assert_int_equal(is_enough, !known && agreement_is_calibrated(calibrations_find(all, &key)));
     }
 }
 
@@ -129,10 +131,12 @@ static void test_what_is_learnt_outlives_the_pool(void **state) {
     calibrations_load(all, s);
     learn(all, s, 1, LESSON_OF_WORKERS, AGREEMENT_PAIRS_MIN + 3);
     learn(all, s, 2, LESSON_OF_REFEREES, 1);
+    assert_int_equal(calibrations_learning(all), 1);
     calibrations_free(all, s);
     all = calibrations_new(&err);
     assert_non_null(all);
     calibrations_load(all, s);
+    assert_int_equal(calibrations_learning(all), 1);
     assert_int_equal(pairs_of(all, 1), AGREEMENT_PAIRS_MIN + 3);
     assert_int_equal(pairs_of(all, 2), 1);
     calibration_key second = key_of(2);

@@ -179,15 +179,16 @@ static void test_the_ratio_is_that_of_its_definition(void **state) {
 static void test_a_claim_is_held_against_whoever_it_is_more_like(void **state) {
     (void)state;
     agreement_calibration c = {.pairs = 0};
-    assert_true(agreement_ratio_of_three(&c, 0, 0) == 0);
+    assert_true(agreement_ratio_of_three(&c, 0, 0, 1) == 0);
     for (int i = 0; i < 998; i++) {
         agreement_calibrate(&c, i < 9 ? 0.1 : 1);
     }
     double honest = (10 + 1.5 * sqrt(10)) / 2000; /* alone against two: half as often as pairs differ */
     double cheat = honest + 0.1 * (1 - honest);
-    assert_true(is_near(agreement_ratio_of_three(&c, 0.1, 0.2), log(cheat / honest)));
-    assert_true(is_near(agreement_ratio_of_three(&c, 0.1, 1), log((1 - cheat) / (1 - honest))));
-    assert_true(is_near(agreement_ratio_of_three(&c, 1, 0.1), log((1 - cheat) / (1 - honest))));
+    assert_true(is_near(agreement_ratio_of_three(&c, 0.1, 0.2, 1), log(cheat / honest)));
+    assert_true(is_near(agreement_ratio_of_three(&c, 0.1, 1, 0.1), log((1 - cheat) / (1 - honest))));
+    assert_true(is_near(agreement_ratio_of_three(&c, 1, 0.1, 0.1), log((1 - cheat) / (1 - honest))));
+    assert_true(agreement_ratio_of_three(&c, 0.1, 0.2, 0.3) == 0); /* three answers */
 }
 
 static void test_a_runtime_whose_honest_pairs_say_nothing_convicts_nobody(void **state) {

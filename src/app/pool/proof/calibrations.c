@@ -201,27 +201,32 @@ static place *make_room(calibrations *all, learning_lesson lesson) {
     return least;
 }
 
-void calibrations_learn(calibrations *all, store *s, const calibration_key *key, learning_lesson lesson,
+bool calibrations_learn(calibrations *all, store *s, const calibration_key *key, learning_lesson lesson,
                         double score) {
     if (lesson == LESSON_NONE || !all->asked || all->waiting > 0) {
-        return;
+        return false;
     }
     place *p = find(all, key);
     if (p == NULL) {
         p = make_room(all, lesson);
         if (p == NULL) {
-            return;
+            return false;
         }
         *p = (place){.all = all, .taken = true, .key = *key, .used = ++all->uses};
     }
     bool was_calibrated = agreement_is_calibrated(&p->values);
     learning_take(&p->values, lesson, score);
-    if (!was_calibrated && agreement_is_calibrated(&p->values)) {
-        log_info("it is known how alike a runtime's honest answers are",
-                 LOG_TEXT("from", p->values.by_referees > 0 ? "referees" : "workers"),
-                 LOG_U64("limit_permille", (uint64_t)(agreement_limit(&p->values) * 1000)));
-        save(p, s);
-    } else if (++p->unsaved >= SAVED_EACH) {
+    bool is_enough = !was_calibrated && agreement_is_calibrated(&p->values);
+    if (++p->unsaved >= SAVED_EACH || is_enough) {
         save(p, s);
     }
+    return is_enough;
+}
+
+size_t calibrations_learning(const calibrations *all) {
+    size_t count = 0;
+    for (size_t i = 0; i < CALIBRATIONS_MAX; i++) {
+        count += all->places[i].taken && !agreement_is_calibrated(&all->places[i].values);
+    }
+    return count;
 }

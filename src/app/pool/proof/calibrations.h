@@ -31,8 +31,11 @@ void calibrations_free(calibrations *all, store *s);
 
 /* What is known; zeros where that is nothing. Valid until the next call. */
 const agreement_calibration *calibrations_find(calibrations *all, const calibration_key *key);
-void calibrations_learn(calibrations *all, store *s, const calibration_key *key, learning_lesson lesson,
+/* True: with this pair enough is known. */
+bool calibrations_learn(calibrations *all, store *s, const calibration_key *key, learning_lesson lesson,
                         double score);
+/* Of how many too little is known yet. */
+size_t calibrations_learning(const calibrations *all);
 
 /* How one is stored: ERROR_CORRUPT for what no encoding gives. Pure. */
 enum { CALIBRATION_ENCODED_SIZE = HASH_SIZE + 4 * (AGREEMENT_BINS + 2) };

@@ -104,11 +104,12 @@ static void failed(work *w, dispatch_failure reason) {
     (void)reason;
     s->handle = NULL;
     note_evasion(s);
-    if (s == &c->sides[THIRD]) {
-        comparison_settle(c);
-    } else if (s == &c->sides[CLAIMED] || ++c->losses >= LOSSES_MAX || c->all->proof->stopping) {
+    bool is_last = ++c->losses >= LOSSES_MAX || c->all->proof->stopping;
+    if (s == &c->sides[CLAIMED] || (is_last && s == &c->sides[REPEATED])) {
         comparison_free(c);
-    } else {
+    } else if (is_last) {
+        comparison_settle(c);
+    } else { /* somebody else may have time */
         buffer_wipe(&s->text);
         s->tokens = 0;
         s->unable = false;

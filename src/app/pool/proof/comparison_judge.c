@@ -31,9 +31,14 @@ static void learn(const comparison *c, const side *one, const side *other, doubl
     const agreement_calibration *known = calibrations_find(c->all->calibrations, &c->key);
     learning_party a;
     learning_party b;
-    if (party_of(f, one, &a) && party_of(f, other, &b)) {
-        calibrations_learn(c->all->calibrations, f->pool->store, &c->key,
-                           learning_of_pair(known, &rules, &a, &b), score);
+    if (!party_of(f, one, &a) || !party_of(f, other, &b)) {
+        return;
+    }
+    learning_lesson lesson = learning_of_pair(known, &rules, &a, &b);
+    if (calibrations_learn(c->all->calibrations, f->pool->store, &c->key, lesson, score)) {
+        log_info("it is known how alike a runtime's honest answers are", LOG_SLICE("model", c->model),
+                 LOG_TEXT("profile", c->profile),
+                 LOG_TEXT("from", lesson == LESSON_OF_REFEREES ? "referees" : "workers"));
     }
 }
 
@@ -43,10 +48,13 @@ void comparison_settle(comparison *c) {
     const side *claimed = &c->sides[CLAIMED];
     const side *repeated = &c->sides[REPEATED];
     const side *third = &c->sides[THIRD];
-    double ratio = third->is_known ? agreement_ratio_of_three(known, c->score, score_of(claimed, third))
-                                   : agreement_ratio(known, c->score);
-    if (third->is_known && c->teaches) {
-        learn(c, repeated, third, score_of(repeated, third));
+    double ratio = agreement_ratio(known, c->score);
+    if (third->is_known) {
+        double of_others = score_of(repeated, third);
+        ratio = agreement_ratio_of_three(known, c->score, score_of(claimed, third), of_others);
+        if (c->teaches) {
+            learn(c, repeated, third, of_others);
+        }
     }
     learn(c, claimed, repeated, c->score);
     f->statistics.compared++;

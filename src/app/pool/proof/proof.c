@@ -284,6 +284,7 @@ void proof_read_statistics(const pool *p, proof_statistics *statistics) {
     *statistics = p->proof->statistics;
     statistics->waiting = map_count(p->proof->checks) - statistics->running;
     statistics->open_now = p->proof->open;
+    statistics->learning = statistical_learning(p->proof->statistical);
     statistics->quarantined = parties_quarantined(p->proof, (slice){0}, NULL);
     for (const list_node *node = p->proof->pending.next; node != &p->proof->pending; node = node->next) {
         const check *c = LIST_ENTRY(node, const check, node);

@@ -74,6 +74,7 @@ typedef struct proof_statistics {
     uint64_t compared;   /* answers of runtimes, with another worker's */
     uint64_t deviated;   /* of these, more than honest ones do */
     uint64_t uncompared; /* drawn, and nothing came of it */
+    size_t learning;     /* runtimes of which too little is known yet */
     size_t waiting, running;
     size_t disputed_now; /* of those that wait */
     uint64_t open_now;   /* disputes that wait for a human */

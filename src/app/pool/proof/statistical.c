@@ -12,6 +12,10 @@ enum {
     PATIENCE_MS = 10 * 60 * 1000  /* until somebody has time */
 };
 
+size_t statistical_learning(const statistical *all) {
+    return calibrations_learning(all->calibrations);
+}
+
 bool statistical_applies(const receipt *fields) {
     return slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("runtime-"));
 }

@@ -11,6 +11,9 @@ MUST_CHECK statistical *statistical_new(proof *f, error *err);
 /* Ends all that is under way. Before the dispatcher is freed. NULL is allowed. */
 void statistical_free(statistical *all);
 
+/* Of how many runtimes too little is known yet. */
+size_t statistical_learning(const statistical *all);
+
 /* It is of a runtime, so this is how it is checked. */
 bool statistical_applies(const receipt *fields);
 /* Checks this answer, a while later. An answer at temperature 0 is compared as it is; for any other both

@@ -70,9 +70,11 @@ double agreement_limit(const agreement_calibration *c);
 double agreement_ratio(const agreement_calibration *c, double score);
 /* The same where a third has answered, since the first two deviate. Which of them was it? The score that
  * counts is how alike the claim is to whichever it is more alike to, and honest ones stand alone half as
- * often as pairs differ. Nothing is held against the other: it would get the blame of its deviations and no
- * credit for answers that agree. */
-double agreement_ratio_of_three(const agreement_calibration *c, double with_other, double with_third);
+ * often as pairs differ. Where the other two differ as well, of three answers, nothing is said (0): two that
+ * are wrong prove nothing about one. Nothing is held against the other: it would get the blame of its
+ * deviations and no credit for answers that agree. */
+double agreement_ratio_of_three(const agreement_calibration *c, double with_other, double with_third,
+                                double of_others);
 /* For what comes back from a store: ERROR_CORRUPT. */
 MUST_CHECK bool agreement_check(const agreement_calibration *c, error *err);
 
