@@ -58,6 +58,8 @@ class Decisions(DisputeCase):
         said = self.site.cellule("verify", "evidence", "--pool-id", pool_id, self.folder / "evidence.json").stdout
         self.assertIn("a human of the pool decided", said)
         self.assertIn("its disk held \"another\" model", said)
+        said = self.site.cellule("admin", "verification", "wrong", key=self.site.admin_key).stdout
+        self.assertRegex(said, f"(?m)^[0-9]+ +{answer.job} {self.enrolled(self.cheat)[0]['id']} 2[0-9-]+ +-$")
         told, = self.answered()
         self.assertIn(answer.job, told.headers["x-cellule-notice"])
         again = self.decide(dispute, "verifier", check=False)

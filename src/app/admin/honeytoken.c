@@ -18,16 +18,12 @@ enum {
 };
 
 static void print_honeytokens(const json_value *answer) {
-    const json_value *all = json_find(answer, "honeytokens");
-    char sent[32];
-    char seen[32];
-    printf("%-36s %-32s %-12s %-12s %s\n", "MARKER", "SENT TO", "SENT", "SEEN", "WHERE");
-    for (size_t i = 0; i < json_count(all); i++) {
-        const json_value *one = json_at(all, i);
-        printf("%-36.*s %-32.*s %-12s %-12s %.*s\n", SLICE_FORMAT(admin_text(one, "marker")),
-               SLICE_FORMAT(admin_text(one, "worker")), admin_date(admin_number(one, "created_ms"), sent),
-               admin_date(admin_number(one, "seen_ms"), seen), SLICE_FORMAT(admin_text(one, "seen_where")));
-    }
+    static const admin_column columns[] = {{"MARKER", "marker", 36, ADMIN_TEXT},
+                                           {"SENT TO", "worker", 32, ADMIN_TEXT},
+                                           {"SENT", "created_ms", 12, ADMIN_DATE},
+                                           {"SEEN", "seen_ms", 12, ADMIN_DATE},
+                                           {"WHERE", "seen_where", 0, ADMIN_TEXT}};
+    admin_print_table(answer, "honeytokens", columns, sizeof columns / sizeof columns[0]);
 }
 
 static int honeytoken_list(int argc, char **argv) {

@@ -180,16 +180,12 @@ static int blacklist_remove(int argc, char **argv) {
 }
 
 static void print_blacklist(const json_value *answer) {
-    const json_value *all = json_find(answer, "entries");
-    char since[32];
-    char cleared[32];
-    printf("%-8s %-64s %-12s %-12s %s\n", "KIND", "VALUE", "SINCE", "CLEARED", "REASON");
-    for (size_t i = 0; i < json_count(all); i++) {
-        const json_value *one = json_at(all, i);
-        printf("%-8.*s %-64.*s %-12s %-12s %.*s\n", SLICE_FORMAT(admin_text(one, "kind")),
-               SLICE_FORMAT(admin_text(one, "value")), admin_date(admin_number(one, "created_ms"), since),
-               admin_date(admin_number(one, "cleared_ms"), cleared), SLICE_FORMAT(admin_text(one, "reason")));
-    }
+    static const admin_column columns[] = {{"KIND", "kind", 8, ADMIN_TEXT},
+                                           {"VALUE", "value", 64, ADMIN_TEXT},
+                                           {"SINCE", "created_ms", 12, ADMIN_DATE},
+                                           {"CLEARED", "cleared_ms", 12, ADMIN_DATE},
+                                           {"REASON", "reason", 0, ADMIN_TEXT}};
+    admin_print_table(answer, "entries", columns, sizeof columns / sizeof columns[0]);
 }
 
 static int blacklist_list(int argc, char **argv) {

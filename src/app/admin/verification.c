@@ -3,7 +3,6 @@
 #include "codec/json_writer.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* Checks of answers, and what an admin decides of those that nobody else could settle. */
 
@@ -141,17 +140,12 @@ static int verification_decide(int argc, char **argv) {
 }
 
 static void print_notices(const json_value *answer) {
-    const json_value *all = json_find(answer, "notices");
-    char since[32];
-    char told[32];
-    printf("%-8s %-32s %-32s %-12s %s\n", "USER", "JOB", "WORKER", "FOUND", "TOLD");
-    for (size_t i = 0; i < json_count(all); i++) {
-        const json_value *one = json_at(all, i);
-        printf("%-8llu %-32.*s %-32.*s %-12s %s\n", (unsigned long long)admin_number(one, "user"),
-               SLICE_FORMAT(admin_text(one, "job")), SLICE_FORMAT(admin_text(one, "worker")),
-               admin_date(admin_number(one, "created_ms"), since),
-               admin_date(admin_number(one, "told_ms"), told));
-    }
+    static const admin_column columns[] = {{"USER", "user", 8, ADMIN_NUMBER},
+                                           {"JOB", "job", 32, ADMIN_TEXT},
+                                           {"WORKER", "worker", 32, ADMIN_TEXT},
+                                           {"FOUND", "created_ms", 12, ADMIN_DATE},
+                                           {"TOLD", "told_ms", 0, ADMIN_DATE}};
+    admin_print_table(answer, "notices", columns, sizeof columns / sizeof columns[0]);
 }
 
 static int verification_wrong(int argc, char **argv) {
