@@ -218,3 +218,18 @@ bool reply_later_waits(reply_later *taken, const error *failure) {
     }
     return taken->request != NULL;
 }
+
+void reply_shut_out(http_request *request, const error *failure, bool shut_out) {
+    if (request == NULL) {
+        return;
+    }
+    if (failure == NULL) {
+        reply_done(request);
+    } else if (shut_out) {
+        reply_error(request, reply_status_of(failure->code), NULL, error_code_name(failure->code),
+                    "shut out until the pool restarts, but that could not be stored: %s; try again",
+                    failure->text);
+    } else {
+        reply_failure(request, failure);
+    }
+}

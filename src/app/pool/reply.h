@@ -26,6 +26,11 @@ uint64_t reply_page_after(const http_request *request);
 /* {"done":true}, which needs no memory. */
 void reply_done(http_request *request);
 
+/* Of shutting somebody out, which works at once and is stored then (a database that fails must not keep a
+ * door open): done, or why not, and whether he is out all the same. `request` may be NULL: the client has
+ * left. */
+void reply_shut_out(http_request *request, const error *failure, bool shut_out);
+
 /* {"error":{"message","type","param","code"}}; `type` follows from the status; `param` and `code` may be
  * NULL. */
 void reply_error(http_request *request, unsigned status, const char *param, const char *code,
