@@ -6,11 +6,10 @@
 #include "proof/statistical.h"
 #include "proof/verdict.h"
 #include "reply.h"
+#include "store/kept.h"
 #include "verify/draw.h"
 
 /* Which answers are checked. */
-
-enum { TRIM_EVERY = 16 /* kept answers of a worker */ };
 
 bool proof_mode_of(pool *p, const account *who, slice model, http_request *request, verify_mode *mode) {
     verify_mode modes[] = {policy_of_model(&p->settings, model), VERIFY_REQUIRED, VERIFY_OFF};
@@ -48,12 +47,10 @@ static bool seal_record(const job *j, const signed_receipt *entry, const uint8_t
     return made;
 }
 
-static void trim(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
-    error err = {0};
-    if (f->kept_since_trim++ % TRIM_EVERY == 0 &&
-        !store_verification_trim_kept(f->pool->store, worker, f->pool->settings.recheck_answers, 0,
-                                      proof_kept_trimmed, f->pool, &err)) {
-        log_warning("kept answers not deleted", LOG_CAUSE(&err));
+static void answer_kept(void *context, const error *failure) {
+    (void)context;
+    if (failure != NULL) {
+        log_error("an answer was not kept", LOG_CAUSE(failure));
     }
 }
 
@@ -71,12 +68,29 @@ static bool is_signed(const proof *f, const signed_receipt *entry, error *err) {
     return false;
 }
 
+/* For a re-check, in the store alone. */
+static bool keep(const proof *f, const job *j, const signed_receipt *entry, verify_mode mode, error *err) {
+    store_kept_answer answer = {.user_id = j->user_id,
+                                .created_ms = j->created_ms,
+                                .model = j->chat.model,
+                                .mode = slice_of_text(verify_mode_name(mode))};
+    memcpy(answer.job_id, entry->fields.job_id, sizeof answer.job_id);
+    memcpy(answer.worker_id, entry->fields.worker_id, sizeof answer.worker_id);
+    buffer sealed = buffer_make(STORE_PAYLOAD_MAX);
+    bool kept =
+        random_bytes(answer.id, sizeof answer.id, err) && seal_record(j, entry, answer.id, &sealed, err);
+    answer.payload = buffer_slice(&sealed);
+    kept = kept && store_kept_add(f->pool->store, &answer, (size_t)f->pool->settings.recheck_answers,
+                                  answer_kept, NULL, err);
+    buffer_free(&sealed);
+    return kept;
+}
+
 /* In the store first; if there is no room in memory it waits there alone, for a minute or more: too long for
  * a client, who is told then. */
-static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify_mode mode, bool drawn,
-                     error *err) {
+static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify_mode mode, error *err) {
     uint8_t id[STORE_VERIFICATION_ID_SIZE];
-    if (drawn && !is_signed(f, entry, err)) {
+    if (!is_signed(f, entry, err)) {
         return false;
     }
     buffer sealed = buffer_make(STORE_PAYLOAD_MAX);
@@ -92,11 +106,10 @@ static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify
     c->user_id = j->user_id;
     c->created_ms = j->created_ms;
     c->mode = mode;
-    c->v.state = drawn ? VERIFICATION_WAITING : VERIFICATION_KEPT;
-    bool stored = check_store_new(c, buffer_slice(&c->sealed), err);
-    if (!stored || !drawn) {
+    c->v.state = VERIFICATION_WAITING;
+    if (!check_store_new(c, buffer_slice(&c->sealed), err)) {
         check_free(c);
-        return stored;
+        return false;
     }
     bool waits = mode == VERIFY_PROVED; /* somebody, now */
     error failure = {0};
@@ -143,7 +156,7 @@ static bool decide(proof *f, const job *j, const fleet_worker *worker, const sig
     }
     *drawn = draw < rate;
     bool kept = !alike && !*drawn && p->settings.recheck_answers > 0;
-    if (((*drawn && !alike) || kept) && !put_down(f, j, entry, mode, *drawn, err)) {
+    if ((*drawn && !alike && !put_down(f, j, entry, mode, err)) || (kept && !keep(f, j, entry, mode, err))) {
         return false;
     }
     if (*drawn && alike) {
@@ -152,9 +165,6 @@ static bool decide(proof *f, const job *j, const fleet_worker *worker, const sig
     f->statistics.answers++;
     f->statistics.drawn += *drawn;
     standings_move(f, worker->id, STANDING_ANSWERED, 0);
-    if (kept) {
-        trim(f, worker->id);
-    }
     return true;
 }
 

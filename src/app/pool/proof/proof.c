@@ -12,6 +12,7 @@
 #include "proof/statistical.h"
 #include "proof/verdict.h"
 #include "session_internal.h"
+#include "store/kept.h"
 #include "store/notices.h"
 
 enum { REFILL_PAGE = 256 };
@@ -223,27 +224,35 @@ static void more_loaded(void *context, const store_verification *rows, size_t co
     place_arm(f);
 }
 
-void proof_keep_house(pool *p) {
-    proof *f = p->proof;
+static void kept_expired(void *context, size_t count, const error *failure);
+
+static void expire_kept(pool *p) {
     error err = {0};
     uint64_t now = clock_unix_ms();
     uint64_t age = p->settings.recheck_hours * 60 * CLOCK_MINUTE_MS;
+    if (!store_kept_expire(p->store, (size_t)p->settings.recheck_answers, now > age ? now - age : 0,
+                           now + age, kept_expired, p, &err)) {
+        kept_expired(p, 0, &err);
+    }
+}
+
+static void kept_expired(void *context, size_t count, const error *failure) {
+    pool *p = context;
+    if (failure != NULL) {
+        log_warning("kept answers not deleted", LOG_CAUSE(failure));
+    } else if (count == STORE_LIST_MAX && p->proof != NULL) {
+        expire_kept(p);
+    }
+}
+
+void proof_keep_house(pool *p) {
+    proof *f = p->proof;
+    error err = {0};
     if (f->more_stored && !f->loading && map_count(f->checks) < REFILL_PAGE) {
         f->loading =
             store_verification_load_waiting(p->store, f->refill_after, REFILL_PAGE, more_loaded, p, &err);
     }
-    if (now > age &&
-        !store_verification_trim_kept(p->store, NULL, 0, now - age, proof_kept_trimmed, p, &err)) {
-        log_warning("kept answers not deleted", LOG_CAUSE(&err));
-    }
-}
-
-void proof_kept_trimmed(void *context, size_t count, const error *failure) {
-    (void)context;
-    (void)count;
-    if (failure != NULL) {
-        log_warning("kept answers not deleted", LOG_CAUSE(failure));
-    }
+    expire_kept(p);
 }
 
 static bool is_convicted(const pool *p, const uint8_t worker[STORE_WORKER_ID_SIZE]) {

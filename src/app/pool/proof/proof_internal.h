@@ -30,7 +30,6 @@ struct proof {
     size_t notice_count;
     uint64_t open;         /* disputes that wait for a human */
     uint64_t refill_after; /* number of the last one asked of the store */
-    uint64_t kept_since_trim;
     bool more_stored; /* checks that found no room here wait in the store */
     bool passed_over; /* some of those that were asked of it since the first one */
     bool loading;
@@ -38,8 +37,5 @@ struct proof {
     ev_timer timer;
     proof_statistics statistics;
 };
-
-/* Of store_verification_trim_kept: logs a failure. */
-void proof_kept_trimmed(void *context, size_t count, const error *failure);
 
 #endif
