@@ -16,7 +16,7 @@ from table import Rows, number, say  # noqa: E402
 
 FORMATS = ("q8_0", "q4_k_m")
 WORKERS = 10000
-DECIDING_BAR, RECEIPTS_BAR, CHECK_BAR, FIRST_TOKEN_BAR = 20, 10000, 0.12, 150
+DECIDING_BAR, KEEPING_BAR, RECEIPTS_BAR, CHECK_BAR, FIRST_TOKEN_BAR = 20, 30, 10000, 0.12, 150
 TOKENS_TIMED = 15  # first tokens of each kind in a run
 TOKENS_PER_SECOND = 50
 
@@ -50,11 +50,18 @@ class Table:
         return lambda of: statistics.median(of(result) for result in results)
 
     def deciding(self):
-        median = self.repeat("deciding", lambda: [self.programs / "bench_deciding", WORKERS, self.arguments.answers])
-        for mode, what in (("spot", "in spot"), ("every", "with a verifier chosen for each")):
-            ours = median(lambda r, field=f"{mode}_us": r[field])
+        databases = iter(range(self.arguments.runs))
+        median = self.repeat("deciding", lambda: [self.programs / "bench_deciding", self.folder / f"deciding{next(databases)}.db",
+                                                  WORKERS, self.arguments.answers])
+        for mode, what in (("spot", "in spot"), ("every", "in every")):
+            ours = median(lambda r, mode=mode: r[mode]["deciding_us"] + r[mode]["drawn"] * r["choosing_us"])
             self.rows.add(f"deciding_{mode}", f"deciding {what}, {WORKERS} workers, CPU an answer", None, ours, ours,
-                          DECIDING_BAR, "µs")
+                          DECIDING_BAR if mode == "spot" else None, "µs")
+        for key, what, more, less, bar in (("spot_all", "spot, nothing kept: with its share of checks stored, more than off", "spot",
+                                            "off", None),
+                                           ("kept_all", "an answer kept for a re-check, more than not", "kept", "spot", KEEPING_BAR)):
+            ours = median(lambda r, more=more, less=less: r[more]["all_us"] - r[less]["all_us"])
+            self.rows.add(key, f"{what}, CPU an answer", None, ours, ours, bar, "µs")
 
     def receipts(self):
         databases = iter(range(self.arguments.runs))

@@ -204,7 +204,7 @@ static void test_checks_are_listed_newest_first_without_their_payloads(void **st
 static void test_open_disputes_are_listed_alone(void **state) {
     (void)state;
     page p = {0};
-    const char *const states[] = {"open", "waiting", "open", "agreed", "disputed", "open"};
+    const char *const states[] = {"open", "waiting", "open", "running", "disputed", "open"};
     for (uint64_t i = 0; i < 6; i++) {
         store_verification v = new_verification(i, states[i]);
         assert_int_equal(add(&v).code, ERROR_NONE);

@@ -91,7 +91,7 @@ static void forgive(check *c, const party_query *query) {
 }
 
 /* A dispute goes to a referee, and to somebody else only where there is none. */
-static session *choose(check *c, verify_choice *choice, error *err) {
+session *place_choose(check *c, verify_choice *choice, error *err) {
     proof *f = c->proof;
     verify_party subjects[FINDINGS_MAX + 1];
     party_query query = {.model = c->work.model,
@@ -153,7 +153,7 @@ static bool assign(check *c, session *s, const verify_choice *choice, error *err
 static bool place(check *c) {
     error err = {0};
     verify_choice choice = {0};
-    session *s = choose(c, &choice, &err);
+    session *s = place_choose(c, &choice, &err);
     if (s == NULL) {
         return false;
     }
