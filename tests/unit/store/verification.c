@@ -1,6 +1,8 @@
 /* Checks with their payloads. */
 #include "site_support.h"
 
+#include "store/honeytokens.h"
+
 static outcome add(const store_verification *v) {
     outcome o = {0};
     assert_true(store_verification_add(site, v, on_done, &o, &err));
@@ -236,30 +238,57 @@ static void test_a_user_hears_of_the_checks_of_its_own_answers_alone(void **stat
     assert_int_equal(found.base.code, ERROR_NOT_FOUND);
 }
 
+static void on_token(void *context, const store_honeytoken *t, const error *failure) {
+    (void)t;
+    keep(context, failure);
+}
+
 static void on_deleted(void *context, size_t count, const error *failure) {
     keep(context, failure);
     ((outcome *)context)->count = count;
 }
 
-static void test_decided_checks_and_notices_go_with_the_receipts(void **state) {
+static void add_honeytoken(const char *marker, uint64_t created_ms, bool seen) {
+    outcome o = {0};
+    store_honeytoken t = {.marker = slice_of_text(marker), .created_ms = created_ms};
+    memset(t.worker_id, 1, sizeof t.worker_id);
+    assert_true(store_honeytoken_add(site, &t, on_done, &o, &err));
+    assert_int_equal(o.code, ERROR_NONE);
+    if (seen) {
+        assert_true(
+            store_honeytoken_seen(site, t.marker, SLICE_LITERAL("mail"), created_ms + 1, on_token, &o, &err));
+        assert_int_equal(o.code, ERROR_NONE);
+    }
+}
+
+static void test_what_no_one_waits_for_goes_with_the_receipts(void **state) {
     (void)state;
     outcome o = {0};
-    for (uint64_t i = 0; i < 10; i++) {
-        store_verification v = new_verification(i, i % 2 == 0 ? "agreed" : "open");
-        v.decided_ms = i % 2 == 0 ? NOW_MS : 0;
+    static const char *const states[] = {"agreed", "open", "waiting", "disputed"};
+    for (uint64_t i = 0; i < 16; i++) {
+        store_verification v = new_verification(i, states[i % 4]);
+        v.decided_ms = i % 4 == 0 ? NOW_MS : 0;
         assert_int_equal(add(&v).code, ERROR_NONE);
         store_notice n = new_notice(i);
         assert_true(store_notice_add(site, &n, on_id, &o, &err));
         assert_int_equal(o.code, ERROR_NONE);
     }
-    static const size_t expected[] = {3, 3, 2, 0};
+    uint64_t years = STORE_HONEYTOKEN_DAYS * UINT64_C(86400000);
+    add_honeytoken("old", NOW_MS + 11 - years, false);
+    add_honeytoken("old-seen", NOW_MS + 11 - years, true);
+    add_honeytoken("young", NOW_MS + 12 - years, false);
+    static const size_t expected[] = {5, 5, 2, 0};
     for (size_t i = 0; i < 4; i++) {
-        assert_true(store_receipts_delete_before(site, NOW_MS + 8, 3, on_deleted, &o, &err));
+        assert_true(store_receipts_delete_before(site, NOW_MS + 12, 5, on_deleted, &o, &err));
         assert_int_equal(o.code, ERROR_NONE);
         assert_int_equal(o.count, expected[i]);
     }
-    assert_int_equal(count_rows(&here, "inference_verifications"), 6); /* 5 that are open, and the newest */
-    assert_int_equal(count_rows(&here, "notices"), 2);
+    assert_int_equal(count_rows(&here, "inference_verifications"),
+                     10); /* 8 undecided, the newest 2 of others */
+    assert_int_equal(count_rows(&here, "inference_payloads"), 10);
+    assert_int_equal(count_rows(&here, "notices"), 4);
+    assert_int_equal(count_rows(&here, "honeytokens"), 2);
+    assert_int_equal(count_rows(&here, "honeytokens WHERE marker = 'old'"), 0);
 }
 
 int main(void) {
@@ -271,7 +300,7 @@ int main(void) {
         SITE_TEST(test_checks_are_listed_newest_first_without_their_payloads),
         SITE_TEST(test_open_disputes_are_listed_alone),
         SITE_TEST(test_a_user_hears_of_the_checks_of_its_own_answers_alone),
-        SITE_TEST(test_decided_checks_and_notices_go_with_the_receipts),
+        SITE_TEST(test_what_no_one_waits_for_goes_with_the_receipts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,8 @@
 #include "store/honeytokens.h"
 #include "store/reputation.h"
 
+#include "ev/loop.h"
+
 static error err;
 
 /* One call of each operation that writes; `number` makes it another each time. */
@@ -316,6 +318,50 @@ static void test_a_full_database_takes_checks_again_once_some_are_wiped(void **s
     place_remove(&here);
 }
 
+typedef struct last_answer {
+    outcome base;
+    ev_loop *loop;
+} last_answer;
+
+static void on_last(void *context, const error *failure) {
+    last_answer *a = context;
+    keep(&a->base, failure);
+    ev_loop_stop(a->loop);
+}
+
+static void test_a_check_that_finds_no_room_takes_its_receipt_with_it(void **state) {
+    (void)state;
+    static uint8_t large[262144];
+    place here = place_make();
+    store *s = open_at(&here, NULL);
+    fill_site(s);
+    store_close(s);
+    outcome check = {0};
+    last_answer receipt = {.loop = ev_loop_new(&err)};
+    assert_non_null(receipt.loop);
+    const store_options options = {.path = here.path, .loop = receipt.loop, .size_limit = 393216};
+    s = store_open(&options, &err);
+    assert_non_null(s);
+    store_receipt r = new_receipt(0);
+    for (uint64_t i = 0; check.code == ERROR_NONE; i++) {
+        assert_true(i < 10);
+        store_verification v = new_verification(i, "waiting");
+        v.payload = slice_of(large, sizeof large);
+        memcpy(r.job_id, &i, sizeof i);
+        assert_true(store_verification_add(s, &v, on_done, &check, &err));
+        assert_true(store_receipt_add(s, &r, on_last, &receipt, &err));
+        ev_loop_run(receipt.loop);
+        assert_int_equal(receipt.base.code, check.code);
+    }
+    assert_int_equal(check.code, ERROR_IO);
+    assert_true(store_receipt_add(s, &r, on_last, &receipt, &err));
+    ev_loop_run(receipt.loop);
+    assert_int_equal(receipt.base.code, ERROR_NONE); /* alone there is room */
+    store_close(s);
+    ev_loop_free(receipt.loop);
+    place_remove(&here);
+}
+
 static void test_a_failing_disk_keeps_the_payload_and_the_state(void **state) {
     (void)state;
     place here = place_make();
@@ -345,6 +391,7 @@ int main(void) {
         cmocka_unit_test(test_each_failing_allocation_of_a_change_leaves_all_or_nothing),
         cmocka_unit_test(test_reads_survive_each_failing_allocation),
         cmocka_unit_test(test_a_full_database_takes_checks_again_once_some_are_wiped),
+        cmocka_unit_test(test_a_check_that_finds_no_room_takes_its_receipt_with_it),
         cmocka_unit_test(test_a_failing_disk_keeps_the_payload_and_the_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,7 @@ CREATE INDEX verifications_undecided ON inference_verifications (number)
     WHERE state IN ('waiting', 'running', 'disputed', 'judging');
 CREATE INDEX verifications_by_worker ON inference_verifications (worker_id);
 CREATE INDEX verifications_by_job ON inference_verifications (job_id);
-CREATE INDEX verifications_decided ON inference_verifications (created_ms) WHERE decided_ms IS NOT NULL;
+CREATE INDEX verifications_to_delete ON inference_verifications (created_ms) WHERE decided_ms IS NOT NULL OR state = 'open';
 
 -- Apart, so that a change of state doesn't write a prompt anew. Sealed; deleted when it isn't needed any more, and
 -- nothing of it is to stay in the file. SQLite clears the overflow pages of a deleted row (secure_delete), but a row's
@@ -130,3 +130,4 @@ CREATE TABLE honeytokens (
 ) STRICT;
 
 CREATE INDEX honeytokens_seen ON honeytokens (id) WHERE seen_ms IS NOT NULL;
+CREATE INDEX honeytokens_unseen ON honeytokens (created_ms) WHERE seen_ms IS NULL;
