@@ -55,14 +55,14 @@ def only_once(handler, body):
 class RuntimeCase(FleetCase):
     settings = {"verify": "every", "check_delay_ms": 0, "honeytoken_every": 0}
 
-    def start(self, index, answer=None, referee=False):
+    def start(self, index, answer=None, referee=False, options=()):
         runtime = RuntimeServer(answer=answer or model("good"))
         self.addCleanup(runtime.stop)
         if referee:
             token = self.site.admin("worker", "token", "--owner", f"owner{index + 1}", "--referee")["token"]
             self.site.cellule("worker", "join", token, "--state", self.site.worker_folder(index))
         before = self.metric("workers_connected")
-        worker = self.site.start_worker(index, "--runtime", runtime.url, "--model", "tiny", "--slots", "8")
+        worker = self.site.start_worker(index, "--runtime", runtime.url, "--model", "tiny", "--slots", "8", *options)
         self.addCleanup(self.site.workers.remove, worker)
         self.addCleanup(worker.stop)
         eventually("the worker is connected", lambda: self.metric("workers_connected") > before)
@@ -193,6 +193,21 @@ class NoSecondAnswer(RuntimeCase):
         self.assertGreater(standings["owner1"]["evasions"], 0, standings)
         self.assertEqual([standings[owner]["evasions"] for owner in ("owner2", "owner3")], [0, 0])
         self.assertEqual(self.quarantined(), set())
+
+
+class Flood(RuntimeCase):
+    def test_answers_that_nobody_can_be_compared_with_leave_room_for_others(self):
+        self.start(0, options=("--name", "alone"))
+        for length in [900_000] * 75 + [90_000] * 12 + [9_000] * 12 + [900] * 12:
+            answer = self.question("x" * length, model="alone", max_tokens=1, temperature=0)
+            answer.finish()
+            self.assertEqual(answer.status, 200, answer.raw[-300:])
+        before = self.metric("verify_compared_total")
+        for index in (1, 2):
+            self.start(index)
+        answer = self.question("y" * 2_000, model="tiny", max_tokens=1, temperature=0).finish()
+        self.assertEqual(answer.status, 200)
+        eventually("it is compared", lambda: self.metric("verify_compared_total") > before)
 
 
 if __name__ == "__main__":

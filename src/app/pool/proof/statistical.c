@@ -9,6 +9,7 @@
 enum {
     MEMORY_MAX = 2 * 1024 * 1024, /* of one, prompt and answer; longer ones aren't checked */
     HELD_MAX = 64 * 1024 * 1024,  /* of all */
+    WORKER_SHARE = 16,            /* one in so many, and of their bytes, may be of one worker's answers */
     PATIENCE_MS = 10 * 60 * 1000  /* until somebody has time */
 };
 
@@ -113,13 +114,27 @@ static bool take(comparison *c, const job *j, const fleet_worker *worker, const 
     return all->held <= HELD_MAX;
 }
 
+/* Nobody's answers, which may be such that nobody can compare them, take the room of all others'. */
+static bool has_share(const statistical *all, const fleet_worker *worker) {
+    size_t count = 0;
+    size_t held = 0;
+    for (const list_node *node = all->comparisons.next; node != &all->comparisons; node = node->next) {
+        const comparison *c = LIST_ENTRY(node, const comparison, node);
+        bool is_its = memcmp(c->sides[CLAIMED].worker_id, worker->id, sizeof worker->id) == 0;
+        count += is_its;
+        held += is_its ? c->held : 0;
+    }
+    return count < COMPARISONS_MAX / WORKER_SHARE && held < HELD_MAX / WORKER_SHARE;
+}
+
 void statistical_check(statistical *all, const job *j, const fleet_worker *worker,
                        const signed_receipt *entry) {
     const pool *p = all->proof->pool;
     uint64_t drawn = 0;
     error ignored = {0};
     calibrations_load(all->calibrations, p->store);
-    comparison *c = all->count < COMPARISONS_MAX ? comparison_new(all) : NULL;
+    bool has_room = all->count < COMPARISONS_MAX && has_share(all, worker);
+    comparison *c = has_room ? comparison_new(all) : NULL;
     if (c == NULL) {
         all->proof->statistics.uncompared++;
         return;
