@@ -216,18 +216,18 @@ class FleetCase(SiteCase):
         self.assertEqual(self.metric("slots_busy"), 0)
 
     @classmethod
-    def start_fake(cls, *options, count=1, owner="owner{}", referee=False):
+    def start_fake(cls, *options, count=1, owner="owner{}", referee=False, tiers=None):
         """A fake worker process with `count` sessions, enrolled now. The caller stops it."""
         cls.number += 1
         tokens = cls.folder / f"tokens{cls.number}"
-        more = ["--referee"] if referee else []
+        more = [*(["--referee"] if referee else []), *(["--tiers", tiers] if tiers else [])]
         lines = [cls.site.admin("worker", "token", "--owner", owner.format(i), *more)["token"] for i in range(count)]
         write_private(tokens, "\n".join(lines) + "\n")
         return FakeWorker(cls.folder, f"fake{cls.number}", "--join", tokens, "--count", count, *options)
 
-    def fake(self, *options, count=1, serving=True, owner="owner{}", referee=False):
+    def fake(self, *options, count=1, serving=True, owner="owner{}", referee=False, tiers=None):
         """One for this test. `serving`: waits until all its sessions serve."""
-        worker = self.start_fake(*options, count=count, owner=owner, referee=referee)
+        worker = self.start_fake(*options, count=count, owner=owner, referee=referee, tiers=tiers)
         self.addCleanup(worker.stop)
         if serving:
             worker.wait("serving")

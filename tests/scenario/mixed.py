@@ -69,7 +69,8 @@ class Mixed(FleetCase):
         required = sum(is_required for is_required, _ in answers)
         self.assertEqual(required, ANSWERS // REQUIRED_EVERY)
         wait_for("all is checked", lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0, PATIENCE)
-        self.assertEqual(self.metric("verify_agreed_total"), ANSWERS - required)
+        self.assertGreaterEqual(self.metric("verify_agreed_total"), ANSWERS - required)
+        self.assertEqual(self.metric("verify_agreed_total"), self.metric("verify_drawn_total"))
         for name in ("disputed", "worker_wrong", "verifier_wrong", "open", "given_up"):
             self.assertEqual(self.metric(f"verify_{name}_total"), 0, name)
         self.assertEqual(self.metric("workers_convicted_total"), 0)

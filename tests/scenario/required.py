@@ -323,5 +323,41 @@ class Unproved(RequiredCase):
             self.assertNotIn(b'"content":"', answer.raw)
 
 
+class Tiers(RequiredCase):
+    """What a worker's tier asks for counts as if the client had asked for it."""
+
+    settings = RequiredCase.settings | SOON | {"verify": "off", "verify_tiers": "laptop=required, lab=proved"}
+
+    def test_an_answer_of_a_tier_that_asks_for_two_is_computed_by_two(self):
+        expected = self.undisturbed()
+        laptops = [self.worker(owner, tiers="laptop") for owner in ("ann", "bob")]
+        for stream in (True, False):
+            self.assert_right(self.question(stream=stream, **SEED), expected)
+        for laptop in laptops:
+            self.assertGreaterEqual(len(laptop.of("done")), 2)
+        self.assertIn("laptop", {worker["tiers"] for worker in self.site.admin("worker", "list")["workers"]})
+
+    def test_what_a_cheat_of_such_a_tier_says_never_goes_out(self):
+        expected = self.undisturbed()
+        self.worker("mallory", "--behave", "different-text", tiers="elsewhere, laptop")
+        for owner in ("ann", "bob"):
+            self.worker(owner, tiers="laptop")
+        for _ in range(4):
+            self.assert_right(self.question(**SEED), expected)
+
+    def test_one_of_such_a_tier_alone_gives_no_answer(self):
+        self.worker("ann", tiers="laptop")
+        for stream in (True, False):
+            self.assert_not_enough(self.question(stream=stream, **SEED))
+
+    def test_a_tier_that_wants_proof_has_its_answers_held_back(self):
+        expected = self.undisturbed()
+        self.worker("ann", tiers="lab")
+        self.worker("bob", tiers="lab")
+        answer = self.question(**SEED)
+        self.assert_right(answer, expected)
+        self.assertEqual(len(self.site.admin("verification", "list")["verifications"]), 1)
+
+
 if __name__ == "__main__":
     tap.main()

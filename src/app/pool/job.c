@@ -22,6 +22,7 @@ enum {
 
 /* The kind's functions come at the end. */
 static const work_kind job_kind;
+static void ask_two(void *context);
 
 static job *job_of(work *w) {
     return (job *)(void *)w; /* its first member */
@@ -48,6 +49,7 @@ void job_release(job *j) {
         j->storing = NULL;
     }
     ev_timer_stop(&j->queue_timer);
+    ev_defer_cancel(&j->by_two);
     list_remove(&j->node);
     list_remove(&j->stalled_node);
     buffer_wipe(&j->text);
@@ -110,6 +112,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
     hex_encode(slice_of(j->work.id.bytes, sizeof j->work.id.bytes), j->work.id_hex);
     list_init(&j->node);
     list_init(&j->stalled_node);
+    ev_deferred_init(&j->by_two, ask_two, j);
     job_stream_prepare(j);
     return j;
 }
@@ -281,10 +284,38 @@ bool job_submit_again(job *j, error *err) {
     return submit(j, err);
 }
 
+/* Nothing of the answer has gone out yet, so it can begin anew. */
+static void ask_two(void *context) {
+    job *j = context;
+    pool *p = j->work.pool;
+    dispatch_job *handle = j->handle;
+    error err = {0};
+    if (handle == NULL) {
+        return;
+    }
+    ev_timer_stop(&j->queue_timer);
+    j->handle = NULL;
+    j->hold = false;
+    j->mode = VERIFY_REQUIRED;
+    dispatch_job_cancel(handle, ev_now_ms(p->loop));
+    pool_arm_dispatch(p);
+    if (!job_submit_again(j, &err)) {
+        bool full = err.code == ERROR_LIMIT;
+        job_end_with_error(j, full ? 429 : 503, full ? "queue_full" : "not_enough_workers", err.text);
+    }
+}
+
 /* What the worker's tiers ask for is known only now. */
 static void job_placed(work *w, session *s) {
     job *j = job_of(w);
-    if (!j->hold && !j->started && proof_withholds(w->pool, session_worker(s))) {
+    verify_mode mode = proof_mode_of_worker(w->pool, session_worker(s));
+    if (j->started || j->proved != NULL || mode < VERIFY_PROVED) {
+        return;
+    }
+    if (mode == VERIFY_REQUIRED) {
+        ev_defer(w->pool->loop, &j->by_two);
+    }
+    if (!j->hold) {
         j->hold = true;
         job_stream_expect_news(j);
     }

@@ -50,6 +50,7 @@ typedef struct job {
     buffer end; /* what completes the answer: made before its receipt is stored, so that nothing but the
                    connection can fail afterwards */
     ev_timer queue_timer; /* streaming: news while it waits */
+    ev_deferred by_two;   /* its worker's tier asks for two workers at once: soon they are asked */
     bool hold;            /* nothing goes out before the answer is proved */
     proved *proved;       /* while it is held */
     required *required;   /* with VERIFY_REQUIRED: who answers it. Then `handle` and `tokens` are unused. */

@@ -46,8 +46,7 @@
     TEXT(verify, "spot", LIVE,                                                                               \
          "least check of answers by another worker: off, spot, every, proved or required")                   \
     TEXT(verify_models, "", LIVE, "stricter for some models: \"name=mode, ...\"")                            \
-    TEXT(verify_tiers, "", LIVE,                                                                             \
-         "stricter for workers of some tiers: \"name=mode, ...\"; required counts as proved")                \
+    TEXT(verify_tiers, "", LIVE, "stricter for workers of some tiers: \"name=mode, ...\"")                   \
     TEXT(model_files, "", LIVE,                                                                              \
          "which file a model is: \"name=SHA-256, name=SHA-256:profile, ...\"; others come as workers say")   \
     NUMBER(verify_floor, 3, 1, 100, LIVE, "percent of a worker's answers that spot checks at least")         \

@@ -118,7 +118,7 @@ static bool start_clock(required *r, error *err) {
     if (j->chunk_prefix.length == 0) {
         return error_memory(err);
     }
-    if (!job_send_head(j)) {
+    if (!j->head_sent && !job_send_head(j)) {
         return error_set(err, ERROR_IO, "the connection is being cut");
     }
     buffer role = buffer_make(EVENTS_LIMIT);

@@ -191,6 +191,6 @@ void proof_left_unsigned(pool *p, const fleet_worker *worker) {
     standings_move(p->proof, worker->id, STANDING_EVADED, 0);
 }
 
-bool proof_withholds(const pool *p, const fleet_worker *worker) {
-    return policy_of_tiers(&p->settings, slice_of_text(worker->tiers)) >= VERIFY_PROVED;
+verify_mode proof_mode_of_worker(const pool *p, const fleet_worker *worker) {
+    return policy_of_tiers(&p->settings, slice_of_text(worker->tiers));
 }

@@ -41,8 +41,8 @@ MUST_CHECK bool proof_two_agreed(pool *p, const job *j, const fleet_worker *work
 /* Two others contradict what it said, and it never came to sign it: nothing can be proved by that, but it is
  * an evasion. */
 void proof_left_unsigned(pool *p, const fleet_worker *worker);
-/* The answers of this worker's tiers are held back until they are checked. */
-bool proof_withholds(const pool *p, const fleet_worker *worker);
+/* The least that its tiers ask for; VERIFY_OFF for none. */
+verify_mode proof_mode_of_worker(const pool *p, const fleet_worker *worker);
 
 /* It is convicted, or it, its owner or its machine (NULL: not known) is on the blacklist: it may not serve,
  * whatever else is known of it. */
