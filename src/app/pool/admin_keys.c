@@ -42,6 +42,16 @@ void admin_key_list(pool *p, http_request *request, const account *who, slice na
     }
 }
 
+/* NULL: the request has been answered. */
+static reply_later *begin_change(pool *p, http_request *request, const account *who, slice key_id,
+                                 uint64_t *id) {
+    if (!slice_to_u64(key_id, id)) {
+        reply_error(request, 404, NULL, "not_found", "a key's id is a number; the key list shows it");
+        return NULL;
+    }
+    return reply_later_new(p, request, who->user_id);
+}
+
 static void key_revoked(void *context, const uint8_t *token_hash, const error *failure) {
     reply_later later = reply_later_take(context);
     if (failure == NULL) {
@@ -54,11 +64,7 @@ static void key_revoked(void *context, const uint8_t *token_hash, const error *f
 void admin_key_revoke(pool *p, http_request *request, const account *who, slice key_id) {
     uint64_t id = 0;
     error err = {0};
-    if (!slice_to_u64(key_id, &id)) {
-        reply_error(request, 404, NULL, "not_found", "a key's id is a number; the key list shows it");
-        return;
-    }
-    reply_later *later = reply_later_new(p, request, who->user_id);
+    reply_later *later = begin_change(p, request, who, key_id, &id);
     if (later == NULL) {
         return;
     }
@@ -104,11 +110,7 @@ static bool read_mode(pool *p, http_request *request, reply_later *later, error 
 void admin_key_set_verify(pool *p, http_request *request, const account *who, slice key_id) {
     uint64_t id = 0;
     error err = {0};
-    if (!slice_to_u64(key_id, &id)) {
-        reply_error(request, 404, NULL, "not_found", "a key's id is a number; the key list shows it");
-        return;
-    }
-    reply_later *later = reply_later_new(p, request, who->user_id);
+    reply_later *later = begin_change(p, request, who, key_id, &id);
     if (later == NULL) {
         return;
     }
