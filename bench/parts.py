@@ -117,11 +117,15 @@ class Bench:
         self.backend_ports = {}
 
     def start(self):
+        self.start_site()
+        self.start_backend()
+        self.start_nginx()
+
+    def start_site(self):
+        """All there is without a yardstick."""
         self.site.make()
         self.site.start_pool()
         self.site.ensure_user()
-        self.start_backend()
-        self.start_nginx()
         self.write_bodies()
 
     def start_backend(self):
@@ -225,6 +229,16 @@ class Bench:
         if load.returncode != 0:
             raise SiteError("the load generator failed")
         return json.loads(output)
+
+    def await_idle(self):
+        """Until no slot is taken any more: clients that leave in mid-answer end their jobs a moment later."""
+        context = ssl.create_default_context(cafile=self.site.ca_file)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.pool_port, context=context, timeout=30)
+        busy = True
+        while busy:
+            connection.request("GET", "/metrics", headers={"Authorization": f"Bearer {self.site.admin_key}"})
+            busy = b"\ncellule_slots_busy 0\n" not in connection.getresponse().read()
+        connection.close()
 
     def first_token(self, *headers):
         """Seconds from the question to the first text of a streamed answer, one client on a connection of its own."""

@@ -19,7 +19,6 @@ CONNECTIONS = 32
 STREAMS = 200
 FEW_WORKERS = 10
 SLOTS = 64  # of each: none of the clients ever waits for one
-TOKENS_TIMED = 10  # first tokens in a run
 SPARE_DESCRIPTORS = 2000
 
 
@@ -124,20 +123,6 @@ class Runs:
                            for name in ("nginx events", "pool events"))
             self.rows.add(key, what, nginx, pool, pool - nginx, None, "µs")
 
-    def two_at_once(self):
-        """What asking two workers for each answer costs its first token, when both are idle."""
-        pair = self.bench.start_pair(MODEL, "--slots", SLOTS, "--events-per-second", EVENTS_PER_SECOND)
-        plain, required = [], []
-        for _ in range(self.count * TOKENS_TIMED):
-            plain.append(1000 * self.bench.first_token())
-            required.append(1000 * self.bench.first_token(("X-Cellule-Verify", "required")))
-        self.raw["first token"] = {"plain_ms": plain, "required_ms": required}
-        more = statistics.median(required) - statistics.median(plain)
-        self.rows.add("required_first_token", "first token of required, p50, ms", statistics.median(plain),
-                      statistics.median(required), more, 150, "ms")
-        for worker in pair:
-            self.bench.stop_process(worker)
-
     def many_workers(self, count):
         b = self.bench
         say(f"enrolling {count} workers…")
@@ -228,7 +213,6 @@ def main():
         try:
             bench.start()
             runs.requests_and_events()
-            runs.two_at_once()
             if arguments.workers > 0:
                 runs.many_workers(arguments.workers)
         finally:

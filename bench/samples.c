@@ -55,3 +55,7 @@ uint64_t bench_now_ns(void) {
 uint64_t bench_processor_ns(void) {
     return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
+
+uint64_t bench_thread_ns(void) {
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}

@@ -24,5 +24,7 @@ void samples_free(samples *all);
 uint64_t bench_now_ns(void);
 /* Nanoseconds of processor time that all threads of this process have used. */
 uint64_t bench_processor_ns(void);
+/* The same of this thread alone. */
+uint64_t bench_thread_ns(void);
 
 #endif

@@ -1,155 +1,241 @@
 #include "../samples.h"
+#include "site.h"
 
-#include "base/memory.h"
 #include "crypto/start.h"
-#include "verify/choice.h"
-#include "verify/draw.h"
-#include "verify/standing.h"
+#include "job.h"
+#include "os/clock.h"
+#include "proof/check.h"
+#include "proof/place.h"
+#include "store/receipts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Processor time of the pool's decisions about an answer, with so many workers known: bench_deciding WORKERS
- * ANSWERS. Prints one JSON object, times in microseconds. */
-enum { WORKERS_MAX = 1000000, REFEREES = 4, OWNERS_SHARE = 2, NETWORKS = 200, APPROVERS = 4, BUSY = 2 };
+/* Processor time that the pool's own functions take to decide about an answer, to choose a verifier, and to
+ * store what follows: bench_deciding DATABASE WORKERS ANSWERS. The file must not exist. Prints one JSON
+ * object, times in microseconds for each answer. */
+enum {
+    WORKERS_MAX = 100000,
+    UNDER_WAY = 32,
+    ANSWERING = 10,
+    TOKENS = 64,
+    CHOICES = 2000,
+    KEPT = 100,
+    APPROVERS = 4,
+    EVERY_MAX = 20000
+};
 
-typedef struct machine {
-    uint8_t id[16];
-    char owner[24];
-    char network[24];
-    uint64_t approver;
-    bool referee;
-    bool able;
-    standing standing;
-} machine;
+static const char question[] =
+    "You are a careful assistant of the IT department. A colleague asks: the printer on the third floor says "
+    "that its drum is worn, who orders a new one, and how long does that take?";
 
 typedef struct bench {
-    machine *machines;
-    size_t count;
-    uint64_t random;
-    standing_rules rules;
-    uint8_t secret[VERIFY_SECRET_SIZE];
-    size_t chosen;
-    size_t checked;
+    bench_site site;
+    ev_deferred more;
+    job job;
+    receipt_message message;
+    uint32_t tokens[TOKENS];
+    signed_receipt entries[ANSWERING]; /* one of each worker that answers */
+    sign_key *keys[ANSWERING];
+    size_t wanted, begun, stored;
+    uint64_t number;      /* of the answer, over all runs */
+    uint64_t deciding_ns; /* of the loop's time, in proof_answer_done */
+    uint64_t signing_ns;  /* of the loop's time, the workers' work */
+    error failure;
 } bench;
 
-/* SplitMix64 (Steele, Lea, Flood 2014). */
-static uint64_t next(bench *b) {
-    uint64_t z = b->random += 0x9e3779b97f4a7c15U;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebU;
-    return z ^ z >> 31;
-}
+typedef struct result {
+    double deciding, loop, all, drawn;
+} result;
 
-static void fill(bench *b) {
-    for (size_t i = 0; i < b->count; i++) {
-        machine *m = &b->machines[i];
-        memcpy(m->id, &i, sizeof i);
-        snprintf(m->owner, sizeof m->owner, "owner%u", (unsigned)(next(b) % (b->count / OWNERS_SHARE + 1)));
-        snprintf(m->network, sizeof m->network, "10.%u.0.0/24", (unsigned)(next(b) % NETWORKS));
-        m->approver = 1 + next(b) % APPROVERS;
-        m->referee = i < REFEREES;
-        m->able = next(b) % BUSY != 0;
-        m->standing = (standing){
-            .state = STANDING_REGULAR, .checks = 60, .agreed = 60, .consecutive = 60, .passed = 20};
+static void fail(bench *b, const error *failure) {
+    if (b->failure.code == ERROR_NONE) {
+        b->failure = *failure;
     }
+    ev_loop_stop(b->site.pool.loop);
 }
 
-static verify_party party_of(const machine *m) {
-    verify_party p = {.owner = slice_of_text(m->owner),
-                      .network = slice_of_text(m->network),
-                      .approver = m->approver,
-                      .referee = m->referee,
-                      .able = m->able && standing_may_serve(&m->standing)};
-    memcpy(p.worker, m->id, sizeof p.worker);
-    return p;
-}
-
-static void get(void *context, size_t index, verify_party *party) {
-    const bench *b = context;
-    *party = party_of(&b->machines[index]);
-}
-
-/* What any answer costs; is it checked? */
-static bool decide(bench *b, machine *m, const uint8_t job[16], const uint8_t commitment[32], bool *checked,
-                   error *err) {
-    double draw = 0;
-    double rate = standing_rate(&m->standing, &b->rules, VERIFY_SPOT);
-    if (!verify_draw(b->secret, VERIFY_DRAW_CHECK, job, commitment, &draw, err) ||
-        !standing_move(&m->standing, &b->rules, STANDING_ANSWERED, 0, 1, err)) {
-        return false;
+static bool fill_entries(bench *b, error *err) {
+    for (size_t i = 0; i < ANSWERING; i++) {
+        b->keys[i] = bench_site_key(BENCH_REFEREES + i, err);
+        if (b->keys[i] == NULL ||
+            !bench_site_receipt(&b->site, BENCH_REFEREES + i, &b->entries[i].fields, err)) {
+            return false;
+        }
     }
-    *checked = draw < rate;
     return true;
 }
 
-/* What a check costs beside that. */
-static bool choose(bench *b, machine *m, const uint8_t job[16], const uint8_t commitment[32], error *err) {
-    double draw = 0;
-    if (!verify_draw(b->secret, VERIFY_DRAW_VERIFIER, job, commitment, &draw, err)) {
-        return false;
+static void fill_job(bench *b) {
+    b->message = (receipt_message){SLICE_LITERAL("user"), slice_of_text(question)};
+    b->job = (job){.user_id = b->site.user, .created_ms = clock_unix_ms()};
+    b->job.work.pool = &b->site.pool;
+    b->job.chat.model = bench_site_model();
+    b->job.chat.messages = &b->message;
+    b->job.chat.message_count = 1;
+    b->job.text = buffer_make(TOKENS * 6);
+    b->job.tokens = buffer_make(sizeof b->tokens);
+    for (uint32_t i = 0; i < TOKENS; i++) {
+        b->tokens[i] = i * 1000;
     }
-    const verify_party subject = party_of(m);
-    const verify_candidates all = {
-        .referees = REFEREES, .workers = b->count - REFEREES, .get = get, .context = b};
-    verify_choice choice;
-    b->chosen += verify_choose(&subject, 1, &all, false, draw, &choice);
-    return standing_move(&m->standing, &b->rules, STANDING_AGREED, 0, 1, err);
+    b->job.token_count = TOKENS;
 }
 
-static bool measure(bench *b, size_t answers, bool every, double *microseconds, error *err) {
-    b->chosen = 0;
-    b->checked = 0;
-    uint64_t start = bench_processor_ns();
-    for (size_t i = 0; i < answers; i++) {
-        machine *m = &b->machines[REFEREES + next(b) % (b->count - REFEREES)];
-        uint64_t words[6] = {next(b), next(b), next(b), next(b), next(b), next(b)};
-        const uint8_t *bytes = (const uint8_t *)words;
-        bool checked = false;
-        if (!decide(b, m, bytes, bytes + 16, &checked, err) ||
-            ((checked || every) && !choose(b, m, bytes, bytes + 16, err))) {
-            return false;
+/* The same receipt each time, but for what tells jobs apart and what is drawn by. */
+static signed_receipt *next_entry(bench *b, error *err) {
+    uint64_t start = bench_thread_ns();
+    size_t who = ++b->number % ANSWERING;
+    signed_receipt *entry = &b->entries[who];
+    memcpy(entry->fields.job_id, &b->number, sizeof b->number);
+    memcpy(entry->fields.commitment, &b->number, sizeof b->number);
+    bool made = receipt_sign_worker(entry, b->keys[who], err);
+    b->signing_ns += bench_thread_ns() - start;
+    return made ? entry : NULL;
+}
+
+static void stored(void *context, const error *failure) {
+    bench *b = context;
+    b->stored++;
+    if (failure != NULL) {
+        fail(b, failure);
+    } else if (b->stored == b->wanted) {
+        ev_loop_stop(b->site.pool.loop);
+    } else {
+        ev_defer(b->site.pool.loop, &b->more);
+    }
+}
+
+static bool store_one(bench *b, const signed_receipt *entry, error *err) {
+    store_receipt row = {.user_id = b->site.user,
+                         .created_ms = b->job.created_ms,
+                         .receipt = slice_of(entry->bytes, entry->length)};
+    memcpy(row.job_id, entry->fields.job_id, sizeof row.job_id);
+    memcpy(row.worker_id, entry->fields.worker_id, sizeof row.worker_id);
+    memcpy(row.worker_signature, entry->worker_signature, sizeof row.worker_signature);
+    memcpy(row.worker_key, entry->worker_key, sizeof row.worker_key);
+    return store_receipt_add(b->site.pool.store, &row, stored, b, err);
+}
+
+/* So many are under way at any time, as with so many clients. */
+static void begin_more(void *context) {
+    bench *b = context;
+    pool *p = &b->site.pool;
+    error err = {0};
+    while (b->failure.code == ERROR_NONE && b->begun < b->wanted && b->begun - b->stored < UNDER_WAY) {
+        const signed_receipt *entry = next_entry(b, &err);
+        if (entry == NULL) {
+            fail(b, &err);
+            return;
         }
-        b->checked += checked || every;
+        const fleet_worker *worker = bench_site_worker(&b->site, BENCH_REFEREES + b->number % ANSWERING);
+        b->begun++;
+        b->job.created_ms = clock_unix_ms();
+        uint64_t start = bench_thread_ns();
+        bool decided = proof_answer_done(p, &b->job, worker, entry, &err);
+        b->deciding_ns += bench_thread_ns() - start;
+        if (!decided || !store_one(b, entry, &err)) {
+            fail(b, &err);
+        }
     }
-    *microseconds = (double)(bench_processor_ns() - start) / 1e3 / (double)answers;
-    return b->chosen == b->checked || error_set(err, ERROR_INTERNAL, "nobody fits as a verifier");
 }
 
-static bool run(bench *b, size_t answers, error *err) {
-    double spot = 0;
-    double every = 0;
-    fill(b);
-    if (!measure(b, answers, false, &spot, err)) {
+static bool run(bench *b, size_t answers, verify_mode mode, uint64_t keep, result *r, error *err) {
+    pool *p = &b->site.pool;
+    proof_statistics before;
+    proof_statistics after;
+    b->wanted = answers;
+    b->begun = b->stored = 0;
+    b->deciding_ns = b->signing_ns = 0;
+    b->job.mode = mode;
+    p->settings.recheck_answers = keep;
+    proof_read_statistics(p, &before);
+    uint64_t all = bench_processor_ns();
+    uint64_t loop = bench_thread_ns();
+    ev_defer(p->loop, &b->more);
+    ev_loop_run(p->loop);
+    r->all = (double)(bench_processor_ns() - all - b->signing_ns) / 1e3 / (double)answers;
+    r->loop = (double)(bench_thread_ns() - loop - b->signing_ns) / 1e3 / (double)answers;
+    r->deciding = (double)b->deciding_ns / 1e3 / (double)answers;
+    proof_read_statistics(p, &after);
+    r->drawn = (double)(after.drawn - before.drawn) / (double)answers;
+    if (b->failure.code != ERROR_NONE) {
+        *err = b->failure;
+    }
+    return b->failure.code == ERROR_NONE;
+}
+
+static bool choose(bench *b, double *microseconds, error *err) {
+    buffer sealed = buffer_make(0);
+    check *c = check_new(b->site.pool.proof, b->entries[0].fields.job_id, &b->entries[0].fields,
+                         bench_site_model(), &sealed, err);
+    verify_choice choice;
+    size_t found = 0;
+    if (c == NULL) {
         return false;
     }
-    double share = (double)b->checked / (double)answers;
-    if (!measure(b, answers, true, &every, err)) {
+    uint64_t start = bench_thread_ns();
+    for (size_t i = 0; i < CHOICES; i++) {
+        found += place_choose(c, &choice, err) != NULL;
+    }
+    *microseconds = (double)(bench_thread_ns() - start) / 1e3 / CHOICES;
+    check_free(c);
+    return found == CHOICES || error_set(err, ERROR_INTERNAL, "nobody fits as a verifier");
+}
+
+static void print_run(const char *name, const result *r) {
+    printf(",\"%s\":{\"drawn\":%.5f,\"deciding_us\":%.3f,\"loop_us\":%.3f,\"all_us\":%.3f}", name, r->drawn,
+           r->deciding, r->loop, r->all);
+}
+
+static bool measure(bench *b, size_t answers, error *err) {
+    result off;
+    result spot;
+    result kept;
+    result every;
+    double chosen = 0;
+    if (!run(b, answers, VERIFY_OFF, 0, &off, err) || !choose(b, &chosen, err) ||
+        !run(b, answers, VERIFY_SPOT, 0, &spot, err) || !run(b, answers, VERIFY_SPOT, KEPT, &kept, err) ||
+        !run(b, answers < EVERY_MAX ? answers : EVERY_MAX, VERIFY_EVERY, 0, &every, err)) {
         return false;
     }
-    printf("{\"workers\":%zu,\"answers\":%zu,\"spot_us\":%.4f,\"spot_share\":%.5f,\"every_us\":%.4f}\n",
-           b->count, answers, spot, share, every);
+    printf("{\"workers\":%zu,\"answers\":%zu,\"choosing_us\":%.3f", b->site.count, answers, chosen);
+    print_run("off", &off);
+    print_run("spot", &spot);
+    print_run("kept", &kept);
+    print_run("every", &every);
+    printf("}\n");
     return true;
 }
 
 int main(int argc, char **argv) {
     static bench b;
-    b = (bench){.count = argc == 3 ? strtoul(argv[1], NULL, 10) : 0,
-                .rules = standing_rules_default(),
-                .random = 2026};
-    size_t answers = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
-    if (b.count < 100 || b.count > WORKERS_MAX || answers == 0) {
-        fprintf(stderr, "usage: bench_deciding WORKERS ANSWERS, with 100 workers at least\n");
+    size_t workers = argc == 4 ? strtoul(argv[2], NULL, 10) : 0;
+    size_t answers = argc == 4 ? strtoul(argv[3], NULL, 10) : 0;
+    if (workers < 100 || workers > WORKERS_MAX || answers == 0) {
+        fprintf(stderr, "usage: bench_deciding DATABASE WORKERS ANSWERS, with 100 workers at least\n");
         return 2;
     }
     error err = {0};
-    b.machines = memory_allocate_zeroed(b.count, sizeof *b.machines);
-    bool good = b.machines == NULL ? error_memory(&err) : crypto_start(&err) && run(&b, answers, &err);
+    ev_deferred_init(&b.more, begin_more, &b);
+    bool good =
+        crypto_start(&err) &&
+        bench_site_open(&b.site, argv[1], workers, argc == 5 ? strtoul(argv[4], NULL, 10) : 4, &err) &&
+        fill_entries(&b, &err);
+    if (good) {
+        fill_job(&b);
+        good =
+            buffer_append(&b.job.tokens, slice_of(b.tokens, sizeof b.tokens)) && measure(&b, answers, &err);
+    }
     if (!good) {
         fprintf(stderr, "bench_deciding: %s\n", err.text);
     }
-    memory_free(b.machines);
+    buffer_free(&b.job.tokens);
+    buffer_free(&b.job.text);
+    for (size_t i = 0; i < ANSWERING; i++) {
+        sign_key_free(b.keys[i]);
+    }
+    bench_site_close(&b.site);
     crypto_stop();
     return good ? 0 : 1;
 }

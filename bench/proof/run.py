@@ -11,11 +11,14 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from table import Rows, say  # noqa: E402 (found by the line above)
+from parts import MODEL, Bench, SiteError  # noqa: E402 (found by the line above)
+from table import Rows, number, say  # noqa: E402
 
 FORMATS = ("q8_0", "q4_k_m")
 WORKERS = 10000
-DECIDING_BAR, RECEIPTS_BAR, CHECK_BAR = 20, 10000, 0.12
+DECIDING_BAR, KEEPING_BAR, RECEIPTS_BAR, CHECK_BAR, FIRST_TOKEN_BAR = 20, 30, 10000, 0.12, 150
+TOKENS_TIMED = 15  # first tokens of each kind in a run
+TOKENS_PER_SECOND = 50
 
 
 class BenchError(Exception):
@@ -47,11 +50,18 @@ class Table:
         return lambda of: statistics.median(of(result) for result in results)
 
     def deciding(self):
-        median = self.repeat("deciding", lambda: [self.programs / "bench_deciding", WORKERS, self.arguments.answers])
-        for mode, what in (("spot", "in spot"), ("every", "with a verifier chosen for each")):
-            ours = median(lambda r, field=f"{mode}_us": r[field])
+        databases = iter(range(self.arguments.runs))
+        median = self.repeat("deciding", lambda: [self.programs / "bench_deciding", self.folder / f"deciding{next(databases)}.db",
+                                                  WORKERS, self.arguments.answers])
+        for mode, what in (("spot", "in spot"), ("every", "in every")):
+            ours = median(lambda r, mode=mode: r[mode]["deciding_us"] + r[mode]["drawn"] * r["choosing_us"])
             self.rows.add(f"deciding_{mode}", f"deciding {what}, {WORKERS} workers, CPU an answer", None, ours, ours,
-                          DECIDING_BAR, "µs")
+                          DECIDING_BAR if mode == "spot" else None, "µs")
+        for key, what, more, less, bar in (("spot_all", "spot, nothing kept: with its share of checks stored, more than off", "spot",
+                                            "off", None),
+                                           ("kept_all", "an answer kept for a re-check, more than not", "kept", "spot", KEEPING_BAR)):
+            ours = median(lambda r, more=more, less=less: r[more]["all_us"] - r[less]["all_us"])
+            self.rows.add(key, f"{what}, CPU an answer", None, ours, ours, bar, "µs")
 
     def receipts(self):
         databases = iter(range(self.arguments.runs))
@@ -64,6 +74,29 @@ class Table:
                             ("countersign_us", "verified and countersigned, at the first fetch, CPU")):
             value = median(lambda r, field=field: r[field])
             self.rows.add(field, what, None, value, value, None, "µs")
+
+    def two_at_once(self):
+        """What asking two idle workers for each answer costs its first token: one question with it, one without, in turn."""
+        bench = Bench(self.folder / "required", self.arguments.build.resolve())
+        runs = []
+        try:
+            bench.folder.mkdir()
+            bench.start_site()
+            bench.start_pair(MODEL, "--events-per-second", TOKENS_PER_SECOND)
+            for run in range(self.arguments.runs):
+                times = {"off": [], "required": []}
+                for _ in range(TOKENS_TIMED):
+                    for mode, taken in times.items():
+                        bench.await_idle()
+                        taken.append(1000 * bench.first_token(("X-Cellule-Verify", mode)))
+                runs.append({mode: statistics.median(taken) for mode, taken in times.items()})
+                self.raw.append({"what": "first token, ms", **times})
+                say(f"  first token, run {run + 1}: {number(runs[-1]['off'])} and {number(runs[-1]['required'])}")
+        finally:
+            bench.stop()
+        plain, required = (statistics.median(run[mode] for run in runs) for mode in ("off", "required"))
+        self.rows.add("required_first_token", "first token of required, ms", plain, required,
+                      statistics.median(run["required"] - run["off"] for run in runs), FIRST_TOKEN_BAR, "ms")
 
     def checking(self, kind):
         """One thread, so that time is processor time."""
@@ -124,9 +157,10 @@ def main():
         try:
             table.deciding()
             table.receipts()
+            table.two_at_once()
             for kind in arguments.formats:
                 table.checking(kind)
-        except (BenchError, subprocess.CalledProcessError) as error:
+        except (BenchError, SiteError, subprocess.CalledProcessError) as error:
             sys.exit(f"bench: {error}")
     if arguments.json:
         print(json.dumps({"machine": platform.processor() or platform.machine(), "rows": table.rows.rows, "raw": table.raw},

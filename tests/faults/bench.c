@@ -109,16 +109,19 @@ void bench_expect_receipt(bench *b, const char *job) {
 
 const char *bench_question(bench *b, bool stream) {
     snprintf(b->question, sizeof b->question,
-             "{\"model\":\"%s\",\"stream\":%s,\"temperature\":0,\"max_tokens\":8,"
+             "{\"model\":\"%s\",\"stream\":%s,\"temperature\":%g,\"max_tokens\":8,"
              "\"messages\":[{\"role\":\"user\",\"content\":\"How do I add a worker?%*s\"}]}",
-             b->model, stream ? "true" : "false", b->agent > 0 ? 0 : LONG_QUESTION, "");
+             b->model, stream ? "true" : "false", b->temperature, b->agent > 0 ? 0 : LONG_QUESTION, "");
     return b->question;
 }
 
 void bench_enrol(bench *b, honest_worker *w) {
     char token[512];
-    reply_text(bench_ask(b, "POST", "/v1/admin/join-tokens", b->site.admin_key, "{\"owner\":\"test\"}", 201),
-               "token", token, sizeof token);
+    char wish[64];
+    snprintf(wish, sizeof wish, "{\"owner\":\"test%td\",\"referee\":%s}", b->proves ? w - b->workers : 0,
+             b->runtimes && w > b->workers ? "true" : "false");
+    reply_text(bench_ask(b, "POST", "/v1/admin/join-tokens", b->site.admin_key, wish, 201), "token", token,
+               sizeof token);
     honest_worker_write_enrolment(w, token, b->text, sizeof b->text);
     bench_ask(b, "POST", "/v1/worker/enrol", NULL, b->text, 201);
 }
@@ -181,7 +184,9 @@ void bench_make(bench *b) {
     *b = (bench){.control = {.site = &b->site},
                  .client = {.site = &b->site},
                  .model = WORKER_MODEL,
-                 .answer = WORKER_ANSWER};
+                 .answer = WORKER_ANSWER,
+                 .runtimes = b->runtimes,
+                 .temperature = b->temperature};
     control = control == NULL ? fault_control_make() : control;
     fault_control_give(control);
     b->faults = control;
@@ -191,11 +196,11 @@ void bench_make(bench *b) {
 }
 
 static void start(bench *b, size_t worker_count) {
-    bench_make(b);
     b->worker_count = worker_count;
     site_serve(&b->site);
     for (size_t i = 0; i < worker_count; i++) {
         honest_worker_make(&b->workers[i], &b->site, &b->vanish);
+        b->workers[i].profile = b->runtimes ? worker_runtime_profile : worker_profile;
         bench_enrol(b, &b->workers[i]);
         honest_worker_go(&b->workers[i]);
     }
@@ -251,9 +256,27 @@ void bench_run_rounds(bench *b, const scenario *what) {
 }
 
 void bench_run(bench *b, size_t worker_count, const scenario *what) {
+    bench_make(b);
     start(b, worker_count);
     bench_run_rounds(b, what);
     bench_end(b);
+}
+
+void bench_run_proof(bench *b, const char *mode, const scenario *what) {
+    bench_make(b);
+    b->proves = true;
+    b->client.mode = mode;
+    b->control.mode = mode;
+    site_add_setting(&b->site, "check_delay_ms: 0");
+    start(b, sizeof b->workers / sizeof b->workers[0]);
+    bench_run_rounds(b, what);
+    bench_end(b);
+}
+
+void bench_run_runtimes(bench *b, double temperature, const scenario *what) {
+    b->runtimes = true;
+    b->temperature = temperature;
+    bench_run_proof(b, "every", what);
 }
 
 void bench_end(bench *b) {

@@ -13,8 +13,11 @@ typedef enum outcome {
 /* What every scenario works with, made anew for each. */
 typedef struct bench {
     site site;
-    honest_worker workers[2];
+    honest_worker workers[3];
     size_t worker_count;
+    bool proves;   /* the workers have different owners, so that they can check each other */
+    bool runtimes; /* the workers have no bits to check; all but the first are referees */
+    double temperature;
     bool vanish; /* see honest_worker.h */
     fault_control *faults;
     pid_t agent; /* a real worker, or 0 */
@@ -51,6 +54,10 @@ typedef struct scenario {
 
 /* Makes a site with so many workers, runs the scenario, ends it: no leak. */
 void bench_run(bench *b, size_t worker_count, const scenario *what);
+/* The same with three workers of different owners, checks that begin at once, and questions in this mode. */
+void bench_run_proof(bench *b, const char *mode, const scenario *what);
+/* The same, mode `every`, with workers that are compared with each other. */
+void bench_run_runtimes(bench *b, double temperature, const scenario *what);
 /* Of that: only the site, without a pool that serves; and the rounds, on a bench that is ready. */
 void bench_make(bench *b);
 void bench_run_rounds(bench *b, const scenario *what);

@@ -1,17 +1,13 @@
 #include "honest_worker.h"
 
 #include "auth/token.h"
-#include "os/clock.h"
 #include "os/random.h"
 #include "proto/enrolment.h"
 #include "proto/proof.h"
 
-enum { BACK_MS = 5, WORDS = 6, WORDS_HELD = 2, SCRATCH_LIMIT = 4 * 1024 * 1024 };
+enum { BACK_MS = 5, WORDS = WORKER_WORDS, WORDS_HELD = 2, SCRATCH_LIMIT = 4 * 1024 * 1024 };
 
 static const char *const words[WORDS] = {"One ", "two ", "three ", "four ", "five ", "six."};
-static const uint32_t tokens[WORDS] = {11, 12, 13, 14, 15, 16};
-static const char profile[] = "exact-2";
-static const uint8_t digest[PROTO_DIGEST_SIZE] = {1, 2, 3};
 
 static void must(bool good, const error *err) {
     if (!good) {
@@ -47,9 +43,11 @@ static void on_open(void *context) {
     memcpy(message.hello.worker_id, w->id, sizeof w->id);
     memcpy(message.hello.public_key, sign_key_public(w->key), SIGN_PUBLIC_SIZE);
     memcpy(message.hello.nonce, w->nonce, sizeof w->nonce);
-    message.hello.models[0] = (proto_model){
-        .name = SLICE_LITERAL(WORKER_MODEL), .context = 4096, .profile = slice_of_text(profile), .slots = 2};
-    memcpy(message.hello.models[0].digest, digest, sizeof digest);
+    message.hello.models[0] = (proto_model){.name = SLICE_LITERAL(WORKER_MODEL),
+                                            .context = 4096,
+                                            .profile = slice_of_text(w->profile),
+                                            .slots = 2};
+    memcpy(message.hello.models[0].digest, worker_digest, sizeof worker_digest);
     (void)send_message(w, &message);
 }
 
@@ -70,49 +68,32 @@ static void send_proof(honest_worker *w, const proto_challenge *challenge) {
     (void)send_message(w, &message);
 }
 
-static void sign_done(const honest_worker *w, const proto_job *job, proto_done *done) {
-    static const uint8_t chain[HASH_SIZE];
-    signed_receipt entry = {.fields = {.version = RECEIPT_VERSION,
-                                       .temperature = job->temperature,
-                                       .top_p = job->top_p,
-                                       .max_tokens = job->max_tokens,
-                                       .seed = job->seed,
-                                       .prompt_tokens = 1,
-                                       .completion_tokens = WORDS,
-                                       .finish = RECEIPT_FINISH_STOP,
-                                       .started_ms = clock_unix_ms(),
-                                       .finished_ms = clock_unix_ms()}};
-    receipt *r = &entry.fields;
-    error err = {0};
-    memcpy(r->pool_id, w->pool_id, sizeof r->pool_id);
-    memcpy(r->job_id, job->id, sizeof r->job_id);
-    memcpy(r->worker_id, w->id, sizeof r->worker_id);
-    memcpy(r->model_digest, digest, sizeof r->model_digest);
-    memcpy(r->engine_profile, profile, sizeof profile);
-    must(receipt_hash_prompt(job->salt, (const receipt_message *)(const void *)job->messages,
-                             job->message_count, r->prompt_hash, &err) &&
-             receipt_hash_answer(job->salt, SLICE_LITERAL(WORKER_ANSWER), r->answer_hash, &err) &&
-             receipt_hash_stop(job->stop, job->stop_count, r->stop_hash, &err) &&
-             receipt_hash_tokens(tokens, WORDS, r->token_hash, &err) &&
-             receipt_commit(chain, SLICE_LITERAL(WORKER_ANSWER), r->commitment, &err) &&
-             receipt_sign_worker(&entry, w->key, &err),
-         &err);
-    *done = (proto_done){.finish = PROTO_STOP,
-                         .prompt_tokens = r->prompt_tokens,
-                         .completion_tokens = r->completion_tokens,
-                         .started_ms = r->started_ms,
-                         .finished_ms = r->finished_ms};
-    memcpy(done->id, job->id, sizeof done->id);
-    memcpy(done->signature, entry.worker_signature, sizeof done->signature);
+static void check(honest_worker *w, const proto_job *job) {
+    proto_message message = {.type = PROTO_SCORED};
+    honest_worker_sign_scored(w, job, &message.scored);
+    (void)send_message(w, &message);
+    w->checks++;
+}
+
+static void refuse(honest_worker *w, const proto_job *job) {
+    proto_message message = {.type = PROTO_FAIL,
+                             .fail = {.code = SLICE_LITERAL(PROTO_FAIL_ENGINE), .retryable = true}};
+    memcpy(message.fail.id, job->id, sizeof message.fail.id);
+    (void)send_message(w, &message);
+    w->ends++;
 }
 
 static void answer(honest_worker *w, const proto_job *job) {
     proto_message message = {.type = PROTO_DELTA};
     bool vanish = *w->vanish;
     w->jobs++;
+    if (job->temperature == w->refuses) {
+        refuse(w, job);
+        return;
+    }
     for (size_t i = 0; i < (w->hold || vanish ? WORDS_HELD : WORDS); i++) {
-        message.delta =
-            (proto_delta){.seq = i, .text = slice_of_text(words[i]), .tokens = &tokens[i], .token_count = 1};
+        message.delta = (proto_delta){
+            .seq = i, .text = slice_of_text(words[i]), .tokens = &worker_tokens[i], .token_count = 1};
         memcpy(message.delta.id, job->id, sizeof message.delta.id);
         if (!send_message(w, &message)) {
             return;
@@ -126,7 +107,7 @@ static void answer(honest_worker *w, const proto_job *job) {
         memcpy(w->held, job->id, sizeof w->held);
     } else {
         message.type = PROTO_DONE;
-        sign_done(w, job, &message.done);
+        honest_worker_sign_done(w, job, &message.done);
         (void)send_message(w, &message);
         w->ends++;
     }
@@ -161,7 +142,11 @@ static void on_message(void *context, slice text, bool is_text) {
         (void)send_message(w, &message);
         return;
     case PROTO_JOB:
-        answer(w, &message.job);
+        if (message.job.kind == PROTO_SCORE) {
+            check(w, &message.job);
+        } else {
+            answer(w, &message.job);
+        }
         return;
     case PROTO_CANCEL:
         give_up(w, &message.cancel);
@@ -214,7 +199,7 @@ static void connect_again(void *context) {
 
 void honest_worker_make(honest_worker *w, site *s, bool *vanish) {
     error err = {0};
-    *w = (honest_worker){.site = s, .away = true, .vanish = vanish};
+    *w = (honest_worker){.site = s, .profile = worker_profile, .refuses = -1, .away = true, .vanish = vanish};
     w->key = sign_key_generate(&err);
     w->memory = arena_new(SCRATCH_LIMIT);
     must(w->key != NULL && w->memory != NULL, &err);

@@ -21,6 +21,8 @@ static int destroy_bench(void **state) {
 
 #define X(name) cmocka_unit_test_setup_teardown(name, prepare_bench, destroy_bench),
 static const struct CMUnitTest questions[] = {QUESTIONS(X)};
+static const struct CMUnitTest proof[] = {PROOF(X)};
+static const struct CMUnitTest runtimes[] = {RUNTIMES(X)};
 static const struct CMUnitTest changes[] = {CHANGES(X)};
 static const struct CMUnitTest processes[] = {PROCESSES(X)};
 #undef X
@@ -44,6 +46,12 @@ int main(int argc, char **argv) {
     cmocka_set_test_filter(getenv("CELLULE_FAULTS_ONLY")); /* a pattern */
     if (strcmp(group, "questions") == 0) {
         return cmocka_run_group_tests(questions, NULL, NULL);
+    }
+    if (strcmp(group, "proof") == 0) {
+        return cmocka_run_group_tests(proof, NULL, NULL);
+    }
+    if (strcmp(group, "runtimes") == 0) {
+        return cmocka_run_group_tests(runtimes, NULL, NULL);
     }
     if (strcmp(group, "changes") == 0) {
         return cmocka_run_group_tests(changes, NULL, NULL);

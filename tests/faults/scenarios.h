@@ -1,7 +1,8 @@
 #ifndef SCENARIOS_H
 #define SCENARIOS_H
 
-/* In questions.c, changes.c and processes.c. Each makes its bench, runs, ends it. `state` is a bench. */
+/* In questions.c, proof.c, runtimes.c, changes.c and processes.c. Each makes its bench, runs, ends it.
+ * `state` is a bench. */
 #define QUESTIONS(X)                                                                                         \
     X(chat_over_a_kept_connection)                                                                           \
     X(streamed_chat)                                                                                         \
@@ -10,6 +11,19 @@
     X(a_client_leaves_in_mid_answer)                                                                         \
     X(a_client_leaves_before_its_answer)                                                                     \
     X(a_worker_is_lost_and_another_goes_on)
+#define PROOF(X)                                                                                             \
+    X(required_streamed)                                                                                     \
+    X(required_whole)                                                                                        \
+    X(required_without_a_worker_in_mid_answer)                                                               \
+    X(required_and_the_client_leaves)                                                                        \
+    X(proved_streamed)                                                                                       \
+    X(proved_whole)                                                                                          \
+    X(proved_and_the_client_leaves)                                                                          \
+    X(every_answer_is_checked)
+#define RUNTIMES(X)                                                                                          \
+    X(an_answer_of_a_runtime_is_compared)                                                                    \
+    X(a_sampled_answer_of_a_runtime_is_compared)                                                             \
+    X(nobody_answers_a_runtime_s_prompt_again)
 #define CHANGES(X)                                                                                           \
     X(a_user_is_added)                                                                                       \
     X(a_key_is_added)                                                                                        \
@@ -27,6 +41,8 @@
 
 #define X(name) void name(void **state);
 QUESTIONS(X)
+PROOF(X)
+RUNTIMES(X)
 CHANGES(X)
 PROCESSES(X)
 #undef X

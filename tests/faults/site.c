@@ -112,6 +112,15 @@ static void make_folder(site *s) {
     assert_non_null(mkdtemp(s->folder));
 }
 
+void site_add_setting(site *s, const char *line) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/pool.yaml", s->folder);
+    FILE *settings = fopen(path, "ae");
+    assert_non_null(settings);
+    fprintf(settings, "%s\n", line);
+    assert_int_equal(fclose(settings), 0);
+}
+
 static void make_site(site *s) {
     snprintf(s->log, sizeof s->log, "%s/made", s->folder);
     char address[32];
@@ -122,7 +131,7 @@ static void make_site(site *s) {
     assert_int_equal(program_wait(program_start(arguments, s->log)), 0);
     reply made = {.body = buffer_make(BODY_LIMIT)};
     char id[2 * HASH_SIZE + 1];
-    char path[128];
+    char line[64];
     error err;
     must(file_read_all(s->log, &made.body, &err), &err);
     reply_text(&made, "admin_key", s->admin_key, sizeof s->admin_key);
@@ -133,11 +142,8 @@ static void make_site(site *s) {
     s->tls = net_tls_client_new(&(net_tls_client_options){.pin = s->ca_pin}, &err);
     must(s->tls != NULL, &err);
     buffer_free(&made.body);
-    snprintf(path, sizeof path, "%s/pool.yaml", s->folder);
-    FILE *settings = fopen(path, "ae");
-    assert_non_null(settings);
-    fprintf(settings, "queue_deadline_ms: %d\n", QUEUE_MS);
-    assert_int_equal(fclose(settings), 0);
+    snprintf(line, sizeof line, "queue_deadline_ms: %d", QUEUE_MS);
+    site_add_setting(s, line);
 }
 
 size_t site_count_logged(const site *s, const char *text) {
@@ -244,6 +250,9 @@ bool client_send(client *c, const char *method, const char *path, const char *ke
     buffer text = buffer_make(BODY_LIMIT);
     buffer_clear(&c->wire.received);
     buffer_append_format(&text, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n", method, path);
+    if (c->mode != NULL && body != NULL) {
+        buffer_append_format(&text, "X-Cellule-Verify: %s\r\n", c->mode);
+    }
     if (key != NULL) {
         buffer_append_format(&text, "Authorization: Bearer %s\r\n", key);
     }

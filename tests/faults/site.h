@@ -25,6 +25,8 @@ typedef struct site {
 
 void site_make(site *s);
 void site_serve(site *s);
+/* One more line of its settings, before it is served. */
+void site_add_setting(site *s, const char *line);
 void folder_remove(const char *folder);
 /* SIGTERM, and the pool must end well: no leak, no report of a sanitizer. */
 void site_stop(site *s);
@@ -56,7 +58,8 @@ typedef struct reply {
 typedef struct client {
     site *site;
     wire_client wire;
-    bool connected; /* `wire` is to be freed */
+    bool connected;   /* `wire` is to be freed */
+    const char *mode; /* X-Cellule-Verify of its questions, or NULL */
     reply reply;
 } client;
 

@@ -13,7 +13,7 @@ from wire import Connection, SiteCase, request, trust, wait_for
 from cellule_site import MODEL, write_private  # noqa: F401 (MODEL is for the tests)
 
 FAKE_WORKER = sys.argv[3] if len(sys.argv) > 3 else "build/tests/fake_worker"
-PATIENCE = 30  # seconds for anything that should come at once, on a machine that may be busy
+PATIENCE = 120  # seconds for anything that should come at once, on a machine that may be slow and busy
 
 
 def eventually(what, condition):
@@ -113,7 +113,7 @@ class Question:
         eventually(f"{length} bytes of the answer", lambda: len(self.text) >= length)
         return self
 
-    def finish(self, seconds=120):
+    def finish(self, seconds=300):
         self.thread.join(seconds)
         if self.thread.is_alive():
             raise AssertionError(f"the answer did not end within {seconds} s; so far: {self.raw[-500:]}")
@@ -216,18 +216,18 @@ class FleetCase(SiteCase):
         self.assertEqual(self.metric("slots_busy"), 0)
 
     @classmethod
-    def start_fake(cls, *options, count=1, owner="owner{}", referee=False):
+    def start_fake(cls, *options, count=1, owner="owner{}", referee=False, tiers=None):
         """A fake worker process with `count` sessions, enrolled now. The caller stops it."""
         cls.number += 1
         tokens = cls.folder / f"tokens{cls.number}"
-        more = ["--referee"] if referee else []
+        more = [*(["--referee"] if referee else []), *(["--tiers", tiers] if tiers else [])]
         lines = [cls.site.admin("worker", "token", "--owner", owner.format(i), *more)["token"] for i in range(count)]
         write_private(tokens, "\n".join(lines) + "\n")
         return FakeWorker(cls.folder, f"fake{cls.number}", "--join", tokens, "--count", count, *options)
 
-    def fake(self, *options, count=1, serving=True, owner="owner{}", referee=False):
+    def fake(self, *options, count=1, serving=True, owner="owner{}", referee=False, tiers=None):
         """One for this test. `serving`: waits until all its sessions serve."""
-        worker = self.start_fake(*options, count=count, owner=owner, referee=referee)
+        worker = self.start_fake(*options, count=count, owner=owner, referee=referee, tiers=tiers)
         self.addCleanup(worker.stop)
         if serving:
             worker.wait("serving")

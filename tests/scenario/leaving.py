@@ -24,6 +24,8 @@ def resident_mib(pid):
 
 
 class Leaving(FleetCase):
+    settings = {"first_token_timeout_ms": 3600000}  # some workers never answer, and aren't to be missed for it
+
     def calm(self):
         eventually("every slot is free and no job is left",
                    lambda: self.metric("slots_busy") + self.metric("jobs_running") + self.metric("jobs_queued") == 0)
@@ -154,6 +156,10 @@ class NeverReading(FleetCase):
         slow.thread.join(30)
         self.assertNotIn(b"[DONE]", slow.raw)
         self.assertFalse(slow.complete)
+
+
+class Pausing(FleetCase):
+    settings = {"write_timeout_ms": 600000}
 
     def test_a_client_that_pauses_gets_all_of_it(self):
         worker = self.fake("--slots", 64, "--tokens", 8192, "--reply-bytes", 8 * 1048576)

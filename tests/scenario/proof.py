@@ -1,11 +1,13 @@
 """Answers are computed again by other workers, and who is wrong is shut out: workers and verifiers that lie, go away,
 refuse, forge or never answer, a pool killed between answer and check, and the way back."""
 
+import contextlib
 import signal
 import sqlite3
 
 import tap
 from fleet import FleetCase, eventually
+from wire import wait_for
 
 
 class ProofCase(FleetCase):
@@ -45,6 +47,12 @@ class ProofCase(FleetCase):
             answers.append(answer)
         return answers
 
+    def rest(self):
+        """Before a question, waits for checks, but not for those that nobody can do: of two workers the one that is busy
+        with a check would never be asked."""
+        with contextlib.suppress(AssertionError):
+            wait_for("nothing is being checked", lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0, 10)
+
     def eventually_state(self, answer, state):
         eventually(f"the check says {state}", lambda: self.verification_of(answer) == state)
 
@@ -74,6 +82,21 @@ class Agreement(ProofCase):
         answer = self.ask("POST", "/v1/chat/completions", self.chat_body(), self.site.user_key,
                           ["X-Cellule-Verify: always"])
         self.check_error(answer, 400, "unknown_mode", "X-Cellule-Verify")
+
+
+class Longest(ProofCase):
+    settings = ProofCase.settings | {"max_tokens_limit": 131072}
+
+    def test_the_longest_answer_to_the_longest_question_is_checked(self):
+        """Its check is longer than any other message may be."""
+        for _ in range(2):
+            self.fake("--tokens", 131072, "--reply-bytes", 1000)
+        question = "q" * (1024 * 1024 - 700)
+        answer = self.question(question, max_tokens=131072)
+        self.assert_whole(answer)
+        self.eventually_state(answer, "agreed")
+        refused = self.question("q" * 1024 * 1024).finish()
+        self.assertEqual(refused.status, 400)
 
 
 class Spot(ProofCase):
@@ -118,6 +141,7 @@ class CheatCase(ProofCase):
         """Asks until the cheat has answered; the wrong answer."""
         cheat, = self.enrolled(self.cheat)
         for i in range(50):
+            self.rest()
             answer = self.question(f"question {i}", seed=i, **members)
             self.assert_whole(answer)
             if self.worker_of(answer) == cheat["id"]:
@@ -168,10 +192,22 @@ class DisputeRestart(CheatCase):
         self.site.pool.child.wait()
         self.site.start_pool()
         self.assertEqual({self.standings(worker)[0]["state"] for worker in (self.cheat, honest)}, {"quarantined"})
+        self.cheat.wait("serving", 2)
         self.fake()
         self.eventually_state(answer, "worker_wrong")
         self.convicted(self.cheat)
         self.settled(honest)
+
+
+class Disputes(CheatCase):
+    def test_when_each_of_the_others_is_in_a_dispute_they_judge_each_other_s(self):
+        self.cheat = self.fake("--behave", "different-text")
+        answers = self.answered(2)
+        honest = [self.fake("--slots", 1), self.fake("--slots", 1)]
+        self.convicted(self.cheat)
+        self.settled(*honest)
+        for answer in answers:
+            self.eventually_state(answer, "worker_wrong")
 
 
 class Recheck(CheatCase):
@@ -229,8 +265,41 @@ class Cheats(CheatCase):
         self.settled(*honest)
         self.assert_evidence_holds(self.cheat, answer.job)
 
+    def test_a_false_length_of_the_prompt_convicts(self):
+        self.cheat = self.fake("--behave", "other-prompt")
+        honest = [self.fake(), self.fake()]
+        answer = self.caught()
+        self.convicted(self.cheat)
+        self.settled(*honest)
+        self.assert_evidence_holds(self.cheat, answer.job)
+
+    def test_a_false_reason_for_the_end_convicts(self):
+        self.cheat = self.fake("--behave", "other-finish")
+        honest = [self.fake(), self.fake()]
+        answer = self.caught(max_tokens=9)
+        self.convicted(self.cheat)
+        self.settled(*honest)
+        self.assert_evidence_holds(self.cheat, answer.job)
+
+    def test_an_answer_without_a_token_is_nobody_s(self):
+        """There is nothing in it to check, and no honest worker gives one: somebody else answers."""
+        silent = self.fake("--behave", "nothing")
+        honest = [self.fake(), self.fake()]
+        for i in range(50):
+            if not silent.of("done"):
+                self.assertTrue(self.answered()[0].text, i)
+        silent.wait("done")
+        self.assertEqual(silent.wait("closed")["code"], 4005)
+        self.settled(*honest)
+
     def test_a_verifier_that_lies_is_convicted_in_place_of_the_worker(self):
-        liar = self.fake("--checks", "wrong-expected")
+        self.liar_is_convicted("wrong-expected")
+
+    def test_a_verifier_that_lies_about_the_prompt_is_convicted_too(self):
+        self.liar_is_convicted("other-prompt")
+
+    def liar_is_convicted(self, checks):
+        liar = self.fake("--checks", checks)
         honest = [self.fake(), self.fake()]
         answers = []
         for _ in range(50):
@@ -292,6 +361,7 @@ class Evasion(ProofCase):
         worker_id = self.enrolled(worker)[0]["id"]
         for _ in range(20):
             if not bad.of("score"):
+                self.rest()
                 self.answered()
         bad.wait("score")
         self.fake()

@@ -8,12 +8,16 @@ from fleet import FleetCase, eventually
 
 SEED = {"seed": 11}
 REQUIRED = ["X-Cellule-Verify: required"]
+PROVED = ["X-Cellule-Verify: proved"]
 FRAME = 1024
 WHOLE = 4096
+SOON = {"model_grace_ms": 2500, "queue_deadline_ms": 4000}  # for what is to be refused
 
 
 class RequiredCase(FleetCase):
-    settings = {"model_grace_ms": 2500, "queue_deadline_ms": 4000, "progress_timeout_ms": 5000}
+    # Checks of what two agreed on are put off: a liar among the verifiers would put honest workers into quarantine meanwhile.
+    settings = {"queue_deadline_ms": 120000, "first_token_timeout_ms": 120000, "progress_timeout_ms": 60000,
+                "check_delay_ms": 3600000}
 
     def worker(self, owner, *options, **members):
         return self.fake(*options, owner=owner, **members)
@@ -109,31 +113,6 @@ class Required(RequiredCase):
                 worker.stop()
             eventually("they have gone", lambda: self.metric("workers_connected") == self.workers_before)
 
-    def test_one_owner_is_not_enough_however_many_workers(self):
-        first = self.worker("ann")
-        second = self.worker("ann")
-        for stream in [True, False]:
-            self.assert_not_enough(self.required(stream=stream))
-        self.assertEqual(first.of("job") + second.of("job"), [])
-
-    def test_other_files_and_inexact_models_don_t_count(self):
-        self.worker("ann")
-        self.worker("bob", "--digest", "ab" * 32)
-        self.worker("cid", "--profile", "vendor-1")
-        self.worker("dan", "--profile", "exact-other")
-        self.assert_not_enough(self.required())
-
-    def test_without_a_free_slot_for_the_second_it_waits_then_is_refused(self):
-        self.worker("ann", "--slots", 1)
-        busy = self.worker("bob", "--slots", 1, "--model", "demo", "--events-per-second", 20)
-        taken = [self.question(seed=1)]
-        if not busy.of("job"):
-            taken.append(self.question(seed=2))
-        busy.wait("job")
-        self.assert_not_enough(self.required())
-        for answer in taken:
-            self.assert_whole(answer)
-
     def test_a_slot_that_comes_free_is_taken(self):
         expected = self.undisturbed()
         workers = [self.worker(owner, "--slots", 1, "--events-per-second", 100) for owner in ["ann", "bob"]]
@@ -166,15 +145,6 @@ class Required(RequiredCase):
             self.assert_right(answer, expected)
             third.stop()
 
-    def test_a_worker_that_hangs_is_replaced(self):
-        expected = self.undisturbed()
-        self.worker("ann", "--behave", "answer-then-hang", "--events-per-second", 200)
-        self.worker("bob", "--events-per-second", 200)
-        answer = self.required()
-        answer.wait_for_text(1)
-        self.worker("cid")
-        self.assert_right(answer, expected)
-
     def test_a_client_that_leaves_cancels_both(self):
         workers = [self.worker(owner, "--events-per-second", 20) for owner in ["ann", "bob"]]
         answer = self.required()
@@ -206,8 +176,52 @@ class Required(RequiredCase):
         self.assertNotIn("x-cellule-notice", self.required().finish().headers)  # nobody got what was wrong
 
 
+class Refused(RequiredCase):
+    settings = {**RequiredCase.settings, **SOON}
+
+    def test_one_owner_is_not_enough_however_many_workers(self):
+        first = self.worker("ann")
+        second = self.worker("ann")
+        for stream in [True, False]:
+            self.assert_not_enough(self.required(stream=stream))
+        self.assertEqual(first.of("job") + second.of("job"), [])
+
+    def test_other_files_and_inexact_models_don_t_count(self):
+        self.worker("ann")
+        self.worker("bob", "--digest", "ab" * 32)
+        self.worker("cid", "--profile", "vendor-1")
+        self.worker("dan", "--profile", "exact-other")
+        self.assert_not_enough(self.required())
+
+    def test_without_a_free_slot_for_the_second_it_waits_then_is_refused(self):
+        self.worker("ann", "--slots", 1)
+        busy = self.worker("bob", "--slots", 1, "--model", "demo", "--events-per-second", 10)
+        taken = [self.question(seed=1)]
+        if not busy.of("job"):
+            taken.append(self.question(seed=2))
+        busy.wait("job")
+        self.assert_not_enough(self.required())
+        for answer in taken:
+            self.assert_whole(answer)
+
+
+class Hanging(RequiredCase):
+    settings = {**RequiredCase.settings, "progress_timeout_ms": 5000}
+
+    def test_a_worker_that_hangs_is_replaced(self):
+        expected = self.undisturbed()
+        self.worker("ann", "--behave", "answer-then-hang", "--events-per-second", 200)
+        self.worker("bob", "--events-per-second", 200)
+        answer = self.required()
+        answer.wait_for_text(1)
+        self.worker("cid")
+        self.assert_right(answer, expected)
+
+
 class Undecided(RequiredCase):
     """A site of its own: what stays in dispute is checked later, by whoever is there, and puts it into quarantine."""
+
+    settings = {**RequiredCase.settings, **SOON}
 
     def test_a_difference_that_nobody_can_judge_gives_no_answer(self):
         self.worker("ann")
@@ -217,14 +231,26 @@ class Undecided(RequiredCase):
         self.worker("cid")  # the dispute is settled as soon as somebody can
         eventually("it is convicted", lambda: self.standing(liar) == "convicted")
 
+
+class AllDiffer(RequiredCase):
+    """A site of its own for one question: who answered it may be in quarantine before the next comes."""
+
     def test_three_that_all_say_something_else_give_no_answer(self):
         for owner in ["ann", "bob", "cid"]:
             self.worker(owner, "--behave", "different-text")
         self.assert_broken_off(self.required(), "answer_differs")
+
+
+class AllDifferWhole(RequiredCase):
+    def test_three_that_all_say_something_else_give_no_answer(self):
+        for owner in ["ann", "bob", "cid"]:
+            self.worker(owner, "--behave", "different-text")
         answer = self.required(stream=False).finish()
         self.assertEqual(answer.status, 502)
         self.assertEqual(answer.error["code"], "answer_differs")
 
+
+class Referee(RequiredCase):
     def test_a_referee_judges_whoever_owns_it(self):
         expected = self.undisturbed()
         self.worker("ann")
@@ -237,10 +263,10 @@ class Undecided(RequiredCase):
 
 
 class Proved(RequiredCase):
-    settings = {**RequiredCase.settings, "check_delay_ms": 0, "job_deadline_ms": 6000}
+    settings = {**RequiredCase.settings, "check_delay_ms": 0}
 
     def proved(self, **members):
-        return self.question(headers=["X-Cellule-Verify: proved"], **{**SEED, **members})
+        return self.question(headers=PROVED, **{**SEED, **members})
 
     def test_nothing_goes_out_before_another_worker_agreed(self):
         expected = self.undisturbed()
@@ -269,15 +295,6 @@ class Proved(RequiredCase):
                 worker.stop()
             eventually("they have gone", lambda: self.metric("workers_connected") == self.workers_before)
 
-    def test_with_nobody_to_prove_it_nothing_is_given_out(self):
-        self.worker("ann")
-        answers = {stream: self.proved(stream=stream) for stream in [True, False]}
-        self.assert_broken_off(answers[True], "not_proved")
-        self.assertEqual(answers[False].finish().status, 503)
-        self.assertEqual(answers[False].error["code"], "not_proved")
-        for answer in answers.values():
-            self.assertNotIn(b'"content":"', answer.raw)
-
     def test_an_inexact_model_can_t_be_proved(self):
         self.worker("ann", "--profile", "vendor-1")
         self.worker("bob", "--profile", "vendor-1")
@@ -291,6 +308,55 @@ class Proved(RequiredCase):
         eventually("it is held", lambda: self.metric("jobs_running") == 0)
         answer.leave()
         self.worker("bob").wait("scored")
+
+
+class Unproved(RequiredCase):
+    settings = {**RequiredCase.settings, **SOON, "check_delay_ms": 0, "job_deadline_ms": 6000}
+
+    def test_with_nobody_to_prove_it_nothing_is_given_out(self):
+        self.worker("ann")
+        answers = {stream: self.question(headers=PROVED, stream=stream, **SEED) for stream in [True, False]}
+        self.assert_broken_off(answers[True], "not_proved")
+        self.assertEqual(answers[False].finish().status, 503)
+        self.assertEqual(answers[False].error["code"], "not_proved")
+        for answer in answers.values():
+            self.assertNotIn(b'"content":"', answer.raw)
+
+
+class Tiers(RequiredCase):
+    """What a worker's tier asks for counts as if the client had asked for it."""
+
+    settings = RequiredCase.settings | SOON | {"verify": "off", "verify_tiers": "laptop=required, lab=proved"}
+
+    def test_an_answer_of_a_tier_that_asks_for_two_is_computed_by_two(self):
+        expected = self.undisturbed()
+        laptops = [self.worker(owner, tiers="laptop") for owner in ("ann", "bob")]
+        for stream in (True, False):
+            self.assert_right(self.question(stream=stream, **SEED), expected)
+        for laptop in laptops:
+            self.assertGreaterEqual(len(laptop.of("done")), 2)
+        self.assertIn("laptop", {worker["tiers"] for worker in self.site.admin("worker", "list")["workers"]})
+
+    def test_what_a_cheat_of_such_a_tier_says_never_goes_out(self):
+        expected = self.undisturbed()
+        self.worker("mallory", "--behave", "different-text", tiers="elsewhere, laptop")
+        for owner in ("ann", "bob"):
+            self.worker(owner, tiers="laptop")
+        for _ in range(4):
+            self.assert_right(self.question(**SEED), expected)
+
+    def test_one_of_such_a_tier_alone_gives_no_answer(self):
+        self.worker("ann", tiers="laptop")
+        for stream in (True, False):
+            self.assert_not_enough(self.question(stream=stream, **SEED))
+
+    def test_a_tier_that_wants_proof_has_its_answers_held_back(self):
+        expected = self.undisturbed()
+        self.worker("ann", tiers="lab")
+        self.worker("bob", tiers="lab")
+        answer = self.question(**SEED)
+        self.assert_right(answer, expected)
+        self.assertEqual(len(self.site.admin("verification", "list")["verifications"]), 1)
 
 
 if __name__ == "__main__":

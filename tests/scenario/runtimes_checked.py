@@ -1,7 +1,9 @@
 """Runtimes are compared with each other: a site whose every answer is checked learns how alike honest ones are, keeps that
-over a restart, and a worker whose runtime then has another model goes into quarantine, never further."""
+over a restart, and a worker whose runtime then has another model, or says nothing, goes into quarantine, never further. Who cheats
+while the site begins doesn't make it usual where two referees teach."""
 
 import hashlib
+import os
 
 import tap
 from fleet import FleetCase, eventually
@@ -27,23 +29,79 @@ def model(name):
     return answer
 
 
-class CheckedRuntimes(FleetCase):
-    settings = {"beat_ms": 1000, "verify": "every", "check_delay_ms": 0, "honeytoken_every": 0}
+def silent(handler, body):
+    """Nothing, and that this is all."""
+    handler.begin()
+    handler.event(chunk(role="assistant", content=None))
+    handler.event(chunk(finish="stop"))
+    handler.event(usage(5, 0))
+    handler.event("[DONE]")
+    handler.end()
 
-    def start(self, index):
-        runtime = RuntimeServer(answer=model("good"))
+
+def random_words(handler, body):
+    """Never twice the same, whatever the temperature: it parts from itself anywhere."""
+    return model(os.urandom(8).hex())(handler, body)
+
+
+def only_once(handler, body):
+    """Answers users, and refuses to say anything at temperature 0."""
+    if body["temperature"] == 0:
+        handler.whole(500, '{"error": {"message": "out of order"}}')
+    else:
+        model("good")(handler, body)
+
+
+class RuntimeCase(FleetCase):
+    settings = {"verify": "every", "check_delay_ms": 0, "honeytoken_every": 0}
+
+    def start(self, index, answer=None, referee=False, options=()):
+        runtime = RuntimeServer(answer=answer or model("good"))
         self.addCleanup(runtime.stop)
+        if referee:
+            token = self.site.admin("worker", "token", "--owner", f"owner{index + 1}", "--referee")["token"]
+            self.site.cellule("worker", "join", token, "--state", self.site.worker_folder(index))
         before = self.metric("workers_connected")
-        worker = self.site.start_worker(index, "--runtime", runtime.url, "--model", "tiny", "--slots", "8")
+        worker = self.site.start_worker(index, "--runtime", runtime.url, "--model", "tiny", "--slots", "8", *options)
         self.addCleanup(self.site.workers.remove, worker)
         self.addCleanup(worker.stop)
         eventually("the worker is connected", lambda: self.metric("workers_connected") > before)
         return runtime
 
+    def all_standings(self):
+        return {one["owner"]: one for one in
+                self.ask("GET", "/v1/admin/standings", key=self.site.admin_key).json["standings"]}
+
     def standings(self):
         """{owner: state}"""
-        listed = self.ask("GET", "/v1/admin/standings", key=self.site.admin_key).json["standings"]
-        return {one["owner"]: one["state"] for one in listed}
+        return {owner: one["state"] for owner, one in self.all_standings().items()}
+
+    def quarantined(self):
+        return {owner for owner, state in self.standings().items() if state == "quarantined"}
+
+    def settled(self):
+        return self.metric("verify_compared_total") + self.metric("verify_uncompared_total")
+
+    def ask_settled(self, count, temperature=0):
+        """Asks, and waits until something has come of each."""
+        before = self.settled()
+        for number in range(0, count, 4):
+            answers = [self.question(f"Settled {before} {number + i}?", model="tiny", temperature=temperature, max_tokens=20)
+                       for i in range(4)]
+            for answer in answers:
+                answer.finish()
+                self.assertEqual(answer.status, 200, answer.raw[-300:])
+        eventually("all are settled", lambda: self.settled() >= before + count)
+
+    def ask_until_quarantined(self, owners):
+        for _ in range(30):
+            if self.quarantined() >= owners:
+                break
+            self.ask_settled(8)
+        self.assertEqual(self.quarantined(), owners, self.all_standings())
+
+
+class CheckedRuntimes(RuntimeCase):
 
     def ask_many(self, runtimes, count, temperature=0):
         """Asks, and waits until what was asked again has been answered too."""
@@ -59,7 +117,7 @@ class CheckedRuntimes(FleetCase):
                    >= before + each * count or "quarantined" in self.standings().values())
 
     def test_a_runtime_that_has_another_model_is_quarantined_and_no_other(self):
-        runtimes = [self.start(index) for index in range(4)]
+        runtimes = [self.start(index) for index in range(5)]
         self.ask_many(runtimes, 40, temperature=0.7)
         self.ask_many(runtimes, PAIRS - 40)
         self.assertNotIn("quarantined", self.standings().values())
@@ -81,6 +139,8 @@ class CheckedRuntimes(FleetCase):
             answer = self.question(f"Afterwards {number}?", model="tiny", max_tokens=20).finish()
             self.assertEqual(answer.status, 200)
         self.assertEqual(len(runtimes[2].chats()), asked)
+        runtimes[3].answer = silent
+        self.ask_until_quarantined({"owner3", "owner4"})
 
     def test_what_a_runtime_can_t_give_is_refused_and_not_given_without_it(self):
         for index in range(2):
@@ -91,6 +151,63 @@ class CheckedRuntimes(FleetCase):
                 answer = self.ask("POST", "/v1/chat/completions", body, self.site.user_key, [f"X-Cellule-Verify: {mode}"])
                 self.assertEqual(answer.status, status, answer.body)
                 self.assertEqual("choices" in answer.json, status == 200)
+
+
+class CheatsFromTheBeginning(RuntimeCase):
+    def test_referees_teach_and_cheats_that_were_there_before_them_are_found(self):
+        self.start(0, model("cheap"))
+        self.start(1, random_words)
+        for index in (2, 3):
+            self.start(index)
+        self.ask_settled(40)
+        for index in (4, 5):
+            self.start(index, referee=True)
+        for _ in range(100):
+            if "from=referees" in self.pool_log():
+                break
+            self.ask_settled(16)
+        self.assertIn("from=referees", self.pool_log())
+        self.assertEqual(self.metric("verify_runtimes_learning"), 0)
+        self.ask_until_quarantined({"owner1", "owner2"})
+
+
+class NobodyIsDeterministic(RuntimeCase):
+    def test_runtimes_of_which_none_says_the_same_twice_put_nobody_out_of_service(self):
+        for index in range(3):
+            self.start(index, random_words)
+        self.ask_settled(PAIRS + 60)
+        self.assertEqual(self.quarantined(), set())
+        self.assertEqual(self.metric("verify_deviated_total"), 0)
+
+
+class NoSecondAnswer(RuntimeCase):
+    def test_who_gives_no_second_answer_evades_and_nobody_else_does(self):
+        self.start(0, only_once)
+        for index in (1, 2):
+            self.start(index)
+        for _ in range(30):
+            if self.all_standings().get("owner1", {}).get("evasions", 0) > 0:
+                break
+            self.ask_settled(8, temperature=0.7)
+        standings = self.all_standings()
+        self.assertGreater(standings["owner1"]["evasions"], 0, standings)
+        self.assertEqual([standings[owner]["evasions"] for owner in ("owner2", "owner3")], [0, 0])
+        self.assertEqual(self.quarantined(), set())
+
+
+class Flood(RuntimeCase):
+    def test_answers_that_nobody_can_be_compared_with_leave_room_for_others(self):
+        self.start(0, options=("--name", "alone"))
+        for length in [900_000] * 75 + [90_000] * 12 + [9_000] * 12 + [900] * 12:
+            answer = self.question("x" * length, model="alone", max_tokens=1, temperature=0)
+            answer.finish()
+            self.assertEqual(answer.status, 200, answer.raw[-300:])
+        before = self.metric("verify_compared_total")
+        for index in (1, 2):
+            self.start(index)
+        answer = self.question("y" * 2_000, model="tiny", max_tokens=1, temperature=0).finish()
+        self.assertEqual(answer.status, 200)
+        eventually("it is compared", lambda: self.metric("verify_compared_total") > before)
 
 
 if __name__ == "__main__":

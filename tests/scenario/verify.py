@@ -196,6 +196,7 @@ def cheats_are_built():
 class Cheats(SiteCase, Case):
     """The receipts of these are valid: the worker signed what it gave out."""
 
+    settings = {"verify": "off"}  # the next one would check what this one said, and both were in quarantine
     worker_count = 0
 
     def cheated(self, index, way, *questions):

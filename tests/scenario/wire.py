@@ -20,7 +20,7 @@ sys.path.insert(0, str(HERE.parent.parent / "tools"))
 from cellule_site import Site, SiteError, free_port  # noqa: E402 (found by the line above)
 
 BINARY = str(pathlib.Path(sys.argv[1]).resolve())
-PATIENCE = 20  # seconds until a test gives up waiting for something that must come
+PATIENCE = 120  # seconds until a test gives up waiting for something that must come
 
 
 def trust(ca_file, versions=None):

@@ -129,9 +129,14 @@ static void give(site *s, uint32_t index) {
     w->counted += w->way != NULL && w->way->measure == MEASURE_CHECKS && w->ending == STILL_THERE;
 }
 
+/* There are two to ask as well. */
+static bool wants_referees(const site *s) {
+    return !s->plan->exact && s->plan->referees > 1 && learning_wants_referees(&s->calibration);
+}
+
 static void start_check(site *s, check *c) {
     double drawn = draw(s, VERIFY_DRAW_VERIFIER, c->number << 8 | c->state.attempts, c->claim.commitment);
-    c->verifier = choose(s, &c->worker, 1, false, drawn);
+    c->verifier = choose(s, &c->worker, 1, wants_referees(s), drawn);
     if (c->verifier == NOBODY) {
         schedule(s, c, CHECK_STARTS, RETRY_MS);
         return;
@@ -232,10 +237,11 @@ static void end_judging(site *s, check *c) {
     worker *judge = &s->workers[c->judge];
     const worker *claimant = &s->workers[c->worker];
     verify_finding found = worker_finds(s, judge, claimant, &c->claim);
+    const verify_claim said = claim_said(&c->claim);
     judge->busy--;
     c->judges[c->state.referees] = c->judge;
     move_standing(s, c->judge, STANDING_VERIFIED, 0);
-    verify_verdict verdict = verify_judge(c->claim.commitment, c->claim.tokens, &c->finding, &found);
+    verify_verdict verdict = verify_judge(&said, &c->finding, &found);
     if (!judge->referee) {
         verdict = verify_verdict_of_worker(verdict, s->workers[c->verifier].referee);
     }
@@ -281,7 +287,8 @@ static void dispute(site *s, check *c) {
 
 static void end_exact(site *s, check *c) {
     c->finding = worker_finds(s, &s->workers[c->verifier], &s->workers[c->worker], &c->claim);
-    if (verify_compare(c->claim.commitment, c->claim.tokens, &c->finding) == VERIFY_DIFFERS) {
+    const verify_claim said = claim_said(&c->claim);
+    if (verify_compare(&said, &c->finding) == VERIFY_DIFFERS) {
         dispute(s, c);
         return;
     }
@@ -290,18 +297,45 @@ static void end_exact(site *s, check *c) {
     end_check(s, c);
 }
 
-/* Neither new nor under suspicion; who cheats and isn't suspected yet, is learnt from too. */
-static bool is_in_good_standing(const site *s, uint32_t index) {
-    const standing *of = &s->workers[index].standing;
-    return of->state == STANDING_REGULAR && of->cusum <= s->rules.cusum_limit / 2;
+static void learn(site *s, uint32_t first, uint32_t second, double likeness) {
+    const worker *a = &s->workers[first];
+    const worker *b = &s->workers[second];
+    const learning_party parties[] = {{&a->standing, slice_of_text(a->owner), a->referee},
+                                      {&b->standing, slice_of_text(b->owner), b->referee}};
+    learning_lesson lesson = learning_of_pair(&s->calibration, &s->rules, &parties[0], &parties[1]);
+    learning_take(&s->calibration, lesson, likeness);
+}
+
+/* Who has time is asked at once. NOBODY: nobody has. */
+static uint32_t ask_third(site *s, const check *c, bool referee_only, spoken *said) {
+    const uint32_t both[] = {c->worker, c->verifier};
+    uint32_t third = choose(s, both, 2, referee_only,
+                            draw(s, VERIFY_DRAW_VERIFIER, c->number << 8 | 128, c->claim.commitment));
+    if (third != NOBODY) {
+        give(s, third);
+        s->workers[third].busy--;
+        *said = worker_is_asked_again(s, &s->workers[third], &c->claim);
+    }
+    return third;
 }
 
 static void end_statistical(site *s, check *c) {
-    double likeness = worker_likeness(s, &c->claim);
+    const spoken claimed = worker_speaks(s, &s->workers[c->worker], &c->claim, c->claim.wrong);
+    const spoken other = worker_is_asked_again(s, &s->workers[c->verifier], &c->claim);
+    spoken said = {0};
+    double likeness = spoken_likeness(&c->claim, &claimed, &other);
     double ratio = agreement_ratio(&s->calibration, likeness);
-    if (is_in_good_standing(s, c->worker) && is_in_good_standing(s, c->verifier)) {
-        agreement_calibrate(&s->calibration, likeness);
+    bool teaches = wants_referees(s) && s->workers[c->verifier].referee;
+    uint32_t third = ratio > 0 || teaches ? ask_third(s, c, teaches, &said) : NOBODY;
+    if (third != NOBODY) {
+        double of_others = spoken_likeness(&c->claim, &said, &other);
+        ratio = agreement_ratio_of_three(&s->calibration, likeness,
+                                         spoken_likeness(&c->claim, &said, &claimed), of_others);
+        if (teaches) {
+            learn(s, c->verifier, third, of_others);
+        }
     }
+    learn(s, c->worker, c->verifier, likeness);
     move(s, c, VERIFICATION_HAS_AGREED);
     move_standing(s, c->worker, STANDING_DEVIATED, ratio);
     end_check(s, c);

@@ -25,8 +25,8 @@ static worker *enrol(site *s, uint32_t seat, const way *how, uint32_t ring) {
 }
 
 static bool fits_plan(const plan *p, const way *w) {
-    return p->exact || (w->measure == MEASURE_ANSWERS && w->friends == 0 && w->refuses == 0 &&
-                        w->deed != DEED_CACHED && w->deed != DEED_COPIED);
+    return p->exact || (!w->idle && w->accuses == 0 && w->friends == 0 && w->deed != DEED_CACHED &&
+                        w->deed != DEED_COPIED);
 }
 
 /* Answers that its machine will be given until the end, if nothing happens to it. */

@@ -46,6 +46,9 @@ static const part parts[] = {
     {"spot, statistical, 2 % of honest pairs differ",
      {.seats = 60, .answers = 50000, .seeds = 2, .mode = VERIFY_SPOT, .noise = 0.02, .referees = REFEREES},
      {.seats = 60, .answers = 150000, .seeds = 20, .mode = VERIFY_SPOT, .noise = 0.02, .referees = REFEREES}},
+    {"spot, statistical, 2 % of honest pairs differ, without referees",
+     {.seats = 60, .answers = 20000, .seeds = 1, .mode = VERIFY_SPOT, .noise = 0.02, .unjudged = true},
+     {.seats = 60, .answers = 150000, .seeds = 20, .mode = VERIFY_SPOT, .noise = 0.02, .unjudged = true}},
 };
 enum { PARTS = sizeof parts / sizeof parts[0] };
 
@@ -54,14 +57,6 @@ void site_broken(const site *s, const char *file, int line, const char *conditio
             condition, (unsigned long long)s->sim.now, (unsigned long long)s->totals.answers,
             (unsigned long long)s->seed);
     exit(1);
-}
-
-/* Pairs of the operator's own hosts, before others are let in; from then on it learns as the pool does. */
-static void calibrate(site *s) {
-    for (uint32_t i = 0; i < TRUSTED_PAIRS; i++) {
-        claim honest = {.tokens = (uint32_t)(1 + sim_random(&s->sim, (uint64_t)2 * ANSWER_TOKENS))};
-        agreement_calibrate(&s->calibration, worker_likeness(s, &honest));
-    }
 }
 
 static void site_open(site *s, const plan *p, uint64_t seed, spells *all) {
@@ -80,7 +75,6 @@ static void site_open(site *s, const plan *p, uint64_t seed, spells *all) {
         s->free_checks[s->free_count++] = i - 1;
     }
     seats_fill(s);
-    calibrate(s);
 }
 
 static void site_close(site *s) {

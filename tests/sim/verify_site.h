@@ -2,8 +2,8 @@
 #define VERIFY_SITE_H
 
 #include "sim.h"
-#include "verify/agreement.h"
 #include "verify/choice.h"
+#include "verify/learning.h"
 #include "verify/standing.h"
 #include "verify/verification.h"
 
@@ -25,7 +25,6 @@ enum {
     DELAY_MS = 30000,      /* before a check starts, at most */
     DEADLINE_MS = 30000,   /* of a check */
     RETRY_MS = 5000,
-    TRUSTED_PAIRS = 400, /* that a calibration begins with */
     NOBODY = UINT32_MAX,
     NO_TOKEN = UINT32_MAX /* no token differs */
 };
@@ -113,6 +112,7 @@ typedef struct plan {
     bool exact;
     double noise; /* statistical: share of honest pairs that don't match */
     uint32_t referees;
+    bool unjudged; /* only shown: no bars but those of honest workers */
 } plan;
 
 /* What one seed came to; add them up. */
@@ -168,11 +168,19 @@ double sim_share(sim *s); /* in [0, 1) */
 /* Of all its answers, or of all its checks, those that are wrong. */
 double way_rate(const way *w);
 claim worker_answers(site *s, worker *w);
+verify_claim claim_said(const claim *c); /* as its receipt has it */
 typedef enum conduct { DOES_IT, REFUSES, IS_LATE, LEAVES } conduct;
 conduct worker_conduct(site *s, const worker *w);
 verify_finding worker_finds(site *s, const worker *w, const worker *claimant, const claim *c);
-/* Statistical: how alike the verifier's own answer is. */
-double worker_likeness(site *s, const claim *c);
+/* Statistical: what a worker answers to the claim's prompt. Equal kinds are equal texts; 0 is the model's.
+ * `share` is how much of it is the model's. */
+typedef struct spoken {
+    uint64_t kind;
+    double share;
+} spoken;
+spoken worker_speaks(site *s, const worker *w, const claim *c, bool wrong);
+spoken worker_is_asked_again(site *s, const worker *w, const claim *c);
+double spoken_likeness(const claim *c, const spoken *one, const spoken *other);
 
 /* verify_pool.c: what the pool does, by domain/verify. */
 void pool_answers(site *s);

@@ -56,7 +56,7 @@ static double bar_of(const plan *p, const way *w) {
 }
 
 static row row_of(const plan *p, const way *w, const spells *s) {
-    row r = {.way = w, .bar = bar_of(p, w)};
+    row r = {.way = w, .bar = p->unjudged ? 0 : bar_of(p, w)};
     uint64_t *lengths = memory_allocate((s->count + 1) * sizeof *lengths);
     if (lengths == NULL) {
         fputs("the simulation is out of memory\n", stderr);

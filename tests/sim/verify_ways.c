@@ -154,6 +154,12 @@ conduct worker_conduct(site *s, const worker *w) {
                                     : DOES_IT;
 }
 
+verify_claim claim_said(const claim *c) {
+    verify_claim said = {.tokens = c->tokens};
+    memcpy(said.commitment, c->commitment, sizeof said.commitment);
+    return said;
+}
+
 static void accuse(site *s, const claim *c, verify_finding *f) {
     f->agreed = (uint32_t)sim_random(&s->sim, c->tokens);
     f->complete = false;
@@ -182,16 +188,30 @@ verify_finding worker_finds(site *s, const worker *w, const worker *claimant, co
     return f;
 }
 
-/* Two honest runs part where two tokens are about as likely, and seldom do; a wrong answer parts early, and
- * where the model is sure. Gaps are in nats. */
-double worker_likeness(site *s, const claim *c) {
-    agreement_pair pair = {.claimed = c->tokens, .repeated = c->tokens, .common = c->tokens};
-    bool parts = c->wrong || sim_share(&s->sim) < s->plan->noise;
-    if (parts) {
-        double share = sim_share(&s->sim);
-        pair.common = (size_t)((c->wrong ? share * share : share) * c->tokens);
-        pair.has_gap = true;
-        pair.gap = -log(1 - sim_share(&s->sim)) * (c->wrong ? 1.5 : 0.1);
+/* Honest runs part now and then, wherever; a wrong answer parts early. Whoever uses the same smaller model as
+ * another says the same as that one. */
+spoken worker_speaks(site *s, const worker *w, const claim *c, bool wrong) {
+    spoken said = {.share = 1};
+    if (wrong) {
+        bool is_of_a_model = w->way->deed != DEED_EDITED;
+        sim model = sim_make(s->seed ^ (c->job * 0x9e3779b97f4a7c15U) ^ w->way->deed);
+        double share = sim_share(is_of_a_model ? &model : &s->sim);
+        said.share = share * share;
+        said.kind = is_of_a_model ? 1 + (uint64_t)w->way->deed : UINT64_MAX - s->numbers++;
+    } else if (sim_share(&s->sim) < s->plan->noise / 2) { /* so a pair parts with the chance `noise` */
+        said.share = sim_share(&s->sim);
+        said.kind = UINT64_MAX - s->numbers++;
     }
+    return said;
+}
+
+spoken worker_is_asked_again(site *s, const worker *w, const claim *c) {
+    return worker_speaks(s, w, c, cheats_now(s, w, c->tokens <= SHORT_TOKENS));
+}
+
+double spoken_likeness(const claim *c, const spoken *one, const spoken *other) {
+    double share = one->kind == other->kind ? 1 : fmin(one->share, other->share);
+    const agreement_pair pair = {
+        .claimed = c->tokens, .repeated = c->tokens, .common = (size_t)(share * c->tokens)};
     return agreement_score(&pair);
 }

@@ -14,6 +14,14 @@ static void print_status(const json_value *answer) {
            (unsigned long long)admin_number(answer, "jobs_running"),
            (unsigned long long)admin_number(answer, "jobs_queued"),
            (unsigned long long)admin_number(answer, "answers"));
+    uint64_t waiting = admin_number(answer, "disputes_waiting");
+    uint64_t open = admin_number(answer, "disputes_open");
+    if (waiting + open > 0) {
+        printf("DISPUTES %llu wait for a referee, %llu for you: cellule admin verification list --open;\n"
+               "         they keep %llu connected workers out of service\n",
+               (unsigned long long)waiting, (unsigned long long)open,
+               (unsigned long long)admin_number(answer, "workers_quarantined"));
+    }
 }
 
 static int status_main(int argc, char **argv) {

@@ -57,6 +57,39 @@ const char *admin_date(uint64_t unix_ms, char out[32]) {
     return out;
 }
 
+/* Nothing is padded at the end of a line. */
+static void print_cell(slice text, int width, bool last) {
+    printf("%-*.*s%s", last ? 0 : width, SLICE_FORMAT(text), last ? "\n" : " ");
+}
+
+static void print_row(const json_value *one, const admin_column *columns, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        char room[32];
+        const admin_column *column = &columns[i];
+        slice text = {0};
+        if (column->cell == ADMIN_TEXT) {
+            text = admin_text(one, column->member);
+        } else if (column->cell == ADMIN_DATE) {
+            text = slice_of_text(admin_date(admin_number(one, column->member), room));
+        } else {
+            snprintf(room, sizeof room, "%llu", (unsigned long long)admin_number(one, column->member));
+            text = slice_of_text(room);
+        }
+        print_cell(text, column->width, i + 1 == count);
+    }
+}
+
+void admin_print_table(const json_value *answer, const char *list, const admin_column *columns,
+                       size_t count) {
+    const json_value *all = json_find(answer, list);
+    for (size_t i = 0; i < count; i++) {
+        print_cell(slice_of_text(columns[i].title), columns[i].width, i + 1 == count);
+    }
+    for (size_t i = 0; i < json_count(all); i++) {
+        print_row(json_at(all, i), columns, count);
+    }
+}
+
 void admin_print_done(const json_value *answer) {
     (void)answer;
     printf("done\n");

@@ -56,6 +56,17 @@ bool admin_flag(const json_value *object, const char *name);
 const char *admin_date(uint64_t unix_ms, char out[32]);
 void admin_print_done(const json_value *answer);
 
+/* A column of a table: the member of each element that stands in it. */
+typedef enum admin_cell { ADMIN_TEXT, ADMIN_NUMBER, ADMIN_DATE } admin_cell;
+typedef struct admin_column {
+    const char *title;
+    const char *member;
+    int width;
+    admin_cell cell;
+} admin_column;
+/* A head, and a line for each element of the answer's array `list`. */
+void admin_print_table(const json_value *answer, const char *list, const admin_column *columns, size_t count);
+
 /* The verbs' own files. */
 int admin_user_main(int argc, char **argv);
 int admin_worker_main(int argc, char **argv);

@@ -180,16 +180,12 @@ static int blacklist_remove(int argc, char **argv) {
 }
 
 static void print_blacklist(const json_value *answer) {
-    const json_value *all = json_find(answer, "entries");
-    char since[32];
-    char cleared[32];
-    printf("%-8s %-64s %-12s %-12s %s\n", "KIND", "VALUE", "SINCE", "CLEARED", "REASON");
-    for (size_t i = 0; i < json_count(all); i++) {
-        const json_value *one = json_at(all, i);
-        printf("%-8.*s %-64.*s %-12s %-12s %.*s\n", SLICE_FORMAT(admin_text(one, "kind")),
-               SLICE_FORMAT(admin_text(one, "value")), admin_date(admin_number(one, "created_ms"), since),
-               admin_date(admin_number(one, "cleared_ms"), cleared), SLICE_FORMAT(admin_text(one, "reason")));
-    }
+    static const admin_column columns[] = {{"KIND", "kind", 8, ADMIN_TEXT},
+                                           {"VALUE", "value", 64, ADMIN_TEXT},
+                                           {"SINCE", "created_ms", 12, ADMIN_DATE},
+                                           {"CLEARED", "cleared_ms", 12, ADMIN_DATE},
+                                           {"REASON", "reason", 0, ADMIN_TEXT}};
+    admin_print_table(answer, "entries", columns, sizeof columns / sizeof columns[0]);
 }
 
 static int blacklist_list(int argc, char **argv) {
@@ -207,61 +203,4 @@ int admin_worker_blacklist(int argc, char **argv) {
     };
     return options_run_verb("cellule admin worker blacklist", verbs, sizeof verbs / sizeof verbs[0], argc,
                             argv);
-}
-
-static void print_verifications(const json_value *answer) {
-    const json_value *all = json_find(answer, "verifications");
-    printf("%-32s %-32s %-32s %-8s %-14s %s\n", "JOB", "WORKER", "VERIFIER", "MODE", "STATE", "INDEPENDENCE");
-    for (size_t i = 0; i < json_count(all); i++) {
-        const json_value *one = json_at(all, i);
-        printf("%-32.*s %-32.*s %-32.*s %-8.*s %-14.*s %.*s\n", SLICE_FORMAT(admin_text(one, "job")),
-               SLICE_FORMAT(admin_text(one, "worker")), SLICE_FORMAT(admin_text(one, "verifier")),
-               SLICE_FORMAT(admin_text(one, "mode")), SLICE_FORMAT(admin_text(one, "state")),
-               SLICE_FORMAT(admin_text(one, "independence")));
-    }
-}
-
-static int verification_list(int argc, char **argv) {
-    static const admin_request list = {"list",
-                                       NULL,
-                                       "Lists the newest checks of answers.",
-                                       "GET",
-                                       "/v1/admin/verifications",
-                                       "",
-                                       print_verifications};
-    return admin_run_request("cellule admin verification", &list, 1, argc, argv);
-}
-
-static void print_notices(const json_value *answer) {
-    const json_value *all = json_find(answer, "notices");
-    char since[32];
-    char told[32];
-    printf("%-8s %-32s %-32s %-12s %s\n", "USER", "JOB", "WORKER", "FOUND", "TOLD");
-    for (size_t i = 0; i < json_count(all); i++) {
-        const json_value *one = json_at(all, i);
-        printf("%-8llu %-32.*s %-32.*s %-12s %s\n", (unsigned long long)admin_number(one, "user"),
-               SLICE_FORMAT(admin_text(one, "job")), SLICE_FORMAT(admin_text(one, "worker")),
-               admin_date(admin_number(one, "created_ms"), since),
-               admin_date(admin_number(one, "told_ms"), told));
-    }
-}
-
-static int verification_wrong(int argc, char **argv) {
-    static const admin_request list = {
-        "wrong",
-        NULL,
-        "Lists the answers that were proved wrong, and whether who asked was told.",
-        "GET",
-        "/v1/admin/notices",
-        "",
-        print_notices};
-    return admin_run_request("cellule admin verification", &list, 1, argc, argv);
-}
-
-int admin_verification_main(int argc, char **argv) {
-    static const verb verbs[] = {
-        {"list", verification_list, "list the newest checks"},
-        {"wrong", verification_wrong, "list answers proved wrong"},
-    };
-    return options_run_verb("cellule admin verification", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
 }

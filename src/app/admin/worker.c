@@ -36,11 +36,14 @@ static void print_workers(const json_value *answer) {
 static int worker_token(int argc, char **argv) {
     admin_options options = {0};
     const char *owner = NULL;
+    const char *tiers = NULL;
     uint64_t days = 0;
     bool referee = false;
     const option_row rows[] = {
         ADMIN_OPTION_ROWS(&options),
         {"owner", OPTION_REQUIRED, &owner, "NAME", "whose machine it is", 0, 0},
+        {"tiers", OPTION_TEXT, &tiers, "NAMES", "tiers that it belongs to, for verify_tiers: \"laptop, lab\"",
+         0, 0},
         {"days", OPTION_U64, &days, "N", "days that the worker is enrolled for; 0: as configured", 0, 3650},
         {"referee", OPTION_FLAG, &referee, NULL,
          "the pool's own trusted machine: it checks others and decides", 0, 0},
@@ -57,6 +60,9 @@ static int worker_token(int argc, char **argv) {
     json_writer w = json_writer_make(&body);
     json_write_object_begin(&w);
     json_add_text(&w, "owner", slice_of_text(owner));
+    if (tiers != NULL) {
+        json_add_text(&w, "tiers", slice_of_text(tiers));
+    }
     if (days > 0) {
         json_add_u64(&w, "days", days);
     }

@@ -252,6 +252,7 @@ static outcome judge_rest(const computed *c, size_t *token, error *err) {
     const recomputation *r = c->task;
     const receipt *fields = &r->entry->fields;
     uint8_t digest[HASH_SIZE];
+    uint8_t text_hash[HASH_SIZE];
     if (!receipt_hash_answer(r->entry->salt, buffer_slice(&c->text), digest, err)) {
         return unchecked(err);
     }
@@ -263,17 +264,19 @@ static outcome judge_rest(const computed *c, size_t *token, error *err) {
         error_set(err, ERROR_CORRUPT, "the tokens are right, but not why they ended");
         return refute(token, 0, err);
     }
-    if (!receipt_commit(c->answer.commitment, buffer_slice(&c->text), digest, err)) {
+    if (c->answer.usage.prompt_tokens != fields->prompt_tokens) {
+        error_set(err, ERROR_CORRUPT, "the prompt has %u tokens, not %u as in the receipt",
+                  (unsigned)c->answer.usage.prompt_tokens, (unsigned)fields->prompt_tokens);
+        return refute(token, 0, err);
+    }
+    if (!hash_sha256(buffer_slice(&c->text), text_hash, err) ||
+        !receipt_commit(c->answer.commitment, text_hash, fields->prompt_tokens,
+                        fields->finish == RECEIPT_FINISH_STOP, digest, err)) {
         return unchecked(err);
     }
     if (memcmp(digest, fields->commitment, sizeof digest) != 0) {
         error_set(err, ERROR_CORRUPT,
                   "the tokens are right, but the worker had committed to other logits than the model's");
-        return refute(token, 0, err);
-    }
-    if (c->answer.usage.prompt_tokens != fields->prompt_tokens) {
-        error_set(err, ERROR_CORRUPT, "the prompt has %u tokens, not %u as in the receipt",
-                  (unsigned)c->answer.usage.prompt_tokens, (unsigned)fields->prompt_tokens);
         return refute(token, 0, err);
     }
     if (r->answer != NULL && !r->answer_is_receipts) {

@@ -1,5 +1,7 @@
 #include "request.h"
 
+#include "ledger/messages.h"
+
 #include <float.h>
 
 /* The bounds keep a file from costing more than its bytes. */
@@ -7,63 +9,6 @@ static const json_limits limits = {.size = REQUEST_FILE_LIMIT, .depth = 32, .val
 
 static bool copy(arena *memory, slice source, slice *target, error *err) {
     return arena_copy(memory, source, target) || error_memory(err);
-}
-
-/* The texts of the parts one behind the other, as the pool takes them. */
-static bool read_parts(const json_value *parts, arena *memory, slice *content, error *err) {
-    size_t length = 0;
-    for (size_t i = 0; i < json_count(parts); i++) {
-        const json_value *part = json_at(parts, i);
-        if (!slice_equal_text(json_text_of(json_find(part, "type")), "text")) {
-            return error_set(err, ERROR_INVALID, "a message's content has a part that is no text");
-        }
-        length += json_text_of(json_find(part, "text")).length;
-    }
-    uint8_t *bytes = arena_allocate(memory, length + 1);
-    if (bytes == NULL) {
-        return error_memory(err);
-    }
-    *content = slice_of(bytes, length);
-    for (size_t i = 0; i < json_count(parts); i++) {
-        slice text = json_text_of(json_find(json_at(parts, i), "text"));
-        if (text.length > 0) {
-            memcpy(bytes, text.data, text.length);
-        }
-        bytes += text.length;
-    }
-    return true;
-}
-
-static bool read_message(const json_value *value, arena *memory, receipt_message *message, error *err) {
-    slice role = json_text_of(json_find(value, "role"));
-    const json_value *content = json_find(value, "content");
-    if (role.length == 0 ||
-        (json_kind_of(content) != JSON_KIND_TEXT && json_kind_of(content) != JSON_KIND_ARRAY)) {
-        return error_set(err, ERROR_INVALID,
-                         "each message needs a role and content: a string, or an array of text parts");
-    }
-    return copy(memory, role, &message->role, err) &&
-           (json_kind_of(content) == JSON_KIND_TEXT
-                ? copy(memory, json_text_of(content), &message->content, err)
-                : read_parts(content, memory, &message->content, err));
-}
-
-static bool read_messages(const json_value *list, arena *memory, request *r, error *err) {
-    size_t count = json_count(list);
-    if (json_kind_of(list) != JSON_KIND_ARRAY || count == 0) {
-        return error_set(err, ERROR_INVALID, "there must be an array of messages, as sent to the API");
-    }
-    r->messages = arena_allocate_array(memory, count, sizeof *r->messages);
-    if (r->messages == NULL) {
-        return error_memory(err);
-    }
-    r->message_count = count;
-    for (size_t i = 0; i < count; i++) {
-        if (!read_message(json_at(list, i), memory, &r->messages[i], err)) {
-            return error_context(err, "message %zu", i + 1);
-        }
-    }
-    return true;
 }
 
 static bool read_stop(const json_value *value, arena *memory, request *r, error *err) {
@@ -118,7 +63,8 @@ static bool read_length(const json_value *root, request *r, error *err) {
 
 static bool read_body(const json_value *root, arena *memory, request *r, error *err) {
     r->has_seed = is_there(root, "seed");
-    return read_messages(json_find(root, "messages"), memory, r, err) && read_stops(root, memory, r, err) &&
+    return messages_read(json_find(root, "messages"), memory, &r->messages, &r->message_count, err) &&
+           read_stops(root, memory, r, err) &&
            read_real(root, "temperature", &r->has_temperature, &r->temperature, err) &&
            read_real(root, "top_p", &r->has_top_p, &r->top_p, err) && read_length(root, r, err) &&
            json_get_u64_or(root, "seed", 0, UINT64_MAX, 0, &r->seed, err);
@@ -130,8 +76,9 @@ bool request_read(slice json, arena *memory, request *r, error *err) {
     if (root == NULL) {
         return false;
     }
-    bool good = json_kind_of(root) == JSON_KIND_ARRAY ? read_messages(root, memory, r, err)
-                                                      : read_body(root, memory, r, err);
+    bool good = json_kind_of(root) == JSON_KIND_ARRAY
+                    ? messages_read(root, memory, &r->messages, &r->message_count, err)
+                    : read_body(root, memory, r, err);
     json_free(root);
     return good;
 }

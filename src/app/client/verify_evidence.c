@@ -53,7 +53,10 @@ static void print_finding(const evidence *e, const finding *f) {
     unsigned claimed = f->claimed_tokens;
     unsigned place = (unsigned)f->agreed + 1;
     bool same = memcmp(f->commitment, e->receipt.fields.commitment, HASH_SIZE) == 0;
-    if (f->agreed == f->claimed_tokens && f->complete) {
+    if (f->agreed == f->claimed_tokens && f->prompt_tokens != e->receipt.fields.prompt_tokens) {
+        printf("all %u tokens of the answer are what the model gives, but the prompt has %u and not %u",
+               claimed, (unsigned)f->prompt_tokens, (unsigned)e->receipt.fields.prompt_tokens);
+    } else if (f->agreed == f->claimed_tokens && f->complete) {
         printf("all %u tokens of the answer are what the model gives%s", claimed,
                same ? "" : ", but computed otherwise than by its worker");
     } else if (f->agreed == f->claimed_tokens) {
@@ -91,6 +94,15 @@ static void print_statement(const evidence *e, size_t statement) {
     printf(" (computation %s)\n", mark);
 }
 
+/* Somebody else wrote it, and this may be a terminal. */
+static void print_reason(const char *reason) {
+    for (const char *c = reason; *c != '\0'; c++) {
+        bool control = (unsigned char)*c < ' ' || *c == 0x7f;
+        putchar(control ? '?' : *c);
+    }
+    putchar('\n');
+}
+
 static void print_text(const evidence *e, const evidence_ruling *ruling) {
     char worker[WORKER_HEX_SIZE];
     char job[2 * RECEIPT_JOB_SIZE + 1];
@@ -107,9 +119,16 @@ static void print_text(const evidence *e, const evidence_ruling *ruling) {
            fields->engine_profile, when);
     puts("What the convicted worker signed:");
     print_statement(e, ruling->convicted);
-    puts("What two others signed, who agree with each other:");
-    print_statement(e, ruling->witnesses[0]);
-    print_statement(e, ruling->witnesses[1]);
+    if (ruling->witness_count == 2) {
+        puts("What two others signed, who agree with each other:");
+    } else {
+        printf("Nobody could settle it; a human of the pool decided:\n  ");
+        print_reason(e->reason);
+        puts("What another signed that contradicts it:");
+    }
+    for (size_t i = 0; i < ruling->witness_count; i++) {
+        print_statement(e, ruling->witnesses[i]);
+    }
     puts("The number of a computation is the same only where all of it was, to the bit.");
 }
 
@@ -154,9 +173,13 @@ static void add_ruling(json_writer *w, const evidence *e, const evidence_ruling 
     add_statement(w, e, ruling->convicted);
     json_write_key(w, "witnesses");
     json_write_array_begin(w);
-    add_statement(w, e, ruling->witnesses[0]);
-    add_statement(w, e, ruling->witnesses[1]);
+    for (size_t i = 0; i < ruling->witness_count; i++) {
+        add_statement(w, e, ruling->witnesses[i]);
+    }
     json_write_array_end(w);
+    if (e->reason[0] != '\0') {
+        json_add_text(w, "decided", slice_of_text(e->reason));
+    }
 }
 
 /* `ruling` NULL: there is none, `err` says why. */
@@ -188,8 +211,10 @@ int verify_evidence_main(int argc, char **argv) {
     };
     const option_table table = {
         .usage = "cellule verify evidence --pool-id HEX [options] FILE",
-        .summary = "Checks offline why a worker was convicted: every signature, and that what it signed "
-                   "contradicts what two\nothers signed who agree with each other.",
+        .summary =
+            "Checks offline why a worker was convicted: every signature, and that what it signed "
+            "contradicts what two\nothers signed who agree with each other, or what one signed where a "
+            "human decided, and says so.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
         .takes_word = true,

@@ -10,8 +10,6 @@
 #include "reply.h"
 #include "store/users.h"
 
-#include <stdio.h>
-
 enum {
     BODY_DEPTH = 4,
     BODY_VALUES = 64,
@@ -151,39 +149,13 @@ void admin_key_add(pool *p, http_request *request, const account *who, slice nam
     }
 }
 
-/* ?after=ID in the query, for the next page of a list. */
-static uint64_t page_after(const http_request *request) {
-    slice query = http_request_query(request);
-    uint64_t after = 0;
-    if (!slice_starts_with(query, SLICE_LITERAL("after=")) || !slice_to_u64(slice_after(query, 6), &after)) {
-        after = 0;
-    }
-    return after;
-}
-
-static void begin_list(reply_json *answer, const char *name) {
-    reply_json_begin(answer);
-    json_write_object_begin(&answer->w);
-    json_add_text(&answer->w, "object", SLICE_LITERAL("list"));
-    json_write_key(&answer->w, name);
-    json_write_array_begin(&answer->w);
-}
-
-/* A full page may have more behind its last id. */
-static void end_list(reply_json *answer, http_request *request, size_t count) {
-    json_write_array_end(&answer->w);
-    json_add_bool(&answer->w, "has_more", count == STORE_LIST_MAX);
-    json_write_object_end(&answer->w);
-    reply_json_end(answer, request, 200);
-}
-
 static void users_listed(void *context, const store_user *users, size_t count, const error *failure) {
     reply_later later = reply_later_take(context);
     if (!reply_later_waits(&later, failure)) {
         return;
     }
     reply_json answer;
-    begin_list(&answer, "users");
+    reply_list_begin(&answer, "users");
     for (size_t i = 0; i < count; i++) {
         json_write_object_begin(&answer.w);
         json_add_u64(&answer.w, "id", users[i].id);
@@ -193,7 +165,7 @@ static void users_listed(void *context, const store_user *users, size_t count, c
         json_add_bool(&answer.w, "disabled", users[i].disabled);
         json_write_object_end(&answer.w);
     }
-    end_list(&answer, later.request, count);
+    reply_list_end(&answer, later.request, count == STORE_LIST_MAX);
 }
 
 void admin_user_list(pool *p, http_request *request, const account *who, slice segment) {
@@ -201,24 +173,8 @@ void admin_user_list(pool *p, http_request *request, const account *who, slice s
     error err = {0};
     reply_later *later = reply_later_new(p, request, who->user_id);
     if (later != NULL &&
-        !store_user_list(p->store, page_after(request), STORE_LIST_MAX, users_listed, later, &err)) {
+        !store_user_list(p->store, reply_page_after(request), STORE_LIST_MAX, users_listed, later, &err)) {
         reply_later_fail(later, &err);
-    }
-}
-
-/* Shutting out works at once and is stored then: a database that fails must not keep a door open. */
-static void reply_shut_out(http_request *request, const error *failure, bool shut_out) {
-    if (request == NULL) {
-        return;
-    }
-    if (failure == NULL) {
-        reply_done(request);
-    } else if (shut_out) {
-        reply_error(request, reply_status_of(failure->code), NULL, error_code_name(failure->code),
-                    "shut out until the pool restarts, but that could not be stored: %s; try again",
-                    failure->text);
-    } else {
-        reply_failure(request, failure);
     }
 }
 
@@ -248,116 +204,5 @@ void admin_user_disable(pool *p, http_request *request, const account *who, slic
     if (!store_user_disable(p->store, name, user_disabled, later, &err)) {
         reply_later taken = reply_later_take(later);
         reply_shut_out(taken.request, &err, taken.shut_out);
-    }
-}
-
-static void keys_listed(void *context, const store_key *keys, size_t count, const error *failure) {
-    reply_later later = reply_later_take(context);
-    if (!reply_later_waits(&later, failure)) {
-        return;
-    }
-    reply_json answer;
-    begin_list(&answer, "keys");
-    for (size_t i = 0; i < count; i++) {
-        json_write_object_begin(&answer.w);
-        json_add_u64(&answer.w, "id", keys[i].id);
-        json_add_text(&answer.w, "user", keys[i].user_name);
-        json_add_text(&answer.w, "label", keys[i].label);
-        json_add_u64(&answer.w, "created_ms", keys[i].created_ms);
-        json_add_u64(&answer.w, "expires_ms", keys[i].expires_ms);
-        json_add_u64(&answer.w, "revoked_ms", keys[i].revoked_ms);
-        json_add_text(&answer.w, "verify", keys[i].verify_mode);
-        json_write_object_end(&answer.w);
-    }
-    end_list(&answer, later.request, count);
-}
-
-void admin_key_list(pool *p, http_request *request, const account *who, slice name) {
-    error err = {0};
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL &&
-        !store_key_list(p->store, name, page_after(request), STORE_LIST_MAX, keys_listed, later, &err)) {
-        reply_later_fail(later, &err);
-    }
-}
-
-static void key_revoked(void *context, const uint8_t *token_hash, const error *failure) {
-    reply_later later = reply_later_take(context);
-    if (failure == NULL) {
-        log_info("key revoked", LOG_U64("by", later.user_id), LOG_TEXT("key", later.name));
-        accounts_remove_key(later.pool->accounts, token_hash);
-    }
-    reply_shut_out(later.request, failure, later.shut_out);
-}
-
-void admin_key_revoke(pool *p, http_request *request, const account *who, slice key_id) {
-    uint64_t id = 0;
-    error err = {0};
-    if (!slice_to_u64(key_id, &id)) {
-        reply_error(request, 404, NULL, "not_found", "a key's id is a number; the key list shows it");
-        return;
-    }
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later == NULL) {
-        return;
-    }
-    snprintf(later->name, sizeof later->name, "%.*s", SLICE_FORMAT(slice_part(key_id, 0, 20)));
-    const account *gone = accounts_find_key_id(p->accounts, id);
-    if (gone != NULL) {
-        uint64_t user_id = gone->user_id;
-        later->shut_out = true;
-        accounts_remove_key(p->accounts, gone->token_hash);
-        job_end_revoked(p, user_id, id);
-    }
-    if (!store_key_revoke(p->store, id, clock_unix_ms(), key_revoked, later, &err)) {
-        reply_later taken = reply_later_take(later);
-        reply_shut_out(taken.request, &err, taken.shut_out);
-    }
-}
-
-static void key_mode_set(void *context, const uint8_t *token_hash, const error *failure) {
-    reply_later later = reply_later_take(context);
-    if (failure == NULL) {
-        log_info("key's checks set", LOG_U64("by", later.user_id), LOG_TEXT("key and mode", later.name));
-        accounts_set_mode(later.pool->accounts, token_hash, slice_of_text(later.secret));
-    }
-    if (reply_later_waits(&later, failure)) {
-        reply_done(later.request);
-    }
-}
-
-static bool read_mode(pool *p, http_request *request, reply_later *later, error *err) {
-    slice mode = {0};
-    json_value *root = json_parse(
-        http_request_body(request),
-        (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES}, err);
-    bool read = root != NULL && json_get_text(root, "verify", &mode, err) &&
-                (mode.length < ACCOUNT_MODE_SIZE || error_set(err, ERROR_INVALID, "verify: no such mode"));
-    if (read) {
-        snprintf(later->secret, sizeof later->secret, "%.*s", SLICE_FORMAT(mode));
-    }
-    json_free(root);
-    return read;
-}
-
-void admin_key_set_verify(pool *p, http_request *request, const account *who, slice key_id) {
-    uint64_t id = 0;
-    error err = {0};
-    if (!slice_to_u64(key_id, &id)) {
-        reply_error(request, 404, NULL, "not_found", "a key's id is a number; the key list shows it");
-        return;
-    }
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later == NULL) {
-        return;
-    }
-    if (!read_mode(p, request, later, &err)) {
-        reply_later_fail(later, &err);
-        return;
-    }
-    snprintf(later->name, sizeof later->name, "%.*s %.*s", SLICE_FORMAT(slice_part(key_id, 0, 20)),
-             ACCOUNT_MODE_SIZE, later->secret);
-    if (!store_key_set_verify_mode(p->store, id, slice_of_text(later->secret), key_mode_set, later, &err)) {
-        reply_later_fail(later, &err);
     }
 }

@@ -64,15 +64,24 @@ static void join_token_stored(void *context, const error *failure) {
     reply_later_end(&later);
 }
 
-static bool make_join_token(pool *p, const account *who, slice owner, uint64_t days, bool referee,
-                            reply_later *later, error *err) {
+/* What the admin says of the machine. */
+typedef struct new_machine {
+    slice owner;
+    slice tiers;
+    uint64_t days;
+    bool referee;
+} new_machine;
+
+static bool make_join_token(pool *p, const account *who, const new_machine *machine, reply_later *later,
+                            error *err) {
     auth_join_token token = {0};
     uint64_t now = clock_unix_ms();
-    store_join_token stored = {.owner = owner,
+    store_join_token stored = {.owner = machine->owner,
+                               .tiers = machine->tiers,
                                .expires_ms = now + p->settings.join_token_minutes * CLOCK_MINUTE_MS,
-                               .worker_expires_ms = now + days * CLOCK_DAY_MS,
+                               .worker_expires_ms = now + machine->days * CLOCK_DAY_MS,
                                .created_by = who->user_id,
-                               .referee = referee};
+                               .referee = machine->referee};
     memcpy(token.pin, p->site.ca_pin, sizeof token.pin);
     bool made = random_bytes(token.id, sizeof token.id, err) &&
                 random_bytes(token.secret, sizeof token.secret, err) &&
@@ -87,34 +96,38 @@ static bool make_join_token(pool *p, const account *who, slice owner, uint64_t d
 void admin_join_token_add(pool *p, http_request *request, const account *who, slice segment) {
     (void)segment;
     error err = {0};
-    slice owner = {0};
-    uint64_t days = 0;
-    bool referee = false;
+    new_machine machine = {0};
     slice body = http_request_body(request);
     json_value *root = json_parse(
         body, (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES},
         &err);
-    if (root == NULL || !json_get_text(root, "owner", &owner, &err) ||
-        !json_get_u64_or(root, "days", 1, 3650, p->settings.worker_days, &days, &err) ||
-        !json_get_bool_or(root, "referee", false, &referee, &err)) {
+    if (root == NULL || !json_get_text(root, "owner", &machine.owner, &err) ||
+        !json_get_text_or(root, "tiers", (slice){0}, &machine.tiers, &err) ||
+        !json_get_u64_or(root, "days", 1, 3650, p->settings.worker_days, &machine.days, &err) ||
+        !json_get_bool_or(root, "referee", false, &machine.referee, &err)) {
         json_free(root);
         reply_unreadable(request, NULL, &err);
         return;
     }
-    if (!store_display_name_is_valid(owner)) {
+    if (machine.tiers.length > STORE_TIERS_MAX) {
+        json_free(root);
+        reply_error(request, 400, "tiers", NULL, "tiers must be %d bytes at most", STORE_TIERS_MAX);
+        return;
+    }
+    if (!store_display_name_is_valid(machine.owner)) {
         json_free(root);
         reply_error(request, 400, "owner", NULL, "owner must be 1 to 64 bytes without control characters");
         return;
     }
-    if (proof_owner_is_blacklisted(p, owner)) {
+    if (proof_owner_is_blacklisted(p, machine.owner)) {
         json_free(root);
         reply_error(request, 409, "owner", "blacklisted", "this owner is on the blacklist");
         return;
     }
     reply_later *later = reply_later_new(p, request, who->user_id);
     if (later != NULL) {
-        memcpy(later->name, owner.data, owner.length);
-        if (!make_join_token(p, who, owner, days, referee, later, &err)) {
+        memcpy(later->name, machine.owner.data, machine.owner.length);
+        if (!make_join_token(p, who, &machine, later, &err)) {
             reply_later_fail(later, &err);
         }
     }
@@ -126,6 +139,7 @@ static void write_worker(json_writer *w, const fleet_worker *worker) {
     json_add_text(w, "id", slice_of_text(worker->id_hex));
     json_add_text(w, "name", slice_of_text(worker->name));
     json_add_text(w, "owner", slice_of_text(worker->owner));
+    json_add_text(w, "tiers", slice_of_text(worker->tiers));
     json_add_text(w, "state", worker->revoked_ms == 0 ? SLICE_LITERAL("approved") : SLICE_LITERAL("revoked"));
     json_add_u64(w, "created_ms", worker->created_ms);
     json_add_u64(w, "expires_ms", worker->expires_ms);

@@ -1,6 +1,7 @@
 #include "chat_request.h"
 
 #include "codec/json.h"
+#include "ledger/messages.h"
 
 #include <math.h>
 
@@ -23,81 +24,12 @@ static bool copy(reading *r, slice source, slice *target) {
     return arena_copy(r->memory, source, target) || error_memory(r->err);
 }
 
-/* OpenAI's content is a string, or parts of which only text can be answered here. */
-static bool read_parts(reading *r, const json_value *parts, slice *content) {
-    size_t length = 0;
-    size_t count = json_count(parts);
-    for (size_t i = 0; i < count; i++) {
-        const json_value *part = json_at(parts, i);
-        if (!slice_equal_text(json_text_of(json_find(part, "type")), "text") ||
-            json_find(part, "text") == NULL || json_kind_of(json_find(part, "text")) != JSON_KIND_TEXT) {
-            return wrong(
-                r,
-                "content parts must be {\"type\":\"text\",\"text\":…}; images and audio are not supported");
-        }
-        length += json_text_of(json_find(part, "text")).length;
-    }
-    uint8_t *bytes = arena_allocate(r->memory, length + 1);
-    if (bytes == NULL) {
-        return error_memory(r->err);
-    }
-    *content = slice_of(bytes, length);
-    for (size_t i = 0; i < count; i++) {
-        slice text = json_text_of(json_find(json_at(parts, i), "text"));
-        if (text.length > 0) {
-            memcpy(bytes, text.data, text.length);
-        }
-        bytes += text.length;
-    }
-    return true;
-}
-
-static bool read_message(reading *r, const json_value *value, receipt_message *message) {
-    static const char *const roles[] = {"system", "developer", "user", "assistant", "tool"};
-    if (json_kind_of(value) != JSON_KIND_OBJECT) {
-        return wrong(r, "each message must be an object with role and content");
-    }
-    const json_value *role = json_find(value, "role");
-    const json_value *content = json_find(value, "content");
-    slice name = role == NULL ? (slice){0} : json_text_of(role);
-    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
-        if (slice_equal_text(name, roles[i])) {
-            message->role = slice_of_text(roles[i]);
-        }
-    }
-    if (message->role.length == 0) {
-        return wrong(r, "each message needs a role: system, developer, user, assistant or tool");
-    }
-    if (content != NULL && json_kind_of(content) == JSON_KIND_TEXT) {
-        return copy(r, json_text_of(content), &message->content);
-    }
-    if (content != NULL && json_kind_of(content) == JSON_KIND_ARRAY) {
-        return read_parts(r, content, &message->content);
-    }
-    return wrong(r, "each message needs content: a string, or an array of text parts");
-}
-
 static bool read_messages(reading *r, chat_request *chat) {
     const json_value *messages = NULL;
     r->param = "messages";
-    if (!json_get_array(r->root, "messages", &messages, r->err)) {
-        return false;
-    }
-    size_t count = json_count(messages);
-    if (count == 0 || count > CHAT_MESSAGES_LIMIT) {
-        return wrong(r, "there must be 1 to 1024 messages");
-    }
-    chat->messages = arena_allocate_array(r->memory, count, sizeof *chat->messages);
-    if (chat->messages == NULL) {
-        return error_memory(r->err);
-    }
-    chat->message_count = count;
-    for (size_t i = 0; i < count; i++) {
-        if (!read_message(r, json_at(messages, i), &chat->messages[i])) {
-            return false;
-        }
-    }
-    return true;
+    return json_get_array(r->root, "messages", &messages, r->err) &&
+           (messages_read(messages, r->memory, &chat->messages, &chat->message_count, r->err) ||
+            error_context(r->err, "messages"));
 }
 
 static bool read_number(reading *r, const char *name, double least, double most, double fallback,

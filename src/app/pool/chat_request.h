@@ -11,7 +11,6 @@
  * wrong type or a value out of bounds is an error; what this pool can't do is refused, never left out
  * silently. */
 enum {
-    CHAT_MESSAGES_LIMIT = 1024,
     CHAT_STOPS_LIMIT = 4,
     CHAT_STOP_LENGTH_LIMIT = 256,
     CHAT_DEPTH_LIMIT = 32,

@@ -28,6 +28,8 @@ typedef struct fleet_worker {
     char network[FLEET_NETWORK_SIZE]; /* "192.0.2.0/24", of its last session; empty: none since the start */
     bool enrolled;                    /* false: only a place, see fleet_reserve */
     session *session;                 /* the session that serves under this id; NULL: not connected */
+    size_t checks;                    /* of its answers, in memory (proof/check.h) */
+    size_t checks_bytes;              /* of their payloads */
 } fleet_worker;
 
 MUST_CHECK fleet *fleet_new(const uint8_t seed[MAP_SEED_SIZE], error *err);

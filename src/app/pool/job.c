@@ -1,38 +1,28 @@
-#include "job.h"
+#include "job_internal.h"
 
 #include "answer.h"
 #include "base/log.h"
 #include "crypto/hash.h"
 #include "dispatch/job.h"
-#include "frames.h"
+#include "hold/proved.h"
+#include "hold/required.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "proof/proof.h"
-#include "proved.h"
 #include "receipts.h"
 #include "reply.h"
-#include "required.h"
 #include "session.h"
 
 #include <stdio.h>
 
 enum {
     TEXT_LIMIT = 16 * 1024 * 1024,
-    EVENT_LIMIT = 4 * 1024 * 1024,
-    TEXT_PER_TOKEN = 1024, /* more bytes than any vocabulary's longest token */
-    BEHIND_BYTES = 16384,  /* queued for the client: from here on it counts as behind */
-    FIRST_NEWS_MS = 1000,
-    NEWS_MS = 10000,
-    STALL_CHECK_MS = 20
-};
-
-static const http_header stream_headers_template[] = {
-    {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("text/event-stream")},
-    {SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-cache")},
+    TEXT_PER_TOKEN = 1024 /* more bytes than any vocabulary's longest token */
 };
 
 /* The kind's functions come at the end. */
 static const work_kind job_kind;
+static void ask_two(void *context);
 
 static job *job_of(work *w) {
     return (job *)(void *)w; /* its first member */
@@ -59,6 +49,7 @@ void job_release(job *j) {
         j->storing = NULL;
     }
     ev_timer_stop(&j->queue_timer);
+    ev_defer_cancel(&j->by_two);
     list_remove(&j->node);
     list_remove(&j->stalled_node);
     buffer_wipe(&j->text);
@@ -70,76 +61,6 @@ static void client_left(void *context) {
     job *j = context;
     j->work.pool->counters.clients_left++;
     job_release(j);
-}
-
-bool job_send_head(job *j) {
-    char notice[PROOF_NOTICE_SIZE];
-    bool noticed = proof_take_notice(j->work.pool, j->user_id, notice);
-    http_header headers[] = {
-        stream_headers_template[0],
-        stream_headers_template[1],
-        {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)},
-        {SLICE_LITERAL("X-Cellule-Notice"), noticed ? slice_of_text(notice) : (slice){0}}};
-    j->head_sent = true;
-    return http_stream_begin(j->request, 200, headers, noticed ? 4 : 3);
-}
-
-/* Fails when the client can't take it: then the connection is being cut and client_left follows. */
-static bool send_events(job *j, buffer *events) {
-    bool sent = !buffer_failed(events) && http_stream_write(j->request, buffer_slice(events));
-    buffer_free(events);
-    return sent;
-}
-
-void job_end_with_error(job *j, unsigned status, const char *code, const char *message) {
-    http_request *request = j->request;
-    bool head_sent = j->head_sent;
-    size_t frame = j->required == NULL ? 0 : required_frame_size(j->required);
-    j->work.pool->counters.answer_failures++;
-    log_warning("answer failed", LOG_TEXT("job", j->work.id_hex), LOG_TEXT("code", code));
-    job_release(j);
-    if (!head_sent) {
-        reply_error(request, status, NULL, code, "%s", message);
-        return;
-    }
-    buffer events = buffer_make(EVENT_LIMIT);
-    answer_write_failure(status, code, message, &events);
-    if (frame > 0) {
-        frames_pad_events(&events, frame);
-    }
-    if (buffer_failed(&events) || !http_stream_write(request, buffer_slice(&events))) {
-        http_stream_abort(request);
-    } else {
-        http_stream_end(request);
-    }
-    buffer_free(&events);
-}
-
-void job_end_for_memory(job *j) {
-    if (http_request_is_cut(j->request)) {
-        return;
-    }
-    job_end_with_error(j, 503, "memory", "the pool is out of memory; ask again");
-}
-
-static void tell_queue_position(void *context) {
-    job *j = context;
-    size_t position = j->handle == NULL ? 0 : dispatch_job_position(j->handle);
-    if (position == 0 && !j->hold) {
-        return;
-    }
-    if (!j->head_sent && !job_send_head(j)) {
-        return;
-    }
-    buffer events = buffer_make(EVENT_LIMIT);
-    if (position > 0) {
-        buffer_append_format(&events, ": queued %zu\n\n", position);
-    } else {
-        buffer_append_text(&events, ": held back until it is proved\n\n");
-    }
-    if (send_events(j, &events)) {
-        ev_timer_start(j->work.pool->loop, &j->queue_timer, NEWS_MS);
-    }
 }
 
 /* As UUIDv7 has it (RFC 9562 §5.7): 48 bits of time before the random ones, so that receipts come to stand in
@@ -191,7 +112,8 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
     hex_encode(slice_of(j->work.id.bytes, sizeof j->work.id.bytes), j->work.id_hex);
     list_init(&j->node);
     list_init(&j->stalled_node);
-    ev_timer_init(&j->queue_timer, tell_queue_position, j);
+    ev_deferred_init(&j->by_two, ask_two, j);
+    job_stream_prepare(j);
     return j;
 }
 
@@ -237,7 +159,11 @@ static bool submit(job *j, error *err) {
         j->required = required_start(j, err);
         return j->required != NULL;
     }
-    dispatch_spec spec = {.id = j->work.id, .user = j->user_id, .model = j->chat.model, .context = &j->work};
+    dispatch_spec spec = {.id = j->work.id,
+                          .user = j->user_id,
+                          .model = j->chat.model,
+                          .context = &j->work,
+                          .deadline_ms = job_time_left(j)};
     j->handle = dispatch_submit(p->dispatch, &spec, ev_now_ms(p->loop), err);
     pool_arm_dispatch(p);
     return j->handle != NULL;
@@ -263,40 +189,8 @@ void job_start(pool *p, http_request *request, const account *who, const chat_re
     p->counters.chats++;
     list_append(&p->jobs, &j->node);
     http_request_on_closed(request, client_left, j);
-    if (chat->stream && j->handle != NULL && (j->hold || dispatch_job_position(j->handle) > 0)) {
-        ev_timer_start(p->loop, &j->queue_timer, FIRST_NEWS_MS);
-    }
-}
-
-/* Tokens whose text has left for the client, or is about to, give the worker new credit. */
-static void tell_consumed(job *j) {
-    size_t waiting = j->chat.stream ? http_stream_pending(j->request) : 0;
-    list_remove(&j->stalled_node);
-    if (waiting > BEHIND_BYTES) {
-        list_append(&j->work.pool->stalled, &j->stalled_node);
-        if (!ev_timer_is_running(&j->work.pool->stall_timer)) {
-            ev_timer_start(j->work.pool->loop, &j->work.pool->stall_timer, STALL_CHECK_MS);
-        }
-        return;
-    }
-    dispatch_job_consumed(j->handle, j->token_count, ev_now_ms(j->work.pool->loop));
-}
-
-void job_check_stalled(void *context) {
-    pool *p = context;
-    list_node behind;
-    list_init(&behind);
-    while (!list_is_empty(&p->stalled)) {
-        list_node *node = list_first(&p->stalled);
-        list_remove(node);
-        list_append(&behind, node);
-    }
-    while (!list_is_empty(&behind)) {
-        job *j = LIST_ENTRY(list_first(&behind), job, stalled_node);
-        list_remove(&j->stalled_node);
-        if (j->handle != NULL) {
-            tell_consumed(j);
-        }
+    if (j->handle != NULL) {
+        job_stream_expect_news(j);
     }
 }
 
@@ -323,30 +217,6 @@ static bool take_text(job *j, slice text, slice *fresh, error *err) {
     }
     j->replayed += fresh->length;
     return buffer_append(&j->text, *fresh) || error_memory(err);
-}
-
-static bool send_text(job *j, slice text) {
-    if (!j->chat.stream || text.length == 0 || j->hold) {
-        return true;
-    }
-    if (!j->head_sent && !job_send_head(j)) {
-        return false;
-    }
-    buffer events = buffer_make(EVENT_LIMIT);
-    if (!j->started) {
-        /* The worker was lost a moment ago: what it said is forgotten, and another begins anew. */
-        if (!dispatch_job_started(j->handle)) {
-            return true;
-        }
-        j->started = true;
-        j->chunk_prefix = answer_chunk_prefix(j);
-        if (j->chunk_prefix.length == 0) {
-            return false;
-        }
-        answer_write_role(j->chunk_prefix, &events);
-    }
-    answer_write_text(j->chunk_prefix, text, &events);
-    return send_events(j, &events);
 }
 
 /* Two workers gave different answers where the model promises the same. Which of them is wrong can't be told
@@ -388,11 +258,11 @@ static bool job_delta(work *w, const proto_delta *delta, error *err) {
     if (!j->hold) {
         ev_timer_stop(&j->queue_timer);
     }
-    if (buffer_failed(&j->tokens) || !send_text(j, fresh)) {
+    if (buffer_failed(&j->tokens) || !job_stream_text(j, fresh)) {
         job_end_for_memory(j);
         return true;
     }
-    tell_consumed(j); /* may end the job: if the credit can't be sent, the worker is lost */
+    job_tell_consumed(j); /* may end the job: if the credit can't be sent, the worker is lost */
     pool_arm_dispatch(p);
     return true;
 }
@@ -414,14 +284,40 @@ bool job_submit_again(job *j, error *err) {
     return submit(j, err);
 }
 
+/* Nothing of the answer has gone out yet, so it can begin anew. */
+static void ask_two(void *context) {
+    job *j = context;
+    pool *p = j->work.pool;
+    dispatch_job *handle = j->handle;
+    error err = {0};
+    if (handle == NULL) {
+        return;
+    }
+    ev_timer_stop(&j->queue_timer);
+    j->handle = NULL;
+    j->hold = false;
+    j->mode = VERIFY_REQUIRED;
+    dispatch_job_cancel(handle, ev_now_ms(p->loop));
+    pool_arm_dispatch(p);
+    if (!job_submit_again(j, &err)) {
+        bool full = err.code == ERROR_LIMIT;
+        job_end_with_error(j, full ? 429 : 503, full ? "queue_full" : "not_enough_workers", err.text);
+    }
+}
+
 /* What the worker's tiers ask for is known only now. */
 static void job_placed(work *w, session *s) {
     job *j = job_of(w);
-    if (!j->hold && !j->started && proof_withholds(w->pool, session_worker(s))) {
+    verify_mode mode = proof_mode_of_worker(w->pool, session_worker(s));
+    if (j->started || j->proved != NULL || mode < VERIFY_PROVED) {
+        return;
+    }
+    if (mode == VERIFY_REQUIRED) {
+        ev_defer(w->pool->loop, &j->by_two);
+    }
+    if (!j->hold) {
         j->hold = true;
-        if (j->chat.stream) {
-            ev_timer_start(w->pool->loop, &j->queue_timer, FIRST_NEWS_MS);
-        }
+        job_stream_expect_news(j);
     }
 }
 
@@ -435,100 +331,6 @@ static void job_restarted(work *w, bool resumed) {
     if (!resumed) {
         buffer_clear(&j->text);
     }
-}
-
-void job_refusal(const job *j, unsigned *status, const char **code, const char **text) {
-    *status = j->input_refused ? 400 : 502;
-    *code = j->input_refused ? "bad_input" : "refused_by_worker";
-    *text = j->input_refused || j->refusal[0] != '\0' ? j->refusal : "the worker can't answer this";
-}
-
-static void job_failed(work *w, dispatch_failure reason) {
-    job *j = job_of(w);
-    j->handle = NULL;
-    switch (reason) {
-    case DISPATCH_NO_WORKER:
-        job_end_with_error(j, 503, "no_worker", "the last worker with this model has left; ask again later");
-        return;
-    case DISPATCH_QUEUE_DEADLINE:
-        job_end_with_error(j, 503, "queue_deadline", "no worker became free in time; ask again later");
-        return;
-    case DISPATCH_JOB_DEADLINE:
-        job_end_with_error(j, 504, "job_deadline", "the answer took too long; ask for a shorter one");
-        return;
-    case DISPATCH_TOO_MANY_TRIES:
-        job_end_with_error(j, 503, "worker_failed",
-                           "several workers failed one after the other; ask again later");
-        return;
-    case DISPATCH_NOT_RESUMABLE:
-        job_end_with_error(
-            j, 503, "worker_lost",
-            "the worker was lost in mid-answer and no other can go on with the same bits; ask again");
-        return;
-    case DISPATCH_LOST:
-        job_end_with_error(j, 503, "worker_lost", "the worker was lost; ask again");
-        return;
-    case DISPATCH_REFUSED:
-        break;
-    }
-    unsigned status = 0;
-    const char *code = NULL;
-    const char *text = NULL;
-    job_refusal(j, &status, &code, &text);
-    job_end_with_error(j, status, code, text);
-}
-
-/* Ending one job can end any other: its cancel may find the worker's connection full, and what that worker
- * loses may find no other. So what is to end is set apart first, and taken from there while there is some. */
-static void end_all(list_node *ending, unsigned status, const char *code, const char *message) {
-    while (!list_is_empty(ending)) {
-        job_end_with_error(LIST_ENTRY(list_first(ending), job, node), status, code, message);
-    }
-}
-
-static void end_selected(pool *p, bool (*selected)(job *j, const void *by), const void *by, unsigned status,
-                         const char *code, const char *message) {
-    list_node ending;
-    list_init(&ending);
-    for (list_node *node = p->jobs.next, *next = NULL; node != &p->jobs; node = next) {
-        next = node->next;
-        if (selected(LIST_ENTRY(node, job, node), by)) {
-            list_remove(node);
-            list_append(&ending, node);
-        }
-    }
-    end_all(&ending, status, code, message);
-}
-
-typedef struct revoked {
-    uint64_t user_id;
-    uint64_t key_id;
-} revoked;
-
-static bool is_revoked(job *j, const void *by) {
-    const revoked *gone = by;
-    return j->user_id == gone->user_id && (gone->key_id == 0 || j->key_id == gone->key_id);
-}
-
-void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
-    revoked gone = {user_id, key_id};
-    end_selected(p, is_revoked, &gone, 401, "key_revoked", "this key was revoked");
-}
-
-static const char stopping_text[] = "the pool is stopping; ask again in a moment";
-
-static bool is_queued(job *j, const void *by) {
-    (void)by;
-    return j->required != NULL ? required_waits(j->required)
-                               : j->handle != NULL && dispatch_job_position(j->handle) > 0;
-}
-
-void job_end_queued(pool *p) {
-    end_selected(p, is_queued, NULL, 503, "pool_stopping", stopping_text);
-}
-
-void job_end_all(pool *p) {
-    end_all(&p->jobs, 503, "pool_stopping", stopping_text);
 }
 
 /* What is still to be sent once the receipt is stored. */
@@ -580,17 +382,6 @@ static void job_complete(work *w, const fleet_worker *worker, const signed_recei
     }
 }
 
-static void finish_stream(job *j) {
-    http_request *request = j->request;
-    bool written = (j->head_sent || job_send_head(j)) && http_stream_write(request, buffer_slice(&j->end));
-    job_release(j);
-    if (written) {
-        http_stream_end(request);
-    } else {
-        http_stream_abort(request);
-    }
-}
-
 void job_finish_whole(job *j) {
     http_request *request = j->request;
     char notice[PROOF_NOTICE_SIZE];
@@ -609,18 +400,21 @@ void job_finish_whole(job *j) {
 void job_receipt_stored(job *j, const error *failure) {
     j->storing = NULL;
     if (failure != NULL) {
-        log_error("receipt not stored", LOG_TEXT("job", j->work.id_hex), LOG_CAUSE(failure));
-        job_end_with_error(
-            j, 503, "receipt_not_stored",
-            "the answer's receipt could not be stored, so the answer is not complete; ask again");
+        job_end_unstored(j, failure);
         return;
     }
     j->work.pool->counters.answers++;
     if (j->chat.stream) {
-        finish_stream(j);
+        job_stream_finish(j);
     } else {
         job_finish_whole(j);
     }
+}
+
+uint64_t job_time_left(const job *j) {
+    uint64_t spent = ev_now_ms(j->work.pool->loop) - j->submitted_ms;
+    uint64_t all = j->work.pool->settings.job_deadline_ms;
+    return spent < all ? all - spent : 1;
 }
 
 void job_note_refusal(job *j, const proto_fail *fail) {

@@ -50,6 +50,7 @@ typedef struct job {
     buffer end; /* what completes the answer: made before its receipt is stored, so that nothing but the
                    connection can fail afterwards */
     ev_timer queue_timer; /* streaming: news while it waits */
+    ev_deferred by_two;   /* its worker's tier asks for two workers at once: soon they are asked */
     bool hold;            /* nothing goes out before the answer is proved */
     proved *proved;       /* while it is held */
     required *required;   /* with VERIFY_REQUIRED: who answers it. Then `handle` and `tokens` are unused. */
@@ -82,8 +83,14 @@ MUST_CHECK bool job_check_delta(const proto_delta *delta, error *err);
 void job_end_with_error(job *j, unsigned status, const char *code, const char *message);
 /* Ends it for want of memory, unless the client has left: then its end follows. */
 void job_end_for_memory(job *j);
+/* Ends it because its receipt could not be stored. */
+void job_end_unstored(job *j, const error *failure);
+/* Ends job and request: all of the stream has been sent, or (`whole` false) can't be. */
+void job_end_stream(job *j, bool whole);
 /* Answers a request that isn't streamed with `end`. */
 void job_finish_whole(job *j);
+/* Of the time in which the whole answer must be there; at least 1. */
+uint64_t job_time_left(const job *j);
 /* Forgets what came and has it answered anew, under the id that `work` has now. */
 MUST_CHECK bool job_submit_again(job *j, error *err);
 /* Why a worker won't answer, kept for the client; and what to tell it then. */

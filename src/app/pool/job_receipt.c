@@ -12,6 +12,7 @@ static bool fill_receipt(const job *j, const answer_said *said, const fleet_work
     static const receipt_finish finishes[] = {[PROTO_STOP] = RECEIPT_FINISH_STOP,
                                               [PROTO_LENGTH] = RECEIPT_FINISH_LENGTH,
                                               [PROTO_CANCELLED] = RECEIPT_FINISH_CANCELLED};
+    uint8_t text_hash[HASH_SIZE];
     *r = (receipt){.version = RECEIPT_VERSION,
                    .temperature = j->chat.temperature,
                    .top_p = j->chat.top_p,
@@ -25,7 +26,9 @@ static bool fill_receipt(const job *j, const answer_said *said, const fleet_work
     memcpy(r->pool_id, j->work.pool->site.pool_id, sizeof r->pool_id);
     memcpy(r->job_id, said->id.bytes, sizeof r->job_id);
     memcpy(r->worker_id, worker->id, sizeof r->worker_id);
-    return receipt_commit(done->commitment, said->text, r->commitment, err) &&
+    return hash_sha256(said->text, text_hash, err) &&
+           receipt_commit(done->commitment, text_hash, r->prompt_tokens, r->finish == RECEIPT_FINISH_STOP,
+                          r->commitment, err) &&
            session_describe_model(worker->session, j->chat.model, r, err) &&
            receipt_hash_prompt(j->salt, j->chat.messages, j->chat.message_count, r->prompt_hash, err) &&
            receipt_hash_answer(j->salt, said->text, r->answer_hash, err) &&
@@ -54,14 +57,23 @@ static bool check_commitment(const job *j, slice text, const proto_done *done, c
             error_set(err, ERROR_INVALID, "the commitment isn't that of the text"));
 }
 
-/* An exact worker ends an answer for its length where the client said so, or where its context is full: else
- * it could leave out what it likes. */
+/* An exact worker draws a token at least, be it the one that ends the answer: without any nothing could be
+ * computed again. It ends an answer for its length where the client said so, or where its context is full:
+ * else it could leave out what it likes. */
 static bool check_length(const session *s, slice model, const receipt *fields, error *err) {
-    if (fields->finish != RECEIPT_FINISH_LENGTH || fields->completion_tokens == fields->max_tokens ||
-        !slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-"))) {
+    uint64_t room = session_context(s, model);
+    uint64_t used = (uint64_t)fields->prompt_tokens + fields->completion_tokens;
+    if (!slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-"))) {
         return true;
     }
-    return (uint64_t)fields->prompt_tokens + fields->completion_tokens == session_context(s, model) ||
+    if (fields->completion_tokens == 0) {
+        return error_set(err, ERROR_INVALID, "an answer without a token, not even one that ends it");
+    }
+    if (used > room) {
+        return error_set(err, ERROR_INVALID, "prompt and answer are longer than the worker's context");
+    }
+    return fields->finish != RECEIPT_FINISH_LENGTH || fields->completion_tokens == fields->max_tokens ||
+           used == room ||
            error_set(err, ERROR_INVALID, "the answer ends for its length, and there was room for more");
 }
 

@@ -123,6 +123,13 @@ static void add_proof_metrics(buffer *out, const pool *p) {
     add_metric(out, "verify_worker_wrong_total", "counter", "Answers proved wrong.", stats.worker_wrong);
     add_metric(out, "verify_verifier_wrong_total", "counter", "Findings proved wrong.", stats.verifier_wrong);
     add_metric(out, "verify_open_total", "counter", "Disputes that an admin has to decide.", stats.open);
+    add_metric(out, "verify_open", "gauge",
+               "Disputes that wait for an admin now: cellule admin verification list --open.",
+               stats.open_now);
+    add_metric(out, "verify_disputes", "gauge", "Disputes that wait for somebody who can judge them.",
+               stats.disputed_now);
+    add_metric(out, "workers_quarantined", "gauge",
+               "Connected workers that get no prompt: suspected or convicted.", stats.quarantined);
     add_metric(out, "verify_given_up_total", "counter", "Checks that came to no result.", stats.given_up);
     add_metric(out, "verify_lost_total", "counter", "Checks that their verifier didn't do.", stats.lost);
     add_metric(out, "verify_waiting", "gauge", "Checks that wait for a verifier.", stats.waiting);
@@ -131,6 +138,10 @@ static void add_proof_metrics(buffer *out, const pool *p) {
                stats.compared);
     add_metric(out, "verify_deviated_total", "counter", "Of these, that differ more than honest ones do.",
                stats.deviated);
+    add_metric(out, "verify_uncompared_total", "counter",
+               "Drawn answers of runtimes that nobody could be found to answer too.", stats.uncompared);
+    add_metric(out, "verify_runtimes_learning", "gauge",
+               "Runtimes of which it isn't known yet how alike honest answers are.", stats.learning);
     add_metric(out, "workers_convicted_total", "counter", "Workers proved wrong and shut out.",
                stats.convicted);
     add_metric(out, "honeytokens_sent_total", "counter", "Prompts with a marker sent to workers.",
@@ -173,6 +184,8 @@ void observe_status(pool *p, http_request *request, const account *who, slice se
     reply_json answer;
     (void)who;
     (void)segment;
+    proof_statistics checks;
+    proof_read_statistics(p, &checks);
     dispatch_read_stats(p->dispatch, &stats);
     reply_json_begin(&answer);
     json_writer *w = &answer.w;
@@ -186,6 +199,9 @@ void observe_status(pool *p, http_request *request, const account *who, slice se
     json_add_u64(w, "jobs_running", stats.running);
     json_add_u64(w, "jobs_queued", stats.queued);
     json_add_u64(w, "answers", p->counters.answers);
+    json_add_u64(w, "workers_quarantined", checks.quarantined);
+    json_add_u64(w, "disputes_waiting", checks.disputed_now);
+    json_add_u64(w, "disputes_open", checks.open_now);
     json_write_object_end(w);
     reply_json_end(&answer, request, 200);
 }

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "os/clock.h"
+#include "proof/proof.h"
 #include "reply.h"
 #include "session.h"
 #include "store/receipts.h"
@@ -184,7 +185,9 @@ static void verification_found(void *context, const store_verification *found, c
         return;
     }
     snprintf(later->name, sizeof later->name, "%.*s",
-             SLICE_FORMAT(failure == NULL ? found->state : SLICE_LITERAL("none")));
+             SLICE_FORMAT(failure != NULL                         ? SLICE_LITERAL("none")
+                          : proof_is_doubtful(later->pool, found) ? SLICE_LITERAL("doubtful")
+                                                                  : found->state));
     if (!store_receipt_get(later->pool->store, job_id, later->user_id, receipt_found, later, &err)) {
         reply_later_fail(later, &err);
     }

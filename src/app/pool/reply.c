@@ -30,6 +30,30 @@ void reply_json_end(reply_json *answer, http_request *request, unsigned status) 
     buffer_wipe(&answer->body);
 }
 
+void reply_list_begin(reply_json *answer, const char *name) {
+    reply_json_begin(answer);
+    json_write_object_begin(&answer->w);
+    json_add_text(&answer->w, "object", SLICE_LITERAL("list"));
+    json_write_key(&answer->w, name);
+    json_write_array_begin(&answer->w);
+}
+
+void reply_list_end(reply_json *answer, http_request *request, bool has_more) {
+    json_write_array_end(&answer->w);
+    json_add_bool(&answer->w, "has_more", has_more);
+    json_write_object_end(&answer->w);
+    reply_json_end(answer, request, 200);
+}
+
+uint64_t reply_page_after(const http_request *request) {
+    slice query = http_request_query(request);
+    uint64_t after = 0;
+    if (!slice_starts_with(query, SLICE_LITERAL("after=")) || !slice_to_u64(slice_after(query, 6), &after)) {
+        after = 0;
+    }
+    return after;
+}
+
 void reply_done(http_request *request) {
     http_respond(request, 200, &json_type, 1, SLICE_LITERAL("{\"done\":true}"));
 }
@@ -193,4 +217,19 @@ bool reply_later_waits(reply_later *taken, const error *failure) {
         taken->request = NULL;
     }
     return taken->request != NULL;
+}
+
+void reply_shut_out(http_request *request, const error *failure, bool shut_out) {
+    if (request == NULL) {
+        return;
+    }
+    if (failure == NULL) {
+        reply_done(request);
+    } else if (shut_out) {
+        reply_error(request, reply_status_of(failure->code), NULL, error_code_name(failure->code),
+                    "shut out until the pool restarts, but that could not be stored: %s; try again",
+                    failure->text);
+    } else {
+        reply_failure(request, failure);
+    }
 }

@@ -17,8 +17,19 @@ typedef struct reply_json {
 void reply_json_begin(reply_json *answer);
 void reply_json_end(reply_json *answer, http_request *request, unsigned status);
 
+/* {"object":"list",NAME:[…],"has_more":…}: the items are written in between. */
+void reply_list_begin(reply_json *answer, const char *name);
+void reply_list_end(reply_json *answer, http_request *request, bool has_more);
+/* ?after=ID in the query: what the last page of a list ended with; 0: the first page. */
+uint64_t reply_page_after(const http_request *request);
+
 /* {"done":true}, which needs no memory. */
 void reply_done(http_request *request);
+
+/* Of shutting somebody out, which works at once and is stored then (a database that fails must not keep a
+ * door open): done, or why not, and whether he is out all the same. `request` may be NULL: the client has
+ * left. */
+void reply_shut_out(http_request *request, const error *failure, bool shut_out);
 
 /* {"error":{"message","type","param","code"}}; `type` follows from the status; `param` and `code` may be
  * NULL. */

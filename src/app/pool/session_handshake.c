@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "crypto/sign.h"
+#include "model_files.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "proof/proof.h"
@@ -47,6 +48,14 @@ static bool keep_models(session *s, const proto_hello *hello) {
     return true;
 }
 
+/* What is checked has to be of a kind that can be, and the file that the site knows by its name. */
+static bool is_wanted(const pool *p, const proto_model *model) {
+    bool checkable = slice_starts_with(model->profile, SLICE_LITERAL("exact-")) ||
+                     slice_starts_with(model->profile, SLICE_LITERAL("runtime-"));
+    return (checkable || policy_of_model(&p->settings, model->name) == VERIFY_OFF) &&
+           model_files_allow(p->settings.model_files, model->name, model->digest, model->profile);
+}
+
 void session_handle_hello(session *s, const proto_hello *hello) {
     pool *p = s->pool;
     error err = {0};
@@ -59,6 +68,13 @@ void session_handle_hello(session *s, const proto_hello *hello) {
     if (p->draining) {
         session_refuse(s, PROTO_REFUSE_DRAINING, "the pool is stopping; come back in a moment");
         return;
+    }
+    for (size_t i = 0; i < hello->model_count; i++) {
+        if (!is_wanted(p, &hello->models[i])) {
+            session_refuse(s, PROTO_REFUSE_MODEL,
+                           "a model of this name is another file or profile here; ask the admin for it");
+            return;
+        }
     }
     if (!keep_models(s, hello) || !random_bytes(s->pool_nonce, sizeof s->pool_nonce, &err)) {
         session_close(s, PROTO_CLOSE_INTERNAL, "out of memory");

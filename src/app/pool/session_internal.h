@@ -4,8 +4,8 @@
 #include "dispatch/worker.h"
 #include "session.h"
 
-/* Shared by session.c (the connection, messages about jobs, the dispatcher's hooks) and session_handshake.c
- * (hello, proof, welcome). */
+/* Shared by session.c (the connection and its end), session_handshake.c (hello, proof, welcome) and
+ * session_work.c (messages about jobs). */
 
 typedef struct session_model {
     slice name; /* in session.names */
@@ -43,6 +43,11 @@ void session_violation(session *s, unsigned code, const char *what);
 void session_start_handshake(session *s);
 void session_handle_hello(session *s, const proto_hello *hello);
 void session_handle_proof(session *s, const proto_proof *claim);
+/* Of jobs; each may end the session. */
+void session_handle_delta(session *s, const proto_delta *delta);
+void session_handle_done(session *s, const proto_done *done);
+void session_handle_scored(session *s, const proto_scored *scored);
+void session_handle_fail(session *s, const proto_fail *fail);
 /* Of a welcomed session: closes it if its worker's enrolment is over by now, else sets the timer for then.
  * Called with each beat too, for the clock may be put forward and an enrolment renewed. */
 void session_check_expiry(session *s);

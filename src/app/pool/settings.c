@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "model_files.h"
 #include "proof/policy.h"
 
 #include <cyaml/cyaml.h>
@@ -85,7 +86,7 @@ static bool check_words(const pool_settings *settings, error *err) {
     if (settings->max_tokens_default > settings->max_tokens_limit) {
         return error_set(err, ERROR_INVALID, "max_tokens_default is above max_tokens_limit; lower it");
     }
-    return policy_check_settings(settings, err);
+    return policy_check_settings(settings, err) && model_files_check(settings->model_files, err);
 }
 
 static bool fill(pool_settings *settings, const settings_file *file, error *err) {

@@ -2,6 +2,7 @@
 #define POOL_SETTINGS_H
 
 #include "base/error.h"
+#include "proto/message.h"
 
 #include <stdint.h>
 
@@ -33,8 +34,9 @@
            "a worker that stops in mid-answer for this long is taken to hang")                               \
     NUMBER(attempts_limit, 3, 1, 10, LIVE, "workers tried for one question at most")                         \
     NUMBER(credit_window, 256, 16, 65536, LIVE, "tokens a worker may be ahead of the client")                \
-    NUMBER(max_tokens_default, 1024, 1, 1048576, LIVE, "length of an answer where the client names none")    \
-    NUMBER(max_tokens_limit, 32768, 1, 1048576, LIVE,                                                        \
+    NUMBER(max_tokens_default, 1024, 1, PROTO_ANSWER_MAX, LIVE,                                              \
+           "length of an answer where the client names none")                                                \
+    NUMBER(max_tokens_limit, 32768, 1, PROTO_ANSWER_MAX, LIVE,                                               \
            "length of an answer at most; more asked for is refused")                                         \
     NUMBER(beat_ms, 10000, 100, 60000, AT_START, "workers say that they live this often; dead after 2.5")    \
     NUMBER(join_token_minutes, 10, 1, 1440, LIVE, "a join token can be used for this long")                  \
@@ -44,11 +46,14 @@
     TEXT(verify, "spot", LIVE,                                                                               \
          "least check of answers by another worker: off, spot, every, proved or required")                   \
     TEXT(verify_models, "", LIVE, "stricter for some models: \"name=mode, ...\"")                            \
-    TEXT(verify_tiers, "", LIVE,                                                                             \
-         "stricter for workers of some tiers: \"name=mode, ...\"; required counts as proved")                \
+    TEXT(verify_tiers, "", LIVE, "stricter for workers of some tiers: \"name=mode, ...\"")                   \
+    TEXT(model_files, "", LIVE,                                                                              \
+         "which file a model is: \"name=SHA-256, name=SHA-256:profile, ...\"; others come as workers say")   \
     NUMBER(verify_floor, 3, 1, 100, LIVE, "percent of a worker's answers that spot checks at least")         \
     NUMBER(check_delay_ms, 3000, 0, 3600000, LIVE, "a check begins at a random time up to this later")       \
     NUMBER(check_deadline_ms, 300000, 1000, 86400000, LIVE, "a check must be done within this")              \
+    NUMBER(dispute_wait_ms, 1800000, 1, 86400000, LIVE,                                                      \
+           "a dispute that nobody could judge for this long is left to an admin")                            \
     NUMBER(checks_at_once, 8, 1, 1024, LIVE, "checks under way at most, on slots that are idle")             \
     NUMBER(recheck_answers, 100, 0, 10000, LIVE,                                                             \
            "answers of a worker kept, sealed, to be checked if it is convicted; 0 keeps none")               \

@@ -13,7 +13,7 @@ enum {
     LONGEST_PAUSE_MS = 30000,
     MESSAGE_MEMORY = 8 * 1024 * 1024,
     OPTIONS_MAX = 4,
-    ARGUMENTS_MAX = 4 + 2 * OPTIONS_MAX + 2
+    ARGUMENTS_MAX = 4 + 2 * OPTIONS_MAX + 4
 };
 
 typedef struct engine_process {
@@ -141,6 +141,10 @@ static void make_arguments(const engine_process_options *o, char values[OPTIONS_
             arguments[count++] = numbers[i].name;
             arguments[count++] = values[i];
         }
+    }
+    if (o->kernels != NULL) {
+        arguments[count++] = "--kernels";
+        arguments[count++] = o->kernels;
     }
     if (o->cache) {
         arguments[count++] = "--cache";

@@ -12,6 +12,7 @@ typedef struct engine_process_options {
     uint32_t context;    /* 0: the model's own */
     uint32_t threads;    /* 0: one per core */
     uint32_t memory_mib; /* for keys and values; 0: as is usual */
+    const char *kernels; /* form of the loops; NULL: the fastest */
     bool cache;          /* packed weights are kept beside the model */
     uint32_t hung_ms;    /* without a word while it should answer pings: it is killed */
 } engine_process_options;

@@ -80,13 +80,16 @@ static bool sign_receipt(generate_job *j, signed_receipt *entry, error *err) {
 static void send_done(generate_job *j) {
     agent *a = j->base.agent;
     signed_receipt entry;
+    uint8_t text_hash[HASH_SIZE];
     error err = {0};
     receipt *r = &j->receipt;
     r->prompt_tokens = j->end.usage.prompt_tokens;
     r->completion_tokens = (uint32_t)piece_count(j);
     r->finish = j->end.finish == ENGINE_LENGTH ? RECEIPT_FINISH_LENGTH : RECEIPT_FINISH_STOP;
     r->finished_ms = clock_unix_ms();
-    if (!receipt_commit(j->end.commitment, buffer_slice(&j->text), r->commitment, &err) ||
+    if (!hash_sha256(buffer_slice(&j->text), text_hash, &err) ||
+        !receipt_commit(j->end.commitment, text_hash, r->prompt_tokens, r->finish == RECEIPT_FINISH_STOP,
+                        r->commitment, &err) ||
         !sign_receipt(j, &entry, &err)) {
         worker_job_give_up(&j->base, PROTO_OTHER, slice_of_text(err.text), true);
         return;

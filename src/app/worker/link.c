@@ -270,7 +270,7 @@ void link_connect(void *agent_context) {
                                                        .path = PROTO_PATH,
                                                        .subprotocol = PROTO_SUBPROTOCOL,
                                                        .tls = a->tls,
-                                                       .message_limit = PROTO_MESSAGE_MAX},
+                                                       .message_limit = PROTO_JOB_MAX},
                                   &handlers, a, &err);
     if (a->socket == NULL) {
         log_error("not connected to the pool", LOG_CAUSE(&err));

@@ -34,6 +34,7 @@ typedef struct run_options {
     uint64_t context;
     uint64_t threads;
     uint64_t memory_mib;
+    const char *kernels;
     bool cache;
     uint64_t engine_timeout_ms;
     const char *cheat; /* only in test builds */
@@ -176,6 +177,7 @@ static backend *start_engine(void *context, const char *model, const backend_han
                                      .context = (uint32_t)o->context,
                                      .threads = (uint32_t)o->threads,
                                      .memory_mib = (uint32_t)o->memory_mib,
+                                     .kernels = o->kernels,
                                      .cache = o->cache,
                                      .hung_ms = (uint32_t)o->engine_timeout_ms};
     return engine_process_new(plan->loop, &engine, handlers, handlers_context, err);
@@ -269,9 +271,9 @@ static bool check_options(const run_options *o, error *err) {
         return error_set(err, ERROR_INVALID,
                          "--runtime-key-file, --runtime-ca and --profile go with --runtime");
     }
-    if (o->runtime != NULL && (o->threads > 0 || o->memory_mib > 0 || o->cache)) {
+    if (o->runtime != NULL && (o->threads > 0 || o->memory_mib > 0 || o->kernels != NULL || o->cache)) {
         return error_set(err, ERROR_INVALID,
-                         "--threads, --memory and --cache are the engine's, not --runtime's");
+                         "--threads, --memory, --kernels and --cache are the engine's, not --runtime's");
     }
     return true;
 }
@@ -328,6 +330,8 @@ int worker_run_main(int argc, char **argv) {
          ENGINE_THREADS_MAX},
         {"memory", OPTION_U64, &options.memory_mib, "MIB",
          "to compute with, beside the model; 0: as is usual", 0, MEMORY_MIB_MAX},
+        {"kernels", OPTION_TEXT, &options.kernels, "NAME",
+         "the same bits by another form of the loops; else the fastest", 0, 0},
         {"cache", OPTION_FLAG, &options.cache, NULL, "keep the model's weights, packed, in a file beside it",
          0, 0},
         {"engine-timeout-ms", OPTION_U64, &options.engine_timeout_ms, "N",

@@ -6,8 +6,6 @@
 
 #include <stdio.h>
 
-enum { TEXT_LIMIT = 16 * 1024 * 1024 };
-
 typedef struct score_job {
     worker_job base;
     finding finding; /* filled as things become known */
@@ -93,13 +91,8 @@ static bool take_result(score_job *j, const pipe_scored *scored, error *err) {
     f->has_expected = agreed < result->count && result->tokens[agreed] != ENGINE_NO_TOKEN;
     f->expected = f->has_expected ? result->tokens[agreed] : 0;
     f->finished_ms = clock_unix_ms();
-    buffer text = buffer_make(TEXT_LIMIT);
-    worker_job_append_text(&text, result->text);
-    bool made = buffer_failed(&text)
-                    ? error_memory(err)
-                    : receipt_commit(scored->commitment, buffer_slice(&text), f->commitment, err);
-    buffer_wipe(&text);
-    return made;
+    return receipt_commit(scored->commitment, result->text_digest, f->prompt_tokens, result->stopped,
+                          f->commitment, err);
 }
 
 static void send_scored(score_job *j) {

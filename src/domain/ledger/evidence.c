@@ -1,6 +1,7 @@
 #include "ledger/evidence.h"
 
 #include "coder_internal.h"
+#include "evidence_internal.h"
 
 enum { MESSAGE_LIMIT = 8192 };
 
@@ -32,6 +33,9 @@ static bool make_message(const evidence *e, buffer *out, error *err) {
     envelope_add_u32(out, (uint32_t)e->finding_count);
     for (size_t i = 0; i < e->finding_count; i++) {
         add_finding(out, &e->findings[i]);
+    }
+    if (e->version == EVIDENCE_VERSION_DECIDED) {
+        envelope_add(out, slice_of_text(e->reason));
     }
     return !buffer_failed(out) || error_memory(err);
 }
@@ -73,7 +77,7 @@ static bool countersign_all(evidence *e, const sign_key *pool, error *err) {
 }
 
 bool evidence_make(evidence *e, const sign_key *pool, error *err) {
-    e->version = EVIDENCE_VERSION;
+    e->version = e->reason[0] == '\0' ? EVIDENCE_VERSION : EVIDENCE_VERSION_DECIDED;
     buffer message = buffer_make(MESSAGE_LIMIT);
     bool good = check_counts(e, err) && check_time(e, err) &&
                 receipt_pool_id(sign_key_public(pool), e->pool_id, err) && countersign_all(e, pool, err) &&
@@ -84,6 +88,17 @@ bool evidence_make(evidence *e, const sign_key *pool, error *err) {
     }
     buffer_free(&message);
     return good;
+}
+
+bool evidence_version_is_known(const evidence *e, error *err) {
+    if (e->version != EVIDENCE_VERSION && e->version != EVIDENCE_VERSION_DECIDED) {
+        return error_set(err, ERROR_UNSUPPORTED,
+                         "this evidence has version %u and only versions %d and %d are known",
+                         (unsigned)e->version, EVIDENCE_VERSION, EVIDENCE_VERSION_DECIDED);
+    }
+    return (e->version == EVIDENCE_VERSION_DECIDED) == (e->reason[0] != '\0') ||
+           error_set(err, ERROR_CORRUPT, "evidence of version %d, and no other, has a human's reason",
+                     EVIDENCE_VERSION_DECIDED);
 }
 
 static bool verify_receipts(evidence *e, const uint8_t pool_id[HASH_SIZE], error *err) {
@@ -100,9 +115,8 @@ static bool verify_receipts(evidence *e, const uint8_t pool_id[HASH_SIZE], error
 
 static bool verify_pool(const evidence *e, const uint8_t pool_id[HASH_SIZE], error *err) {
     uint8_t id[HASH_SIZE];
-    if (e->version != EVIDENCE_VERSION) {
-        return error_set(err, ERROR_UNSUPPORTED, "this evidence has version %u and only version %d is known",
-                         (unsigned)e->version, EVIDENCE_VERSION);
+    if (!evidence_version_is_known(e, err)) {
+        return false;
     }
     if (memcmp(e->pool_id, pool_id, HASH_SIZE) != 0) {
         return error_set(err, ERROR_CORRUPT, "this evidence is from another pool than the one expected");

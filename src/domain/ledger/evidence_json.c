@@ -2,6 +2,7 @@
 #include "codec/json_writer.h"
 #include "coder_internal.h"
 #include "copies_internal.h"
+#include "evidence_internal.h"
 #include "finding_internal.h"
 #include "ledger/evidence.h"
 #include "receipt_internal.h"
@@ -59,6 +60,9 @@ bool evidence_write_json(const evidence *e, buffer *out, error *err) {
     copies_add_hex(&w, "pool", e->pool_id, sizeof e->pool_id);
     copies_add_hex(&w, "convicted", e->convicted, sizeof e->convicted);
     json_add_u64(&w, "made_ms", e->made_ms);
+    if (e->reason[0] != '\0') {
+        json_add_text(&w, "reason", slice_of_text(e->reason));
+    }
     json_write_key(&w, "receipt");
     if (!write_receipt(&w, &e->receipt, err) || !write_answers(&w, e, err) || !write_findings(&w, e, err)) {
         return false;
@@ -111,6 +115,24 @@ static bool read_findings(const json_value *root, evidence *e, error *err) {
     return good;
 }
 
+/* Why a human decided; only where one did. */
+static bool read_reason(const json_value *root, evidence *e, error *err) {
+    slice text = {0};
+    if (e->version != EVIDENCE_VERSION_DECIDED) {
+        return json_find(root, "reason") == NULL ||
+               error_set(err, ERROR_INVALID, "\"reason\" is for evidence of version %d",
+                         EVIDENCE_VERSION_DECIDED);
+    }
+    if (!json_get_text(root, "reason", &text, err)) {
+        return false;
+    }
+    if (text.length == 0 || text.length > EVIDENCE_REASON_MAX || slice_find(text, '\0') != SIZE_MAX) {
+        return error_set(err, ERROR_INVALID, "\"reason\" must be 1 to %d bytes of text", EVIDENCE_REASON_MAX);
+    }
+    memcpy(e->reason, text.data, text.length);
+    return true;
+}
+
 static bool read_head(const json_value *root, evidence *e, error *err) {
     slice text;
     uint64_t version = 0;
@@ -124,9 +146,7 @@ static bool read_head(const json_value *root, evidence *e, error *err) {
         return false;
     }
     e->version = (uint32_t)version;
-    return (e->version == EVIDENCE_VERSION ||
-            error_set(err, ERROR_UNSUPPORTED, "this evidence has version %u and only version %d is known",
-                      (unsigned)e->version, EVIDENCE_VERSION)) &&
+    return read_reason(root, e, err) && evidence_version_is_known(e, err) &&
            read_hex(root, "pool", e->pool_id, sizeof e->pool_id, err) &&
            read_hex(root, "convicted", e->convicted, sizeof e->convicted, err) &&
            json_get_u64(root, "made_ms", 0, LEDGER_TIME_LIMIT, &e->made_ms, err);

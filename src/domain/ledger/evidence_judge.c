@@ -43,14 +43,16 @@ static relation of_answers(const receipt *a, const receipt *b) {
 
 static relation of_findings(const finding *a, const finding *b) {
     return a->agreed == b->agreed && a->complete == b->complete && a->has_expected == b->has_expected &&
-                   a->expected == b->expected && memcmp(a->commitment, b->commitment, HASH_SIZE) == 0
+                   a->expected == b->expected && a->prompt_tokens == b->prompt_tokens &&
+                   memcmp(a->commitment, b->commitment, HASH_SIZE) == 0
                ? AGREES
                : CONTRADICTS;
 }
 
 /* `f` is about `r`. */
 static relation of_claim(const receipt *r, const finding *f) {
-    if (f->agreed != f->claimed_tokens || memcmp(f->commitment, r->commitment, HASH_SIZE) != 0) {
+    if (f->agreed != f->claimed_tokens || f->prompt_tokens != r->prompt_tokens ||
+        memcmp(f->commitment, r->commitment, HASH_SIZE) != 0) {
         return CONTRADICTS;
     }
     if (f->complete) {
@@ -158,6 +160,17 @@ static bool find_witnesses(const evidence *e, evidence_ruling *ruling) {
     return false;
 }
 
+/* What a human decides between: one who says otherwise. */
+static bool find_witness(const evidence *e, evidence_ruling *ruling) {
+    for (size_t a = 0; a < statement_count(e); a++) {
+        if (a != ruling->convicted && relate(e, a, ruling->convicted) == CONTRADICTS) {
+            ruling->witnesses[0] = a;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool evidence_judge(const evidence *e, evidence_ruling *ruling, error *err) {
     evidence_ruling own = {0};
     if (e->answer_count > EVIDENCE_ANSWERS_MAX || e->finding_count > EVIDENCE_FINDINGS_MAX) {
@@ -167,7 +180,12 @@ bool evidence_judge(const evidence *e, evidence_ruling *ruling, error *err) {
         !find_convicted(e, &own.convicted, err)) {
         return false;
     }
-    if (!find_witnesses(e, &own)) {
+    bool decided = e->reason[0] != '\0';
+    own.witness_count = decided ? 1 : 2;
+    if (decided && !find_witness(e, &own)) {
+        return error_set(err, ERROR_CORRUPT, "nobody contradicts what the convicted worker signed");
+    }
+    if (!decided && !find_witnesses(e, &own)) {
         return error_set(err, ERROR_CORRUPT,
                          "no two others who agree contradict what the convicted worker signed");
     }

@@ -15,6 +15,12 @@ static void add_field(hash *h, slice field) {
     hash_update(h, field);
 }
 
+static void add_u32(hash *h, uint32_t value) {
+    const uint8_t bytes[] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16), (uint8_t)(value >> 8),
+                             (uint8_t)value};
+    add_field(h, slice_of(bytes, sizeof bytes));
+}
+
 static hash *begin(const char *label, error *err) {
     hash *h = hash_new(err);
     if (h != NULL) {
@@ -112,15 +118,17 @@ bool receipt_nonce(const uint8_t salt[RECEIPT_SALT_SIZE], uint8_t nonce[HASH_SIZ
     return finish(h, nonce, err);
 }
 
-bool receipt_commit(const uint8_t chain[HASH_SIZE], slice text, uint8_t commitment[HASH_SIZE], error *err) {
-    uint8_t text_hash[HASH_SIZE];
+bool receipt_commit(const uint8_t chain[HASH_SIZE], const uint8_t text_hash[HASH_SIZE],
+                    uint32_t prompt_tokens, bool stopped, uint8_t commitment[HASH_SIZE], error *err) {
     memset(commitment, 0, HASH_SIZE);
-    hash *h = hash_sha256(text, text_hash, err) ? begin("cellule commitment v1", err) : NULL;
+    hash *h = begin("cellule commitment v1", err);
     if (h == NULL) {
         return false;
     }
     add_field(h, slice_of(chain, HASH_SIZE));
     add_field(h, slice_of(text_hash, HASH_SIZE));
+    add_u32(h, prompt_tokens);
+    add_u32(h, stopped ? RECEIPT_FINISH_STOP : RECEIPT_FINISH_LENGTH);
     return finish(h, commitment, err);
 }
 

@@ -179,12 +179,15 @@ static bool read_message(const json_value *root, arena *a, proto_message *out, e
 
 bool proto_general_decode(slice text, arena *a, proto_message *out, error *err) {
     memset(out, 0, sizeof *out);
-    json_value *root = json_parse(
-        text, (json_limits){.size = PROTO_MESSAGE_MAX, .depth = DEPTH_MAX, .values = VALUES_MAX}, err);
+    json_value *root =
+        json_parse(text, (json_limits){.size = PROTO_JOB_MAX, .depth = DEPTH_MAX, .values = VALUES_MAX}, err);
     if (root == NULL) {
         return false;
     }
     bool good = read_message(root, a, out, err);
+    if (good && text.length > proto_size_limit(out)) {
+        good = error_set(err, ERROR_INVALID, "%s: longer than it may be", proto_type_name(out->type));
+    }
     json_free(root);
     return good;
 }

@@ -178,10 +178,10 @@ bool proto_encode(const proto_message *message, buffer *out, error *err) {
     if (buffer_failed(out)) {
         return error_set(err, ERROR_LIMIT, "no room for a message: the queue is full or memory is out");
     }
-    if (buffer_length(out) - before > PROTO_MESSAGE_MAX) {
+    if (buffer_length(out) - before > proto_size_limit(message)) {
         buffer_truncate(out, before);
-        return error_set(err, ERROR_LIMIT, "%s: larger than %d bytes as a message",
-                         proto_type_name(message->type), PROTO_MESSAGE_MAX);
+        return error_set(err, ERROR_LIMIT, "%s: larger than %zu bytes as a message",
+                         proto_type_name(message->type), proto_size_limit(message));
     }
     return true;
 }

@@ -262,6 +262,10 @@ bool proto_check_members(const proto_message *message, error *err) {
     return true;
 }
 
+size_t proto_size_limit(const proto_message *message) {
+    return message->type == PROTO_JOB && message->job.kind == PROTO_SCORE ? PROTO_JOB_MAX : PROTO_MESSAGE_MAX;
+}
+
 static bool is_code(slice text) {
     for (size_t i = 0; i < text.length; i++) {
         uint8_t c = text.data[i];

@@ -11,6 +11,7 @@ static const double tail = 0.01;
 static const double lowest_rate = 0.005;
 static const double cheat_rate = 0.1;
 static const double confidence = 1.5;
+static const double shortest_cut = 0.125;
 
 size_t agreement_common_tokens(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count) {
     size_t count = a_count < b_count ? a_count : b_count;
@@ -61,6 +62,26 @@ double agreement_score(const agreement_pair *pair) {
     return closeness(pair) * (share + (1 - share) * tie);
 }
 
+/* Of what is compared as much as the other can have said. */
+static slice comparable(const agreement_text *answer, const agreement_text *limited) {
+    if (!limited->was_cut || limited->limit >= answer->limit || answer->text.length == 0) {
+        return answer->text;
+    }
+    double tokens = fmax((double)answer->tokens, (double)limited->limit);
+    double expected = (double)answer->text.length * (double)limited->limit / tokens;
+    bool is_credible = (double)limited->text.length >= expected * shortest_cut;
+    return is_credible ? slice_part(answer->text, 0, limited->text.length) : answer->text;
+}
+
+double agreement_of_texts(const agreement_text *one, const agreement_text *other) {
+    slice claimed = comparable(one, other);
+    slice repeated = comparable(other, one);
+    const agreement_pair pair = {.claimed = claimed.length,
+                                 .repeated = repeated.length,
+                                 .common = agreement_common_text(claimed, repeated)};
+    return agreement_score(&pair);
+}
+
 /* The last bin is for what is the same; the others divide the rest evenly. */
 static size_t bin_of(double score) {
     return (size_t)(within(score, 0, 1) * (AGREEMENT_BINS - 1));
@@ -97,16 +118,27 @@ double agreement_limit(const agreement_calibration *c) {
     return agreement_is_calibrated(c) ? (double)limit_bin(c, &below) / (AGREEMENT_BINS - 1) : 0;
 }
 
-double agreement_ratio(const agreement_calibration *c, double score) {
+static double ratio(const agreement_calibration *c, double score, double part) {
     if (!agreement_is_calibrated(c)) {
         return 0;
     }
     uint32_t below = 0;
     bool deviates = bin_of(score) < limit_bin(c, &below);
     double count = below + 1.0; /* Laplace's rule: never sure of 0 */
-    double honest = fmax(lowest_rate, (count + confidence * sqrt(count)) / (c->pairs + 2.0));
+    double pairs = (count + confidence * sqrt(count)) / (c->pairs + 2.0);
+    double honest = fmax(lowest_rate, part * pairs);
     double cheat = honest + cheat_rate * (1 - honest);
     return deviates ? log(cheat / honest) : log((1 - cheat) / (1 - honest));
+}
+
+double agreement_ratio(const agreement_calibration *c, double score) {
+    return ratio(c, score, 1);
+}
+
+double agreement_ratio_of_three(const agreement_calibration *c, double with_other, double with_third,
+                                double of_others) {
+    double claim = ratio(c, fmax(with_other, with_third), 0.5);
+    return claim > 0 && ratio(c, of_others, 0.5) > 0 ? 0 : claim;
 }
 
 bool agreement_check(const agreement_calibration *c, error *err) {
@@ -114,7 +146,7 @@ bool agreement_check(const agreement_calibration *c, error *err) {
     for (size_t i = 0; i < AGREEMENT_BINS; i++) {
         sum += c->bins[i];
     }
-    if (sum != c->pairs || sum > AGREEMENT_PAIRS_MAX) {
+    if (sum != c->pairs || sum > AGREEMENT_PAIRS_MAX || c->by_referees > 1) {
         return error_set(err, ERROR_CORRUPT, "a calibration's counts don't add up");
     }
     return true;

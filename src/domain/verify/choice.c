@@ -86,7 +86,7 @@ static void consider(search *s, size_t index, rank r) {
     }
 }
 
-/* The best of candidates `first` to first + count - 1. */
+/* The best of candidates `first` to first + count - 1, or of VERIFY_PASS of them, from a random one on. */
 static void look(search *s, size_t first, size_t count, bool among_referees) {
     for (size_t i = 0; count > VERIFY_PROBES && i < VERIFY_PROBES; i++) {
         size_t index = first + random_below(s, count);
@@ -98,8 +98,11 @@ static void look(search *s, size_t first, size_t count, bool among_referees) {
     }
     s->best = RANK_UNFIT;
     s->equals = 0;
-    for (size_t i = 0; i < count; i++) {
-        consider(s, first + i, rank_of(s, first + i, among_referees));
+    bool part = count > VERIFY_PASS;
+    size_t begin = part ? random_below(s, count) : 0;
+    for (size_t i = 0; i < (part ? VERIFY_PASS : count); i++) {
+        size_t index = first + (begin + i) % count;
+        consider(s, index, rank_of(s, index, among_referees));
     }
 }
 

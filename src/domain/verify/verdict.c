@@ -4,22 +4,22 @@
 
 _Static_assert(sizeof((verify_finding){0}.commitment) == HASH_SIZE, "SHA-256");
 
-verify_comparison verify_compare(const uint8_t claimed_commitment[32], uint32_t claimed_count,
-                                 const verify_finding *finding) {
-    bool agrees = finding->complete && finding->count == claimed_count && finding->agreed == claimed_count &&
-                  hash_equal(claimed_commitment, finding->commitment, HASH_SIZE);
+verify_comparison verify_compare(const verify_claim *claim, const verify_finding *finding) {
+    bool agrees = finding->complete && finding->count == claim->tokens && finding->agreed == claim->tokens &&
+                  finding->prompt_tokens == claim->prompt_tokens &&
+                  hash_equal(claim->commitment, finding->commitment, HASH_SIZE);
     return agrees ? VERIFY_AGREES : VERIFY_DIFFERS;
 }
 
 static bool is_same(const verify_finding *a, const verify_finding *b) {
     return a->agreed == b->agreed && a->count == b->count && a->complete == b->complete &&
            a->has_expected == b->has_expected && (!a->has_expected || a->expected == b->expected) &&
-           hash_equal(a->commitment, b->commitment, HASH_SIZE);
+           a->prompt_tokens == b->prompt_tokens && hash_equal(a->commitment, b->commitment, HASH_SIZE);
 }
 
-verify_verdict verify_judge(const uint8_t claimed_commitment[32], uint32_t claimed_count,
-                            const verify_finding *verifier, const verify_finding *referee) {
-    bool claim_is_confirmed = verify_compare(claimed_commitment, claimed_count, referee) == VERIFY_AGREES;
+verify_verdict verify_judge(const verify_claim *claim, const verify_finding *verifier,
+                            const verify_finding *referee) {
+    bool claim_is_confirmed = verify_compare(claim, referee) == VERIFY_AGREES;
     bool verifier_is_confirmed = is_same(verifier, referee);
     if (claim_is_confirmed == verifier_is_confirmed) { /* neither, or there was nothing to judge */
         return VERDICT_NEITHER;

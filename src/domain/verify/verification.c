@@ -43,7 +43,8 @@ static const move moves[STATES][EVENTS] = {
                               [VERIFICATION_REFEREE_FOR_NEITHER] = TO_OR(DISPUTED, OPEN)},
     [VERIFICATION_OPEN] = {[VERIFICATION_DECIDED_WORKER_WRONG] = TO(WORKER_WRONG),
                            [VERIFICATION_DECIDED_VERIFIER_WRONG] = TO(VERIFIER_WRONG),
-                           [VERIFICATION_DECIDED_NEITHER] = TO(GIVEN_UP)},
+                           [VERIFICATION_DECIDED_NEITHER] = TO(GIVEN_UP),
+                           [VERIFICATION_RESUMED] = TO(DISPUTED)},
 };
 
 const char *verification_state_name(verification_state state) {
@@ -124,6 +125,7 @@ static bool count(verification *v, verification_event event) {
         return v->attempts >= VERIFICATION_ATTEMPTS_MAX;
     case VERIFICATION_HAS_AGREED:
     case VERIFICATION_DIFFERED:
+    case VERIFICATION_RESUMED:
         v->attempts = 0;
         return false;
     case VERIFICATION_REFEREE_FOR_VERIFIER:
@@ -147,7 +149,8 @@ bool verification_move(verification *v, verification_event event, error *err) {
         return false;
     }
     const move *m = &moves[v->state][event];
-    if (!m->allowed) {
+    bool all_have_judged = event == VERIFICATION_RESUMED && v->referees >= VERIFICATION_REFEREES_MAX;
+    if (!m->allowed || all_have_judged) {
         return error_set(err, ERROR_CONFLICT, "a verification that is %s can't be told \"%s\"",
                          state_names[v->state], event_names[event]);
     }

@@ -5,8 +5,9 @@
 #include <time.h>
 
 /* Invariants: a request that hasn't failed when batch_run returns is committed; one that failed has written
- * nothing. A request runs inside a savepoint, so that its failure is its own; what SQLite can't confine to
- * one (it may give up the whole transaction when the disk or memory is out) fails all of them. */
+ * nothing. A request runs inside a savepoint, so that its failure is its own. But when disk or memory is out
+ * all of them fail: SQLite may have given up the whole transaction, and what follows a request may rely on
+ * it, as a receipt does on its check. */
 
 static uint64_t now_us(void) {
     struct timespec now;
@@ -23,6 +24,10 @@ static database_mode mode_of(const request *first) {
     return mode;
 }
 
+static bool is_out(const error *failure) {
+    return failure->code == ERROR_IO || failure->code == ERROR_MEMORY;
+}
+
 static bool run_one(database *d, request *r, error *lost) {
     if (!database_savepoint(d, lost)) {
         return false;
@@ -32,7 +37,7 @@ static bool run_one(database *d, request *r, error *lost) {
     }
     r->failed = true;
     database_end_queries(d);
-    if (!database_in_transaction(d)) {
+    if (is_out(&r->failure) || !database_in_transaction(d)) {
         *lost = r->failure;
         return false;
     }

@@ -19,7 +19,14 @@
 #define FAULT_HERE(name) false
 #endif
 
-enum { STATEMENT_MAX = 128, JOURNAL_SIZE_LIMIT = 16 * 1024 * 1024, BUSY_TIMEOUT_MAX_MS = 60000 };
+/* Fewer checkpoints write fewer pages: many change again and again. */
+enum {
+    STATEMENT_MAX = 128,
+    CACHE_KIB = 16 * 1024,
+    CHECKPOINT_PAGES = 4000,
+    JOURNAL_SIZE_LIMIT = 16 * 1024 * 1024,
+    BUSY_TIMEOUT_MAX_MS = 60000
+};
 
 /* Prepared once, in order of first use; found by the address of their text. */
 typedef struct prepared {
@@ -34,7 +41,8 @@ struct database {
     bool crash_likely; /* the last user didn't close it */
     bool synced;       /* what PRAGMA synchronous says: FULL, else NORMAL */
     bool write;        /* of the transaction that runs */
-    bool wiped;        /* the log may hold what was to be wiped */
+    uint64_t rollbacks;
+    bool wiped; /* the log may hold what was to be wiped */
     size_t prepared_count;
     prepared prepared[STATEMENT_MAX];
 };
@@ -137,12 +145,17 @@ bool database_commit(database *d, error *err) {
 }
 
 void database_rollback(database *d) {
+    d->rollbacks++;
     database_end_queries(d);
     error ignored;
     if (database_in_transaction(d) && !run(d, rollback_sql, &ignored)) {
         /* SQLite has rolled back all the same; the statement's failure is the earlier one's echo. */
         database_end_queries(d);
     }
+}
+
+uint64_t database_rollbacks(const database *d) {
+    return d->rollbacks;
 }
 
 bool database_savepoint(database *d, error *err) {
@@ -260,11 +273,12 @@ static bool keep_log(database *d, error *err) {
 }
 
 bool database_prepare(database *d, uint64_t size_limit, error *err) {
-    char sql[200];
+    char sql[300];
     snprintf(sql, sizeof sql,
              "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY; "
-             "PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON; PRAGMA journal_size_limit = %d",
-             (int)JOURNAL_SIZE_LIMIT);
+             "PRAGMA cell_size_check = ON; PRAGMA secure_delete = ON; PRAGMA cache_size = -%d; "
+             "PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d",
+             (int)CACHE_KIB, (int)CHECKPOINT_PAGES, (int)JOURNAL_SIZE_LIMIT);
     d->synced = true;
     return keep_log(d, err) && database_execute(d, sql, err) && set_size_limit(d, size_limit, err) &&
            prepare_transactions(d, err) && (!d->crash_likely || check_content(d, err));

@@ -22,6 +22,8 @@ typedef enum database_mode { DATABASE_READ, DATABASE_WRITE, DATABASE_WRITE_SYNCE
 MUST_CHECK bool database_begin(database *d, database_mode mode, error *err);
 MUST_CHECK bool database_commit(database *d, error *err);
 void database_rollback(database *d);
+/* How often that was called: what was noted in memory of a transaction may not have come to be. */
+uint64_t database_rollbacks(const database *d);
 /* False when SQLite has given the transaction up by itself, as it may when the disk or memory is full. */
 bool database_in_transaction(const database *d);
 
@@ -80,8 +82,8 @@ void database_end_queries(database *d);
  * in the write-ahead log until database_scrub. */
 void database_note_wipe(database *d);
 bool database_wants_scrub(const database *d);
-/* Moves the log's content to the file and cuts the log to nothing. Not in a transaction. ERROR_TIMEOUT, at once,
- * while another program (a backup) reads. */
+/* Moves the log's content to the file and cuts the log to nothing. Not in a transaction. ERROR_TIMEOUT, at
+ * once, while another program (a backup) reads. */
 MUST_CHECK bool database_scrub(database *d, error *err);
 
 /* For the files beside this one. */

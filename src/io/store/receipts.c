@@ -171,10 +171,13 @@ typedef struct receipts_delete {
     void *context;
 } receipts_delete;
 
-/* Of each table at most `limit` rows: the greatest count tells whether more is left. */
-static bool run_delete(receipts_delete *r, query *q, database *d, error *err) {
+static void give_bounds(const receipts_delete *r, query *q) {
     query_u64(q, r->before_ms);
     query_u64(q, r->limit);
+}
+
+/* Of each table at most `limit` rows: the greatest count tells whether more is left. */
+static bool run_delete(receipts_delete *r, query *q, database *d, error *err) {
     if (!query_run(q, err)) {
         return false;
     }
@@ -186,12 +189,15 @@ static bool run_delete(receipts_delete *r, query *q, database *d, error *err) {
     return true;
 }
 
-static bool delete_decided(receipts_delete *r, database *d, error *err) {
+/* A dispute that nobody decided in all that time has no receipt any more. */
+static bool delete_checks(receipts_delete *r, database *d, error *err) {
     query q;
     query_start(&q, d,
                 "DELETE FROM inference_verifications WHERE number IN "
-                "(SELECT number FROM inference_verifications WHERE decided_ms IS NOT NULL AND created_ms < ? "
+                "(SELECT number FROM inference_verifications "
+                "WHERE (decided_ms IS NOT NULL OR state = 'open') AND created_ms < ? "
                 "ORDER BY created_ms LIMIT ?)");
+    give_bounds(r, &q);
     return run_delete(r, &q, d, err);
 }
 
@@ -200,6 +206,7 @@ static bool delete_notices(receipts_delete *r, database *d, error *err) {
     query_start(&q, d,
                 "DELETE FROM notices WHERE id IN "
                 "(SELECT id FROM notices WHERE created_ms < ? ORDER BY created_ms LIMIT ?)");
+    give_bounds(r, &q);
     return run_delete(r, &q, d, err);
 }
 
@@ -208,12 +215,27 @@ static bool delete_receipts(receipts_delete *r, database *d, error *err) {
     query_start(&q, d,
                 "DELETE FROM receipts WHERE rowid IN "
                 "(SELECT rowid FROM receipts WHERE created_ms < ? ORDER BY created_ms LIMIT ?)");
+    give_bounds(r, &q);
+    return run_delete(r, &q, d, err);
+}
+
+/* Those that were seen somewhere stay. */
+static bool delete_honeytokens(receipts_delete *r, database *d, error *err) {
+    query q;
+    query_start(&q, d,
+                "DELETE FROM honeytokens WHERE id IN "
+                "(SELECT id FROM honeytokens WHERE seen_ms IS NULL AND created_ms < ? ORDER BY created_ms "
+                "LIMIT ?)");
+    uint64_t longer = STORE_HONEYTOKEN_DAYS * UINT64_C(86400000);
+    query_u64(&q, r->before_ms > longer ? r->before_ms - longer : 0);
+    query_u64(&q, r->limit);
     return run_delete(r, &q, d, err);
 }
 
 static bool receipts_delete_run(request *base, database *d, error *err) {
     receipts_delete *r = (receipts_delete *)base;
-    return delete_receipts(r, d, err) && delete_decided(r, d, err) && delete_notices(r, d, err);
+    return delete_receipts(r, d, err) && delete_checks(r, d, err) && delete_notices(r, d, err) &&
+           delete_honeytokens(r, d, err);
 }
 
 static void receipts_delete_answer(request *base, const error *failure) {

@@ -1,4 +1,5 @@
 #include "gathered.h"
+#include "kept_rings.h"
 #include "request.h"
 
 #include "base/log.h"
@@ -33,6 +34,7 @@ struct store {
     mailbox *mailbox;
     gathered *sightings;   /* worker_notes.c */
     gathered *reputations; /* reputation.c */
+    kept_rings *kept;      /* kept.c; whoever uses the database has it */
     chain submitted;       /* this turn of the loop; the loop's own, as is `hand_over` */
     ev_deferred hand_over;
     pthread_t thread;
@@ -226,6 +228,10 @@ gathered *store_reputations(store *s) {
     return s->reputations;
 }
 
+kept_rings *store_kept_rings(store *s) {
+    return s->kept;
+}
+
 void store_stats(store *s, store_statistics *statistics) {
     pthread_mutex_lock(&s->lock);
     *statistics = s->statistics;
@@ -268,6 +274,7 @@ static void free_all(store *s) {
     database_close(s->database);
     gathered_free(s->sightings);
     gathered_free(s->reputations);
+    kept_rings_free(s->kept);
     memory_free(s->mailbox);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->changed);
@@ -282,8 +289,8 @@ static bool open_parts(store *s, const store_options *options, error *err) {
     s->mailbox->owner = s;
     s->sightings = gathered_new(&gathered_sightings, err);
     s->reputations = s->sightings == NULL ? NULL : gathered_new(&gathered_reputations, err);
-    return s->reputations != NULL && open_database(s, options, err) &&
-           (s->loop == NULL || start_thread(s, err));
+    s->kept = s->reputations == NULL ? NULL : kept_rings_new(err);
+    return s->kept != NULL && open_database(s, options, err) && (s->loop == NULL || start_thread(s, err));
 }
 
 store *store_open(const store_options *options, error *err) {

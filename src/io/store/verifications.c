@@ -237,9 +237,7 @@ bool store_verification_get(store *s, const uint8_t id[STORE_VERIFICATION_ID_SIZ
 static bool verification_of_job_run(request *base, database *d, error *err) {
     verification_get *r = (verification_get *)base;
     query q;
-    query_start(&q, d,
-                VERIFICATION_ALONE "WHERE state <> 'kept' AND job_id = ? AND user_id = ? "
-                                   "ORDER BY v.number DESC LIMIT 1");
+    query_start(&q, d, VERIFICATION_ALONE "WHERE job_id = ? AND user_id = ? ORDER BY v.number DESC LIMIT 1");
     query_bytes(&q, r->verification.job_id, sizeof r->verification.job_id);
     query_u64(&q, r->verification.user_id);
     return read_one(&q, r, err);

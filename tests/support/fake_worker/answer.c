@@ -23,6 +23,10 @@ uint32_t fake_answer_tokens(const fake *f, const proto_job *wanted) {
     return f->options.tokens < wanted->max_tokens ? (uint32_t)f->options.tokens : wanted->max_tokens;
 }
 
+bool fake_stops(const fake *f, uint32_t tokens) {
+    return tokens >= f->options.tokens;
+}
+
 size_t fake_text_length(const fake *f, uint32_t tokens) {
     return (size_t)(f->options.reply_bytes * tokens / f->options.tokens);
 }
@@ -55,6 +59,9 @@ void fake_answer(const fake *f, const proto_job *wanted, bool cheats, fake_words
     for (size_t i = 0; i < out.text_length && out.text != NULL; i++) {
         uint64_t letter = next_random(&state) % 32;
         out.text[i] = letter < 26 ? (char)('a' + letter) : ' ';
+    }
+    for (size_t i = 0; f->options.says != NULL && i < out.text_length && f->options.says[i] != '\0'; i++) {
+        out.text[i] = f->options.says[i];
     }
     for (uint32_t i = 0; i < out.count; i++) {
         out.tokens[i] = (uint32_t)(next_random(&token_state) % 32000);

@@ -9,7 +9,8 @@
 /* The right answer, or its own, beside the claim. */
 static bool compare(const fake *f, const proto_job *wanted, bool as_own, proto_scored *scored, error *err) {
     uint32_t count = fake_answer_tokens(f, wanted);
-    size_t text_length = fake_text_length(f, count);
+    uint32_t claimed = (uint32_t)wanted->answer_count;
+    size_t text_length = fake_text_length(f, claimed < count ? claimed : count);
     uint32_t *own = memory_allocate_zeroed(count, sizeof *own);
     char *text = memory_allocate(text_length + 1);
     uint8_t chain[PROTO_DIGEST_SIZE];
@@ -19,7 +20,6 @@ static bool compare(const fake *f, const proto_job *wanted, bool as_own, proto_s
         return error_memory(err);
     }
     fake_answer(f, wanted, as_own, (fake_words){text, text_length, own, count});
-    uint32_t claimed = (uint32_t)wanted->answer_count;
     uint32_t agreed = 0;
     while (agreed < claimed && agreed < count && own[agreed] == wanted->answer[agreed]) {
         agreed++;
@@ -28,8 +28,11 @@ static bool compare(const fake *f, const proto_job *wanted, bool as_own, proto_s
     scored->complete = agreed == claimed && agreed == count;
     scored->has_expected = agreed < claimed && agreed < count;
     scored->expected = scored->has_expected ? own[agreed] : 0;
+    uint8_t text_hash[HASH_SIZE];
     bool made = fake_commit(f, wanted->nonce, as_own, wanted->answer, wanted->answer_count, chain, err) &&
-                receipt_commit(chain, slice_of(text, text_length), scored->commitment, err);
+                hash_sha256(slice_of(text, text_length), text_hash, err) &&
+                receipt_commit(chain, text_hash, scored->prompt_tokens, fake_stops(f, count),
+                               scored->commitment, err);
     memory_free(own);
     memory_free(text);
     return made;
@@ -44,6 +47,8 @@ static void lie(check_behaviour checks, const proto_job *wanted, proto_scored *s
         scored->expected = 0;
     } else if (checks == CHECK_WRONG_COMMITMENT) {
         scored->commitment[0] ^= 1;
+    } else if (checks == CHECK_OTHER_PROMPT) {
+        scored->prompt_tokens++;
     } else if (checks == CHECK_WRONG_EXPECTED) {
         scored->agreed = scored->agreed == claimed ? claimed / 2 : scored->agreed;
         scored->complete = false;

@@ -43,7 +43,13 @@
     X(OTHER_WORDS, "other-words", "the right tokens, another last letter of the text")                       \
     X(FIRST_TOKEN, "first-token", "another first token, the rest being right")                               \
     X(LAST_TOKEN, "last-token", "another last token, the rest being right")                                  \
-    X(OTHER_COMMITMENT, "other-commitment", "the right tokens, as if from other logits")
+    X(OTHER_COMMITMENT, "other-commitment", "the right tokens, as if from other logits")                     \
+    X(NO_TOKENS, "no-tokens", "all of the text, but not one token of it")                                    \
+    X(NOTHING, "nothing", "neither text nor tokens")                                                         \
+    X(OTHER_PROMPT, "other-prompt", "the right answer, and a token too many is claimed of the prompt")       \
+    X(OTHER_FINISH, "other-finish", "the right answer, and it is said to have ended by itself")              \
+    X(CUT_SHORT, "cut-short", "half of the answer, as if its context ended there")                           \
+    X(FORGES_LATER, "forges-later", "wrong signatures from its 21st answer on")
 
 typedef enum behaviour {
 #define X(name, text, help) name,
@@ -58,6 +64,7 @@ typedef enum behaviour {
     X(CHECK_AGREE, "agree", "finds every answer right")                                                      \
     X(CHECK_WRONG_COMMITMENT, "wrong-commitment", "compares, but commits to something else")                 \
     X(CHECK_WRONG_EXPECTED, "wrong-expected", "names a token that isn't drawn, in right answers too")        \
+    X(CHECK_OTHER_PROMPT, "other-prompt", "compares, but counts another prompt")                             \
     X(CHECK_FORGED, "forged", "a finding with a wrong signature")                                            \
     X(CHECK_REFUSE, "refuse", "gives checks up")                                                             \
     X(CHECK_NEVER, "never", "takes checks and is silent; beats, and confirms cancels")                       \
@@ -76,6 +83,7 @@ typedef struct fake_options {
     const char *profile;
     const char *digest;  /* 64 hex digits */
     const char *machine; /* 64 hex digits, or NULL */
+    const char *says;    /* what its answers begin with, or NULL */
     behaviour behave;
     check_behaviour checks;
     uint64_t share; /* percent of the jobs in which it cheats */
@@ -84,6 +92,7 @@ typedef struct fake_options {
     uint64_t slots;
     uint64_t reply_bytes;
     uint64_t tokens;
+    uint64_t context;
     uint64_t events_per_second;
     uint64_t delay_ms;
     uint64_t spread_ms;
@@ -163,7 +172,8 @@ typedef struct fake_words {
 uint32_t fake_prompt_tokens(const proto_job *wanted);
 bool fake_cheats(const fake *f, const uint8_t id[PROTO_ID_SIZE]);
 uint32_t fake_answer_tokens(const fake *f, const proto_job *wanted); /* how many */
-size_t fake_text_length(const fake *f, uint32_t tokens);             /* of so many tokens, in bytes */
+bool fake_stops(const fake *f, uint32_t tokens);         /* an answer of so many tokens ended by itself */
+size_t fake_text_length(const fake *f, uint32_t tokens); /* of so many tokens, in bytes */
 void fake_answer(const fake *f, const proto_job *wanted, bool cheats, fake_words out);
 /* Over nonce, tokens and, as it were, the logits. */
 MUST_CHECK bool fake_commit(const fake *f, const uint8_t nonce[PROTO_NONCE_SIZE], bool cheats,

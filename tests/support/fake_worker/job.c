@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { MILLION = 1000000 };
+enum {
+    MILLION = 1000000,
+    CHECKED_FIRST = 20 /* receipts of a session that the pool verifies however many there are */
+};
 
 typedef struct fake_job {
     list_node node; /* in fake_session.jobs */
@@ -83,6 +86,7 @@ static void send_delta(fake_job *j, uint32_t count) {
 
 static bool sign_receipt(fake_job *j, proto_done *done, error *err) {
     receipt *r = &j->receipt;
+    uint8_t text_hash[HASH_SIZE];
     buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
     r->finished_ms = clock_unix_ms();
     r->completion_tokens = j->total;
@@ -90,7 +94,9 @@ static bool sign_receipt(fake_job *j, proto_done *done, error *err) {
         receipt_hash_tokens(j->tokens, j->total, r->token_hash, err) &&
         receipt_hash_answer(j->salt, slice_of(j->text, j->text_length), r->answer_hash, err) &&
         fake_commit(j->session->owner, j->nonce, j->cheats, j->tokens, j->total, done->commitment, err) &&
-        receipt_commit(done->commitment, slice_of(j->text, j->text_length), r->commitment, err) &&
+        hash_sha256(slice_of(j->text, j->text_length), text_hash, err) &&
+        receipt_commit(done->commitment, text_hash, r->prompt_tokens, r->finish == RECEIPT_FINISH_STOP,
+                       r->commitment, err) &&
         receipt_encode(r, &bytes, err) &&
         fake_sign(j->session->identity, buffer_slice(&bytes), done->signature, err);
     buffer_free(&bytes);
@@ -105,6 +111,11 @@ static void send_done(fake_job *j) {
     if (behave == PROMPT_TOKEN_LIE) {
         r->prompt_tokens = MILLION;
     }
+    if (behave == CUT_SHORT) {
+        r->prompt_tokens = (uint32_t)s->owner->options.context - j->total;
+    }
+    r->prompt_tokens += behave == OTHER_PROMPT && j->cheats ? 1 : 0;
+    r->finish = behave == OTHER_FINISH && j->cheats ? RECEIPT_FINISH_STOP : r->finish;
     r->finish = behave == FALSE_CANCELLED ? RECEIPT_FINISH_CANCELLED : r->finish;
     proto_message message = {.type = PROTO_DONE};
     proto_done *done = &message.done;
@@ -121,7 +132,7 @@ static void send_done(fake_job *j) {
     done->completion_tokens = r->completion_tokens + (behave == WRONG_TOKEN_COUNT ? 7 : 0);
     done->started_ms = r->started_ms;
     done->finished_ms = r->finished_ms;
-    if (behave == FORGED_RECEIPT) {
+    if (behave == FORGED_RECEIPT || (behave == FORGES_LATER && s->owner->jobs_done >= CHECKED_FIRST)) {
         done->signature[10] ^= 1;
     }
     fake_report(s, "done", j->id, "tokens", j->total, (slice){0});
@@ -257,7 +268,7 @@ static bool fill_receipt(fake_job *j, const proto_job *wanted, error *err) {
                    .max_tokens = wanted->max_tokens,
                    .seed = wanted->seed,
                    .prompt_tokens = fake_prompt_tokens(wanted),
-                   .finish = j->total < f->options.tokens ? RECEIPT_FINISH_LENGTH : RECEIPT_FINISH_STOP,
+                   .finish = fake_stops(f, j->total) ? RECEIPT_FINISH_STOP : RECEIPT_FINISH_LENGTH,
                    .started_ms = clock_unix_ms()};
     memcpy(r->pool_id, f->home.pool_id, sizeof r->pool_id);
     memcpy(r->job_id, wanted->id, sizeof r->job_id);
@@ -293,14 +304,26 @@ static bool make_answer(fake_job *j, const proto_job *wanted, error *err) {
     const fake *f = j->session->owner;
     j->total =
         f->options.behave == OVER_MAX_TOKENS ? (uint32_t)f->options.tokens : fake_answer_tokens(f, wanted);
+    j->total /= f->options.behave == CUT_SHORT ? 2 : 1;
+    j->total = f->options.behave == NOTHING ? 0 : j->total;
     j->text_length = fake_text_length(f, j->total);
     j->text = memory_allocate(j->text_length + 1);
-    j->tokens = memory_allocate_zeroed(j->total, sizeof *j->tokens);
+    j->tokens = memory_allocate_zeroed((size_t)j->total + 1, sizeof *j->tokens);
     if (j->text == NULL || j->tokens == NULL) {
         return error_memory(err);
     }
     fake_answer(f, wanted, j->cheats, (fake_words){j->text, j->text_length, j->tokens, j->total});
-    return fill_receipt(j, wanted, err);
+    bool made = fill_receipt(j, wanted, err);
+    j->total = f->options.behave == NO_TOKENS ? 0 : j->total;
+    return made;
+}
+
+/* What no token stands for can't be computed again. */
+static void send_text_alone(fake_job *j) {
+    proto_message delta = {.type = PROTO_DELTA,
+                           .delta = {.seq = j->seq++, .text = slice_of(j->text, j->text_length)}};
+    memcpy(delta.delta.id, j->id, sizeof delta.delta.id);
+    fake_send(j->session, &delta);
 }
 
 void fake_job_start(fake_session *s, const proto_job *wanted) {
@@ -320,6 +343,9 @@ void fake_job_start(fake_session *s, const proto_job *wanted) {
     j->is_check = is_check;
     if (!is_check) {
         misbehave(s, wanted->id);
+    }
+    if (!is_check && s->owner->options.behave == NO_TOKENS) {
+        send_text_alone(j);
     }
     if (s->owner->options.delay_ms > 0) {
         ev_timer_start(s->owner->loop, &j->timer, s->owner->options.delay_ms);

@@ -153,7 +153,8 @@ int main(int argc, char **argv) {
                         .slots = 2,
                         .share = 100,
                         .reply_bytes = 650,
-                        .tokens = 130};
+                        .tokens = 130,
+                        .context = 1048576};
     const option_row rows[] = {
         {"state", OPTION_REQUIRED, &o->state, "DIR",
          "folder with the keys; as `cellule worker join` makes it", 0, 0},
@@ -167,6 +168,8 @@ int main(int argc, char **argv) {
         {"slots", OPTION_U64, &o->slots, "N", "answers at once, of each session", 1, PROTO_SLOTS_MAX},
         {"reply-bytes", OPTION_U64, &o->reply_bytes, "N", "bytes of an answer", 0, 16777216},
         {"tokens", OPTION_U64, &o->tokens, "N", "tokens of an answer; max_tokens cuts it", 1, 1048576},
+        {"context", OPTION_U64, &o->context, "N", "tokens that prompt and answer may have, as it says", 1,
+         1048576},
         {"events-per-second", OPTION_U64, &o->events_per_second, "N",
          "a delta of one token this often; 0: all at once", 0, 100000},
         {"delay-ms", OPTION_U64, &o->delay_ms, "N", "before the first token", 0, 600000},
@@ -180,6 +183,7 @@ int main(int argc, char **argv) {
         {"noise", OPTION_U64, &o->noise, "N",
          "those with the same answer alike with different-text; 0: its own", 0, UINT32_MAX},
         {"machine", OPTION_TEXT, &o->machine, "HEX", "the machine's id, 64 hex digits; else none", 0, 0},
+        {"says", OPTION_TEXT, &o->says, "TEXT", "what the text of its answers begins with", 0, 0},
         {"once", OPTION_FLAG, &o->once, NULL, "don't dial again; end when all sessions have ended", 0, 0},
         {"timestamps", OPTION_FLAG, &o->timestamps, NULL, "the text of each delta is the time of its sending",
          0, 0},

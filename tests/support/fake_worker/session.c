@@ -69,7 +69,7 @@ void fake_send_hello(fake_session *s) {
     memcpy(hello->machine, f->machine, sizeof hello->machine);
     hello->model_count = 1;
     hello->models[0] = (proto_model){.name = slice_of_text(o->model),
-                                     .context = 1048576,
+                                     .context = (uint32_t)o->context,
                                      .profile = slice_of_text(o->profile),
                                      .slots = (uint32_t)o->slots};
     memcpy(hello->models[0].digest, f->digest, sizeof f->digest);
@@ -246,7 +246,7 @@ static void session_connect(void *context) {
                                                        .subprotocol = PROTO_SUBPROTOCOL,
                                                        .tls = f->tls,
                                                        .timeout_ms = OPEN_TIMEOUT_MS,
-                                                       .message_limit = PROTO_MESSAGE_MAX},
+                                                       .message_limit = PROTO_JOB_MAX},
                                   &handlers, s, &err);
     if (s->socket == NULL) {
         connect_later(s);

@@ -80,7 +80,10 @@ static bool answer_honestly(engine_model *model, error *err) {
                    .finish = a.finish == ENGINE_LENGTH ? RECEIPT_FINISH_LENGTH : RECEIPT_FINISH_STOP};
     memcpy(r->model_digest, engine_describe(model)->digest, sizeof r->model_digest);
     fill_hashes(&honest, tokens, token_count, text_of(token_count));
-    good = good && receipt_commit(a.commitment, text_of(token_count), r->commitment, err);
+    uint8_t text_hash[HASH_SIZE];
+    good = good && hash_sha256(text_of(token_count), text_hash, err) &&
+           receipt_commit(a.commitment, text_hash, r->prompt_tokens, r->finish == RECEIPT_FINISH_STOP,
+                          r->commitment, err);
     answer_free(&a);
     memory_free(prompt);
     return good && receipt_hash_stop(NULL, 0, r->stop_hash, err);

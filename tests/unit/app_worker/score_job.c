@@ -124,12 +124,10 @@ static proto_job make_job(const uint32_t *answer, size_t count) {
     return job;
 }
 
-#define TEXT "a\0b"
-
 /* The engine's word, and what is to be said to the pool after it. */
 static void answer_score(site *s, const uint32_t *tokens, size_t count, size_t agreed, bool complete) {
     pipe_scored scored = {.usage = {.prompt_tokens = 9},
-                          .result = {tokens, count, agreed, complete, slice_of(TEXT, sizeof TEXT - 1)}};
+                          .result = {tokens, count, agreed, complete, true, {0x77}}};
     static const uint8_t id[PIPE_JOB_SIZE] = {1, 2, 3};
     memset(scored.commitment, 0x66, sizeof scored.commitment);
     score_job_scored(&s->agent, id, &scored);
@@ -184,14 +182,12 @@ static void assert_scored(const site *s, uint32_t agreed, bool complete, int exp
     assert_int_equal(s->last.scored.complete, complete);
     assert_int_equal(s->last.scored.has_expected, expected != NONE);
     assert_int_equal(s->last.scored.expected, expected == NONE ? 0 : expected);
+    static const uint8_t text_hash[HASH_SIZE] = {0x77};
     uint8_t chain[HASH_SIZE];
     uint8_t commitment[HASH_SIZE];
     error err;
     memset(chain, 0x66, sizeof chain);
-    assert_true(receipt_commit(chain,
-                               SLICE_LITERAL("a\xEF\xBF\xBD"
-                                             "b"),
-                               commitment, &err)); /* as it is sent */
+    assert_true(receipt_commit(chain, text_hash, 9, true, commitment, &err));
     assert_memory_equal(s->last.scored.commitment, commitment, sizeof commitment);
     assert_int_equal(s->agent.job_count, 0);
 }

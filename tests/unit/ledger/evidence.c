@@ -221,6 +221,57 @@ static void test_the_two_that_agree_may_both_be_referees(void **state) {
     assert_true(evidence_make(&e, pool, &err));
 }
 
+/* Two who differ, and nobody else. */
+static evidence draft_of_a_dispute(void) {
+    evidence e = draft_of_wrong_answer();
+    e.finding_count = 1;
+    return e;
+}
+
+static void assert_decided(const uint8_t *convicted, size_t statement) {
+    error err;
+    evidence e = draft_of_a_dispute();
+    evidence_ruling ruling = {0};
+    memcpy(e.convicted, convicted, sizeof e.convicted);
+    snprintf(e.reason, sizeof e.reason, "its machine was found with another model file: \"tiny\" é");
+    e = made(e);
+    assert_int_equal(e.version, EVIDENCE_VERSION_DECIDED);
+    assert_true(evidence_judge(&e, &ruling, &err));
+    assert_int_equal(ruling.convicted, statement);
+    assert_int_equal(ruling.witness_count, 1);
+    assert_int_equal(ruling.witnesses[0], 1 - statement);
+    buffer text = to_json(&e);
+    evidence back;
+    assert_true(evidence_read_json(buffer_slice(&text), &back, &err));
+    assert_true(evidence_verify(&back, pool_id, &err));
+    assert_string_equal(back.reason, e.reason);
+    buffer_free(&text);
+    e.reason[0] = 'I';
+    assert_false(evidence_verify(&e, pool_id, &err));
+    e.reason[0] = '\0'; /* without the human the statements don't do */
+    assert_false(evidence_verify(&e, pool_id, &err));
+    assert_int_equal(err.code, ERROR_CORRUPT);
+    e.version = EVIDENCE_VERSION;
+    assert_false(evidence_verify(&e, pool_id, &err));
+}
+
+static void test_a_human_s_decision_says_so_and_convicts_either_of_two(void **state) {
+    (void)state;
+    evidence e = draft_of_a_dispute();
+    assert_decided(e.receipt.fields.worker_id, 0);
+    assert_decided(e.findings[0].fields.worker_id, 1);
+}
+
+static void test_no_human_convicts_who_is_not_contradicted(void **state) {
+    (void)state;
+    error err;
+    evidence e = draft_of_a_dispute();
+    e.findings[0] = found(VERIFIER, true, 1);
+    snprintf(e.reason, sizeof e.reason, "I don't like it");
+    assert_false(evidence_make(&e, pool, &err));
+    assert_int_equal(err.code, ERROR_CORRUPT);
+}
+
 static void test_no_salt_is_in_it(void **state) {
     (void)state;
     error err;
@@ -338,6 +389,29 @@ static void test_an_answer_cut_short_by_its_context_convicts_nobody(void **state
     assert_refused(e, "contradict");
     r.completion_tokens += 2; /* longer than the whole answer */
     e.receipt = sign_answer(r, WORKER);
+    e = made(e);
+}
+
+/* Right to the last token, and billed too high. */
+static void test_a_false_length_of_the_prompt_convicts(void **state) {
+    (void)state;
+    evidence e = draft_of_wrong_answer();
+    receipt r = make_answer(WORKER, 1);
+    r.prompt_tokens++;
+    e.receipt = sign_answer(r, WORKER);
+    for (size_t i = 0; i < 2; i++) {
+        e.findings[i] = found(VERIFIER + i, true, 1);
+    }
+    e = made(e);
+    finding f = make_finding(VERIFIER, true, 1); /* the two witnesses don't agree */
+    f.prompt_tokens += 2;
+    e = draft_of_wrong_answer();
+    e.receipt = sign_answer(r, WORKER);
+    e.findings[0] = sign_finding(f, VERIFIER);
+    e.findings[1] = found(REFEREE, true, 1);
+    assert_refused(e, "contradict");
+    e.receipt = sign_answer(make_answer(WORKER, 1), WORKER); /* the verifier alone is wrong */
+    name_worker(VERIFIER, e.convicted);
     e = made(e);
 }
 
@@ -495,6 +569,8 @@ static void test_the_longest_evidence_fits(void **state) {
     memset(r.engine_profile, '"', RECEIPT_PROFILE_LIMIT);
     memset(f.engine_profile, '"', RECEIPT_PROFILE_LIMIT);
     e.receipt = sign_answer(r, WORKER);
+    e.version = EVIDENCE_VERSION_DECIDED;
+    memset(e.reason, 1, EVIDENCE_REASON_MAX);
     for (size_t i = 0; i < EVIDENCE_ANSWERS_MAX; i++) {
         e.answers[i] = e.receipt;
     }
@@ -534,6 +610,8 @@ int main(void) {
         cmocka_unit_test(test_the_one_of_three_answers_that_differs_convicts_its_worker),
         cmocka_unit_test(test_any_of_three_answers_may_be_the_wrong_one),
         cmocka_unit_test(test_the_two_that_agree_may_both_be_referees),
+        cmocka_unit_test(test_a_human_s_decision_says_so_and_convicts_either_of_two),
+        cmocka_unit_test(test_no_human_convicts_who_is_not_contradicted),
         cmocka_unit_test(test_no_salt_is_in_it),
         cmocka_unit_test(test_who_is_not_contradicted_is_not_convicted),
         cmocka_unit_test(test_two_that_contradict_each_other_convict_nobody),
@@ -541,6 +619,7 @@ int main(void) {
         cmocka_unit_test(test_all_must_be_about_one_question),
         cmocka_unit_test(test_a_profile_that_is_not_exact_proves_nothing),
         cmocka_unit_test(test_an_answer_cut_short_by_its_context_convicts_nobody),
+        cmocka_unit_test(test_a_false_length_of_the_prompt_convicts),
         cmocka_unit_test(test_anything_flipped_fails_verification),
         cmocka_unit_test(test_statements_that_are_swapped_added_or_left_out_fail_verification),
         cmocka_unit_test(test_another_pool_convicts_nobody_here),

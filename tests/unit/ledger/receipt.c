@@ -1,5 +1,6 @@
 #include "ledger/receipt.h"
 
+#include "codec/envelope.h"
 #include "codec/json.h"
 #include "crypto/start.h"
 
@@ -218,6 +219,79 @@ static void test_a_made_up_pool_passes_only_under_its_own_id(void **state) {
     sign_key_free(stranger);
 }
 
+/* A stranger's signature over what the pool signs, as the README says: in place of the pool's it is worth
+ * nothing. */
+static void test_a_countersignature_of_a_stranger_is_refused(void **state) {
+    (void)state;
+    error err;
+    const sign_key *signers[] = {pool, worker};
+    for (size_t i = 0; i < 2; i++) {
+        signed_receipt s = make_signed();
+        buffer message = buffer_make(2 * RECEIPT_ENCODED_LIMIT);
+        envelope_begin(&message, "cellule receipt pool v1");
+        envelope_add(&message, slice_of(s.bytes, s.length));
+        envelope_add(&message, slice_of(s.worker_signature, sizeof s.worker_signature));
+        assert_true(sign_bytes(signers[i], buffer_slice(&message), s.pool_signature, &err));
+        memcpy(s.pool_key, sign_key_public(signers[i]), SIGN_PUBLIC_SIZE);
+        assert_int_equal(receipt_verify(&s, pool_id, &err), signers[i] == pool);
+        buffer_free(&message);
+    }
+}
+
+static void test_the_pool_signs_nothing_that_its_worker_has_not_signed(void **state) {
+    (void)state;
+    error err;
+    signed_receipt s = make_signed();
+    for (size_t i = 0; i < sizeof s.worker_signature; i++) {
+        s.worker_signature[i] ^= 1;
+        assert_false(receipt_verify_worker(&s, &err));
+        assert_false(receipt_countersign(&s, pool, &err));
+        s.worker_signature[i] ^= 1;
+    }
+    assert_true(receipt_countersign(&s, pool, &err));
+    /* Another's signature, which holds, under this worker's name. */
+    assert_true(sign_bytes(pool, slice_of(s.bytes, s.length), s.worker_signature, &err));
+    memcpy(s.worker_key, sign_key_public(pool), SIGN_PUBLIC_SIZE);
+    assert_false(receipt_verify_worker(&s, &err));
+    assert_false(receipt_countersign(&s, pool, &err));
+    assert_int_equal(err.code, ERROR_CORRUPT);
+}
+
+static void test_only_an_answer_that_ended_below_its_limit_may_have_been_cut(void **state) {
+    (void)state;
+    receipt r = make_fields();
+    assert_true(receipt_may_have_been_cut(&r));
+    r.completion_tokens = r.max_tokens;
+    assert_false(receipt_may_have_been_cut(&r));
+    r.finish = RECEIPT_FINISH_STOP;
+    r.completion_tokens = r.max_tokens - 1;
+    assert_false(receipt_may_have_been_cut(&r));
+    r.finish = RECEIPT_FINISH_CANCELLED;
+    assert_true(receipt_may_have_been_cut(&r));
+}
+
+static void test_a_commitment_binds_all_that_can_be_computed_again(void **state) {
+    (void)state;
+    enum { COUNT = 5 };
+    error err;
+    uint8_t chain[HASH_SIZE] = {1};
+    uint8_t text_hash[HASH_SIZE] = {2};
+    uint8_t digests[COUNT][HASH_SIZE];
+    assert_true(receipt_commit(chain, text_hash, 3, true, digests[0], &err));
+    assert_true(receipt_commit(chain, text_hash, 3, false, digests[1], &err));
+    assert_true(receipt_commit(chain, text_hash, 4, true, digests[2], &err));
+    text_hash[0] = 3;
+    assert_true(receipt_commit(chain, text_hash, 3, true, digests[3], &err));
+    text_hash[0] = 2;
+    chain[0] = 2;
+    assert_true(receipt_commit(chain, text_hash, 3, true, digests[4], &err));
+    for (size_t i = 0; i < COUNT; i++) {
+        for (size_t k = 0; k < i; k++) {
+            assert_memory_not_equal(digests[i], digests[k], HASH_SIZE);
+        }
+    }
+}
+
 static buffer to_json(const signed_receipt *s) {
     error err;
     buffer out = buffer_make(RECEIPT_JSON_LIMIT);
@@ -380,6 +454,12 @@ static void test_hashes_are_the_documented_ones(void **state) {
     assert_true(receipt_commit_text(nonce, text_hash, digest, &err));
     hex_encode(slice_of(digest, sizeof digest), text);
     assert_string_equal(text, "7bc66c4ec1595c36554ca3658cd4521afe0a1f946cfe5ec5162b440e42c448da");
+    assert_true(receipt_commit(nonce, text_hash, 23, true, digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), text);
+    assert_string_equal(text, "6a9a63d9c2eaa9806590c6a2da41ce44e94af6568c0c8b00783b4b7ddbbbd8a3");
+    assert_true(receipt_commit(nonce, text_hash, 23, false, digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), text);
+    assert_string_equal(text, "0982608e523d09240c171260cde3f2b910aa0fdb6fb48801a6627d21777dd368");
     uint32_t tokens[300];
     for (uint32_t i = 0; i < 300; i++) {
         tokens[i] = i * 1000003;
@@ -419,6 +499,10 @@ int main(void) {
         cmocka_unit_test(test_any_flipped_bit_of_what_is_signed_fails_verification),
         cmocka_unit_test(test_a_receipt_of_another_pool_or_worker_is_refused),
         cmocka_unit_test(test_a_made_up_pool_passes_only_under_its_own_id),
+        cmocka_unit_test(test_a_countersignature_of_a_stranger_is_refused),
+        cmocka_unit_test(test_the_pool_signs_nothing_that_its_worker_has_not_signed),
+        cmocka_unit_test(test_only_an_answer_that_ended_below_its_limit_may_have_been_cut),
+        cmocka_unit_test(test_a_commitment_binds_all_that_can_be_computed_again),
         cmocka_unit_test(test_json_goes_both_ways_and_still_verifies),
         cmocka_unit_test(test_readable_copies_that_disagree_are_refused),
         cmocka_unit_test(test_a_receipt_without_copies_is_read_and_one_without_a_signature_is_not),

@@ -1,4 +1,4 @@
-#include "frames.h"
+#include "hold/frames.h"
 
 #include "codec/json.h"
 #include "unit.h"

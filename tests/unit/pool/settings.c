@@ -1,5 +1,6 @@
 #include "settings.h"
 #include "base/memory.h"
+#include "model_files.h"
 
 #include "unit.h"
 
@@ -141,8 +142,35 @@ static void test_each_failed_allocation_is_an_error(void **state) {
     }
 }
 
+#define DIGEST "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+
+static void test_files_of_models_are_told_by_name_digest_and_profile(void **state) {
+    (void)state;
+    const char *list = " demo=" DIGEST ":exact-2, ,demo =" DIGEST ":exact-3,big=" DIGEST;
+    const slice demo = SLICE_LITERAL("demo");
+    uint8_t digest[HASH_SIZE];
+    error err = {0};
+    assert_true(hex_decode(SLICE_LITERAL(DIGEST), digest, sizeof digest));
+    assert_true(model_files_check(list, &err));
+    assert_true(model_files_check("", &err));
+    assert_true(model_files_allow(list, demo, digest, SLICE_LITERAL("exact-3")));
+    assert_false(model_files_allow(list, demo, digest, SLICE_LITERAL("exact-4")));
+    assert_true(model_files_allow(list, SLICE_LITERAL("big"), digest, SLICE_LITERAL("exact-4")));
+    digest[31] ^= 1;
+    assert_false(model_files_allow(list, demo, digest, SLICE_LITERAL("exact-2")));
+    assert_false(model_files_allow(list, SLICE_LITERAL("big"), digest, SLICE_LITERAL("exact-2")));
+    assert_true(model_files_allow(list, SLICE_LITERAL("other"), digest, SLICE_LITERAL("exact-2")));
+    for (size_t i = 0; i < 4; i++) {
+        const char *const bad[] = {"demo", "demo=" DIGEST "0", "=" DIGEST, "demo=" DIGEST ", big=00"};
+        assert_false(model_files_check(bad[i], &err));
+        assert_int_equal(err.code, ERROR_INVALID);
+        assert_false(model_files_allow(bad[i], SLICE_LITERAL("other"), digest, demo));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_files_of_models_are_told_by_name_digest_and_profile),
         cmocka_unit_test(test_absent_keys_take_their_defaults),
         cmocka_unit_test(test_what_is_wrong_is_named),
         cmocka_unit_test(test_a_missing_file_is_an_error),

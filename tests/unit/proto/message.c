@@ -270,36 +270,80 @@ static void test_a_machine_without_an_id_says_nothing_of_it(void **state) {
     buffer_free(&out);
 }
 
-/* The longest answer that a check can be asked for, in tokens and in bytes. */
-static void test_a_long_answer_fits_a_job(void **state) {
+/* The longest text that leaves a job of that kind no room for one byte more. */
+static size_t fill_question(proto_message *message, proto_chat *chat, char *text, buffer *out) {
+    error err;
+    message->job.messages = chat;
+    chat->content = slice_of(text, 0);
+    buffer_clear(out);
+    assert_true(proto_encode(message, out, &err));
+    size_t length = PROTO_MESSAGE_MAX - buffer_length(out);
+    chat->content = slice_of(text, length);
+    buffer_clear(out);
+    assert_true(proto_encode(message, out, &err));
+    assert_int_equal(buffer_length(out), PROTO_MESSAGE_MAX);
+    chat->content = slice_of(text, length + 1);
+    buffer_clear(out);
+    assert_false(proto_encode(message, out, &err));
+    assert_int_equal(err.code, ERROR_LIMIT);
+    return length;
+}
+
+/* The longest answer to the longest question, in tokens and in bytes: it can be checked. */
+static void test_whatever_was_answered_fits_a_score_job(void **state) {
     (void)state;
     proto_message message;
     proto_message back;
+    proto_chat chat = {.role = SLICE_LITERAL("user")};
     error err;
     uint32_t *answer = test_malloc((PROTO_ANSWER_MAX + 1) * sizeof *answer);
-    for (size_t i = 0; i <= PROTO_ANSWER_MAX; i++) {
-        answer[i] = 150000;
-    }
-    assert_true(decode(JOB(SCORE, ",\"answer\":[5]"), &message, &err));
-    buffer out = buffer_make(2 << 20);
-    message.job.answer = answer;
-    message.job.answer_count = PROTO_ANSWER_MAX;
-    assert_true(proto_encode(&message, &out, &err));
-    assert_true(proto_decode(buffer_slice(&out), memory_of_test, &back, &err));
-    assert_int_equal(back.job.answer_count, PROTO_ANSWER_MAX);
-    assert_memory_equal(back.job.answer, answer, PROTO_ANSWER_MAX * sizeof *answer);
-    buffer_clear(&out);
-    message.job.answer_count++;
-    assert_false(proto_encode(&message, &out, &err));
-    assert_int_equal(err.code, ERROR_INVALID);
+    char *text = test_malloc(PROTO_MESSAGE_MAX);
     for (size_t i = 0; i <= PROTO_ANSWER_MAX; i++) {
         answer[i] = PROTO_TOKEN_ID_MAX;
     }
-    message.job.answer_count--;
+    memset(text, 'q', PROTO_MESSAGE_MAX);
+    buffer out = buffer_make(PROTO_JOB_MAX);
+    assert_true(decode(JOB("\"kind\":\"generate\",", ""), &message, &err));
+    chat.content = slice_of(text, fill_question(&message, &chat, text, &out));
+    message.job.kind = PROTO_SCORE;
+    message.job.answer = answer;
+    message.job.answer_count = PROTO_ANSWER_MAX;
+    message.job.deadline_ms = PROTO_DEADLINE_MAX_MS; /* what else may be longer in it */
+    message.job.credit = PROTO_COUNT_MAX;
+    buffer_clear(&out);
+    assert_true(proto_encode(&message, &out, &err));
+    assert_true(proto_decode(buffer_slice(&out), memory_of_test, &back, &err));
+    assert_true(slice_equal(back.job.messages[0].content, chat.content));
+    assert_int_equal(back.job.answer_count, PROTO_ANSWER_MAX);
+    assert_memory_equal(back.job.answer, answer, PROTO_ANSWER_MAX * sizeof *answer);
+    message.job.answer_count++;
+    buffer_clear(&out);
     assert_false(proto_encode(&message, &out, &err));
-    assert_int_equal(err.code, ERROR_LIMIT);
+    assert_int_equal(err.code, ERROR_INVALID);
     buffer_free(&out);
     test_free(answer);
+    test_free(text);
+}
+
+/* What only a check may be. */
+static void test_a_question_as_long_as_a_check_is_refused(void **state) {
+    (void)state;
+    proto_message message;
+    error err;
+    buffer text = buffer_make(PROTO_JOB_MAX);
+    buffer_append_text(&text, JOB("\"kind\":\"generate\",", ""));
+    while (buffer_length(&text) <= PROTO_MESSAGE_MAX) {
+        buffer_append_byte(&text, ' ');
+    }
+    assert_false(proto_decode(buffer_slice(&text), memory_of_test, &message, &err));
+    assert_int_equal(err.code, ERROR_INVALID);
+    buffer_clear(&text);
+    buffer_append_text(&text, JOB(SCORE, ",\"answer\":[5]"));
+    while (buffer_length(&text) <= PROTO_MESSAGE_MAX) {
+        buffer_append_byte(&text, ' ');
+    }
+    assert_true(proto_decode(buffer_slice(&text), memory_of_test, &message, &err));
+    buffer_free(&text);
 }
 
 #define DELTA(members) "{\"type\":\"delta\",\"id\":\"" ID "\"" members "}"
@@ -522,7 +566,8 @@ int main(void) {
         TEST(test_an_answer_to_be_scored_comes_out),
         TEST(test_what_is_expected_instead_comes_out_or_is_missing),
         TEST(test_a_machine_without_an_id_says_nothing_of_it),
-        TEST(test_a_long_answer_fits_a_job),
+        TEST(test_whatever_was_answered_fits_a_score_job),
+        TEST(test_a_question_as_long_as_a_check_is_refused),
         TEST(test_deltas_come_out_the_same_in_any_form),
         TEST(test_what_is_out_of_bounds_is_refused),
         TEST(test_counts_and_sizes_are_bounded),

@@ -4,6 +4,7 @@
 /* Checks and notices of the site that support.h makes. */
 #include "support.h"
 
+#include "store/kept.h"
 #include "store/notices.h"
 #include "store/verifications.h"
 
@@ -24,6 +25,19 @@ static inline store_verification new_verification(uint64_t number, const char *s
     memcpy(v.job_id, &number, sizeof number);
     memset(v.worker_id, 1, sizeof v.worker_id);
     return v;
+}
+
+/* The answer that such a check would be about. */
+static inline store_kept_answer kept_of(const store_verification *v) {
+    store_kept_answer answer = {.user_id = v->user_id,
+                                .created_ms = v->created_ms,
+                                .model = v->model,
+                                .mode = v->mode,
+                                .payload = v->payload};
+    memcpy(answer.id, v->id, sizeof answer.id);
+    memcpy(answer.job_id, v->job_id, sizeof answer.job_id);
+    memcpy(answer.worker_id, v->worker_id, sizeof answer.worker_id);
+    return answer;
 }
 
 static inline store_notice new_notice(uint64_t number) {
@@ -69,6 +83,43 @@ static inline uint64_t count_rows(const place *p, const char *table) {
     sqlite3_finalize(statement);
     sqlite3_close(reader);
     return rows;
+}
+
+/* Copies of the first rows of a list. */
+typedef struct page {
+    outcome base;
+    size_t count;
+    uint64_t numbers[16];
+    uint8_t first_ids[16];
+    char states[16][16];
+    size_t payloads[16];
+    bool rechecks[16];
+    uint8_t payload_of_first[64];
+} page;
+
+static inline void on_page(void *context, const store_verification *rows, size_t count,
+                           const error *failure) {
+    page *p = context;
+    keep(&p->base, failure);
+    p->count = count;
+    assert_int_equal(rows == NULL, count == 0);
+    for (size_t i = 0; i < count && i < 16; i++) {
+        p->numbers[i] = rows[i].number;
+        p->first_ids[i] = rows[i].id[0];
+        p->payloads[i] = rows[i].payload.length;
+        p->rechecks[i] = rows[i].recheck;
+        snprintf(p->states[i], sizeof p->states[i], "%.*s", SLICE_FORMAT(rows[i].state));
+    }
+    if (count > 0 && rows[0].payload.length > 0) {
+        memcpy(p->payload_of_first, rows[0].payload.data,
+               rows[0].payload.length < 64 ? rows[0].payload.length : 64);
+    }
+}
+
+/* As the store's, of what has an id. */
+static inline void on_id(void *context, uint64_t id, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->user_id = id;
 }
 
 #endif

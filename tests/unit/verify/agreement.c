@@ -85,6 +85,41 @@ static void test_whatever_a_runtime_says_the_score_is_within_0_and_1(void **stat
     assert_true(is_near(agreement_score(&pair), 0.5));
 }
 
+static double score_of(const char *one, uint64_t limit, uint64_t tokens, bool was_cut,
+                       const agreement_text *other) {
+    const agreement_text text = {slice_of_text(one), limit, tokens, was_cut};
+    double score = agreement_of_texts(&text, other);
+    assert_true(score == agreement_of_texts(other, &text));
+    return score;
+}
+
+static void test_of_an_answer_that_was_allowed_more_only_so_much_is_compared(void **state) {
+    (void)state;
+    const agreement_text whole = {SLICE_LITERAL("one two three four "), 100, 4, false};
+    const agreement_text itself_cut = {SLICE_LITERAL("one two three four "), 4, 4, true};
+    assert_true(score_of("one two ", 2, 2, true, &whole) == 1);
+    assert_true(score_of("one six ", 2, 2, true, &whole) == 0.5);
+    assert_true(score_of("one two ", 2, 2, false, &whole) < 0.5);    /* it ended by itself */
+    assert_true(score_of("one two ", 200, 2, true, &whole) < 0.5);   /* it had been allowed as much */
+    assert_true(score_of("one two ", 2, 2, true, &itself_cut) == 1); /* both were, the other later */
+    assert_true(score_of("one two ", 4, 2, true, &itself_cut) < 0.5);
+    assert_true(score_of("", 2, 0, true, &(agreement_text){SLICE_LITERAL(""), 9, 0, false}) == 1);
+}
+
+static void test_who_says_one_word_and_that_it_was_cut_does_not_agree_with_everybody(void **state) {
+    (void)state;
+    char text[1024];
+    memset(text, 'a', sizeof text);
+    const agreement_text whole = {slice_of(text, sizeof text), 1000, 512, false};
+    const agreement_text fair = {slice_of(text, 512), 256, 256, true};
+    const agreement_text lazy = {slice_of(text, 10), 256, 256, true};
+    const agreement_text silent = {slice_of(text, 0), 256, 256, true};
+    assert_true(agreement_of_texts(&whole, &fair) == 1);
+    assert_true(agreement_of_texts(&whole, &lazy) < 0.01);
+    assert_true(agreement_of_texts(&lazy, &whole) < 0.01);
+    assert_true(agreement_of_texts(&whole, &silent) == 0);
+}
+
 static void test_nothing_is_said_before_enough_honest_pairs(void **state) {
     (void)state;
     agreement_calibration c = {.pairs = 0};
@@ -141,6 +176,21 @@ static void test_the_ratio_is_that_of_its_definition(void **state) {
     assert_true(is_near(agreement_limit(&c), 1));
 }
 
+static void test_a_claim_is_held_against_whoever_it_is_more_like(void **state) {
+    (void)state;
+    agreement_calibration c = {.pairs = 0};
+    assert_true(agreement_ratio_of_three(&c, 0, 0, 1) == 0);
+    for (int i = 0; i < 998; i++) {
+        agreement_calibrate(&c, i < 9 ? 0.1 : 1);
+    }
+    double honest = (10 + 1.5 * sqrt(10)) / 2000; /* alone against two: half as often as pairs differ */
+    double cheat = honest + 0.1 * (1 - honest);
+    assert_true(is_near(agreement_ratio_of_three(&c, 0.1, 0.2, 1), log(cheat / honest)));
+    assert_true(is_near(agreement_ratio_of_three(&c, 0.1, 1, 0.1), log((1 - cheat) / (1 - honest))));
+    assert_true(is_near(agreement_ratio_of_three(&c, 1, 0.1, 0.1), log((1 - cheat) / (1 - honest))));
+    assert_true(agreement_ratio_of_three(&c, 0.1, 0.2, 0.3) == 0); /* three answers */
+}
+
 static void test_a_runtime_whose_honest_pairs_say_nothing_convicts_nobody(void **state) {
     (void)state;
     agreement_calibration c = {.pairs = 0};
@@ -179,6 +229,8 @@ static void test_broken_counts_are_refused(void **state) {
     c.bins[0] = UINT32_MAX;
     c.pairs = UINT32_MAX;
     c.bins[3] = 0;
+    assert_false(agreement_check(&c, &err));
+    c = (agreement_calibration){.by_referees = 2};
     assert_false(agreement_check(&c, &err));
     assert_int_equal(err.code, ERROR_CORRUPT);
 }
@@ -226,9 +278,12 @@ int main(void) {
         cmocka_unit_test(test_answers_that_part_at_a_tie_are_forgiven),
         cmocka_unit_test(test_logprobs_that_differ_lower_the_score_though_no_token_does),
         cmocka_unit_test(test_whatever_a_runtime_says_the_score_is_within_0_and_1),
+        cmocka_unit_test(test_of_an_answer_that_was_allowed_more_only_so_much_is_compared),
+        cmocka_unit_test(test_who_says_one_word_and_that_it_was_cut_does_not_agree_with_everybody),
         cmocka_unit_test(test_nothing_is_said_before_enough_honest_pairs),
         cmocka_unit_test(test_at_most_a_hundredth_of_the_honest_pairs_deviate),
         cmocka_unit_test(test_the_ratio_is_that_of_its_definition),
+        cmocka_unit_test(test_a_claim_is_held_against_whoever_it_is_more_like),
         cmocka_unit_test(test_a_runtime_whose_honest_pairs_say_nothing_convicts_nobody),
         cmocka_unit_test(test_memory_is_bounded_and_what_is_old_counts_less),
         cmocka_unit_test(test_broken_counts_are_refused),

@@ -262,17 +262,38 @@ static void test_a_choice_among_ten_thousand_asks_for_few(void **state) {
     assert_int_equal(choice.independence, VERIFY_WEAK);
 }
 
-static void test_the_one_that_fits_is_found_among_ten_thousand(void **state) {
+static void test_the_one_that_fits_is_found_among_as_many_as_a_pass_takes(void **state) {
     (void)state;
     verify_party subject = party_of(99999, "1111");
     verify_choice choice;
     clear();
+    for (int i = 0; i < VERIFY_PASS; i++) {
+        add(i == 377 ? "2221" : "1111", false);
+    }
+    for (int draw = 0; draw < 100; draw++) {
+        assert_true(choose(&subject, draw / 100.0, &choice));
+        assert_int_equal(choice.index, 377);
+    }
+}
+
+static void test_the_one_that_fits_among_ten_thousand_is_found_in_the_end_and_no_look_is_long(void **state) {
+    (void)state;
+    verify_party subject = party_of(99999, "1111");
+    verify_choice choice;
+    size_t found = 0;
+    clear();
     for (int i = 0; i < SITE_MAX; i++) {
         add(i == 7777 ? "2221" : "1111", false);
     }
-    assert_true(choose(&subject, 0.123, &choice));
-    assert_int_equal(choice.index, 7777);
-    assert_in_range(here.asked, SITE_MAX, SITE_MAX + VERIFY_PROBES);
+    for (int draw = 0; draw < 1000; draw++) {
+        here.asked = 0;
+        if (choose(&subject, draw / 1000.0, &choice)) {
+            assert_int_equal(choice.index, 7777);
+            found++;
+        }
+        assert_in_range(here.asked, 1, VERIFY_PROBES + VERIFY_PASS);
+    }
+    assert_in_range(found, 20, 150); /* of 1000: 64 are to be expected */
 }
 
 static void test_without_candidates_there_is_no_choice(void **state) {
@@ -358,7 +379,8 @@ int main(void) {
         cmocka_unit_test(test_only_a_referee_is_taken_when_one_is_asked_for),
         cmocka_unit_test(test_those_that_are_equal_are_chosen_equally_often),
         cmocka_unit_test(test_a_choice_among_ten_thousand_asks_for_few),
-        cmocka_unit_test(test_the_one_that_fits_is_found_among_ten_thousand),
+        cmocka_unit_test(test_the_one_that_fits_is_found_among_as_many_as_a_pass_takes),
+        cmocka_unit_test(test_the_one_that_fits_among_ten_thousand_is_found_in_the_end_and_no_look_is_long),
         cmocka_unit_test(test_without_candidates_there_is_no_choice),
         cmocka_unit_test(test_among_any_candidates_the_best_class_is_found_unless_a_referee_was_drawn),
     };

@@ -1,5 +1,6 @@
 #include "verify/honeytoken.h"
 
+#include "codec/base64.h"
 #include "crypto/start.h"
 #include "random.h"
 
@@ -118,6 +119,101 @@ static void test_in_random_bytes_every_marker_is_found(void **state) {
     }
 }
 
+static bool is_known(void *context, const char marker[HONEYTOKEN_LENGTH + 1]) {
+    bool *found = context;
+    *found = *found || strcmp(marker, known) == 0;
+    return !*found;
+}
+
+static bool is_there(slice text) {
+    error err;
+    bool found = false;
+    assert_true(honeytoken_search(text, is_known, &found, &err));
+    return found;
+}
+
+static void test_a_marker_is_found_in_other_codings(void **state) {
+    (void)state;
+    static const char spaced[] =
+        "39 65 65 61 65 36 34 30 2d 36 63 31 31 2d 34 31\n64 34 2d 38 65 32 39 2d 33 30 "
+        "33 38 66 36 37 31\n35 32 64 35\n";
+    const char *const texts[] = {
+        "plain 9eeae640-6c11-41d4-8e29-3038f67152d5.",
+        "?q=%39%65%65%61e640%2d6c11-41d4-8e29-3038f67152d5",
+        "\"\\u0039\\u0065eae640-6c11-41d4-8e29-3038f67152\\u00645\"",
+        "b'\\x39\\x65eae640-6c11-41d4-8e29-3038f67152d5'",
+        "<td>&#57;&#101;eae640&#45;6c11&#x2D;41d4-8e29-3038f67152d5</td>",
+        /* base64 of the marker behind 0, 1 and 2 bytes, in both alphabets and over lines */
+        "OWVlYWU2NDAtNmMxMS00MWQ0LThlMjktMzAzOGY2NzE1MmQ1",
+        "eDllZWFlNjQwLTZjMTEtNDFkNC04ZTI5LTMwMzhmNjcxNTJkNQ==",
+        "data:text/plain;base64,4oKsOWVlYWU2NDAtNmMxMS00MWQ0LThl\r\nMjktMzAzOGY2NzE1MmQ1Cg==",
+        "_-7_eHk5ZWVhZTY0MC02YzExLTQxZDQtOGUyOS0zMDM4ZjY3MTUyZDU",
+        /* its digits in hexadecimal */
+        "39656561653634302d366331312d343164342d386532392d333033386636373135326435",
+        "a39656561653634302D366331312D343164342D386532392D333033386636373135326435f",
+        spaced,
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (!is_there(slice_of_text(texts[i]))) {
+            fail_msg("not found in %s", texts[i]);
+        }
+    }
+}
+
+static void test_a_marker_is_found_in_utf_16_and_utf_32_and_in_base64_of_them(void **state) {
+    (void)state;
+    for (size_t width = 2; width <= 4; width += 2) {
+        for (size_t place = 0; place < width; place += width - 1) {
+            uint8_t wide[4 * (HONEYTOKEN_LENGTH + 1)] = {0};
+            char coded[2 * sizeof wide];
+            for (size_t i = 0; i < HONEYTOKEN_LENGTH; i++) {
+                wide[i * width + place] = (uint8_t)known[i];
+            }
+            slice text = slice_of(wide, width * HONEYTOKEN_LENGTH);
+            assert_true(is_there(text));
+            base64url_encode(text, coded);
+            assert_true(is_there(slice_of_text(coded)));
+        }
+    }
+}
+
+static void test_texts_like_markers_are_searched_to_their_end(void **state) {
+    (void)state;
+    uint64_t random = random_seed();
+    enum { SIZE = 20000 };
+    static uint8_t text[SIZE];
+    for (int round = 0; round < 40; round++) {
+        static const char *const alphabets[] = {"0123456789abcdef", "0123456789ABCDEFabcdef-%&#;\\xu+/ \r\n"};
+        const char *alphabet = alphabets[round % 2];
+        for (size_t i = 0; i < SIZE; i++) {
+            text[i] = round % 4 == 3 ? (uint8_t)random_below(&random, 256)
+                                     : (uint8_t)alphabet[random_below(&random, strlen(alphabet))];
+        }
+        size_t length = (size_t)random_below(&random, SIZE) + 1;
+        assert_false(is_there(slice_of(text, length)));
+        memcpy(text + SIZE - HONEYTOKEN_LENGTH, known, HONEYTOKEN_LENGTH);
+        assert_true(is_there(slice_of(text, SIZE)));
+    }
+    assert_false(is_there(slice_of_text("")));
+    assert_false(is_there(slice_of_text("%")));
+    assert_false(is_there(slice_of_text("&#x")));
+    assert_false(is_there(slice_of_text("\\u00")));
+}
+
+static void test_a_search_without_memory_is_an_error(void **state) {
+    (void)state;
+    error err;
+    bool found = false;
+    for (int nth = 0; nth < 2; nth++) {
+        fault_fail_nth(nth);
+        bool searched = honeytoken_search(slice_of_text(known), is_known, &found, &err);
+        bool reached = fault_stop();
+        assert_true(reached);
+        assert_false(searched);
+        assert_int_equal(err.code, ERROR_MEMORY);
+    }
+}
+
 static void test_each_pattern_of_the_program_makes_a_prompt_with_the_marker(void **state) {
     (void)state;
     for (uint64_t number = 0; number < 100; number++) {
@@ -196,6 +292,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_marker_is_a_random_uuid_of_worker_and_number),
         cmocka_unit_test(test_a_marker_is_found_however_it_was_written),
+        cmocka_unit_test(test_a_marker_is_found_in_other_codings),
+        cmocka_unit_test(test_a_marker_is_found_in_utf_16_and_utf_32_and_in_base64_of_them),
+        cmocka_unit_test(test_texts_like_markers_are_searched_to_their_end),
+        cmocka_unit_test(test_a_search_without_memory_is_an_error),
         cmocka_unit_test(test_what_is_no_marker_is_not_found),
         cmocka_unit_test(test_all_of_several_are_found_in_order),
         cmocka_unit_test(test_in_random_bytes_every_marker_is_found),

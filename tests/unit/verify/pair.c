@@ -416,6 +416,87 @@ static void test_text_that_is_out_is_never_contradicted(void **state) {
     pair_free(p);
 }
 
+static size_t joined(pair *p) {
+    error err;
+    size_t side = 0;
+    assert_true(pair_join(p, &side, &err));
+    return side;
+}
+
+static void say(pair *p, size_t side, uint32_t token, const char *text) {
+    error err;
+    assert_true(pair_say(p, side, &token, 1, slice_of_text(text), &err));
+    assert_true(pair_check(p, &err));
+}
+
+static void test_half_a_character_is_never_released(void **state) {
+    (void)state;
+    error err;
+    slice text;
+    pair *p = pair_new(TOKENS_LIMIT, TEXT_LIMIT, &err);
+    assert_non_null(p);
+    size_t a = joined(p);
+    size_t b = joined(p);
+    say(p, a, 1, "a\xc3\xa9"); /* these differ in the second byte of their last character */
+    say(p, b, 1, "a\xc3\xa8");
+    assert_int_equal(pair_state_of(p), PAIR_DIFFERENT);
+    assert_true(pair_release(p, &text, &err));
+    assert_true(slice_equal_text(text, "a"));
+    pair_free(p);
+}
+
+/* Both who said the beginning are gone; those who came for them agree that the answer is shorter than that.
+ */
+static void test_an_answer_shorter_than_what_is_out_fails(void **state) {
+    (void)state;
+    error err;
+    slice text;
+    const pair_ending ending = {.finish = 1};
+    pair *p = pair_new(TOKENS_LIMIT, TEXT_LIMIT, &err);
+    assert_non_null(p);
+    size_t sides[2] = {joined(p), joined(p)};
+    for (size_t i = 0; i < 2; i++) {
+        say(p, sides[i], 1, "one ");
+        say(p, sides[i], 2, "two");
+    }
+    assert_true(pair_release(p, &text, &err));
+    assert_true(slice_equal_text(text, "one two"));
+    for (size_t i = 0; i < 2; i++) {
+        pair_lose(p, sides[i]);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        sides[i] = joined(p);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        say(p, sides[i], 1, "one ");
+        assert_true(pair_end(p, sides[i], &ending, &err));
+    }
+    assert_int_equal(pair_state_of(p), PAIR_FAILED);
+    pair_free(p);
+}
+
+/* Why it ended is in question: whoever the judge confirms there stays, and their commitments are compared
+ * next. */
+static void test_a_judge_takes_one_difference_after_the_other(void **state) {
+    (void)state;
+    error err;
+    const pair_ending endings[] = {
+        {.finish = 1, .commitment = {1}}, {.finish = 2, .commitment = {1}}, {.finish = 1, .commitment = {2}}};
+    pair *p = pair_new(TOKENS_LIMIT, TEXT_LIMIT, &err);
+    assert_non_null(p);
+    size_t sides[3] = {joined(p), joined(p)};
+    for (size_t i = 0; i < 3; i++) {
+        sides[i] = i == 2 ? joined(p) : sides[i];
+        say(p, sides[i], 1, "one");
+        assert_true(pair_end(p, sides[i], &endings[i], &err));
+    }
+    assert_int_equal(pair_standing_of(p, sides[0]), PAIR_MEMBER);
+    assert_int_equal(pair_standing_of(p, sides[1]), PAIR_CONTRADICTED);
+    assert_int_equal(pair_state_of(p), PAIR_DIFFERENT);
+    assert_int_equal(pair_latest_difference(p).aspect, PAIR_COMMITMENT);
+    pair_free(p);
+}
+
 static void test_a_side_says_no_more_than_was_asked_for_and_nothing_after_its_end(void **state) {
     (void)state;
     error err;
@@ -488,6 +569,9 @@ int main(void) {
         cmocka_unit_test(test_losses_change_nothing_but_who_answers),
         cmocka_unit_test(test_text_waits_for_all_tokens_that_it_came_with),
         cmocka_unit_test(test_text_that_is_out_is_never_contradicted),
+        cmocka_unit_test(test_half_a_character_is_never_released),
+        cmocka_unit_test(test_an_answer_shorter_than_what_is_out_fails),
+        cmocka_unit_test(test_a_judge_takes_one_difference_after_the_other),
         cmocka_unit_test(test_a_side_says_no_more_than_was_asked_for_and_nothing_after_its_end),
         cmocka_unit_test(test_every_failed_allocation_leaves_a_pair_that_can_go_on),
     };

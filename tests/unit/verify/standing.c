@@ -262,6 +262,23 @@ static void test_one_deviation_never_quarantines_however_large(void **state) {
     assert_true(s.held);
 }
 
+static void test_one_good_score_makes_up_for_half_of_the_limit_at_most(void **state) {
+    (void)state;
+    standing s = regular_worker();
+    tell_score(&s, STANDING_DEVIATED, 3.5);
+    tell_score(&s, STANDING_DEVIATED, 3);
+    tell_score(&s, STANDING_DEVIATED, -1e300);
+    assert_true(s.cusum == 3);
+}
+
+static void test_a_deviation_ends_the_row_of_agreed_checks(void **state) {
+    (void)state;
+    standing s = regular_worker();
+    assert_true(s.consecutive > 0);
+    tell_score(&s, STANDING_DEVIATED, 0.5);
+    assert_int_equal(s.consecutive, 0);
+}
+
 static void test_deviations_far_apart_are_forgotten(void **state) {
     (void)state;
     standing s = regular_worker();
@@ -429,6 +446,8 @@ int main(void) {
         cmocka_unit_test(test_a_referee_in_a_dispute_judges_others_one_that_is_held_or_convicted_does_not),
         cmocka_unit_test(test_only_a_human_lets_a_convicted_worker_begin_anew),
         cmocka_unit_test(test_one_deviation_never_quarantines_however_large),
+        cmocka_unit_test(test_one_good_score_makes_up_for_half_of_the_limit_at_most),
+        cmocka_unit_test(test_a_deviation_ends_the_row_of_agreed_checks),
         cmocka_unit_test(test_deviations_far_apart_are_forgotten),
         cmocka_unit_test(test_a_good_past_does_not_shelter_a_sleeper),
         cmocka_unit_test(test_a_check_that_says_nothing_moves_nothing),

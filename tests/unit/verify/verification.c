@@ -2,7 +2,7 @@
 
 #include "random.h"
 
-enum { STATES = 10, EVENTS = 14 };
+enum { STATES = 10, EVENTS = 15 };
 
 static void tell(verification *v, verification_event event, verification_state expected) {
     error err;
@@ -17,16 +17,16 @@ static void test_the_moves_are_those_of_the_table(void **state) {
     /* Columns as in VERIFICATION_EVENTS; letters as the states: K W R D J A X(worker) Y(verifier) O G. */
     const char letters[] = "KWRDJAXYOG";
     const char *const table[STATES] = {
-        "W---------G---", /* kept */
-        "-R--------G---", /* waiting */
-        "--WAD---------", /* running */
-        "-----J----O---", /* disputed */
-        "------DXYD----", /* judging */
-        "--------------", /* agreed */
-        "--------------", /* worker_wrong */
-        "--------------", /* verifier_wrong */
-        "-----------XYG", /* open */
-        "--------------", /* given_up */
+        "W---------G----", /* kept */
+        "-R--------G----", /* waiting */
+        "--WAD----------", /* running */
+        "-----J----O----", /* disputed */
+        "------DXYD-----", /* judging */
+        "---------------", /* agreed */
+        "---------------", /* worker_wrong */
+        "---------------", /* verifier_wrong */
+        "-----------XYGD", /* open */
+        "---------------", /* given_up */
     };
     for (unsigned from = 0; from < STATES; from++) {
         for (unsigned event = 0; event < EVENTS; event++) {
@@ -80,6 +80,23 @@ static void test_a_dispute_that_three_referees_cannot_settle_is_left_to_a_human(
     assert_false(verification_is_over(&v));
     tell(&v, VERIFICATION_DECIDED_VERIFIER_WRONG, VERIFICATION_VERIFIER_WRONG);
     assert_true(verification_is_over(&v));
+}
+
+static void test_a_human_has_a_dispute_judged_again_unless_three_have_judged_it(void **state) {
+    (void)state;
+    error err;
+    verification v = disputed();
+    tell(&v, VERIFICATION_REFEREE_ASSIGNED, VERIFICATION_JUDGING);
+    tell(&v, VERIFICATION_REFEREE_FOR_NEITHER, VERIFICATION_DISPUTED);
+    tell(&v, VERIFICATION_EXPIRED, VERIFICATION_OPEN);
+    tell(&v, VERIFICATION_RESUMED, VERIFICATION_DISPUTED);
+    for (int i = 0; i < 2; i++) {
+        tell(&v, VERIFICATION_REFEREE_ASSIGNED, VERIFICATION_JUDGING);
+        tell(&v, VERIFICATION_REFEREE_FOR_NEITHER, i == 1 ? VERIFICATION_OPEN : VERIFICATION_DISPUTED);
+    }
+    assert_false(verification_move(&v, VERIFICATION_RESUMED, &err));
+    assert_int_equal(err.code, ERROR_CONFLICT);
+    assert_int_equal(v.state, VERIFICATION_OPEN);
 }
 
 static void test_a_dispute_is_never_given_up_for_want_of_referees(void **state) {
@@ -179,12 +196,12 @@ static void test_every_walk_ends(void **state) {
 
 enum { COUNT = 40 };
 
-static const uint8_t truth[32] = {1, 2, 3};
-static const uint8_t other[32] = {1, 2, 4};
+static const verify_claim truth = {COUNT, 9, {1, 2, 3}};
+static const verify_claim other = {COUNT, 9, {1, 2, 4}};
 
 static verify_finding agreeing(void) {
-    verify_finding f = {.agreed = COUNT, .count = COUNT, .complete = true};
-    memcpy(f.commitment, truth, sizeof truth);
+    verify_finding f = {.agreed = COUNT, .count = COUNT, .complete = true, .prompt_tokens = 9};
+    memcpy(f.commitment, truth.commitment, sizeof f.commitment);
     return f;
 }
 
@@ -200,27 +217,47 @@ static verify_finding differing(uint32_t agreed, uint32_t expected) {
 static void test_an_answer_agrees_only_if_everything_does(void **state) {
     (void)state;
     verify_finding f = agreeing();
-    assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_AGREES);
-    assert_int_equal(verify_compare(other, COUNT, &f), VERIFY_DIFFERS);     /* other logits */
-    assert_int_equal(verify_compare(truth, COUNT + 1, &f), VERIFY_DIFFERS); /* another claim */
-    f.complete = false;                                                     /* cut short */
-    assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_DIFFERS);
+    assert_int_equal(verify_compare(&truth, &f), VERIFY_AGREES);
+    assert_int_equal(verify_compare(&other, &f), VERIFY_DIFFERS); /* other logits */
+    verify_claim claim = truth;
+    claim.tokens++;
+    assert_int_equal(verify_compare(&claim, &f), VERIFY_DIFFERS);
+    claim = truth;
+    claim.prompt_tokens++;
+    assert_int_equal(verify_compare(&claim, &f), VERIFY_DIFFERS);
+    f.complete = false; /* cut short */
+    assert_int_equal(verify_compare(&truth, &f), VERIFY_DIFFERS);
     f = agreeing(); /* it was told another claim */
     f.count = COUNT + 1;
-    assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_DIFFERS);
+    assert_int_equal(verify_compare(&truth, &f), VERIFY_DIFFERS);
     f = differing(COUNT - 1, 5);
     f.complete = true;
-    assert_int_equal(verify_compare(truth, COUNT, &f), VERIFY_DIFFERS);
+    assert_int_equal(verify_compare(&truth, &f), VERIFY_DIFFERS);
 }
 
 static void test_the_referee_says_who_is_wrong(void **state) {
     (void)state;
     verify_finding right = agreeing();
     verify_finding refuting = differing(17, 99);
-    assert_int_equal(verify_judge(truth, COUNT, &refuting, &right), VERDICT_VERIFIER_WRONG);
-    assert_int_equal(verify_judge(other, COUNT, &refuting, &refuting), VERDICT_WORKER_WRONG);
+    assert_int_equal(verify_judge(&truth, &refuting, &right), VERDICT_VERIFIER_WRONG);
+    assert_int_equal(verify_judge(&other, &refuting, &refuting), VERDICT_WORKER_WRONG);
     /* The tokens are right by luck, the commitment shows that they were not computed. */
-    assert_int_equal(verify_judge(other, COUNT, &right, &right), VERDICT_WORKER_WRONG);
+    assert_int_equal(verify_judge(&other, &right, &right), VERDICT_WORKER_WRONG);
+    /* All is right but the length of the prompt. */
+    verify_claim dear = truth;
+    dear.prompt_tokens *= 2;
+    assert_int_equal(verify_judge(&dear, &right, &right), VERDICT_WORKER_WRONG);
+    verify_finding lying = right;
+    lying.prompt_tokens *= 2;
+    assert_int_equal(verify_judge(&truth, &lying, &right), VERDICT_VERIFIER_WRONG);
+}
+
+static void test_a_verifier_that_denies_the_end_alone_is_wrong(void **state) {
+    (void)state;
+    verify_finding denying = agreeing();
+    denying.complete = false;
+    verify_finding right = agreeing();
+    assert_int_equal(verify_judge(&truth, &denying, &right), VERDICT_VERIFIER_WRONG);
 }
 
 static void test_a_referee_that_says_something_else_decides_nothing(void **state) {
@@ -228,23 +265,26 @@ static void test_a_referee_that_says_something_else_decides_nothing(void **state
     verify_finding verifier = differing(17, 99);
     const verify_finding referees[] = {differing(16, 99), differing(17, 98), agreeing()};
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(verify_judge(other, COUNT, &verifier, &referees[i]), VERDICT_NEITHER);
+        assert_int_equal(verify_judge(&other, &verifier, &referees[i]), VERDICT_NEITHER);
     }
     verify_finding referee = differing(17, 99);
-    memcpy(referee.commitment, other, sizeof other);
-    assert_int_equal(verify_judge(truth, COUNT, &verifier, &referee), VERDICT_NEITHER);
+    memcpy(referee.commitment, other.commitment, sizeof referee.commitment);
+    assert_int_equal(verify_judge(&truth, &verifier, &referee), VERDICT_NEITHER);
     referee = differing(17, 99);
     referee.count = COUNT + 1;
-    assert_int_equal(verify_judge(truth, COUNT, &verifier, &referee), VERDICT_NEITHER);
+    assert_int_equal(verify_judge(&truth, &verifier, &referee), VERDICT_NEITHER);
+    referee = differing(17, 99);
+    referee.prompt_tokens++;
+    assert_int_equal(verify_judge(&truth, &verifier, &referee), VERDICT_NEITHER);
     referee = differing(17, 99);
     referee.has_expected = false;
-    assert_int_equal(verify_judge(truth, COUNT, &verifier, &referee), VERDICT_NEITHER);
+    assert_int_equal(verify_judge(&truth, &verifier, &referee), VERDICT_NEITHER);
 }
 
 static void test_where_nothing_differs_nobody_is_wrong(void **state) {
     (void)state;
     verify_finding right = agreeing();
-    assert_int_equal(verify_judge(truth, COUNT, &right, &right), VERDICT_NEITHER);
+    assert_int_equal(verify_judge(&truth, &right, &right), VERDICT_NEITHER);
 }
 
 static void test_a_worker_never_decides_against_a_referee(void **state) {
@@ -261,6 +301,7 @@ int main(void) {
         cmocka_unit_test(test_the_moves_are_those_of_the_table),
         cmocka_unit_test(test_a_check_that_five_verifiers_lost_is_given_up),
         cmocka_unit_test(test_a_dispute_that_three_referees_cannot_settle_is_left_to_a_human),
+        cmocka_unit_test(test_a_human_has_a_dispute_judged_again_unless_three_have_judged_it),
         cmocka_unit_test(test_a_dispute_is_never_given_up_for_want_of_referees),
         cmocka_unit_test(test_the_third_referee_may_still_settle_it),
         cmocka_unit_test(test_names_lead_back_to_their_states),
@@ -268,6 +309,7 @@ int main(void) {
         cmocka_unit_test(test_every_walk_ends),
         cmocka_unit_test(test_an_answer_agrees_only_if_everything_does),
         cmocka_unit_test(test_the_referee_says_who_is_wrong),
+        cmocka_unit_test(test_a_verifier_that_denies_the_end_alone_is_wrong),
         cmocka_unit_test(test_a_referee_that_says_something_else_decides_nothing),
         cmocka_unit_test(test_where_nothing_differs_nobody_is_wrong),
     };

@@ -13,7 +13,11 @@
 
 #include <stdio.h>
 
-enum { LISTED = 200 };
+void admin_add_id(json_writer *w, const char *name, const uint8_t id[STORE_JOB_ID_SIZE]) {
+    char hex[2 * STORE_JOB_ID_SIZE + 1];
+    hex_encode(slice_of(id, STORE_JOB_ID_SIZE), hex);
+    json_add_text(w, name, slice_of_text(hex));
+}
 
 static fleet_worker *find_worker(pool *p, http_request *request, slice worker_id) {
     uint8_t id[STORE_WORKER_ID_SIZE];
@@ -52,17 +56,11 @@ void admin_standing_list(pool *p, http_request *request, const account *who, sli
     const fleet_worker *worker = NULL;
     (void)who;
     (void)segment;
-    reply_json_begin(&answer);
-    json_write_object_begin(&answer.w);
-    json_add_text(&answer.w, "object", SLICE_LITERAL("list"));
-    json_write_key(&answer.w, "standings");
-    json_write_array_begin(&answer.w);
+    reply_list_begin(&answer, "standings");
     for (size_t i = 0; (worker = fleet_next(p->fleet, &i)) != NULL;) {
         write_standing(&answer.w, p, worker);
     }
-    json_write_array_end(&answer.w);
-    json_write_object_end(&answer.w);
-    reply_json_end(&answer, request, 200);
+    reply_list_end(&answer, request, false);
 }
 
 void admin_standing_get(pool *p, http_request *request, const account *who, slice worker_id) {
@@ -150,89 +148,21 @@ void admin_evidence_get(pool *p, http_request *request, const account *who, slic
     }
 }
 
-static void add_id(json_writer *w, const char *name, const uint8_t *id) {
-    char hex[2 * STORE_JOB_ID_SIZE + 1];
-    hex_encode(slice_of(id, STORE_JOB_ID_SIZE), hex);
-    json_add_text(w, name, slice_of_text(hex));
-}
-
-static void write_verification(json_writer *w, const store_verification *row) {
-    json_write_object_begin(w);
-    json_add_u64(w, "number", row->number);
-    add_id(w, "job", row->job_id);
-    add_id(w, "worker", row->worker_id);
-    if (row->has_verifier) {
-        add_id(w, "verifier", row->verifier_id);
-        json_add_text(w, "independence", row->independence);
-    }
-    if (row->has_referee) {
-        add_id(w, "referee", row->referee_id);
-    }
-    json_add_text(w, "model", row->model);
-    json_add_text(w, "mode", row->mode);
-    json_add_text(w, "state", row->state);
-    json_add_bool(w, "recheck", row->recheck);
-    if (row->position >= 0) {
-        json_add_u64(w, "position", (uint64_t)row->position);
-    }
-    json_add_u64(w, "created_ms", row->created_ms);
-    json_add_u64(w, "decided_ms", row->decided_ms);
-    json_write_object_end(w);
-}
-
-static void begin_list(reply_json *answer, const char *name) {
-    reply_json_begin(answer);
-    json_write_object_begin(&answer->w);
-    json_add_text(&answer->w, "object", SLICE_LITERAL("list"));
-    json_write_key(&answer->w, name);
-    json_write_array_begin(&answer->w);
-}
-
-static void end_list(reply_json *answer, http_request *request) {
-    json_write_array_end(&answer->w);
-    json_write_object_end(&answer->w);
-    reply_json_end(answer, request, 200);
-}
-
-static void verifications_listed(void *context, const store_verification *rows, size_t count,
-                                 const error *failure) {
-    reply_later later = reply_later_take(context);
-    if (reply_later_waits(&later, failure)) {
-        reply_json answer;
-        begin_list(&answer, "verifications");
-        for (size_t i = 0; i < count; i++) {
-            write_verification(&answer.w, &rows[i]);
-        }
-        end_list(&answer, later.request);
-    }
-    reply_later_end(&later);
-}
-
-void admin_verification_list(pool *p, http_request *request, const account *who, slice segment) {
-    error err = {0};
-    (void)segment;
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL &&
-        !store_verification_list(p->store, NULL, 0, LISTED, verifications_listed, later, &err)) {
-        reply_later_fail(later, &err);
-    }
-}
-
 static void notices_listed(void *context, const store_notice *rows, size_t count, const error *failure) {
     reply_later later = reply_later_take(context);
     if (reply_later_waits(&later, failure)) {
         reply_json answer;
-        begin_list(&answer, "notices");
+        reply_list_begin(&answer, "notices");
         for (size_t i = 0; i < count; i++) {
             json_write_object_begin(&answer.w);
             json_add_u64(&answer.w, "user", rows[i].user_id);
-            add_id(&answer.w, "job", rows[i].job_id);
-            add_id(&answer.w, "worker", rows[i].worker_id);
+            admin_add_id(&answer.w, "job", rows[i].job_id);
+            admin_add_id(&answer.w, "worker", rows[i].worker_id);
             json_add_u64(&answer.w, "created_ms", rows[i].created_ms);
             json_add_u64(&answer.w, "told_ms", rows[i].told_ms);
             json_write_object_end(&answer.w);
         }
-        end_list(&answer, later.request);
+        reply_list_end(&answer, later.request, count == STORE_LIST_MAX);
     }
     reply_later_end(&later);
 }
@@ -241,7 +171,8 @@ void admin_notice_list(pool *p, http_request *request, const account *who, slice
     error err = {0};
     (void)segment;
     reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !store_notice_list(p->store, NULL, 0, STORE_LIST_MAX, notices_listed, later, &err)) {
+    if (later != NULL && !store_notice_list(p->store, NULL, reply_page_after(request), STORE_LIST_MAX,
+                                            notices_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 /* What is being put on the list, or taken off, until the store has answered. */
-enum { BODY_DEPTH = 4, BODY_VALUES = 64, LISTED = 1000 };
+enum { BODY_DEPTH = 4, BODY_VALUES = 64 };
 
 typedef struct wish {
     json_value *root;
@@ -126,12 +126,8 @@ static void entries_listed(void *context, const store_blacklisting *rows, size_t
     reply_later later = reply_later_take(context);
     if (reply_later_waits(&later, failure)) {
         reply_json answer;
-        reply_json_begin(&answer);
         json_writer *w = &answer.w;
-        json_write_object_begin(w);
-        json_add_text(w, "object", SLICE_LITERAL("list"));
-        json_write_key(w, "entries");
-        json_write_array_begin(w);
+        reply_list_begin(&answer, "entries");
         for (size_t i = 0; i < count; i++) {
             json_write_object_begin(w);
             json_add_text(w, "kind", rows[i].kind);
@@ -141,9 +137,7 @@ static void entries_listed(void *context, const store_blacklisting *rows, size_t
             json_add_u64(w, "cleared_ms", rows[i].cleared_ms);
             json_write_object_end(w);
         }
-        json_write_array_end(w);
-        json_write_object_end(w);
-        reply_json_end(&answer, later.request, 200);
+        reply_list_end(&answer, later.request, count == STORE_LIST_MAX);
     }
     reply_later_end(&later);
 }
@@ -152,7 +146,8 @@ void admin_blacklist_get(pool *p, http_request *request, const account *who, sli
     error err = {0};
     (void)segment;
     reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !store_blacklist_list(p->store, 0, LISTED, entries_listed, later, &err)) {
+    if (later != NULL && !store_blacklist_list(p->store, reply_page_after(request), STORE_LIST_MAX,
+                                               entries_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

@@ -4,12 +4,14 @@
 #include "base/memory.h"
 #include "os/clock.h"
 #include "proof/await.h"
+#include "proof/standings.h"
 
 #include <stdio.h>
 
 enum {
     CHECKS_MAX = 4096,                   /* in memory; more wait in the store */
     SEALED_BYTES_MAX = 64 * 1024 * 1024, /* of these, all payloads together */
+    WORKER_SHARE = 16,                   /* one in so many may be of one worker's answers */
     OPENED_MEMORY_MAX = 16 * 1024 * 1024
 };
 
@@ -36,8 +38,8 @@ check *check_new(proof *f, const uint8_t id[STORE_VERIFICATION_ID_SIZE], const r
     c->work.model = slice_of_text(c->model);
     memcpy(c->digest, fields->model_digest, sizeof c->digest);
     memcpy(c->profile, fields->engine_profile, sizeof c->profile);
-    memcpy(c->commitment, fields->commitment, sizeof c->commitment);
-    c->tokens = fields->completion_tokens;
+    c->claim = (verify_claim){.tokens = fields->completion_tokens, .prompt_tokens = fields->prompt_tokens};
+    memcpy(c->claim.commitment, fields->commitment, sizeof c->claim.commitment);
     c->position = -1;
     c->sealed = *sealed;
     *sealed = buffer_make(0);
@@ -114,7 +116,7 @@ static bool take_stored(check *c, const store_verification *stored, error *err) 
             return false;
         }
     }
-    bool disputed = c->v.state == VERIFICATION_DISPUTED;
+    bool disputed = c->v.state == VERIFICATION_DISPUTED || c->v.state == VERIFICATION_OPEN;
     bool has_finding = c->findings != NULL && c->findings->count > 0;
     if ((c->v.state != VERIFICATION_WAITING && !disputed) ||
         (disputed && (!has_finding || !c->has_verifier))) {
@@ -144,20 +146,54 @@ check *check_from_stored(proof *f, const store_verification *stored, error *err)
     return c;
 }
 
-bool check_has_room(const proof *f, size_t sealed_bytes) {
-    return map_count(f->checks) < CHECKS_MAX && f->sealed_bytes <= SEALED_BYTES_MAX &&
-           sealed_bytes <= SEALED_BYTES_MAX - f->sealed_bytes;
+/* Both parties are in quarantine for it, unless the worker was convicted before. */
+void check_resume_dispute(check *c) {
+    standing_state worker = standings_of(c->proof->standings, c->worker_id)->state;
+    standing_state verifier = standings_of(c->proof->standings, c->verifier_id)->state;
+    c->quiet = c->recheck || (worker == STANDING_CONVICTED && verifier != STANDING_QUARANTINED &&
+                              verifier != STANDING_CONVICTED);
+}
+
+bool check_has_any_room(const proof *f) {
+    return map_count(f->checks) < CHECKS_MAX && f->sealed_bytes < SEALED_BYTES_MAX;
+}
+
+bool check_has_room(const proof *f, const uint8_t worker_id[STORE_WORKER_ID_SIZE], size_t sealed_bytes) {
+    const fleet_worker *worker = fleet_find(f->pool->fleet, worker_id);
+    size_t count = worker == NULL ? 0 : worker->checks;
+    size_t bytes = worker == NULL ? 0 : worker->checks_bytes;
+    return check_has_any_room(f) && sealed_bytes <= SEALED_BYTES_MAX - f->sealed_bytes &&
+           count < CHECKS_MAX / WORKER_SHARE && sealed_bytes <= SEALED_BYTES_MAX / WORKER_SHARE &&
+           bytes <= SEALED_BYTES_MAX / WORKER_SHARE - sealed_bytes;
+}
+
+static void take_room(check *c) {
+    c->proof->sealed_bytes += buffer_length(&c->sealed);
+    c->counted = fleet_find(c->proof->pool->fleet, c->worker_id);
+    if (c->counted != NULL) {
+        c->counted->checks++;
+        c->counted->checks_bytes += buffer_length(&c->sealed);
+    }
+}
+
+static void give_room_back(check *c) {
+    c->proof->sealed_bytes -= buffer_length(&c->sealed);
+    if (c->counted != NULL) {
+        c->counted->checks--;
+        c->counted->checks_bytes -= buffer_length(&c->sealed);
+        c->counted = NULL;
+    }
 }
 
 bool check_enter(check *c, error *err) {
     proof *f = c->proof;
-    if (!check_has_room(f, buffer_length(&c->sealed))) {
+    if (!check_has_room(f, c->worker_id, buffer_length(&c->sealed))) {
         return error_set(err, ERROR_LIMIT, "too many checks wait");
     }
     if (!map_put(f->checks, slice_of(c->id, sizeof c->id), c)) {
         return error_memory(err);
     }
-    f->sealed_bytes += buffer_length(&c->sealed);
+    take_room(c);
     list_append(&f->pending, &c->node);
     return true;
 }
@@ -165,7 +201,7 @@ bool check_enter(check *c, error *err) {
 void check_leave(check *c) {
     proof *f = c->proof;
     map_remove(f->checks, slice_of(c->id, sizeof c->id));
-    f->sealed_bytes -= buffer_length(&c->sealed);
+    give_room_back(c);
     list_remove(&c->node);
     await_tell(c);
     check_free(c);
@@ -208,18 +244,23 @@ bool check_store_new(check *c, slice payload, error *err) {
 }
 
 /* Running and judging are not stored: after a restart nobody has it any more. */
-void check_store_change(check *c) {
-    error err = {0};
+bool check_store_change_then(check *c, store_done *done, void *context, error *err) {
     store_verification row = row_of(c);
     bool over = verification_is_over(&c->v);
     row.decided_ms = over ? clock_unix_ms() : 0;
     buffer findings = buffer_make(STORE_FINDINGS_MAX);
-    bool written = c->findings == NULL || findings_encode(c->findings, &findings, &err);
+    bool written = c->findings == NULL || findings_encode(c->findings, &findings, err);
     row.findings = buffer_slice(&findings);
-    if (!written || !store_verification_update(c->proof->pool->store, &row, over, stored, NULL, &err)) {
+    written = written && store_verification_update(c->proof->pool->store, &row, over, done, context, err);
+    buffer_free(&findings);
+    return written;
+}
+
+void check_store_change(check *c) {
+    error err = {0};
+    if (!check_store_change_then(c, stored, NULL, &err)) {
         stored(NULL, &err);
     }
-    buffer_free(&findings);
 }
 
 bool check_move(check *c, verification_event event) {

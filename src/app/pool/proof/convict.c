@@ -6,6 +6,7 @@
 #include "proof/place.h"
 #include "proof/standings.h"
 #include "proof/verdict.h"
+#include "store/kept.h"
 
 static const char conviction[] = "proved wrong: ask the admin";
 
@@ -31,8 +32,10 @@ static void shut_out(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
     session_revoke(found, conviction);
 }
 
+static void check_the_last(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]);
+
 /* What was kept of it comes back as checks, which begin at once. What has no room here is waiting in the
- * store all the same. */
+ * store all the same. Large ones come a page at a time. */
 static void kept_taken(void *context, const store_verification *taken, size_t count, const error *failure) {
     pool *p = context;
     proof *f = p->proof;
@@ -52,33 +55,35 @@ static void kept_taken(void *context, const store_verification *taken, size_t co
             log_error("a kept answer can't be checked", LOG_CAUSE(&err));
         }
     }
-    if (f != NULL) {
+    if (f != NULL && count > 0) {
         place_arm(f);
+        check_the_last(f, taken[0].worker_id);
     }
 }
 
 static void check_the_last(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
     error err = {0};
-    uint64_t wanted = f->pool->settings.recheck_answers;
-    size_t limit = wanted < STORE_LIST_MAX ? (size_t)wanted : STORE_LIST_MAX;
-    if (limit > 0 &&
-        !store_verification_take_kept(f->pool->store, worker, limit, kept_taken, f->pool, &err)) {
+    if (!store_kept_take(f->pool->store, worker, STORE_LIST_MAX, kept_taken, f->pool, &err)) {
         log_error("what a convicted worker answered lately can't be checked", LOG_CAUSE(&err));
     }
 }
 
-void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE], const char *reason) {
     proof *f = c->proof;
     bool first = standings_of(f->standings, worker)->state != STANDING_CONVICTED;
-    standings_move(f, worker, STANDING_WAS_CONVICTED, 0);
+    bool own = memcmp(worker, c->worker_id, sizeof c->worker_id) == 0;
     /* An answer that was held back is nothing to warn of. */
-    if (c->mode < VERIFY_PROVED && memcmp(worker, c->worker_id, sizeof c->worker_id) == 0) {
+    if (c->mode < VERIFY_PROVED && own) {
         notices_add(f, c->user_id, c->job_id, worker);
     }
+    if (own && c->recheck && first) {
+        return; /* of before its conviction, which a human has taken back */
+    }
+    standings_move(f, worker, STANDING_WAS_CONVICTED, 0);
     if (first) {
         f->statistics.convicted++;
         shut_out(f, worker);
-        testimony_store(c, worker);
+        testimony_store(c, worker, reason);
         check_the_last(f, worker);
     }
 }

@@ -6,11 +6,10 @@
 #include "proof/statistical.h"
 #include "proof/verdict.h"
 #include "reply.h"
+#include "store/kept.h"
 #include "verify/draw.h"
 
 /* Which answers are checked. */
-
-enum { TRIM_EVERY = 16 /* kept answers of a worker */ };
 
 bool proof_mode_of(pool *p, const account *who, slice model, http_request *request, verify_mode *mode) {
     verify_mode modes[] = {policy_of_model(&p->settings, model), VERIFY_REQUIRED, VERIFY_OFF};
@@ -48,19 +47,52 @@ static bool seal_record(const job *j, const signed_receipt *entry, const uint8_t
     return made;
 }
 
-static void trim(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
-    error err = {0};
-    if (f->kept_since_trim++ % TRIM_EVERY == 0 &&
-        !store_verification_trim_kept(f->pool->store, worker, f->pool->settings.recheck_answers, 0,
-                                      proof_kept_trimmed, f->pool, &err)) {
-        log_warning("kept answers not deleted", LOG_CAUSE(&err));
+static void answer_kept(void *context, const error *failure) {
+    (void)context;
+    if (failure != NULL) {
+        log_error("an answer was not kept", LOG_CAUSE(failure));
     }
 }
 
-/* In the store first; if there is no room in memory it waits there alone. */
-static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify_mode mode, bool drawn,
-                     error *err) {
+/* Not every receipt's signature is verified when it comes, but without one nothing can be held against the
+ * worker. */
+static bool is_signed(const proof *f, const signed_receipt *entry, error *err) {
+    signed_receipt copy = *entry;
+    if (receipt_verify_worker(&copy, err)) {
+        return true;
+    }
+    if (err->code == ERROR_CORRUPT) {
+        f->pool->counters.receipts_refused++;
+        session_revoke_forger(f->pool, entry->fields.worker_id);
+    }
+    return false;
+}
+
+/* For a re-check, in the store alone. */
+static bool keep(const proof *f, const job *j, const signed_receipt *entry, verify_mode mode, error *err) {
+    store_kept_answer answer = {.user_id = j->user_id,
+                                .created_ms = j->created_ms,
+                                .model = j->chat.model,
+                                .mode = slice_of_text(verify_mode_name(mode))};
+    memcpy(answer.job_id, entry->fields.job_id, sizeof answer.job_id);
+    memcpy(answer.worker_id, entry->fields.worker_id, sizeof answer.worker_id);
+    buffer sealed = buffer_make(STORE_PAYLOAD_MAX);
+    bool kept =
+        random_bytes(answer.id, sizeof answer.id, err) && seal_record(j, entry, answer.id, &sealed, err);
+    answer.payload = buffer_slice(&sealed);
+    kept = kept && store_kept_add(f->pool->store, &answer, (size_t)f->pool->settings.recheck_answers,
+                                  answer_kept, NULL, err);
+    buffer_free(&sealed);
+    return kept;
+}
+
+/* In the store first; if there is no room in memory it waits there alone, for a minute or more: too long for
+ * a client, who is told then. */
+static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify_mode mode, error *err) {
     uint8_t id[STORE_VERIFICATION_ID_SIZE];
+    if (!is_signed(f, entry, err)) {
+        return false;
+    }
     buffer sealed = buffer_make(STORE_PAYLOAD_MAX);
     check *c = NULL;
     if (random_bytes(id, sizeof id, err) && seal_record(j, entry, id, &sealed, err)) {
@@ -74,40 +106,44 @@ static bool put_down(proof *f, const job *j, const signed_receipt *entry, verify
     c->user_id = j->user_id;
     c->created_ms = j->created_ms;
     c->mode = mode;
-    c->v.state = drawn ? VERIFICATION_WAITING : VERIFICATION_KEPT;
-    bool stored = check_store_new(c, buffer_slice(&c->sealed), err);
-    if (!stored || !drawn) {
+    c->v.state = VERIFICATION_WAITING;
+    if (!check_store_new(c, buffer_slice(&c->sealed), err)) {
         check_free(c);
-        return stored;
+        return false;
     }
-    error ignored = {0};
+    bool waits = mode == VERIFY_PROVED; /* somebody, now */
+    error failure = {0};
     if (mode >= VERIFY_PROVED) {
-        c->not_before_ms = ev_now_ms(f->pool->loop); /* somebody waits for it */
+        c->not_before_ms = ev_now_ms(f->pool->loop);
     } else {
         place_delay(c);
     }
-    if (!check_enter(c, &ignored)) {
+    if (!check_enter(c, &failure)) {
         f->more_stored = true;
         check_free(c);
+        if (waits) {
+            *err = failure;
+            return false;
+        }
     }
     place_arm(f);
     return true;
 }
 
-/* Only the exact engine's answers can be computed again to the bit, and only those that have tokens. */
+/* Only the exact engine's answers can be computed again to the bit. They all fit a score job: they have a
+ * token at least (job_receipt.c) and max_tokens_limit at most. */
 bool proof_can_check(const receipt *fields) {
-    return slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-")) &&
-           fields->completion_tokens > 0 && fields->completion_tokens <= PROTO_ANSWER_MAX;
+    return slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-"));
 }
 
-bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const signed_receipt *entry,
-                       error *err) {
-    proof *f = p->proof;
+/* One answer in this mode. */
+static bool decide(proof *f, const job *j, const fleet_worker *worker, const signed_receipt *entry,
+                   verify_mode mode, bool *drawn, error *err) {
+    pool *p = f->pool;
+    bool alike = statistical_applies(&entry->fields); /* is all that it can be */
     bait_search_answer(f, worker, entry->fields.job_id, buffer_slice(&j->text));
     bait_consider(f, worker, entry, j->chat.model);
-    const verify_mode modes[] = {j->mode, policy_of_tiers(&p->settings, slice_of_text(worker->tiers))};
-    verify_mode mode = verify_strictest(modes, 2);
-    bool alike = statistical_applies(&entry->fields); /* is all that it can be */
+    *drawn = false;
     if (mode == VERIFY_OFF || (!alike && !proof_can_check(&entry->fields))) {
         return true;
     }
@@ -118,28 +154,43 @@ bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const 
                      &draw, err)) {
         return false;
     }
-    bool drawn = draw < rate;
-    bool kept = !alike && !drawn && p->settings.recheck_answers > 0;
-    if (((drawn && !alike) || kept) && !put_down(f, j, entry, mode, drawn, err)) {
+    *drawn = draw < rate;
+    bool kept = !alike && !*drawn && p->settings.recheck_answers > 0;
+    if ((*drawn && !alike && !put_down(f, j, entry, mode, err)) || (kept && !keep(f, j, entry, mode, err))) {
         return false;
     }
-    if (drawn && alike) {
+    if (*drawn && alike) {
         statistical_check(f->statistical, j, worker, entry);
     }
     f->statistics.answers++;
-    f->statistics.drawn += drawn;
+    f->statistics.drawn += *drawn;
     standings_move(f, worker->id, STANDING_ANSWERED, 0);
-    if (kept) {
-        trim(f, worker->id);
+    return true;
+}
+
+bool proof_answer_done(pool *p, const job *j, const fleet_worker *worker, const signed_receipt *entry,
+                       error *err) {
+    const verify_mode modes[] = {j->mode, policy_of_tiers(&p->settings, slice_of_text(worker->tiers))};
+    bool drawn = false;
+    return decide(p->proof, j, worker, entry, verify_strictest(modes, 2), &drawn, err);
+}
+
+bool proof_two_agreed(pool *p, const job *j, const fleet_worker *worker, const signed_receipt *entry,
+                      error *err) {
+    bool drawn = false;
+    if (!decide(p->proof, j, worker, entry, VERIFY_SPOT, &drawn, err)) {
+        return false;
+    }
+    if (!drawn && proof_can_check(&entry->fields)) {
+        standings_move(p->proof, worker->id, STANDING_AGREED, 0);
     }
     return true;
 }
 
-void proof_two_agreed(pool *p, const fleet_worker *worker) {
-    standings_move(p->proof, worker->id, STANDING_ANSWERED, 0);
-    standings_move(p->proof, worker->id, STANDING_AGREED, 0);
+void proof_left_unsigned(pool *p, const fleet_worker *worker) {
+    standings_move(p->proof, worker->id, STANDING_EVADED, 0);
 }
 
-bool proof_withholds(const pool *p, const fleet_worker *worker) {
-    return policy_of_tiers(&p->settings, slice_of_text(worker->tiers)) >= VERIFY_PROVED;
+verify_mode proof_mode_of_worker(const pool *p, const fleet_worker *worker) {
+    return policy_of_tiers(&p->settings, slice_of_text(worker->tiers));
 }

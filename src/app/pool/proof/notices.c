@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { NOTICES_MAX = 10000 /* untold, in memory */ };
+enum { NOTICES_MAX = 10000 /* untold, in memory */, OF_USER_MAX = 100 /* of these */ };
 
 typedef struct notice {
     list_node node; /* in proof.notices, oldest first */
@@ -15,9 +15,24 @@ typedef struct notice {
     char text[STORE_NOTICE_MAX + 1];
 } notice;
 
+/* When room is short, whoever doesn't ask any more leaves some to the others. */
+static bool has_many(const proof *f, uint64_t user_id) {
+    size_t count = 0;
+    for (const list_node *node = f->notices.next; node != &f->notices && count < OF_USER_MAX;
+         node = node->next) {
+        count += LIST_ENTRY(node, const notice, node)->user_id == user_id;
+    }
+    return count == OF_USER_MAX;
+}
+
 static bool remember(proof *f, uint64_t id, uint64_t user_id, slice text, error *err) {
-    if (f->notice_count >= NOTICES_MAX) {
-        return error_set(err, ERROR_LIMIT, "too many notices wait to be told");
+    bool full =
+        f->notice_count >= NOTICES_MAX || (f->notice_count >= NOTICES_MAX / 2 && has_many(f, user_id));
+    if (full) {
+        return error_set(
+            err, ERROR_LIMIT,
+            "too many notices wait to be told: the next start tells of it, and the admin sees it "
+            "(cellule admin verification wrong)");
     }
     notice *n = memory_allocate_zeroed(1, sizeof *n);
     if (n == NULL) {

@@ -12,6 +12,9 @@ struct parties {
     size_t count;
     size_t referees;
     size_t capacity;
+    /* All have the same network, or approver: then nothing better is looked for (verify/choice.h). */
+    bool one_network, one_approver;
+    bool stale; /* one has left, and there may be no difference any more */
 };
 
 enum { FIRST_CAPACITY = 16 };
@@ -36,6 +39,22 @@ static void put(parties *all, size_t index, session *s) {
     s->party = index + 1;
 }
 
+static void compare(parties *all, const session *s) {
+    const fleet_worker *one = all->members[0]->worker;
+    all->one_network = all->one_network && strcmp(one->network, s->worker->network) == 0;
+    all->one_approver = all->one_approver && one->approved_by == s->worker->approved_by;
+}
+
+/* As a rule two that differ are soon found, or there are none that do and none of them has left. */
+static void compare_all(parties *all) {
+    all->one_network = true;
+    all->one_approver = true;
+    all->stale = false;
+    for (size_t i = 0; i < all->count && (all->one_network || all->one_approver); i++) {
+        compare(all, all->members[i]);
+    }
+}
+
 bool parties_add(parties *all, session *s, error *err) {
     if (all->count == all->capacity) {
         size_t capacity = all->capacity == 0 ? FIRST_CAPACITY : all->capacity * 2;
@@ -51,6 +70,11 @@ bool parties_add(parties *all, session *s, error *err) {
         session *other = all->members[all->referees];
         put(all, all->count - 1, other);
         put(all, all->referees++, s);
+    }
+    if (s->party == 1) {
+        compare_all(all); /* the others were compared with another one */
+    } else {
+        compare(all, s);
     }
     return true;
 }
@@ -72,10 +96,7 @@ void parties_remove(parties *all, session *s) {
     if (end != hole) {
         put(all, hole, all->members[end]);
     }
-}
-
-size_t parties_referees(const parties *all) {
-    return all->referees;
+    all->stale = all->stale || !all->one_network || !all->one_approver;
 }
 
 static bool network_of(slice host, int family, size_t kept, unsigned bits, char network[FLEET_NETWORK_SIZE]) {
@@ -131,12 +152,14 @@ typedef struct asking {
 } asking;
 
 static bool has_model(const session *s, const party_query *query) {
-    receipt fields = {0};
-    error ignored = {0};
-    return session_describe_model(s, query->model, &fields, &ignored) &&
-           (query->digest == NULL ||
-            memcmp(fields.model_digest, query->digest, sizeof fields.model_digest) == 0) &&
-           (query->profile == NULL || strcmp(fields.engine_profile, query->profile) == 0);
+    for (size_t i = 0; i < s->model_count; i++) {
+        const session_model *m = &s->models[i];
+        if (slice_equal(m->name, query->model)) {
+            return (query->digest == NULL || memcmp(m->digest, query->digest, sizeof m->digest) == 0) &&
+                   (query->profile == NULL || strcmp(m->profile, query->profile) == 0);
+        }
+    }
+    return false;
 }
 
 static bool is_excluded(const session *s, const party_query *query) {
@@ -149,26 +172,50 @@ static bool is_excluded(const session *s, const party_query *query) {
 }
 
 static bool could_check(const proof *f, const session *s, const party_query *query) {
+    bool suspect_too = query->judging && (s->worker->referee || query->suspects);
     return s->handle != NULL && !is_excluded(s, query) && has_model(s, query) &&
-           (query->judging ? standings_may_judge(f, s->worker) : standings_may_serve(f, s->worker->id));
+           (suspect_too ? standings_may_judge(f, s->worker->id) : standings_may_serve(f, s->worker->id));
 }
 
 static void get(void *context, size_t index, verify_party *party) {
     const asking *a = context;
     const session *s = a->proof->parties->members[index];
     *party = party_of_worker(s->worker);
-    party->able = could_check(a->proof, s, a->query) && dispatch_worker_has_slot(s->handle, a->query->model);
+    party->able = could_check(a->proof, s, a->query) &&
+                  (a->query->busy || dispatch_worker_has_slot(s->handle, a->query->model));
 }
 
 session *parties_choose(const proof *f, const party_query *query, verify_choice *choice) {
-    const parties *all = f->parties;
+    parties *all = f->parties;
     asking a = {f, query};
-    const verify_candidates candidates = {
-        .referees = all->referees, .workers = all->count - all->referees, .get = get, .context = &a};
+    if (all->stale) {
+        compare_all(all);
+    }
+    const verify_candidates candidates = {.referees = all->referees,
+                                          .workers = all->count - all->referees,
+                                          .one_network = all->one_network,
+                                          .one_approver = all->one_approver,
+                                          .get = get,
+                                          .context = &a};
     return verify_choose(query->subjects, query->subject_count, &candidates, query->referee_only, query->draw,
                          choice)
                ? all->members[choice->index]
                : NULL;
+}
+
+size_t parties_quarantined(const proof *f, slice model, size_t *serving) {
+    const party_query query = {.model = model};
+    size_t quarantined = 0;
+    for (size_t i = 0; i < f->parties->count; i++) {
+        const session *s = f->parties->members[i];
+        bool counts = s->handle != NULL && (model.length == 0 || has_model(s, &query));
+        bool serves = standings_may_serve(f, s->worker->id);
+        quarantined += counts && !serves;
+        if (serving != NULL) {
+            *serving += counts && serves;
+        }
+    }
+    return quarantined;
 }
 
 bool parties_have_referee(const proof *f, const party_query *query) {

@@ -10,7 +10,6 @@ MUST_CHECK parties *parties_new(error *err);
 void parties_free(parties *all); /* NULL is allowed */
 MUST_CHECK bool parties_add(parties *all, session *s, error *err);
 void parties_remove(parties *all, session *s); /* harmless if it isn't there */
-size_t parties_referees(const parties *all);
 
 /* "192.0.2.0/24", "2001:db8:1::/48" of an address as sockets tell it ("192.0.2.7:443",
  * "[2001:db8:1::7]:443"); empty if it can't be read. Pure. */
@@ -28,12 +27,16 @@ typedef struct party_query {
     const verify_party *subjects;
     size_t subject_count;
     bool referee_only;
-    bool judging; /* a dispute: referees may that are in disputes of their own */
+    bool judging;  /* a dispute: referees may that are in disputes of their own */
+    bool suspects; /* so may others */
+    bool busy;     /* who has no free slot now is chosen too */
     double draw;
 } party_query;
 
 /* Somebody independent of the subjects who has a free slot for this model now. NULL: nobody. */
 session *parties_choose(const proof *f, const party_query *query, verify_choice *choice);
+/* Of those that have the model, or of all if it is empty; `serving` (NULL is allowed) counts the others. */
+size_t parties_quarantined(const proof *f, slice model, size_t *serving);
 /* A referee that has the model and is not excluded is connected, free or not. */
 bool parties_have_referee(const proof *f, const party_query *query);
 

@@ -67,8 +67,31 @@ static size_t subjects_of(const check *c, verify_party subjects[FINDINGS_MAX + 1
     return count;
 }
 
+/* Now, or when there is time. */
+static bool somebody_could(const proof *f, const party_query *query, size_t excluded_count) {
+    party_query anybody = *query;
+    verify_choice ignored;
+    anybody.excluded_count = excluded_count;
+    anybody.busy = true;
+    return parties_choose(f, &anybody, &ignored) != NULL;
+}
+
+/* Nobody above suspicion could judge it. A few wrong answers, each checked by another, put all workers into
+ * quarantine; if none of these could judge the others, all would stay there. */
+static bool only_suspects_are_left(const proof *f, const party_query *query) {
+    return !somebody_could(f, query, 0);
+}
+
+/* Better somebody who failed once than nobody, since attempts are bounded. But where the others are only busy
+ * it waits for them: a friend who refuses whatever speaks against the worker has always time. */
+static void forgive(check *c, const party_query *query) {
+    if (c->tried_count > 0 && !somebody_could(c->proof, query, c->tried_count)) {
+        c->tried_count = 0;
+    }
+}
+
 /* A dispute goes to a referee, and to somebody else only where there is none. */
-static session *choose(check *c, verify_choice *choice, error *err) {
+session *place_choose(check *c, verify_choice *choice, error *err) {
     proof *f = c->proof;
     verify_party subjects[FINDINGS_MAX + 1];
     party_query query = {.model = c->work.model,
@@ -80,15 +103,16 @@ static session *choose(check *c, verify_choice *choice, error *err) {
                          .subjects = subjects,
                          .subject_count = subjects_of(c, subjects)};
     if (!random_bytes(&c->work.id, sizeof c->work.id, err) ||
-        !verify_draw(f->pool->site.verify->draw, VERIFY_DRAW_VERIFIER, c->work.id.bytes, c->commitment,
+        !verify_draw(f->pool->site.verify->draw, VERIFY_DRAW_VERIFIER, c->work.id.bytes, c->claim.commitment,
                      &query.draw, err)) {
         return NULL;
     }
     hex_encode(slice_of(c->work.id.bytes, sizeof c->work.id.bytes), c->work.id_hex);
     query.referee_only = query.judging && parties_have_referee(f, &query);
+    query.suspects = query.judging && !query.referee_only && only_suspects_are_left(f, &query);
     session *chosen = parties_choose(f, &query, choice);
     if (chosen == NULL) {
-        c->tried_count = 0; /* better somebody who failed once than nobody; attempts are bounded */
+        forgive(c, &query);
         error_set(err, ERROR_NOT_FOUND, "no worker is free to check it");
     }
     return chosen;
@@ -129,7 +153,7 @@ static bool assign(check *c, session *s, const verify_choice *choice, error *err
 static bool place(check *c) {
     error err = {0};
     verify_choice choice = {0};
-    session *s = choose(c, &choice, &err);
+    session *s = place_choose(c, &choice, &err);
     if (s == NULL) {
         return false;
     }
@@ -144,6 +168,26 @@ static bool place(check *c) {
         give_up(c, &err);
     }
     return true;
+}
+
+/* A dispute keeps two workers out of service: it isn't left to chance for long. */
+static bool is_stuck(check *c, uint64_t now) {
+    if (c->v.state == VERIFICATION_DISPUTED && c->disputed_ms == 0) {
+        c->disputed_ms = now; /* from the store */
+    }
+    return c->v.state == VERIFICATION_DISPUTED &&
+           now - c->disputed_ms >= c->work.pool->settings.dispute_wait_ms;
+}
+
+static void warn_of_waiting(check *c) {
+    char id[2 * STORE_VERIFICATION_ID_SIZE + 1];
+    if (c->v.state == VERIFICATION_DISPUTED && !c->warned) {
+        c->warned = true;
+        hex_encode(slice_of(c->id, sizeof c->id), id);
+        log_warning("a dispute keeps two workers out of service and nobody is free to judge it: enrol a "
+                    "referee (cellule admin worker token --referee)",
+                    LOG_TEXT("verification", id));
+    }
 }
 
 static bool is_too_old(const check *c, uint64_t now_unix_ms) {
@@ -167,7 +211,10 @@ void place_due(proof *f) {
             continue;
         } else if (place(c)) {
             placed = true;
+        } else if (is_stuck(c, now)) {
+            check_expire(c);
         } else {
+            warn_of_waiting(c);
             c->not_before_ms = now + AGAIN_MS;
         }
     }

@@ -9,6 +9,8 @@ void place_due(proof *f);
 void place_arm(proof *f);
 /* Says when it may begin: at a random time up to check_delay_ms from now. */
 void place_delay(check *c);
+/* Who is to check it now, or to judge. NULL: nobody is free. */
+MUST_CHECK session *place_choose(check *c, verify_choice *choice, error *err);
 /* The worker that had it has it no more: for a result, or because it lost it. */
 void place_released(check *c);
 

@@ -12,6 +12,7 @@
 #include "proof/statistical.h"
 #include "proof/verdict.h"
 #include "session_internal.h"
+#include "store/kept.h"
 #include "store/notices.h"
 
 enum { REFILL_PAGE = 256 };
@@ -33,6 +34,7 @@ static proof *proof_new(pool *p, error *err) {
     list_init(&f->waiters);
     list_init(&f->notices);
     list_init(&f->baits);
+    list_init(&f->decisions);
     ev_timer_init(&f->timer, tick, f);
     f->standings = standings_new(p->map_seed, err);
     f->parties = f->standings == NULL ? NULL : parties_new(err);
@@ -75,18 +77,11 @@ static void notices_loaded(void *context, const store_notice *rows, size_t count
     for (size_t i = 0; failure == NULL && i < count; i++) {
         if (!notices_add_stored(p->proof, &rows[i], &err)) {
             failure = err.code == ERROR_LIMIT ? NULL : &err;
-            break;
         }
     }
     if (failure != NULL) {
         p->start_failure = *failure;
     }
-}
-
-/* Both parties of a dispute are in quarantine for it, unless the worker was convicted before. */
-static void resume_dispute(proof *f, check *c) {
-    standing_state state = standings_of(f->standings, c->verifier_id)->state;
-    c->quiet = state != STANDING_QUARANTINED && state != STANDING_CONVICTED;
 }
 
 /* A row that can't be used (its key is lost, or it is damaged) is told of and left alone: it is never
@@ -95,8 +90,9 @@ static bool take_waiting(proof *f, const store_verification *row, error *err) {
     if (map_get(f->checks, slice_of(row->id, sizeof row->id)) != NULL) {
         return true;
     }
-    if (!check_has_room(f, row->payload.length)) {
+    if (!check_has_room(f, row->worker_id, row->payload.length)) {
         f->more_stored = true;
+        f->passed_over = true;
         return true;
     }
     check *c = check_from_stored(f, row, err);
@@ -113,7 +109,7 @@ static bool take_waiting(proof *f, const store_verification *row, error *err) {
         return false;
     }
     if (c->v.state == VERIFICATION_DISPUTED) {
-        resume_dispute(f, c);
+        check_resume_dispute(c);
     }
     return true;
 }
@@ -128,6 +124,15 @@ static bool take_page(proof *f, const store_verification *rows, size_t count, er
     return true;
 }
 
+static void open_counted(void *context, const store_verification *rows, size_t count, const error *failure) {
+    pool *p = context;
+    (void)rows;
+    p->proof->open = count;
+    if (failure != NULL) {
+        p->start_failure = *failure;
+    }
+}
+
 static void first_checks_loaded(void *context, const store_verification *rows, size_t count,
                                 const error *failure) {
     pool *p = context;
@@ -138,14 +143,15 @@ static void first_checks_loaded(void *context, const store_verification *rows, s
     if (failure != NULL) {
         p->start_failure = *failure;
     }
-    p->proof->loading = failure == NULL && count > 0 && !p->proof->more_stored;
+    p->proof->loading = failure == NULL && count > 0 && check_has_any_room(p->proof);
 }
 
 bool proof_load(pool *p, store *database, error *err) {
     proof *f = proof_new(p, err);
     if (f == NULL || !store_load_reputation(database, reputations_loaded, p, err) ||
         !store_load_blacklist(database, blacklist_loaded, p, err) ||
-        !store_load_notices(database, notices_loaded, p, err)) {
+        !store_load_notices(database, notices_loaded, p, err) ||
+        !store_verification_list_open(database, 0, STORE_LIST_MAX, open_counted, p, err)) {
         return false;
     }
     f->loading = p->start_failure.code == ERROR_NONE;
@@ -183,6 +189,9 @@ void proof_stop(pool *p) {
     while (!list_is_empty(&f->pending)) {
         check_leave(LIST_ENTRY(list_first(&f->pending), check, node));
     }
+    while (!list_is_empty(&f->decisions)) { /* the store still answers them */
+        list_remove(list_first(&f->decisions));
+    }
     bait_stop(f);
     statistical_free(f->statistical);
     notices_free(f);
@@ -207,38 +216,51 @@ static void more_loaded(void *context, const store_verification *rows, size_t co
         log_warning("checks that wait could not be read", LOG_CAUSE(failure != NULL ? failure : &err));
         f->more_stored = true;
     }
-    if (count == 0) {
+    if (count == 0) { /* from the first on, if some found no room */
         f->refill_after = 0;
+        f->more_stored = f->more_stored || f->passed_over;
+        f->passed_over = false;
     }
     place_arm(f);
+}
+
+static void kept_expired(void *context, size_t count, const error *failure);
+
+static void expire_kept(pool *p) {
+    error err = {0};
+    uint64_t now = clock_unix_ms();
+    uint64_t age = p->settings.recheck_hours * 60 * CLOCK_MINUTE_MS;
+    if (!store_kept_expire(p->store, (size_t)p->settings.recheck_answers, now > age ? now - age : 0,
+                           now + age, kept_expired, p, &err)) {
+        kept_expired(p, 0, &err);
+    }
+}
+
+static void kept_expired(void *context, size_t count, const error *failure) {
+    pool *p = context;
+    if (failure != NULL) {
+        log_warning("kept answers not deleted", LOG_CAUSE(failure));
+    } else if (count == STORE_LIST_MAX && p->proof != NULL) {
+        expire_kept(p);
+    }
 }
 
 void proof_keep_house(pool *p) {
     proof *f = p->proof;
     error err = {0};
-    uint64_t now = clock_unix_ms();
-    uint64_t age = p->settings.recheck_hours * 60 * CLOCK_MINUTE_MS;
     if (f->more_stored && !f->loading && map_count(f->checks) < REFILL_PAGE) {
         f->loading =
             store_verification_load_waiting(p->store, f->refill_after, REFILL_PAGE, more_loaded, p, &err);
     }
-    if (now > age &&
-        !store_verification_trim_kept(p->store, NULL, 0, now - age, proof_kept_trimmed, p, &err)) {
-        log_warning("kept answers not deleted", LOG_CAUSE(&err));
-    }
+    expire_kept(p);
 }
 
-void proof_kept_trimmed(void *context, size_t count, const error *failure) {
-    (void)context;
-    (void)count;
-    if (failure != NULL) {
-        log_warning("kept answers not deleted", LOG_CAUSE(failure));
-    }
+static bool is_convicted(const pool *p, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    return standings_of(p->proof->standings, worker)->state == STANDING_CONVICTED;
 }
 
 bool proof_shuts_out(const pool *p, const fleet_worker *worker, const uint8_t *machine) {
-    return standings_of(p->proof->standings, worker->id)->state == STANDING_CONVICTED ||
-           blacklist_covers(p->proof, worker, machine);
+    return is_convicted(p, worker->id) || blacklist_covers(p->proof, worker, machine);
 }
 
 bool proof_owner_is_blacklisted(const pool *p, slice owner) {
@@ -262,7 +284,32 @@ void proof_worker_left(session *s) {
     }
 }
 
+bool proof_is_doubtful(const pool *p, const store_verification *row) {
+    return slice_equal_text(row->state, verification_state_name(VERIFICATION_AGREED)) && row->has_verifier &&
+           is_convicted(p, row->verifier_id);
+}
+
 void proof_read_statistics(const pool *p, proof_statistics *statistics) {
     *statistics = p->proof->statistics;
     statistics->waiting = map_count(p->proof->checks) - statistics->running;
+    statistics->open_now = p->proof->open;
+    statistics->learning = statistical_learning(p->proof->statistical);
+    statistics->quarantined = parties_quarantined(p->proof, (slice){0}, NULL);
+    for (const list_node *node = p->proof->pending.next; node != &p->proof->pending; node = node->next) {
+        const check *c = LIST_ENTRY(node, const check, node);
+        statistics->disputed_now += c->v.state == VERIFICATION_DISPUTED;
+    }
+}
+
+const char proof_quarantine_text[] = "all workers with this model are out of service until it is clear which "
+                                     "of them gave a wrong answer; tell "
+                                     "your admin";
+
+bool proof_is_some_in_quarantine(const pool *p, slice model) {
+    return parties_quarantined(p->proof, model, NULL) > 0;
+}
+
+bool proof_is_all_in_quarantine(const pool *p, slice model) {
+    size_t serving = 0;
+    return parties_quarantined(p->proof, model, &serving) > 0 && serving == 0;
 }

@@ -4,6 +4,7 @@
 #include "job.h"
 #include "proof/policy.h"
 #include "session.h"
+#include "store/verifications.h"
 
 /* Answers are computed again by other workers, and who is wrong is shut out. The README of this folder says
  * how; domain/verify decides. */
@@ -33,10 +34,15 @@ MUST_CHECK bool proof_answer_done(pool *p, const job *j, const fleet_worker *wor
 
 /* Whether its answer could be checked at all. */
 bool proof_can_check(const receipt *fields);
-/* Two workers have said the same at once (required): as good as a check of each. */
-void proof_two_agreed(pool *p, const fleet_worker *worker);
-/* The answers of this worker's tiers are held back until they are checked. */
-bool proof_withholds(const pool *p, const fleet_worker *worker);
+/* This worker has said the same as another at once (required), which is as good as a check. But two can lie
+ * alike, so that a share of such answers is checked as in `spot`. False: as proof_answer_done. */
+MUST_CHECK bool proof_two_agreed(pool *p, const job *j, const fleet_worker *worker,
+                                 const signed_receipt *entry, error *err);
+/* Two others contradict what it said, and it never came to sign it: nothing can be proved by that, but it is
+ * an evasion. */
+void proof_left_unsigned(pool *p, const fleet_worker *worker);
+/* The least that its tiers ask for; VERIFY_OFF for none. */
+verify_mode proof_mode_of_worker(const pool *p, const fleet_worker *worker);
 
 /* It is convicted, or it, its owner or its machine (NULL: not known) is on the blacklist: it may not serve,
  * whatever else is known of it. */
@@ -52,6 +58,10 @@ void proof_worker_left(session *s);
 enum { PROOF_NOTICE_SIZE = 513 };
 MUST_CHECK bool proof_take_notice(pool *p, uint64_t user_id, char text[PROOF_NOTICE_SIZE]);
 
+/* It agreed, but who agreed was convicted since: that proves nothing, and can't be checked again, for what is
+ * needed was deleted when it agreed. */
+bool proof_is_doubtful(const pool *p, const store_verification *row);
+
 typedef struct proof_statistics {
     uint64_t answers;  /* that were decided about */
     uint64_t drawn;    /* of these, to be checked */
@@ -61,10 +71,22 @@ typedef struct proof_statistics {
     uint64_t lost; /* attempts */
     uint64_t convicted;
     uint64_t honeytokens, leaks;
-    uint64_t compared; /* answers of runtimes, with another worker's */
-    uint64_t deviated; /* of these, more than honest ones do */
+    uint64_t compared;   /* answers of runtimes, with another worker's */
+    uint64_t deviated;   /* of these, more than honest ones do */
+    uint64_t uncompared; /* drawn, and nothing came of it */
+    size_t learning;     /* runtimes of which too little is known yet */
     size_t waiting, running;
+    size_t disputed_now; /* of those that wait */
+    uint64_t open_now;   /* disputes that wait for a human */
+    size_t quarantined;  /* connected workers that get no prompt */
 } proof_statistics;
 void proof_read_statistics(const pool *p, proof_statistics *statistics);
+
+/* Workers with this model are connected, and all of them are in quarantine. */
+bool proof_is_all_in_quarantine(const pool *p, slice model);
+/* At least one is. */
+bool proof_is_some_in_quarantine(const pool *p, slice model);
+/* What who asks is told then. */
+extern const char proof_quarantine_text[];
 
 #endif

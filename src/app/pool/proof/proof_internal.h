@@ -24,19 +24,18 @@ struct proof {
     list_node waiters;   /* proof_waiter.node */
     list_node baits;     /* honeytokens on their way */
     size_t bait_count;
+    list_node decisions;      /* of humans, about disputes, until they are stored */
     statistical *statistical; /* checks of runtimes */
     list_node notices;        /* untold */
     size_t notice_count;
+    uint64_t open;         /* disputes that wait for a human */
     uint64_t refill_after; /* number of the last one asked of the store */
-    uint64_t kept_since_trim;
     bool more_stored; /* checks that found no room here wait in the store */
+    bool passed_over; /* some of those that were asked of it since the first one */
     bool loading;
     bool stopping;
     ev_timer timer;
     proof_statistics statistics;
 };
-
-/* Of store_verification_trim_kept: logs a failure. */
-void proof_kept_trimmed(void *context, size_t count, const error *failure);
 
 #endif

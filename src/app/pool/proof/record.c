@@ -1,6 +1,7 @@
 #include "proof/record.h"
 
 #include "codec/envelope.h"
+#include "ledger/messages.h"
 
 static const char record_label[] = "cellule answer record v1";
 static const char findings_label[] = "cellule findings v1";
@@ -47,7 +48,7 @@ bool record_encode(const answer_record *record, buffer *out, error *err) {
 
 static bool read_messages(envelope_reader *r, arena *memory, answer_record *record, error *err) {
     record->message_count = envelope_read_u32(r);
-    if (record->message_count > CHAT_MESSAGES_LIMIT) {
+    if (record->message_count > MESSAGES_LIMIT) {
         return error_set(err, ERROR_CORRUPT, "a kept answer has too many messages");
     }
     receipt_message *messages = arena_allocate_array(memory, record->message_count + 1, sizeof *messages);

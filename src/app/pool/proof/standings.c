@@ -92,9 +92,8 @@ bool standings_may_serve(const proof *f, const uint8_t worker[STORE_WORKER_ID_SI
     return standing_may_serve(standings_of(f->standings, worker));
 }
 
-bool standings_may_judge(const proof *f, const fleet_worker *worker) {
-    const standing *s = standings_of(f->standings, worker->id);
-    return worker->referee ? standing_may_judge(s) : standing_may_serve(s);
+bool standings_may_judge(const proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    return standing_may_judge(standings_of(f->standings, worker));
 }
 
 static void stored(void *context, const error *failure) {

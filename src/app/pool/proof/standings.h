@@ -22,7 +22,7 @@ bool standings_move(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE], standi
 void standings_hold(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]);
 /* Whether new prompts, of users or of checks, may be given to it. */
 bool standings_may_serve(const proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]);
-/* Whether it may judge a dispute of others: of referees that are in disputes too. */
-bool standings_may_judge(const proof *f, const fleet_worker *worker);
+/* Whether it may judge a dispute of others: also one that is in disputes of its own. */
+bool standings_may_judge(const proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]);
 
 #endif

@@ -80,7 +80,8 @@ static verify_finding view_of(const signed_finding *entry, bool cut) {
                            .complete = entry->fields.complete ||
                                        (cut && entry->fields.agreed == entry->fields.claimed_tokens),
                            .has_expected = entry->fields.has_expected,
-                           .expected = entry->fields.expected};
+                           .expected = entry->fields.expected,
+                           .prompt_tokens = entry->fields.prompt_tokens};
     memcpy(view.commitment, entry->fields.commitment, sizeof view.commitment);
     return view;
 }
@@ -97,14 +98,16 @@ static bool keep_finding(check *c, const signed_finding *entry) {
 }
 
 static void log_check(const char *what, const check *c) {
+    char id[2 * STORE_VERIFICATION_ID_SIZE + 1];
     char job_hex[2 * STORE_JOB_ID_SIZE + 1];
     char worker[2 * STORE_WORKER_ID_SIZE + 1];
     char verifier[2 * STORE_WORKER_ID_SIZE + 1];
+    hex_encode(slice_of(c->id, sizeof c->id), id);
     hex_encode(slice_of(c->job_id, sizeof c->job_id), job_hex);
     hex_encode(slice_of(c->worker_id, sizeof c->worker_id), worker);
     hex_encode(slice_of(c->verifier_id, sizeof c->verifier_id), verifier);
-    log_warning(what, LOG_TEXT("job", job_hex), LOG_TEXT("worker", worker), LOG_TEXT("verifier", verifier),
-                LOG_U64("position", c->position < 0 ? 0 : c->position));
+    log_warning(what, LOG_TEXT("verification", id), LOG_TEXT("job", job_hex), LOG_TEXT("worker", worker),
+                LOG_TEXT("verifier", verifier), LOG_U64("position", c->position < 0 ? 0 : c->position));
 }
 
 static void again_later(check *c) {
@@ -119,7 +122,11 @@ static void settle(check *c) {
         counts->given_up += c->v.state == VERIFICATION_GIVEN_UP;
         counts->open += c->v.state == VERIFICATION_OPEN;
         if (c->v.state == VERIFICATION_OPEN) {
-            log_check("nobody can settle a dispute between two workers: an admin has to", c);
+            c->proof->open++;
+            log_check(
+                "nobody has settled a dispute between two workers, and both stay out of service: enrol a "
+                "referee and run cellule admin verification judge, or decide",
+                c);
         }
         check_leave(c);
     }
@@ -158,10 +165,11 @@ static void agreed(check *c) {
 /* One of the two is wrong: until it is known which, neither gets a prompt. Where the worker is convicted
  * already nobody has to suspect the verifier. */
 static void differed(check *c, const signed_finding *entry) {
-    c->quiet = standings_of(c->proof->standings, c->worker_id)->state == STANDING_CONVICTED;
+    c->quiet = c->recheck || standings_of(c->proof->standings, c->worker_id)->state == STANDING_CONVICTED;
     c->position = entry->fields.agreed;
     c->tried_count = 0;
     check_move(c, VERIFICATION_DIFFERED);
+    c->disputed_ms = ev_now_ms(c->work.pool->loop);
     c->proof->statistics.disputed++;
     log_check("two workers differ about an answer", c);
     if (!c->quiet) {
@@ -172,10 +180,58 @@ static void differed(check *c, const signed_finding *entry) {
     settle(c);
 }
 
+static bool is_party(const check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    return memcmp(c->worker_id, worker, STORE_WORKER_ID_SIZE) == 0 ||
+           memcmp(c->verifier_id, worker, STORE_WORKER_ID_SIZE) == 0;
+}
+
+/* Of the disputes that the worker is in quarantine for, those that aren't this one. */
+static uint32_t other_disputes(const check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    uint32_t count = 0;
+    void *value = NULL;
+    for (size_t i = 0; map_next(c->proof->checks, &i, NULL, &value);) {
+        const check *other = value;
+        bool disputed = other->v.state == VERIFICATION_DISPUTED || other->v.state == VERIFICATION_JUDGING;
+        count += other != c && disputed && !other->quiet && is_party(other, worker);
+    }
+    return count;
+}
+
+/* A human may have cleared it meanwhile: then this dispute is none of those that it is in quarantine for. */
 static void absolve(const check *c, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
-    if (!c->quiet) {
+    const standing *s = standings_of(c->proof->standings, worker);
+    if (!c->quiet && s->disputes > other_disputes(c, worker)) {
         standings_move(c->proof, worker, STANDING_ABSOLVED, 0);
     }
+}
+
+static void worker_is_wrong(check *c, const char *reason) {
+    c->proof->statistics.worker_wrong++;
+    log_check("an answer is wrong: its worker is convicted", c);
+    absolve(c, c->verifier_id);
+    convict(c, c->worker_id, reason);
+}
+
+static void verifier_is_wrong(check *c, const char *reason) {
+    c->proof->statistics.verifier_wrong++;
+    log_check("a finding is wrong: its verifier is convicted", c);
+    absolve(c, c->worker_id);
+    convict(c, c->verifier_id, reason);
+}
+
+bool verdict_by_human(check *c, verification_event decided, const char *reason, error *err) {
+    if (!verification_move(&c->v, decided, err)) {
+        return false;
+    }
+    if (decided == VERIFICATION_DECIDED_WORKER_WRONG) {
+        worker_is_wrong(c, reason);
+    } else if (decided == VERIFICATION_DECIDED_VERIFIER_WRONG) {
+        verifier_is_wrong(c, reason);
+    } else {
+        absolve(c, c->worker_id);
+        absolve(c, c->verifier_id);
+    }
+    return true;
 }
 
 static verify_verdict verdict_of(const check *c, const fleet_worker *judge, const signed_finding *entry,
@@ -183,28 +239,21 @@ static verify_verdict verdict_of(const check *c, const fleet_worker *judge, cons
     const verify_finding first = view_of(&c->findings->items[0], cut);
     const verify_finding second = view_of(entry, cut);
     const fleet_worker *verifier = fleet_find(c->work.pool->fleet, c->verifier_id);
-    verify_verdict verdict = verify_judge(c->commitment, c->tokens, &first, &second);
+    verify_verdict verdict = verify_judge(&c->claim, &first, &second);
     return judge->referee ? verdict
                           : verify_verdict_of_worker(verdict, verifier != NULL && verifier->referee);
 }
 
 static void judged(check *c, const fleet_worker *judge, const signed_finding *entry, bool cut) {
-    proof *f = c->proof;
     c->tried_count = 0;
     switch (verdict_of(c, judge, entry, cut)) {
     case VERDICT_WORKER_WRONG:
         check_move(c, VERIFICATION_REFEREE_FOR_VERIFIER);
-        f->statistics.worker_wrong++;
-        log_check("an answer is proved wrong: its worker is convicted", c);
-        absolve(c, c->verifier_id);
-        convict(c, c->worker_id);
+        worker_is_wrong(c, NULL);
         break;
     case VERDICT_VERIFIER_WRONG:
         check_move(c, VERIFICATION_REFEREE_FOR_WORKER);
-        f->statistics.verifier_wrong++;
-        log_check("a finding is proved wrong: its verifier is convicted", c);
-        absolve(c, c->worker_id);
-        convict(c, c->verifier_id);
+        verifier_is_wrong(c, NULL);
         break;
     case VERDICT_NEITHER:
         check_move(c, VERIFICATION_REFEREE_FOR_NEITHER);
@@ -220,7 +269,8 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
     bool judging = c->v.state == VERIFICATION_JUDGING;
     verify_finding view;
     c->handle = NULL;
-    bool counts = judging ? standings_may_judge(c->proof, worker) : standings_may_serve(c->proof, worker->id);
+    bool counts =
+        judging ? standings_may_judge(c->proof, worker->id) : standings_may_serve(c->proof, worker->id);
     if (entry == NULL || !counts) {
         verdict_lost(c, false);
         return;
@@ -228,7 +278,7 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
     standings_move(c->proof, worker->id, STANDING_VERIFIED, 0);
     bool cut = receipt_may_have_been_cut(&c->opened->record.entry.fields);
     view = view_of(entry, cut);
-    bool differs = judging || verify_compare(c->commitment, c->tokens, &view) == VERIFY_DIFFERS;
+    bool differs = judging || verify_compare(&c->claim, &view) == VERIFY_DIFFERS;
     if (differs && !keep_finding(c, entry)) {
         verdict_lost(c, false); /* memory: somebody else says it again */
         return;

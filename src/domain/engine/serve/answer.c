@@ -39,6 +39,23 @@ static void compare(engine_sequence *s, uint32_t claimed) {
     }
 }
 
+/* As messages carry it, without U+0000. */
+static void hash_text(hash *h, slice text) {
+    for (;;) {
+        size_t nul = slice_find(text, 0);
+        hash_update(h, slice_part(text, 0, nul));
+        if (nul == SIZE_MAX) {
+            return;
+        }
+        hash_update(h, SLICE_LITERAL("\xEF\xBF\xBD"));
+        text = slice_after(text, nul + 1);
+    }
+}
+
+bool score_close(engine_sequence *s, error *err) {
+    return hash_finish(s->scored_text, s->scored_text_digest, err) && commitment_close(&s->commitment, err);
+}
+
 /* The claimed token stands, whatever was drawn; where an answer would have ended scoring ends. */
 static bool score(engine_sequence *s, uint32_t claimed, engine_output *output, error *err) {
     if (!emit(s, claimed, output, err)) {
@@ -49,9 +66,7 @@ static bool score(engine_sequence *s, uint32_t claimed, engine_output *output, e
     if (!ended && last && !text_filter_release_all(&s->text, &output->text, err)) {
         return false;
     }
-    if (!buffer_append(&s->scored_text, output->text)) {
-        return error_memory(err);
-    }
+    hash_text(s->scored_text, output->text);
     if (!ended && !last) {
         return true;
     }
@@ -59,8 +74,9 @@ static bool score(engine_sequence *s, uint32_t claimed, engine_output *output, e
         s->agreed = s->drawn;
     }
     s->complete = ended && s->agreed == s->answer_count;
+    s->stopped = output->finish == ENGINE_STOP;
     *output = (engine_output){.finish = ENGINE_SCORED};
-    return commitment_close(&s->commitment, err);
+    return score_close(s, err);
 }
 
 void answer_read(answer_row *row, size_t hand) {
@@ -117,5 +133,5 @@ bool answer_add(engine_sequence *s, const answer_row *row, engine_output *output
         return false;
     }
     *output = (engine_output){.finish = ENGINE_SCORED};
-    return commitment_close(&s->commitment, err);
+    return score_close(s, err);
 }

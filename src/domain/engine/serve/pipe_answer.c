@@ -104,7 +104,8 @@ void put_scored(pipe_writer *w, const pipe_scored *m) {
     put_u32(w, (uint32_t)m->result.agreed);
     put_bool(w, m->result.complete);
     put_u32s(w, m->result.tokens, m->result.count, PIPE_ANSWER_MAX);
-    put_text(w, m->result.text, PIPE_FRAME_MAX);
+    put_bool(w, m->result.stopped);
+    put_bytes(w, m->result.text_digest, sizeof m->result.text_digest);
 }
 
 void take_scored(pipe_reader *r, pipe_scored *m) {
@@ -113,7 +114,8 @@ void take_scored(pipe_reader *r, pipe_scored *m) {
     m->result.agreed = take_u32(r);
     m->result.complete = take_bool(r);
     m->result.tokens = take_u32s(r, PIPE_ANSWER_MAX, &m->result.count);
-    m->result.text = take_text(r, PIPE_FRAME_MAX);
+    m->result.stopped = take_bool(r);
+    take_bytes(r, m->result.text_digest, sizeof m->result.text_digest);
     r->bad = r->bad || m->result.agreed > m->result.count ||
              (m->result.complete && m->result.agreed != m->result.count);
 }

@@ -130,12 +130,13 @@ engine_sequence *engine_score(engine_model *m, const uint32_t *prompt, size_t pr
     s->answer_count = (uint32_t)answer_count;
     s->agreed = s->answer_count;
     s->known = s->prompt_count + s->answer_count - 1;
-    s->scored_text = buffer_make(SEQUENCE_TEXT_MAX);
+    s->scored_text = hash_new(err);
     s->scored = memory_allocate(answer_count * sizeof *s->scored);
     if (s->scored != NULL) {
         memset(s->scored, 0xff, answer_count * sizeof *s->scored); /* ENGINE_NO_TOKEN */
     }
-    bool prepared = s->scored == NULL ? error_memory(err) : prepare_answer(s, p, fixed, err);
+    bool prepared = s->scored_text != NULL && (s->scored != NULL || error_memory(err)) &&
+                    prepare_answer(s, p, fixed, err);
     return sequence_start(s, prepared, s->known, err);
 }
 
@@ -192,7 +193,7 @@ void engine_sequence_free(engine_sequence *s) {
     text_filter_free(&s->text);
     wipe(s->tokens, s->token_room * sizeof *s->tokens);
     wipe(s->scored, s->answer_count * sizeof *s->scored);
-    buffer_wipe(&s->scored_text);
+    hash_free(s->scored_text);
     wipe(s->embedding, s->model->information.width * sizeof *s->embedding);
     wipe(s, sizeof *s);
 }
@@ -206,8 +207,13 @@ void engine_sequence_commitment(const engine_sequence *s, uint8_t digest[ENGINE_
 }
 
 engine_score_result engine_sequence_score(const engine_sequence *s) {
-    return (engine_score_result){s->scored, s->answer_count, s->agreed, s->complete,
-                                 buffer_slice(&s->scored_text)};
+    engine_score_result result = {.tokens = s->scored,
+                                  .count = s->answer_count,
+                                  .agreed = s->agreed,
+                                  .complete = s->complete,
+                                  .stopped = s->stopped};
+    memcpy(result.text_digest, s->scored_text_digest, sizeof result.text_digest);
+    return result;
 }
 
 const float *engine_sequence_embedding(const engine_sequence *s) {

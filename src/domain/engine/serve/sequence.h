@@ -1,11 +1,10 @@
 #ifndef ENGINE_SERVE_SEQUENCE_H
 #define ENGINE_SERVE_SEQUENCE_H
 
+#include "crypto/hash.h"
 #include "serve/commitment.h"
 #include "serve/model.h"
 #include "serve/text_filter.h"
-
-enum { SEQUENCE_TEXT_MAX = 16 * 1024 * 1024 /* bytes of a scored answer's text */ };
 
 typedef enum sequence_kind { SEQUENCE_GENERATE, SEQUENCE_SCORE, SEQUENCE_EMBED } sequence_kind;
 
@@ -41,10 +40,12 @@ struct engine_sequence {
     commitment commitment;
 
     uint32_t *scored;
-    buffer scored_text;
+    hash *scored_text;
+    uint8_t scored_text_digest[ENGINE_DIGEST_SIZE];
     uint32_t answer_count;
     uint32_t agreed;
     bool complete;
+    bool stopped;
 
     float *embedding;
 };
@@ -64,6 +65,8 @@ void sequence_fail(engine_sequence *s, const error *cause);
 
 /* A claimed token was wrong already: whatever can't be computed behind it changes nothing. */
 bool score_is_settled(const engine_sequence *s);
+/* Closes the commitment and the text of a score. */
+MUST_CHECK bool score_close(engine_sequence *s, error *err);
 /* What a row of logits says, before the sequence goes on with it. */
 typedef struct answer_row {
     engine_sequence *sequence;

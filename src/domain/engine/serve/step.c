@@ -67,7 +67,7 @@ static void move_on(engine_model *m, telling *t) {
     for (size_t i = 0; i < p->part_count; i++) {
         engine_sequence *s = p->owners[i];
         error cause;
-        if (p->parts[i].failed && score_is_settled(s) && commitment_close(&s->commitment, &cause)) {
+        if (p->parts[i].failed && score_is_settled(s) && score_close(s, &cause)) {
             tell(t, s, (engine_output){.finish = ENGINE_SCORED});
         } else if (p->parts[i].failed) {
             error_set(&cause, ERROR_UNSUPPORTED, "the model computes something that is not a finite number");

@@ -14,7 +14,7 @@ CREATE TABLE inference_verifications (
     worker_id BLOB NOT NULL REFERENCES workers (id),
     model TEXT NOT NULL CHECK (length(model) <= 256),
     mode TEXT NOT NULL CHECK (mode IN ('off', 'spot', 'every', 'proved', 'required')),
-    state TEXT NOT NULL CHECK (state IN ('kept', 'waiting', 'running', 'disputed', 'judging', 'agreed', 'worker_wrong',
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'disputed', 'judging', 'agreed', 'worker_wrong',
                                          'verifier_wrong', 'open', 'given_up')),
     created_ms INTEGER NOT NULL CHECK (created_ms >= 0),
     decided_ms INTEGER CHECK (decided_ms > 0),
@@ -29,12 +29,11 @@ CREATE TABLE inference_verifications (
     CHECK ((decided_ms IS NOT NULL) = (state IN ('agreed', 'worker_wrong', 'verifier_wrong', 'given_up')))
 ) STRICT;
 
-CREATE INDEX verifications_kept ON inference_verifications (worker_id, created_ms) WHERE state = 'kept';
 CREATE INDEX verifications_undecided ON inference_verifications (number)
     WHERE state IN ('waiting', 'running', 'disputed', 'judging');
-CREATE INDEX verifications_by_worker ON inference_verifications (worker_id) WHERE state <> 'kept';
-CREATE INDEX verifications_by_job ON inference_verifications (job_id) WHERE state <> 'kept';
-CREATE INDEX verifications_decided ON inference_verifications (created_ms) WHERE decided_ms IS NOT NULL;
+CREATE INDEX verifications_by_worker ON inference_verifications (worker_id);
+CREATE INDEX verifications_by_job ON inference_verifications (job_id);
+CREATE INDEX verifications_to_delete ON inference_verifications (created_ms) WHERE decided_ms IS NOT NULL OR state = 'open';
 
 -- Apart, so that a change of state doesn't write a prompt anew. Sealed; deleted when it isn't needed any more, and
 -- nothing of it is to stay in the file. SQLite clears the overflow pages of a deleted row (secure_delete), but a row's
@@ -43,6 +42,22 @@ CREATE INDEX verifications_decided ON inference_verifications (created_ms) WHERE
 CREATE TABLE inference_payloads (
     number INTEGER NOT NULL PRIMARY KEY REFERENCES inference_verifications (number) ON DELETE CASCADE,
     beginning BLOB NOT NULL DEFAULT (zeroblob(1000)) CHECK (length(beginning) = 1000),
+    payload BLOB NOT NULL CHECK (length(payload) BETWEEN 1 AND 8388608)
+) STRICT, WITHOUT ROWID;
+
+-- Answers that weren't drawn, kept for a re-check of their worker. Most answers are, so that a row costs little: it
+-- comes last, leaves by its number, and there is no index. Which worker's a number is, is known in memory
+-- (kept_rings.c), and read from here at the start. The zeros again put the payload on overflow pages.
+CREATE TABLE kept_answers (
+    number INTEGER NOT NULL PRIMARY KEY CHECK (number > 0),
+    worker_id BLOB NOT NULL REFERENCES workers (id),
+    created_ms INTEGER NOT NULL CHECK (created_ms >= 0),
+    id BLOB NOT NULL CHECK (length(id) = 16),
+    job_id BLOB NOT NULL CHECK (length(job_id) = 16),
+    user_id INTEGER NOT NULL REFERENCES users (id),
+    model TEXT NOT NULL CHECK (length(model) <= 256),
+    mode TEXT NOT NULL CHECK (mode IN ('off', 'spot', 'every', 'proved', 'required')),
+    beginning BLOB NOT NULL DEFAULT (zeroblob(940)) CHECK (length(beginning) = 940),
     payload BLOB NOT NULL CHECK (length(payload) BETWEEN 1 AND 8388608)
 ) STRICT, WITHOUT ROWID;
 
@@ -115,3 +130,4 @@ CREATE TABLE honeytokens (
 ) STRICT;
 
 CREATE INDEX honeytokens_seen ON honeytokens (id) WHERE seen_ms IS NOT NULL;
+CREATE INDEX honeytokens_unseen ON honeytokens (created_ms) WHERE seen_ms IS NULL;

@@ -205,7 +205,9 @@ typedef struct engine_score_result {
     size_t count;  /* of the answer */
     size_t agreed; /* positions before the first that differs; `count`: right so far as it goes */
     bool complete; /* all agreed, and generation would have ended just there, by whatever ends it */
-    slice text;    /* what the claimed tokens write, as it would have been given out */
+    bool stopped;  /* the claimed tokens' text ends by itself: with an end marker or a stop string */
+    /* SHA-256 of what the claimed tokens write, as it would have been given out, with U+FFFD for U+0000. */
+    uint8_t text_digest[ENGINE_DIGEST_SIZE];
 } engine_score_result;
 /* Of a finished score; valid until it is freed. */
 engine_score_result engine_sequence_score(const engine_sequence *sequence);

@@ -82,9 +82,12 @@ MUST_CHECK bool receipt_hash_tokens(const uint32_t *tokens, size_t count, uint8_
 /* The nonce of the commitment, SHA-256 of the envelope "cellule nonce v1" over the salt: so the receipt and
  * its salt are all that is needed to compute the commitment again. */
 MUST_CHECK bool receipt_nonce(const uint8_t salt[RECEIPT_SALT_SIZE], uint8_t nonce[HASH_SIZE], error *err);
-/* What an exact worker commits to: SHA-256 of the envelope "cellule commitment v1", the engine's chain over
- * tokens and logits, and SHA-256 of the answer's text, so that whoever compares commitments compares both. */
-MUST_CHECK bool receipt_commit(const uint8_t chain[HASH_SIZE], slice text, uint8_t commitment[HASH_SIZE],
+/* What an exact worker commits to, all that can be computed again of an answer, so that whoever compares
+ * commitments compares all of it: SHA-256 of the envelope "cellule commitment v1", the engine's chain over
+ * tokens and logits, SHA-256 of the text, the prompt's tokens (u32), and 1 if the answer ended by itself, 2
+ * if it didn't (u32, as `finish`). */
+MUST_CHECK bool receipt_commit(const uint8_t chain[HASH_SIZE], const uint8_t text_hash[HASH_SIZE],
+                               uint32_t prompt_tokens, bool stopped, uint8_t commitment[HASH_SIZE],
                                error *err);
 /* The commitment of an engine whose profile begins with "runtime-": it shows nothing but text, so that is all
  * it commits to. SHA-256 of the envelope "cellule text commitment v1", the job's nonce, and SHA-256 of the

@@ -12,10 +12,12 @@
 #define PROTO_SUBPROTOCOL "cellule.worker.v1"
 
 enum {
-    PROTO_MESSAGE_MAX = 1048576, /* bytes of JSON */
-    PROTO_ID_SIZE = 16,          /* job, session, worker; JSON: 32 lower-case hex digits */
-    PROTO_POOL_ID_SIZE = 32,     /* JSON: 64 lower-case hex digits */
-    PROTO_DIGEST_SIZE = 32,      /* this and the following: base64url in JSON */
+    PROTO_MESSAGE_MAX = 1048576, /* bytes of JSON; a `score` job has more: */
+    /* room for any question that a `generate` job can hold, and any answer of PROTO_ANSWER_MAX tokens */
+    PROTO_JOB_MAX = 2621440,
+    PROTO_ID_SIZE = 16,      /* job, session, worker; JSON: 32 lower-case hex digits */
+    PROTO_POOL_ID_SIZE = 32, /* JSON: 64 lower-case hex digits */
+    PROTO_DIGEST_SIZE = 32,  /* this and the following: base64url in JSON */
     PROTO_MACHINE_SIZE = 32,
     PROTO_NONCE_SIZE = 32,
     PROTO_SALT_SIZE = 32,
@@ -29,7 +31,7 @@ enum {
     PROTO_STOP_MAX = 256,
     PROTO_CHATS_MAX = 4096,    /* chat messages of a job */
     PROTO_TOKENS_MAX = 4096,   /* token ids of a delta */
-    PROTO_ANSWER_MAX = 131072, /* of an answer to be scored */
+    PROTO_ANSWER_MAX = 131072, /* of an answer to be scored, so of any */
     PROTO_TOKEN_ID_MAX = 2147483647,
     PROTO_SLOTS_MAX = 1024,
     PROTO_CORES_MAX = 65536,
@@ -75,6 +77,7 @@ typedef enum proto_availability { PROTO_AVAILABLE, PROTO_LIMITED, PROTO_PAUSED }
 #define PROTO_REFUSE_PROOF "bad_proof"
 #define PROTO_REFUSE_REVOKED "revoked"
 #define PROTO_REFUSE_EXPIRED "expired"
+#define PROTO_REFUSE_MODEL "model"       /* no such file or profile is wanted under this name */
 #define PROTO_REFUSE_FULL "full"         /* come back later */
 #define PROTO_REFUSE_DRAINING "draining" /* the pool is stopping: come back later */
 #define PROTO_FAIL_MODEL "unknown_model" /* name and digest don't match what is loaded */
@@ -235,13 +238,16 @@ typedef struct proto_message {
     };
 } proto_message;
 
+/* The most bytes of JSON that a message like this may have: PROTO_JOB_MAX or PROTO_MESSAGE_MAX. */
+size_t proto_size_limit(const proto_message *message);
+
 /* Strings and arrays of `out` are in `arena` or in `text`, so both must live as long. Members that v1 doesn't
  * know are ignored; everything else is checked, with ERROR_INVALID naming the field. json_start comes first.
  */
 MUST_CHECK bool proto_decode(slice text, arena *a, proto_message *out, error *err);
 
 /* Appends one JSON object. False with ERROR_INVALID, and nothing appended, when a field is out of bounds (so
- * what is sent is always decodable), ERROR_LIMIT when it is over PROTO_MESSAGE_MAX or the buffer's limit,
+ * what is sent is always decodable), ERROR_LIMIT when it is over proto_size_limit or the buffer's limit,
  * ERROR_MEMORY. */
 MUST_CHECK bool proto_encode(const proto_message *message, buffer *out, error *err);
 

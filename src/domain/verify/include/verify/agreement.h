@@ -34,8 +34,22 @@ typedef struct agreement_pair {
  * number counts as closeness 0. */
 double agreement_score(const agreement_pair *pair);
 
+/* An answer as it was given under `limit` tokens. */
+typedef struct agreement_text {
+    slice text;
+    uint64_t limit;
+    uint64_t tokens; /* as its worker counted them */
+    bool was_cut;    /* its worker says that it ended because the limit was reached */
+} agreement_text;
+
+/* The score of two texts. If one was cut at its limit where the other was allowed more, only as much of the
+ * other is compared; but who says that it was cut must have said about as much as the other in so many
+ * tokens, at least an eighth of it (a
+ * runtime may say several tokens at once): else it could say one word and be right. */
+double agreement_of_texts(const agreement_text *one, const agreement_text *other);
+
 /* How honest pairs of one (runtime, model) score: plain values that the caller stores. All zeros is an empty
- * one. Feed it pairs of workers in good standing with different owners only. */
+ * one. Who may feed it is in learning.h. */
 enum {
     AGREEMENT_BINS = 128,
     AGREEMENT_PAIRS_MIN = 200,  /* before that it says nothing */
@@ -43,6 +57,7 @@ enum {
 };
 typedef struct agreement_calibration {
     uint32_t pairs;
+    uint32_t by_referees; /* 1: it was begun by pairs of referees */
     uint32_t bins[AGREEMENT_BINS];
 } agreement_calibration;
 
@@ -53,6 +68,13 @@ double agreement_limit(const agreement_calibration *c);
 /* ln(P(score | a tenth of the answers are not the model's) / P(score | honest)): the score of
  * STANDING_DEVIATED. 0 while not calibrated. */
 double agreement_ratio(const agreement_calibration *c, double score);
+/* The same where a third has answered, since the first two deviate. Which of them was it? The score that
+ * counts is how alike the claim is to whichever it is more alike to, and honest ones stand alone half as
+ * often as pairs differ. Where the other two differ as well, of three answers, nothing is said (0): two that
+ * are wrong prove nothing about one. Nothing is held against the other: it would get the blame of its
+ * deviations and no credit for answers that agree. */
+double agreement_ratio_of_three(const agreement_calibration *c, double with_other, double with_third,
+                                double of_others);
 /* For what comes back from a store: ERROR_CORRUPT. */
 MUST_CHECK bool agreement_check(const agreement_calibration *c, error *err);
 

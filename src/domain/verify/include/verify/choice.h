@@ -48,9 +48,10 @@ typedef struct verify_choice {
  * referee. A referee with probability 1/3, or always for `referee_only`; among equals each with the same
  * probability. First the fully independent ones, then those that share a site, a network, an approver, both.
  * `draw` in [0, 1) decides everything (verify_draw with VERIFY_DRAW_VERIFIER). Asks for VERIFY_PROBES random
- * candidates, and for each of them once only when none of these is as independent as can be. False: nobody
- * fits. */
-enum { VERIFY_PROBES = 128 };
+ * candidates and, when none of these is as independent as can be, for each of them once, or for VERIFY_PASS
+ * in a row from a random one on if there are more. False: nobody of those fits; ask again with another draw.
+ */
+enum { VERIFY_PROBES = 128, VERIFY_PASS = 512 };
 bool verify_choose(const verify_party *subjects, size_t subject_count, const verify_candidates *candidates,
                    bool referee_only, double draw, verify_choice *choice);
 

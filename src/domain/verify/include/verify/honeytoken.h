@@ -23,6 +23,15 @@ MUST_CHECK bool honeytoken_make(const uint8_t secret[HONEYTOKEN_SECRET_SIZE],
  * place), in any bytes. It may be any UUID of version 4: the caller looks it up. */
 bool honeytoken_find(slice text, size_t *position, char marker[HONEYTOKEN_LENGTH + 1]);
 
+/* All that may be a marker in a text of unknown origin, as it is and as what it may be in another coding:
+ * escapes of URLs, JSON and HTML, base64, hexadecimal digits (UTF-16 and UTF-32 are no obstacle to
+ * honeytoken_find). One may come several times. `seen` returns false to end the search. A marker takes at
+ * most HONEYTOKEN_SPAN bytes of a text: one that is read in pieces that overlap so far is searched whole.
+ * ERROR_MEMORY: about twice the text's length. */
+enum { HONEYTOKEN_SPAN = 4096 };
+typedef bool honeytoken_seen(void *context, const char marker[HONEYTOKEN_LENGTH + 1]);
+MUST_CHECK bool honeytoken_search(slice text, honeytoken_seen *seen, void *context, error *err);
+
 /* Appends a prompt: `pattern` with the marker for each {id}. ERROR_INVALID: there is no {id} in it;
  * ERROR_LIMIT: too long for `out`. On failure `out` holds what it held. */
 MUST_CHECK bool honeytoken_write(slice pattern, const char *marker, buffer *out, error *err);

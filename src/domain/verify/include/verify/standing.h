@@ -78,8 +78,9 @@ MUST_CHECK bool standing_state_parse(slice text, standing_state *state);
 double standing_rate(const standing *s, const standing_rules *rules, verify_mode mode);
 /* May it be given new prompts, of users or of checks? */
 bool standing_may_serve(const standing *s);
-/* May a referee judge a dispute that it is no party to? Disputes of its own don't keep it from that: a few
- * wrong answers, each checked by another referee, would leave nobody to judge any of them. */
+/* May a referee, or whoever is left, judge a dispute that it is no party to? Disputes of its own don't keep
+ * it from that: a few wrong answers, each checked by another referee, would leave nobody to judge any of
+ * them. */
 bool standing_may_judge(const standing *s);
 
 /* One move of the table. `score` matters for STANDING_DEVIATED only: above 0 speaks against the worker, below

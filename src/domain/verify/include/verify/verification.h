@@ -39,7 +39,8 @@ typedef enum verification_state {
     X(VERIFICATION_EXPIRED, "expired")                               /* waited or was kept for too long */   \
     X(VERIFICATION_DECIDED_WORKER_WRONG, "decided_worker_wrong")     /* by a human */                        \
     X(VERIFICATION_DECIDED_VERIFIER_WRONG, "decided_verifier_wrong") /* by a human */                        \
-    X(VERIFICATION_DECIDED_NEITHER, "decided_neither")               /* by a human: nobody's fault */
+    X(VERIFICATION_DECIDED_NEITHER, "decided_neither")               /* by a human: nobody's fault */        \
+    X(VERIFICATION_RESUMED, "resumed")                               /* a human has it judged again */
 
 typedef enum verification_event {
 #define X(event, name) event,
@@ -78,19 +79,27 @@ typedef struct verify_finding {
     bool complete;     /* all agree and the answer ends just there */
     bool has_expected; /* false: all agree, or the answer should have ended before */
     uint32_t expected; /* the token drawn where it first differs */
+    uint32_t prompt_tokens;
     uint8_t commitment[32];
 } verify_finding;
 
+/* What the worker has signed about its answer. */
+typedef struct verify_claim {
+    uint32_t tokens;
+    uint32_t prompt_tokens;
+    uint8_t commitment[32];
+} verify_claim;
+
 typedef enum verify_comparison { VERIFY_DIFFERS, VERIFY_AGREES } verify_comparison;
-/* Agrees only if all tokens agree, the answer ends there and the two commitments are equal. */
-verify_comparison verify_compare(const uint8_t claimed_commitment[32], uint32_t claimed_count,
-                                 const verify_finding *finding);
+/* Agrees only if all tokens agree, the answer ends there and the prompt's tokens and the commitments are
+ * equal. */
+verify_comparison verify_compare(const verify_claim *claim, const verify_finding *finding);
 
 typedef enum verify_verdict { VERDICT_NEITHER, VERDICT_WORKER_WRONG, VERDICT_VERIFIER_WRONG } verify_verdict;
 /* Who is wrong, when the verifier's finding differs from the claim: whom the referee contradicts while it
  * says exactly what the other said. It has to say one or the other to the bit; else neither is. */
-verify_verdict verify_judge(const uint8_t claimed_commitment[32], uint32_t claimed_count,
-                            const verify_finding *verifier, const verify_finding *referee);
+verify_verdict verify_judge(const verify_claim *claim, const verify_finding *verifier,
+                            const verify_finding *referee);
 /* What such a verdict is worth when no referee could be had and a third worker gave it: against a referee
  * nothing, for the worker may be a friend of the accused. */
 verify_verdict verify_verdict_of_worker(verify_verdict verdict, bool verifier_is_referee);

@@ -3,7 +3,12 @@
 
 #include "store/workers.h"
 
-enum { STORE_JOB_ID_SIZE = 16, STORE_SALT_SIZE = 32, STORE_RECEIPT_MAX = 65536 };
+enum {
+    STORE_JOB_ID_SIZE = 16,
+    STORE_SALT_SIZE = 32,
+    STORE_RECEIPT_MAX = 65536,
+    STORE_HONEYTOKEN_DAYS = 1825 /* that are seen nowhere, and no receipt is as old */
+};
 
 /* The signed account of an answer; no word of the prompt or of the answer. Writes survive the death of the
  * process (kill -9) when answered; a power cut may lose the last ones. */
@@ -35,9 +40,10 @@ MUST_CHECK bool store_receipt_set_pool_signature(store *s, const uint8_t job_id[
                                                  const uint8_t signature[STORE_SIGNATURE_SIZE],
                                                  store_done *done, void *context, error *err);
 
-/* Deletes the oldest receipts made before `before_ms`, and with them the decided checks of answers and the
- * notices as old; at most `limit` (1..STORE_LIST_MAX) of each per call, so that it never holds others up for
- * long. Gives the greatest of the counts; call again while that is `limit`. */
+/* Deletes the oldest receipts made before `before_ms`, and with them the checks of answers that are decided
+ * or open and the notices as old, and honeytokens older by STORE_HONEYTOKEN_DAYS; at most `limit`
+ * (1..STORE_LIST_MAX) of each per call, so that it never holds others up for long. Gives the greatest of the
+ * counts; call again while that is `limit`. */
 typedef void store_receipts_deleted(void *context, size_t count, const error *failure);
 MUST_CHECK bool store_receipts_delete_before(store *s, uint64_t before_ms, size_t limit,
                                              store_receipts_deleted *done, void *context, error *err);

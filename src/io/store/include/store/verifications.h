@@ -3,7 +3,8 @@
 
 #include "store/receipts.h"
 
-/* Checks of answers, from the draw to the verdict (verify/verification.h), and answers kept for a re-check.
+/* Checks of answers, from the draw to the verdict (verify/verification.h). Those that are merely kept are in
+ * store/kept.h.
  * What is needed to check is the payload: sealed by the caller, wiped here when it isn't needed any more. A
  * wiped payload leaves the file at once and the write-ahead log within a minute.
  * Writes survive the death of the process when answered. Operations run in the order of the calls: a check
@@ -58,7 +59,7 @@ typedef void store_verification_found(void *context, const store_verification *v
                                       const error *failure);
 MUST_CHECK bool store_verification_get(store *s, const uint8_t id[STORE_VERIFICATION_ID_SIZE],
                                        store_verification_found *done, void *context, error *err);
-/* The newest about this job that isn't merely kept, if the answer was this user's; without the payload. */
+/* The newest about this job, if the answer was this user's; without the payload. */
 MUST_CHECK bool store_verification_of_job(store *s, const uint8_t job_id[STORE_JOB_ID_SIZE], uint64_t user_id,
                                           store_verification_found *done, void *context, error *err);
 
@@ -71,25 +72,13 @@ typedef void store_verifications_listed(void *context, const store_verification 
 MUST_CHECK bool store_verification_load_waiting(store *s, uint64_t after, size_t limit,
                                                 store_verifications_listed *done, void *context, error *err);
 
-/* Takes what is kept of a worker for a re-check: the newest in the state kept, at most `limit`
- * (1..STORE_LIST_MAX) and STORE_PAGE_BYTES, are moved to waiting, marked `recheck` and given with payloads,
- * newest first. Call again while it gives any and more are wanted. */
-MUST_CHECK bool store_verification_take_kept(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE],
-                                             size_t limit, store_verifications_listed *done, void *context,
-                                             error *err);
-
-/* Deletes, with their payloads, answers in the state kept: of this worker those that are not among its newest
- * `keep`, and those from before `before_ms`; with a NULL worker those of all workers from before `before_ms`
- * (`keep` is ignored). At most STORE_LIST_MAX per call; call again while it gives that many. */
-typedef void store_verifications_trimmed(void *context, size_t count, const error *failure);
-MUST_CHECK bool store_verification_trim_kept(store *s, const uint8_t *worker_id, size_t keep,
-                                             uint64_t before_ms, store_verifications_trimmed *done,
-                                             void *context, error *err);
-
 /* For display: newest first, with a number below `before` (0: from the newest), at most `limit`
- * (1..STORE_LIST_MAX), without payloads and findings. Of one worker if `worker_id` isn't NULL. What is merely
- * kept isn't listed. */
+ * (1..STORE_LIST_MAX), without payloads and findings. Of one worker if `worker_id` isn't NULL. */
 MUST_CHECK bool store_verification_list(store *s, const uint8_t *worker_id, uint64_t before, size_t limit,
                                         store_verifications_listed *done, void *context, error *err);
+
+/* The same of those in the state open, which a human has to decide. */
+MUST_CHECK bool store_verification_list_open(store *s, uint64_t before, size_t limit,
+                                             store_verifications_listed *done, void *context, error *err);
 
 #endif

@@ -1,4 +1,4 @@
-#include "required_internal.h"
+#include "hold/required_internal.h"
 
 #include "base/log.h"
 #include "crypto/hash.h"
@@ -40,14 +40,6 @@ void part_cancel(part *t) {
     }
 }
 
-/* What is left of the time in which the whole answer must be there. */
-static uint64_t deadline_of(const required *r) {
-    const job *j = r->job;
-    uint64_t spent = ev_now_ms(j->work.pool->loop) - j->submitted_ms;
-    uint64_t all = j->work.pool->settings.job_deadline_ms;
-    return spent < all ? all - spent : 1;
-}
-
 bool part_submit(required *r, error *err) {
     job *j = r->job;
     pool *p = j->work.pool;
@@ -67,7 +59,7 @@ bool part_submit(required *r, error *err) {
                           .user = j->user_id,
                           .model = t->work.model,
                           .context = &t->work,
-                          .deadline_ms = deadline_of(r),
+                          .deadline_ms = job_time_left(j),
                           .allows = allows,
                           .belongs = r->part_count > 0};
     r->part_count++;
@@ -101,13 +93,19 @@ static void placed(work *w, session *s) {
     required_soon(r); /* who joins too late is let go there */
 }
 
+/* What comes is passed over: there was no memory for some of it, so that what a worker signs would not hold.
+ */
+static bool is_ending(const required *r) {
+    return r->completing || r->failure_status != 0;
+}
+
 static bool delta(work *w, const proto_delta *said, error *err) {
     part *t = part_of(w);
     required *r = t->whole;
     if (!job_check_delta(said, err)) {
         return false;
     }
-    if (!part_counts(t) || r->completing) {
+    if (!part_counts(t) || is_ending(r)) {
         return true;
     }
     if (!pair_say(r->pair, t->side, said->tokens, said->token_count, said->text, err)) {
@@ -124,7 +122,7 @@ static bool check_done(work *w, const fleet_worker *worker, const proto_done *do
                        error *err) {
     part *t = part_of(w);
     required *r = t->whole;
-    if (!part_counts(t)) {
+    if (!part_counts(t) || is_ending(r)) {
         return error_set(err, ERROR_CONFLICT, "this answer isn't wanted any more");
     }
     answer_said said = {.id = w->id, .text = pair_text(r->pair, t->side)};

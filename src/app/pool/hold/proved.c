@@ -1,12 +1,12 @@
-#include "proved.h"
+#include "hold/proved.h"
 
 #include "answer.h"
 #include "base/log.h"
 #include "dispatch/job.h"
+#include "hold/release.h"
 #include "proof/await.h"
 #include "proof/proof.h"
 #include "receipts.h"
-#include "release.h"
 
 enum { TRIES_MAX = 3, EVENTS_LIMIT = 65536 };
 
@@ -72,13 +72,6 @@ static void told(void *context, proof_outcome outcome) {
     ev_defer(h->job->work.pool->loop, &h->found);
 }
 
-/* What is left of the time in which the whole answer must be there. */
-static uint64_t time_left(const job *j) {
-    uint64_t spent = ev_now_ms(j->work.pool->loop) - j->submitted_ms;
-    uint64_t all = j->work.pool->settings.job_deadline_ms;
-    return spent < all ? all - spent : 1;
-}
-
 void proved_hold(proved *h, const fleet_worker *worker, const signed_receipt *entry) {
     job *j = h->job;
     pool *p = j->work.pool;
@@ -91,17 +84,23 @@ void proved_hold(proved *h, const fleet_worker *worker, const signed_receipt *en
         job_end_with_error(
             j, 503, "not_provable",
             "no other worker can compute this answer again to the bit, so it is not given out: "
-            "only answers of exact models that have a token can be proved");
+            "only answers of exact models can be proved");
         return;
     }
     h->entry = *entry;
     memcpy(h->worker_id, worker->id, sizeof h->worker_id);
     proof_await(p, &h->waiter, j->work.id.bytes, told, h);
     if (!proof_answer_done(p, j, worker, entry, &err)) {
-        job_end_for_memory(j);
+        if (err.code == ERROR_LIMIT) {
+            job_end_with_error(
+                j, 503, "checks_full",
+                "too many answers wait to be checked, so this one is not given out; ask again later");
+        } else {
+            job_end_for_memory(j);
+        }
         return;
     }
-    ev_timer_start(p->loop, &h->deadline, time_left(j));
+    ev_timer_start(p->loop, &h->deadline, job_time_left(j));
 }
 
 static void ticked(void *context) {
@@ -109,14 +108,7 @@ static void ticked(void *context) {
 }
 
 static void left(void *context, bool whole) {
-    job *j = ((proved *)context)->job;
-    http_request *request = j->request;
-    job_release(j);
-    if (whole) {
-        http_stream_end(request);
-    } else {
-        http_stream_abort(request);
-    }
+    job_end_stream(((proved *)context)->job, whole);
 }
 
 static bool fill_frames(proved *h, error *err) {
@@ -164,16 +156,10 @@ static void send_whole(proved *h) {
     }
 }
 
-static void end_unstored(proved *h, const error *failure) {
-    log_error("receipt not stored", LOG_TEXT("job", h->job->work.id_hex), LOG_CAUSE(failure));
-    job_end_with_error(h->job, 503, "receipt_not_stored",
-                       "the answer's receipt could not be stored, so the answer is not complete; ask again");
-}
-
 static void one_stored(proved *h, size_t which, const error *failure) {
     h->storing[which] = NULL;
     if (failure != NULL) {
-        end_unstored(h, failure);
+        job_end_unstored(h->job, failure);
         return;
     }
     if (--h->to_store > 0) {
@@ -214,7 +200,7 @@ static void store_receipts(proved *h) {
         h->storing[1] = receipts_keep(j->work.pool, &keeping, &err);
     }
     if (h->storing[0] == NULL || (renamed && h->storing[1] == NULL)) {
-        end_unstored(h, &err);
+        job_end_unstored(j, &err);
     }
 }
 

@@ -1,4 +1,4 @@
-#include "required_internal.h"
+#include "hold/required_internal.h"
 
 #include "answer.h"
 #include "base/log.h"
@@ -23,9 +23,13 @@ void required_fail(required *r, unsigned status, const char *code, const char *t
 }
 
 void required_fail_alone(required *r) {
-    required_fail(r, 503, "not_enough_workers",
-                  "two workers with different owners must answer this, and no other one became free in time; "
-                  "ask again later");
+    required_fail(
+        r, 503, "not_enough_workers",
+        proof_is_some_in_quarantine(r->job->work.pool, r->job->work.model)
+            ? "two workers with different owners must answer this, and some are out of service until "
+              "it is clear which of them gave a wrong answer; tell your admin"
+            : "two workers with different owners must answer this, and no other one became free in "
+              "time; ask again later");
 }
 
 bool required_waits(const required *r) {
@@ -63,49 +67,9 @@ required *required_start(job *j, error *err) {
     return r;
 }
 
-/* What a worker has signed goes the way of any answer that must be checked. One that never finished has
- * signed nothing. */
-static void have_checked(required *r, size_t side) {
-    job *j = r->job;
-    error err = {0};
-    size_t count = 0;
-    if (!pair_has_ended(r->pair, side)) {
-        return;
-    }
-    const uint32_t *tokens = pair_tokens(r->pair, side, &count);
-    buffer_append(&j->text, pair_text(r->pair, side));
-    buffer_append(&j->tokens, slice_of(tokens, count * sizeof *tokens));
-    j->token_count = count;
-    bool said = (!buffer_failed(&j->text) && !buffer_failed(&j->tokens)) || error_memory(&err);
-    if (!said || !proof_answer_done(j->work.pool, j, r->speakers[side]->worker, &r->entries[side], &err)) {
-        log_error("an answer in dispute could not be put down to be checked", LOG_CAUSE(&err));
-    }
-    buffer_clear(&j->text);
-    buffer_clear(&j->tokens);
-}
-
-/* Whoever checks it differs, and the worker is convicted by their word, not by that of the two here alone. */
-static void accuse(required *r, size_t side) {
-    pair_difference found = pair_latest_difference(r->pair);
-    log_warning("a worker is contradicted by two others", LOG_TEXT("job", r->job->work.id_hex),
-                LOG_TEXT("worker", r->speakers[side]->worker->id_hex),
-                LOG_TEXT("about", pair_aspect_name(found.aspect)), LOG_U64("position", found.position),
-                LOG_U64("signed", pair_has_ended(r->pair, side)));
-    have_checked(r, side);
-}
-
-/* Somebody lied, and it isn't settled who: checks will tell, though the client gets nothing. */
-static void leave_dispute(required *r) {
-    pair_state state = pair_state_of(r->pair);
-    bool disputed = state == PAIR_DIFFERENT || state == PAIR_JUDGING || state == PAIR_FAILED;
-    for (size_t i = 0; disputed && !r->job->work.pool->draining && i < PAIR_SIDES; i++) {
-        have_checked(r, i);
-    }
-}
-
 void required_release(required *r) {
     if (r->pair != NULL && !r->completing) {
-        leave_dispute(r);
+        required_leave_dispute(r);
     }
     r->completing = true;
     for (size_t i = 0; i < r->part_count; i++) {
@@ -135,17 +99,10 @@ static void ticked(void *context) {
 
 static void left(void *context, bool whole) {
     required *r = context;
-    job *j = r->job;
-    http_request *request = j->request;
-    if (!j->chat.stream) {
-        job_finish_whole(j);
-        return;
-    }
-    job_release(j);
-    if (whole) {
-        http_stream_end(request);
+    if (r->job->chat.stream) {
+        job_end_stream(r->job, whole);
     } else {
-        http_stream_abort(request);
+        job_finish_whole(r->job);
     }
 }
 
@@ -161,7 +118,7 @@ static bool start_clock(required *r, error *err) {
     if (j->chunk_prefix.length == 0) {
         return error_memory(err);
     }
-    if (!job_send_head(j)) {
+    if (!j->head_sent && !job_send_head(j)) {
         return error_set(err, ERROR_IO, "the connection is being cut");
     }
     buffer role = buffer_make(EVENTS_LIMIT);
@@ -236,118 +193,6 @@ static void let_go(required *r) {
     }
 }
 
-static bool is_right(const required *r, size_t side) {
-    return pair_standing_of(r->pair, side) == PAIR_MEMBER;
-}
-
-static void stored(void *context, const error *failure);
-
-static bool keep(required *r, const signed_receipt *entry, const uint8_t *id, error *err) {
-    kept *k = &r->kept[r->storing];
-    receipt_keeping wanted = {.user_id = r->job->user_id,
-                              .job_id = id,
-                              .worker_id = entry->fields.worker_id,
-                              .entry = entry,
-                              .stored = stored,
-                              .context = k};
-    k->whole = r;
-    k->storing = receipts_keep(r->job->work.pool, &wanted, err);
-    r->storing += k->storing != NULL ? 1 : 0;
-    return k->storing != NULL;
-}
-
-/* Both receipts, each under its own id; the client knows the job's, so one of them under that too. */
-static bool keep_receipts(required *r, error *err) {
-    const uint8_t *job_id = r->job->work.id.bytes;
-    const signed_receipt *any = NULL;
-    bool has_job_id = false;
-    for (size_t i = 0; i < PAIR_SIDES; i++) {
-        if (is_right(r, i)) {
-            const signed_receipt *entry = &r->entries[i];
-            any = entry;
-            has_job_id = has_job_id || memcmp(entry->fields.job_id, job_id, sizeof entry->fields.job_id) == 0;
-            if (!keep(r, entry, entry->fields.job_id, err)) {
-                return false;
-            }
-        }
-    }
-    return has_job_id || keep(r, any, job_id, err);
-}
-
-static void end_unstored(required *r, const error *failure) {
-    log_error("receipt not stored", LOG_TEXT("job", r->job->work.id_hex), LOG_CAUSE(failure));
-    job_end_with_error(r->job, 503, "receipt_not_stored",
-                       "the answer's receipt could not be stored, so the answer is not complete; ask again");
-}
-
-static void judge_all(required *r) {
-    for (size_t i = 0; i < PAIR_SIDES; i++) {
-        if (pair_standing_of(r->pair, i) == PAIR_CONTRADICTED) {
-            accuse(r, i);
-        } else if (is_right(r, i)) {
-            proof_two_agreed(r->job->work.pool, r->speakers[i]->worker);
-        }
-    }
-}
-
-/* Agreed: nobody is needed any more. The answer is complete when its receipts are stored. */
-static void complete(required *r) {
-    error err = {0};
-    r->completing = true;
-    for (size_t i = 0; i < r->part_count; i++) {
-        if (!r->parts[i].over) {
-            part_cancel(&r->parts[i]);
-        }
-    }
-    judge_all(r);
-    if (!keep_receipts(r, &err)) {
-        end_unstored(r, &err);
-    }
-}
-
-static bool write_end(required *r, const receipt *fields, size_t side, error *err) {
-    job *j = r->job;
-    if (!j->chat.stream) {
-        j->end = buffer_make(2 * TEXT_LIMIT);
-        buffer_append(&j->text, pair_text(r->pair, side));
-        answer_write_whole(j, fields, &j->end);
-        frames_pad_whole(&j->end);
-        return (!buffer_failed(&j->text) && !buffer_failed(&j->end)) || error_memory(err);
-    }
-    buffer events = buffer_make(EVENTS_LIMIT);
-    answer_write_end(j, j->chunk_prefix, fields, &events);
-    bool written = (!buffer_failed(&events) || error_memory(err)) &&
-                   frames_add_events(&r->release.frames, buffer_slice(&events), false, err);
-    buffer_free(&events);
-    return written;
-}
-
-static void stored(void *context, const error *failure) {
-    kept *k = context;
-    required *r = k->whole;
-    error err = {0};
-    size_t side = 0;
-    k->storing = NULL;
-    if (failure != NULL) {
-        end_unstored(r, failure);
-        return;
-    }
-    if (--r->storing > 0) {
-        return;
-    }
-    while (!is_right(r, side)) {
-        side++;
-    }
-    const receipt *fields = &r->entries[side].fields;
-    if (!write_end(r, fields, side, &err)) {
-        job_end_for_memory(r->job);
-        return;
-    }
-    r->job->work.pool->counters.answers++;
-    r->job->work.pool->counters.tokens += fields->completion_tokens;
-    release_finish(&r->release);
-}
-
 static void follow(void *context) {
     required *r = context;
     error err = {0};
@@ -363,7 +208,7 @@ static void follow(void *context) {
                !release_agreed(r, &err)) {
         job_end_for_memory(r->job);
     } else if (state == PAIR_AGREED) {
-        complete(r);
+        required_complete(r);
     } else {
         let_go(r);
         required_recruit(r);

@@ -1,4 +1,4 @@
-#include "required_internal.h"
+#include "hold/required_internal.h"
 #include "session_internal.h"
 
 /* Who may answer one question together: different owners, the same model file, an exact profile. */

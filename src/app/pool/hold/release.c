@@ -1,4 +1,4 @@
-#include "release.h"
+#include "hold/release.h"
 
 void release_init(release *r) {
     *r = (release){0};

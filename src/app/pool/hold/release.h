@@ -2,7 +2,7 @@
 #define POOL_RELEASE_H
 
 #include "ev/loop.h"
-#include "frames.h"
+#include "hold/frames.h"
 #include "http/server.h"
 
 /* The clock on which an answer leaves (frames.h): every 100 ms one frame, also when there is nothing new; a

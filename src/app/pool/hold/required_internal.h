@@ -2,14 +2,15 @@
 #define POOL_REQUIRED_INTERNAL_H
 
 #include "dispatch/job.h"
+#include "hold/release.h"
+#include "hold/required.h"
 #include "receipts.h"
-#include "release.h"
-#include "required.h"
 #include "verify/pair.h"
 
-/* Shared by required.c (the whole: what is released, when it ends) and required_part.c (one worker's part of
- * it). What happens to a part is only put down; required_follow then looks at all of it, once the events of
- * this turn are over, and is the only one that submits, releases and ends. */
+/* Shared by required.c (the whole: what is released, who else is wanted), required_end.c (what comes of it)
+ * and required_part.c (one worker's part of it). What happens to a part is only put down; required_follow
+ * then looks at all of it, once the events of this turn are over, and is the only one that submits, releases
+ * and ends. */
 enum { PARTS_MAX = 8, KEPT_MAX = 3 };
 
 typedef struct part {
@@ -62,6 +63,12 @@ void required_recruit(required *r);
 void required_fail(required *r, unsigned status, const char *code, const char *text);
 /* Nobody else is there to answer. */
 void required_fail_alone(required *r);
+
+/* The two have agreed, to the end: stores their receipts; the rest of the answer follows. */
+void required_complete(required *r);
+/* It ends while somebody is known to lie, and it isn't settled who: what they signed will be checked, though
+ * the client gets nothing. */
+void required_leave_dispute(required *r);
 
 /* One more worker is wanted. False: see required_start. */
 MUST_CHECK bool part_submit(required *r, error *err);

@@ -1,0 +1,148 @@
+#include "job_internal.h"
+
+#include "answer.h"
+#include "base/log.h"
+#include "dispatch/job.h"
+#include "hold/frames.h"
+#include "hold/required.h"
+#include "proof/proof.h"
+#include "reply.h"
+
+/* Every way in which a question ends without its answer. */
+
+enum { EVENT_LIMIT = 65536 };
+
+void job_end_with_error(job *j, unsigned status, const char *code, const char *message) {
+    http_request *request = j->request;
+    bool head_sent = j->head_sent;
+    size_t frame = j->required == NULL ? 0 : required_frame_size(j->required);
+    j->work.pool->counters.answer_failures++;
+    log_warning("answer failed", LOG_TEXT("job", j->work.id_hex), LOG_TEXT("code", code));
+    job_release(j);
+    if (!head_sent) {
+        reply_error(request, status, NULL, code, "%s", message);
+        return;
+    }
+    buffer events = buffer_make(EVENT_LIMIT);
+    answer_write_failure(status, code, message, &events);
+    if (frame > 0) {
+        frames_pad_events(&events, frame);
+    }
+    if (buffer_failed(&events) || !http_stream_write(request, buffer_slice(&events))) {
+        http_stream_abort(request);
+    } else {
+        http_stream_end(request);
+    }
+    buffer_free(&events);
+}
+
+void job_end_for_memory(job *j) {
+    if (http_request_is_cut(j->request)) {
+        return;
+    }
+    job_end_with_error(j, 503, "memory", "the pool is out of memory; ask again");
+}
+
+void job_end_unstored(job *j, const error *failure) {
+    log_error("receipt not stored", LOG_TEXT("job", j->work.id_hex), LOG_CAUSE(failure));
+    job_end_with_error(j, 503, "receipt_not_stored",
+                       "the answer's receipt could not be stored, so the answer is not complete; ask again");
+}
+
+void job_refusal(const job *j, unsigned *status, const char **code, const char **text) {
+    *status = j->input_refused ? 400 : 502;
+    *code = j->input_refused ? "bad_input" : "refused_by_worker";
+    *text = j->input_refused || j->refusal[0] != '\0' ? j->refusal : "the worker can't answer this";
+}
+
+void job_failed(work *w, dispatch_failure reason) {
+    job *j = (job *)(void *)w; /* its first member */
+    j->handle = NULL;
+    switch (reason) {
+    case DISPATCH_NO_WORKER:
+        job_end_with_error(j, 503, "no_worker", "the last worker with this model has left; ask again later");
+        return;
+    case DISPATCH_QUEUE_DEADLINE:
+        if (proof_is_all_in_quarantine(w->pool, w->model)) {
+            job_end_with_error(j, 503, "workers_in_quarantine", proof_quarantine_text);
+            return;
+        }
+        job_end_with_error(j, 503, "queue_deadline", "no worker became free in time; ask again later");
+        return;
+    case DISPATCH_JOB_DEADLINE:
+        job_end_with_error(j, 504, "job_deadline", "the answer took too long; ask for a shorter one");
+        return;
+    case DISPATCH_TOO_MANY_TRIES:
+        job_end_with_error(j, 503, "worker_failed",
+                           "several workers failed one after the other; ask again later");
+        return;
+    case DISPATCH_NOT_RESUMABLE:
+        job_end_with_error(
+            j, 503, "worker_lost",
+            "the worker was lost in mid-answer and no other can go on with the same bits; ask again");
+        return;
+    case DISPATCH_LOST:
+        job_end_with_error(j, 503, "worker_lost", "the worker was lost; ask again");
+        return;
+    case DISPATCH_REFUSED:
+        break;
+    }
+    unsigned status = 0;
+    const char *code = NULL;
+    const char *text = NULL;
+    job_refusal(j, &status, &code, &text);
+    job_end_with_error(j, status, code, text);
+}
+
+/* Ending one job can end any other: its cancel may find the worker's connection full, and what that worker
+ * loses may find no other. So what is to end is set apart first, and taken from there while there is some. */
+static void end_all(list_node *ending, unsigned status, const char *code, const char *message) {
+    while (!list_is_empty(ending)) {
+        job_end_with_error(LIST_ENTRY(list_first(ending), job, node), status, code, message);
+    }
+}
+
+static void end_selected(pool *p, bool (*selected)(job *j, const void *by), const void *by, unsigned status,
+                         const char *code, const char *message) {
+    list_node ending;
+    list_init(&ending);
+    for (list_node *node = p->jobs.next, *next = NULL; node != &p->jobs; node = next) {
+        next = node->next;
+        if (selected(LIST_ENTRY(node, job, node), by)) {
+            list_remove(node);
+            list_append(&ending, node);
+        }
+    }
+    end_all(&ending, status, code, message);
+}
+
+typedef struct revoked {
+    uint64_t user_id;
+    uint64_t key_id;
+} revoked;
+
+static bool is_revoked(job *j, const void *by) {
+    const revoked *gone = by;
+    return j->user_id == gone->user_id && (gone->key_id == 0 || j->key_id == gone->key_id);
+}
+
+void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
+    revoked gone = {user_id, key_id};
+    end_selected(p, is_revoked, &gone, 401, "key_revoked", "this key was revoked");
+}
+
+static const char stopping_text[] = "the pool is stopping; ask again in a moment";
+
+static bool is_queued(job *j, const void *by) {
+    (void)by;
+    return j->required != NULL ? required_waits(j->required)
+                               : j->handle != NULL && dispatch_job_position(j->handle) > 0;
+}
+
+void job_end_queued(pool *p) {
+    end_selected(p, is_queued, NULL, 503, "pool_stopping", stopping_text);
+}
+
+void job_end_all(pool *p) {
+    end_all(&p->jobs, 503, "pool_stopping", stopping_text);
+}
