@@ -32,6 +32,9 @@ ROUTES = [
     ("POST", "/v1/admin/keys/999/verify", ADMIN),
     ("POST", "/v1/admin/join-tokens", ADMIN), ("GET", "/v1/admin/workers", WATCHERS),
     ("POST", "/v1/admin/workers/" + "0" * 32 + "/revoke", WATCHERS),
+    ("GET", "/v1/audit/checkpoint", ALL), ("GET", "/v1/audit/proof/inclusion?index=0", ALL),
+    ("GET", "/v1/audit/proof/consistency?from=1", ALL), ("GET", "/v1/audit/entries", WATCHERS),
+    ("POST", "/v1/audit/persons/nobody/erase", {"security_officer"}),
 ]
 
 

@@ -72,6 +72,7 @@ int admin_user_main(int argc, char **argv);
 int admin_worker_main(int argc, char **argv);
 int admin_verification_main(int argc, char **argv);
 int admin_honeytoken_main(int argc, char **argv);
+int admin_audit_main(int argc, char **argv);
 /* Verbs of `worker` (proof.c). */
 int admin_worker_standing(int argc, char **argv);
 int admin_worker_evidence(int argc, char **argv);

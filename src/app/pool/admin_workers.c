@@ -1,5 +1,6 @@
 #include "admin_workers.h"
 
+#include "audit/audit.h"
 #include "auth/token.h"
 #include "base/log.h"
 #include "codec/json.h"
@@ -239,6 +240,10 @@ static void worker_enrolled(void *context, const store_worker *worker, const err
         fleet_release(later.pool->fleet, later.bytes);
     } else {
         hex_encode(slice_of(worker->id, sizeof worker->id), id);
+        audit_note(later.pool, &(audit_record){.outcome = AUDIT_NOTED,
+                                               .action = "worker_enrolled",
+                                               .target = slice_of_text(id),
+                                               .person = worker->owner});
         log_info("worker enrolled", LOG_TEXT("worker", id), LOG_SLICE("name", worker->name),
                  LOG_SLICE("owner", worker->owner), LOG_U64("referee", worker->referee));
     }

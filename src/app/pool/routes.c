@@ -2,6 +2,8 @@
 
 #include "admin_users.h"
 #include "admin_workers.h"
+#include "audit/api.h"
+#include "audit/gate.h"
 #include "auth/token.h"
 #include "base/log.h"
 #include "chat.h"
@@ -20,41 +22,49 @@ typedef struct route {
     const char *method;
     const char *path; /* one segment may be "*": the handler gets it */
     auth_action action;
+    audit_subject subject; /* what its entry in the audit log names */
     void (*handle)(pool *p, http_request *request, const account *who, slice segment);
 } route;
 
 static const route routes[] = {
-    {"POST", "/v1/chat/completions", AUTH_ASK, chat_completions},
-    {"GET", "/v1/models", AUTH_MODELS_LIST, observe_models},
-    {"GET", "/v1/models/*", AUTH_MODELS_LIST, observe_model},
-    {"GET", "/v1/receipts/*", AUTH_RECEIPT_READ_OWN, receipts_get},
-    {"GET", "/metrics", AUTH_METRICS_READ, observe_metrics},
-    {"GET", "/v1/admin/status", AUTH_METRICS_READ, observe_status},
-    {"POST", "/v1/admin/users", AUTH_USER_ADD, admin_user_add},
-    {"GET", "/v1/admin/users", AUTH_USER_LIST, admin_user_list},
-    {"POST", "/v1/admin/users/*/disable", AUTH_USER_DISABLE, admin_user_disable},
-    {"POST", "/v1/admin/users/*/keys", AUTH_KEY_ADD, admin_key_add},
-    {"GET", "/v1/admin/users/*/keys", AUTH_KEY_LIST, admin_key_list},
-    {"POST", "/v1/admin/keys/*/revoke", AUTH_KEY_REVOKE, admin_key_revoke},
-    {"POST", "/v1/admin/keys/*/verify", AUTH_KEY_ADD, admin_key_set_verify},
-    {"POST", "/v1/admin/join-tokens", AUTH_WORKER_TOKEN_ADD, admin_join_token_add},
-    {"GET", "/v1/admin/workers", AUTH_WORKER_LIST, admin_worker_list},
-    {"POST", "/v1/admin/workers/*/revoke", AUTH_WORKER_REVOKE, admin_worker_revoke},
-    {"GET", "/v1/admin/standings", AUTH_PROOF_READ, admin_standing_list},
-    {"GET", "/v1/admin/workers/*/standing", AUTH_PROOF_READ, admin_standing_get},
-    {"GET", "/v1/admin/workers/*/evidence", AUTH_PROOF_READ, admin_evidence_get},
-    {"POST", "/v1/admin/workers/*/clear", AUTH_WORKER_CLEAR, admin_worker_clear},
-    {"GET", "/v1/admin/blacklist", AUTH_PROOF_READ, admin_blacklist_get},
-    {"POST", "/v1/admin/blacklist", AUTH_BLACKLIST_CHANGE, admin_blacklist_add},
-    {"POST", "/v1/admin/blacklist/remove", AUTH_BLACKLIST_CHANGE, admin_blacklist_remove},
-    {"GET", "/v1/admin/verifications", AUTH_PROOF_READ, admin_verification_list},
-    {"GET", "/v1/admin/disputes", AUTH_PROOF_READ, admin_dispute_list},
-    {"GET", "/v1/admin/verifications/*", AUTH_PROOF_READ, admin_verification_get},
-    {"POST", "/v1/admin/verifications/*/decide", AUTH_WORKER_CLEAR, admin_verification_decide},
-    {"POST", "/v1/admin/verifications/*/judge", AUTH_WORKER_CLEAR, admin_verification_judge},
-    {"GET", "/v1/admin/honeytokens", AUTH_PROOF_READ, admin_honeytoken_list},
-    {"POST", "/v1/admin/honeytokens/check", AUTH_PROOF_READ, admin_honeytoken_check},
-    {"GET", "/v1/admin/notices", AUTH_PROOF_READ, admin_notice_list},
+    {"POST", "/v1/chat/completions", AUTH_ASK, AUDIT_OF_NOTHING, chat_completions},
+    {"GET", "/v1/models", AUTH_MODELS_LIST, AUDIT_OF_NOTHING, observe_models},
+    {"GET", "/v1/models/*", AUTH_MODELS_LIST, AUDIT_OF_SEGMENT, observe_model},
+    {"GET", "/v1/receipts/*", AUTH_RECEIPT_READ_OWN, AUDIT_OF_SEGMENT, receipts_get},
+    {"GET", "/metrics", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_metrics},
+    {"GET", "/v1/admin/status", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_status},
+    {"POST", "/v1/admin/users", AUTH_USER_ADD, AUDIT_OF_NAME, admin_user_add},
+    {"GET", "/v1/admin/users", AUTH_USER_LIST, AUDIT_OF_NOTHING, admin_user_list},
+    {"POST", "/v1/admin/users/*/disable", AUTH_USER_DISABLE, AUDIT_OF_PERSON, admin_user_disable},
+    {"POST", "/v1/admin/users/*/keys", AUTH_KEY_ADD, AUDIT_OF_PERSON, admin_key_add},
+    {"GET", "/v1/admin/users/*/keys", AUTH_KEY_LIST, AUDIT_OF_PERSON, admin_key_list},
+    {"POST", "/v1/admin/keys/*/revoke", AUTH_KEY_REVOKE, AUDIT_OF_SEGMENT, admin_key_revoke},
+    {"POST", "/v1/admin/keys/*/verify", AUTH_KEY_ADD, AUDIT_OF_SEGMENT, admin_key_set_verify},
+    {"POST", "/v1/admin/join-tokens", AUTH_WORKER_TOKEN_ADD, AUDIT_OF_OWNER, admin_join_token_add},
+    {"GET", "/v1/admin/workers", AUTH_WORKER_LIST, AUDIT_OF_NOTHING, admin_worker_list},
+    {"POST", "/v1/admin/workers/*/revoke", AUTH_WORKER_REVOKE, AUDIT_OF_SEGMENT, admin_worker_revoke},
+    {"GET", "/v1/admin/standings", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_standing_list},
+    {"GET", "/v1/admin/workers/*/standing", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_standing_get},
+    {"GET", "/v1/admin/workers/*/evidence", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_evidence_get},
+    {"POST", "/v1/admin/workers/*/clear", AUTH_WORKER_CLEAR, AUDIT_OF_SEGMENT, admin_worker_clear},
+    {"GET", "/v1/admin/blacklist", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_blacklist_get},
+    {"POST", "/v1/admin/blacklist", AUTH_BLACKLIST_CHANGE, AUDIT_OF_LISTED, admin_blacklist_add},
+    {"POST", "/v1/admin/blacklist/remove", AUTH_BLACKLIST_CHANGE, AUDIT_OF_LISTED, admin_blacklist_remove},
+    {"GET", "/v1/admin/verifications", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_verification_list},
+    {"GET", "/v1/admin/disputes", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_dispute_list},
+    {"GET", "/v1/admin/verifications/*", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_verification_get},
+    {"POST", "/v1/admin/verifications/*/decide", AUTH_WORKER_CLEAR, AUDIT_OF_SEGMENT,
+     admin_verification_decide},
+    {"POST", "/v1/admin/verifications/*/judge", AUTH_WORKER_CLEAR, AUDIT_OF_SEGMENT,
+     admin_verification_judge},
+    {"GET", "/v1/admin/honeytokens", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_honeytoken_list},
+    {"POST", "/v1/admin/honeytokens/check", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_honeytoken_check},
+    {"GET", "/v1/admin/notices", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_notice_list},
+    {"GET", "/v1/audit/checkpoint", AUTH_LOG_VERIFY, AUDIT_OF_NOTHING, audit_get_checkpoint},
+    {"GET", "/v1/audit/proof/inclusion", AUTH_LOG_VERIFY, AUDIT_OF_NOTHING, audit_get_inclusion},
+    {"GET", "/v1/audit/proof/consistency", AUTH_LOG_VERIFY, AUDIT_OF_NOTHING, audit_get_consistency},
+    {"GET", "/v1/audit/entries", AUTH_AUDIT_READ, AUDIT_OF_NOTHING, audit_get_entries},
+    {"POST", "/v1/audit/persons/*/erase", AUTH_PERSON_ERASE, AUDIT_OF_PERSON, audit_post_erase},
 };
 
 /* These carry their own proof, or tell nothing that a stranger may not know. */
@@ -181,21 +191,56 @@ static void refuse_address(http_request *request, const match *m) {
     }
 }
 
-void routes_handle(pool *p, http_request *request) {
+static audit_act act_of(const match *m, const account *who) {
+    return (audit_act){.method = m->found->method,
+                       .pattern = m->found->path,
+                       .action = m->found->action,
+                       .subject = m->found->subject,
+                       .segment = m->segment,
+                       .who = who};
+}
+
+/* The caller may have lost the right while the entry was written. */
+static void go_on(pool *p, http_request *request, const void *what, slice segment) {
+    const route *found = what;
     error err = {0};
+    const account *who = identify(p, request, &err);
+    if (who == NULL) {
+        refuse_stranger(p, request, &err);
+    } else if (!auth_allowed(who->role, found->action)) {
+        refuse_role(p, request, who, found->action);
+    } else {
+        found->handle(p, request, who, segment);
+    }
+}
+
+static void handle_found(pool *p, http_request *request, const match *m) {
+    error err = {0};
+    const account *who = identify(p, request, &err);
+    audit_act act = act_of(m, who);
+    bool privileged = auth_is_privileged(m->found->action);
+    if (who == NULL) {
+        if (privileged) {
+            audit_refusal(p, request, &act, "no valid key");
+        }
+        refuse_stranger(p, request, &err);
+    } else if (!privileged) {
+        go_on(p, request, m->found, m->segment);
+    } else {
+        bool allowed = auth_allowed(who->role, m->found->action);
+        audit_gate(p, request, &act, allowed ? AUDIT_ALLOWED : AUDIT_REFUSED, go_on, m->found);
+    }
+}
+
+void routes_handle(pool *p, http_request *request) {
     match m = find_match(request);
-    const account *who = m.found == NULL ? NULL : identify(p, request, &err);
     p->counters.requests++;
     if (m.open != NULL) {
         m.open->handle(p, request);
     } else if (m.found == NULL) {
         refuse_address(request, &m);
-    } else if (who == NULL) {
-        refuse_stranger(p, request, &err);
-    } else if (!auth_allowed(who->role, m.found->action)) {
-        refuse_role(p, request, who, m.found->action);
     } else {
-        m.found->handle(p, request, who, m.segment);
+        handle_found(p, request, &m);
     }
 }
 
@@ -220,6 +265,10 @@ http_body_mode routes_expect_body(void *context, http_request *request) {
         return HTTP_BODY_COLLECT; /* what is too long for anybody is said to be so */
     }
     p->counters.requests++;
+    if (m.found != NULL && auth_is_privileged(m.found->action)) {
+        audit_act act = act_of(&m, who);
+        audit_refusal(p, request, &act, who == NULL ? "no valid key" : "no right to it");
+    }
     if (m.found == NULL) {
         refuse_address(request, &m);
     } else if (who == NULL) {

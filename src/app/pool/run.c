@@ -1,5 +1,6 @@
 #include "commands.h"
 
+#include "audit/audit.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "crypto/start.h"
@@ -69,7 +70,7 @@ static bool start_signals(pool *p, signals *all, error *err) {
 
 static bool serve(pool *p, error *err) {
     signals all = {0};
-    if (!log_start(err)) {
+    if (!log_start(err) || !audit_boot(p, err)) {
         return false;
     }
     bool ready = start_signals(p, &all, err);
@@ -84,6 +85,10 @@ static bool serve(pool *p, error *err) {
     ev_signal_free(all.terminate);
     ev_signal_free(all.interrupt);
     ev_signal_free(all.hangup);
+    if (ready && p->start_failure.code != ERROR_NONE) {
+        *err = p->start_failure;
+        return false;
+    }
     return ready;
 }
 

@@ -1,5 +1,6 @@
 #include "session_internal.h"
 
+#include "audit/audit.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "os/clock.h"
@@ -205,6 +206,7 @@ void session_revoke_forger(pool *p, const uint8_t worker_id[STORE_WORKER_ID_SIZE
         return;
     }
     worker->revoked_ms = clock_unix_ms();
+    audit_note_event(p, "worker_forged", slice_of_text(worker->id_hex), "a receipt signed by it is forged");
     session_revoke(worker, "a receipt signed by this worker is forged");
     if (!store_worker_revoke(p->store, worker_id, worker->revoked_ms, forger_revoked, NULL, &err)) {
         forger_revoked(NULL, &err);

@@ -1,5 +1,6 @@
 #include "session_internal.h"
 
+#include "audit/audit.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "crypto/sign.h"
@@ -116,6 +117,7 @@ void session_check_expiry(session *s) {
         return;
     }
     if (s->worker->expires_ms <= now) {
+        audit_note_event(s->pool, "worker_expired", slice_of_text(s->worker->id_hex), NULL);
         session_revoke(s->worker, "this worker's enrolment has expired");
     } else {
         ev_timer_start(s->pool->loop, &s->timer, s->worker->expires_ms - now);

@@ -9,9 +9,10 @@
 enum { VERIFY_KEY_SIZE = 32, PLACE_SIZE = 64 + SITE_RECORD_ID_SIZE };
 
 static const char *const file_names[SITE_FILE_COUNT] = {
-    [SITE_SETTINGS] = "pool.yaml",    [SITE_DATABASE] = "pool.db",  [SITE_LOCK] = "lock",
-    [SITE_CA_CERTIFICATE] = "ca.pem", [SITE_CA_KEY] = "ca.key",     [SITE_SERVER_CERTIFICATE] = "server.pem",
-    [SITE_SERVER_KEY] = "server.key", [SITE_POOL_KEY] = "pool.key", [SITE_VERIFY_KEY] = "verify.key",
+    [SITE_SETTINGS] = "pool.yaml",     [SITE_DATABASE] = "pool.db",  [SITE_LOCK] = "lock",
+    [SITE_CA_CERTIFICATE] = "ca.pem",  [SITE_CA_KEY] = "ca.key",     [SITE_SERVER_CERTIFICATE] = "server.pem",
+    [SITE_SERVER_KEY] = "server.key",  [SITE_POOL_KEY] = "pool.key", [SITE_VERIFY_KEY] = "verify.key",
+    [SITE_AUDIT] = "audit.checkpoint",
 };
 
 bool site_path(const char *folder, site_file file, char path[SITE_PATH_SIZE], error *err) {

@@ -14,6 +14,7 @@
  *   pool.db     SQLite              server.pem, server.key  the pool's TLS certificate (leaf, then CA)
  *   lock        held while running  pool.key                the pool's Ed25519 key
  *                                              verify.key              32 random bytes: see site_verify_keys
+ *                                              audit.checkpoint        of the audit log, beside the database
  */
 typedef enum site_file {
     SITE_SETTINGS,
@@ -25,6 +26,7 @@ typedef enum site_file {
     SITE_SERVER_KEY,
     SITE_POOL_KEY,
     SITE_VERIFY_KEY,
+    SITE_AUDIT,
     SITE_FILE_COUNT
 } site_file;
 

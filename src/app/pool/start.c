@@ -1,5 +1,6 @@
 #include "start.h"
 
+#include "audit/audit.h"
 #include "auth/token.h"
 #include "base/log.h"
 #include "codec/json.h"
@@ -83,7 +84,8 @@ static void workers_loaded(void *context, const store_worker *workers, size_t co
 static bool load_database(pool *p, const char *path, error *err) {
     store *database = store_open(&(store_options){.path = path}, err);
     bool loaded = database != NULL && store_load_keys(database, keys_loaded, p, err) &&
-                  store_load_workers(database, workers_loaded, p, err) && proof_load(p, database, err);
+                  store_load_workers(database, workers_loaded, p, err) && proof_load(p, database, err) &&
+                  audit_load(p, database, err);
     store_close(database);
     if (loaded && p->start_failure.code != ERROR_NONE) {
         *err = p->start_failure;
@@ -104,7 +106,11 @@ static bool start_store(pool *p, error *err) {
         return false;
     }
     p->store = store_open(&(store_options){.path = path, .loop = p->loop}, err);
-    return p->store != NULL;
+    if (p->store == NULL) {
+        return false;
+    }
+    audit_start(p);
+    return true;
 }
 
 static void fill_dispatch_config(const pool *p, dispatch_config *config) {
@@ -235,6 +241,7 @@ void pool_stop(pool *p) {
     net_free(p->net);
     net_tls_free(p->tls);
     store_close(p->store);
+    audit_stop(p);
     dispatch_free(p->dispatch);
     accounts_free(p->accounts);
     fleet_free(p->fleet);
@@ -280,6 +287,7 @@ static void reload_settings(pool *p) {
 }
 
 void pool_reload(pool *p) {
+    audit_note_event(p, "pool_reload", (slice){NULL, 0}, NULL);
     reload_certificate(p);
     reload_settings(p);
 }

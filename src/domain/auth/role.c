@@ -27,6 +27,11 @@ bool auth_allowed(auth_role role, auth_action action) {
            (actions[action].roles & 1U << role) != 0;
 }
 
+bool auth_is_privileged(auth_action action) {
+    return action != AUTH_ASK && action != AUTH_MODELS_LIST && action != AUTH_RECEIPT_READ_OWN &&
+           action != AUTH_LOG_VERIFY;
+}
+
 bool auth_role_parse(slice name, auth_role *role) {
     for (unsigned i = 0; i < AUTH_ROLE_COUNT; i++) {
         if (slice_equal_text(name, roles[i])) {

@@ -33,8 +33,17 @@ http_request *http_request_new(http_connection *connection) {
     return request;
 }
 
+void request_tell_answered(http_request *request, unsigned status) {
+    void (*on_answered)(void *context, unsigned status) = request->on_answered;
+    request->on_answered = NULL;
+    if (on_answered != NULL) {
+        on_answered(request->answered_context, status);
+    }
+}
+
 void http_request_free(http_request *request) {
     if (request != NULL) {
+        request_tell_answered(request, 0);
         buffer_free(&request->collected);
         give_arena(request->connection->server, request->arena);
     }
@@ -134,6 +143,12 @@ void http_request_resume_body(http_request *request) {
 void http_request_on_closed(http_request *request, void (*on_closed)(void *context), void *context) {
     request->on_closed = on_closed;
     request->closed_context = context;
+}
+
+void http_request_on_answered(http_request *request, void (*on_answered)(void *context, unsigned status),
+                              void *context) {
+    request->on_answered = on_answered;
+    request->answered_context = context;
 }
 
 void http_request_on_drained(http_request *request, void (*on_drained)(void *context, http_request *request),

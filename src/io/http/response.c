@@ -48,6 +48,7 @@ void http_respond(http_request *request, unsigned status, const http_header *hea
         return;
     }
     request->begun = true;
+    request_tell_answered(request, status);
     request->keep_alive = true;
     buffer *head = response_head(connection->server, status, headers, count);
     write_connection(request, head);
@@ -69,6 +70,7 @@ bool http_stream_begin(http_request *request, unsigned status, const http_header
         return false;
     }
     request->begun = true;
+    request_tell_answered(request, status);
     request->chunked = !request->head.minor_zero;
     request->keep_alive = request->chunked; /* HTTP/1.0: the end of the connection is the end of the answer */
     buffer *head = response_head(connection->server, status, headers, count);

@@ -68,6 +68,8 @@ struct http_request {
     const char *peer;
     void (*on_closed)(void *context);
     void *closed_context;
+    void (*on_answered)(void *context, unsigned status);
+    void *answered_context;
     void (*on_drained)(void *context, http_request *request);
     void *drained_context;
     bool delivered;    /* on_request was called */
@@ -98,6 +100,7 @@ void connection_go_on(http_connection *connection);
 /* request.c */
 http_request *http_request_new(http_connection *connection);
 void http_request_free(http_request *request);
+void request_tell_answered(http_request *request, unsigned status);
 
 /* response.c */
 /* Status line and fields, without the empty line, in the server's buffer. */

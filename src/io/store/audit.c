@@ -23,11 +23,12 @@ static uint64_t tile_place(const store_audit_tile *tile) {
 static bool insert_entries(const audit_append *r, database *d, error *err) {
     query q;
     for (size_t i = 0; i < r->entry_count; i++) {
+        uint64_t place = r->first + i;
         query_start(&q, d, "INSERT INTO audit_entries (place, entry) VALUES (?, ?)");
-        query_u64(&q, r->first + i);
+        query_u64(&q, place);
         query_bytes(&q, r->entries[i].data, r->entries[i].length);
         if (!query_run(&q, err)) {
-            return error_context(err, "audit entry %llu", (unsigned long long)(r->first + i));
+            return error_context(err, "audit entry %llu", (unsigned long long)place);
         }
     }
     return true;

@@ -1,5 +1,6 @@
 #include "proof/convict.h"
 
+#include "audit/audit.h"
 #include "base/log.h"
 #include "os/clock.h"
 #include "proof/notices.h"
@@ -15,6 +16,12 @@ static void revoked(void *context, const error *failure) {
     if (failure != NULL) {
         log_error("a convicted worker could not be revoked in the database", LOG_CAUSE(failure));
     }
+}
+
+static void note_conviction(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    char id[2 * STORE_WORKER_ID_SIZE + 1];
+    hex_encode(slice_of(worker, STORE_WORKER_ID_SIZE), id);
+    audit_note_event(f->pool, "worker_convicted", slice_of_text(id), NULL);
 }
 
 static void shut_out(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
@@ -82,6 +89,7 @@ void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE], const char *r
     standings_move(f, worker, STANDING_WAS_CONVICTED, 0);
     if (first) {
         f->statistics.convicted++;
+        note_conviction(f, worker);
         shut_out(f, worker);
         testimony_store(c, worker, reason);
         check_the_last(f, worker);

@@ -38,7 +38,10 @@ typedef enum auth_role {
     X(AUTH_PROOF_READ, "proof_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
     X(AUTH_WORKER_CLEAR, "worker_clear", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
     X(AUTH_BLACKLIST_CHANGE, "blacklist_change", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)              \
-    X(AUTH_METRICS_READ, "metrics_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)
+    X(AUTH_METRICS_READ, "metrics_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
+    X(AUTH_LOG_VERIFY, "log_verify", AUTH_EVERYBODY)                                                         \
+    X(AUTH_AUDIT_READ, "audit_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
+    X(AUTH_PERSON_ERASE, "person_erase", AUTH_SECURITY_OFFICER_BIT)
 
 typedef enum auth_action {
 #define X(action, name, roles) action,
@@ -49,6 +52,10 @@ typedef enum auth_action {
 
 /* False for anything outside the table. */
 MUST_CHECK bool auth_allowed(auth_role role, auth_action action);
+
+/* Whether it goes into the audit log: all but what anybody does for themselves. True for anything outside the
+ * table. */
+bool auth_is_privileged(auth_action action);
 
 /* The names above. Parsing is exact. */
 MUST_CHECK bool auth_role_parse(slice name, auth_role *role);

@@ -89,6 +89,10 @@ void http_request_resume_body(http_request *request);
 /* `on_closed` comes as soon as the client has left, or was cut, while the answer is unfinished; the request
  * must not be used after it returns. It never comes from inside a function called on this request. */
 void http_request_on_closed(http_request *request, void (*on_closed)(void *context), void *context);
+/* `on_answered` comes once: with the status as the answer begins, from inside the function that begins it, or
+ * with 0 when the request is over and none was begun. It calls nothing on this request. */
+void http_request_on_answered(http_request *request, void (*on_answered)(void *context, unsigned status),
+                              void *context);
 /* `on_drained` comes when all output has gone, after some had to wait or a write was refused for its size. */
 void http_request_on_drained(http_request *request, void (*on_drained)(void *context, http_request *request),
                              void *context);

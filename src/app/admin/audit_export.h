@@ -1,0 +1,26 @@
+#ifndef ADMIN_AUDIT_EXPORT_H
+#define ADMIN_AUDIT_EXPORT_H
+
+#include "client/api.h"
+#include "ledger/checkpoint.h"
+
+/* What the pool shows of its log: the signed note, what it says, and the key that it says signs it. */
+typedef struct audit_head {
+    buffer note;
+    char key_text[NOTE_KEY_TEXT_MAX + 1];
+    checkpoint checkpoint;
+} audit_head;
+
+/* ERROR_CORRUPT if the note isn't signed by that key. The caller frees `note`, also after a failure. */
+MUST_CHECK bool audit_head_get(api *a, audit_head *head, error *err);
+
+/* Calls `each` with the entries from `from` to before `end`, in order; false from it ends the call. */
+typedef bool audit_each(void *context, uint64_t index, slice entry, error *err);
+MUST_CHECK bool audit_get_range(api *a, uint64_t from, uint64_t end, audit_each *each, void *context,
+                                error *err);
+
+/* Writes the log of `head` to a folder, as C2SP tlog-tiles, checked against the checkpoint, which is written
+ * last. */
+MUST_CHECK bool audit_export(api *a, const audit_head *head, const char *folder, error *err);
+
+#endif

@@ -1,0 +1,329 @@
+#include "base/memory.h"
+#include "codec/json_writer.h"
+#include "crypto/start.h"
+#include "ledger/audit_entry.h"
+#include "ledger/checkpoint.h"
+#include "ledger/layout.h"
+#include "options/options.h"
+#include "os/file.h"
+#include "verify.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { PATH_SIZE = 4096, RESULT_LIMIT = 16384 };
+
+static const char program[] = "cellule verify audit";
+
+static const char more[] = "DIR is what `cellule admin audit export` wrote, or any copy of the log as C2SP "
+                           "tlog-tiles. Every entry is "
+                           "hashed anew.\nExit 0: the log is whole, and is the one that was signed; 1: it "
+                           "isn't, and says why; 2: it "
+                           "can't be checked here.";
+
+typedef struct verification {
+    const char *folder;
+    const char *pool_id_hex;
+    const char *key;
+    const char *older;
+    option_texts witnesses;
+    uint64_t quorum; /* witnesses that must have signed; 0: all that are named */
+    bool json;
+
+    outcome result;
+    checkpoint signed_one;
+    checkpoint older_one; /* size 0: none */
+    size_t cosigned;
+    merkle_edge edge;
+    buffer file;
+    uint64_t first_ms;
+    uint64_t last_ms;
+} verification;
+
+static bool refuted(verification *v, error *err, const char *what) {
+    v->result = OUTCOME_REFUTED;
+    return error_set(err, ERROR_CORRUPT, "%s", what);
+}
+
+/* A file of the folder, whole. */
+static bool read_file(verification *v, const char *name, error *err) {
+    char path[PATH_SIZE];
+    buffer_clear(&v->file);
+    if (snprintf(path, sizeof path, "%s/%s", v->folder, name) >= (int)sizeof path) {
+        return error_set(err, ERROR_INVALID, "the folder's path is too long");
+    }
+    if (file_read_all(path, &v->file, err)) {
+        return true;
+    }
+    v->result = outcome_of_reading(err);
+    return false;
+}
+
+static slice without_line_end(slice text) {
+    return text.length > 0 && text.data[text.length - 1] == '\n' ? slice_part(text, 0, text.length - 1)
+                                                                 : text;
+}
+
+/* From --key, else from the folder; and the pool's that is trusted, if that is named. */
+static bool find_key(verification *v, note_key *key, error *err) {
+    uint8_t pool_id[HASH_SIZE];
+    uint8_t own[HASH_SIZE];
+    bool found = false;
+    if (v->key != NULL) {
+        found = note_key_parse(slice_of_text(v->key), key, err);
+    } else if (read_file(v, "log.key", err)) {
+        found = note_key_parse(without_line_end(buffer_slice(&v->file)), key, err);
+    }
+    if (!found || v->pool_id_hex == NULL) {
+        return found;
+    }
+    if (!hex_decode(slice_of_text(v->pool_id_hex), pool_id, sizeof pool_id)) {
+        return error_set(err, ERROR_INVALID, "--pool-id is the 64 digits that `cellule pool init` printed");
+    }
+    return hash_sha256(slice_of(key->public_key, sizeof key->public_key), own, err) &&
+           (hash_equal(own, pool_id, sizeof own) ||
+            refuted(v, err, "the log isn't that pool's: its key is another"));
+}
+
+static bool open_note(verification *v, const note_key *key, const char *what, note *n, checkpoint *c,
+                      error *err) {
+    uint64_t ignored = 0;
+    if (!note_parse(buffer_slice(&v->file), n, err) || !note_verify(n, key, &ignored, err) ||
+        !checkpoint_parse(n->text, c, err)) {
+        v->result = err->code == ERROR_MEMORY ? OUTCOME_UNCHECKED : OUTCOME_REFUTED;
+        return error_context(err, "%s", what);
+    }
+    return strcmp(c->origin, key->name) == 0 || refuted(v, err, "the checkpoint is of another log");
+}
+
+static bool check_witnesses(verification *v, const note *n, error *err) {
+    uint64_t wanted = v->quorum == 0 ? v->witnesses.count : v->quorum;
+    for (size_t i = 0; i < v->witnesses.count; i++) {
+        note_key key;
+        uint64_t time = 0;
+        if (!note_key_parse(slice_of_text(v->witnesses.texts[i]), &key, err)) {
+            return error_context(err, "--witness");
+        }
+        if (note_verify(n, &key, &time, err)) {
+            v->cosigned++;
+        } else if (err->code != ERROR_NOT_FOUND) {
+            v->result = OUTCOME_REFUTED;
+            return error_context(err, "witness %s", key.name);
+        }
+    }
+    return v->cosigned >= wanted || refuted(v, err, "too few of the witnesses signed the checkpoint");
+}
+
+static bool read_checkpoints(verification *v, error *err) {
+    note_key key;
+    note n;
+    if (!find_key(v, &key, err) || !read_file(v, "checkpoint", err) ||
+        !open_note(v, &key, "checkpoint", &n, &v->signed_one, err) || !check_witnesses(v, &n, err)) {
+        return false;
+    }
+    if (v->older == NULL) {
+        return true;
+    }
+    buffer_clear(&v->file);
+    if (!file_read_all(v->older, &v->file, err)) {
+        return false;
+    }
+    if (!open_note(v, &key, v->older, &n, &v->older_one, err)) {
+        return false;
+    }
+    return v->older_one.size <= v->signed_one.size || refuted(v, err, "the log is shorter than it was");
+}
+
+static bool compare_tile(verification *v, const merkle_tile_id *tile, const uint8_t *hashes, error *err) {
+    char path[LAYOUT_PATH_SIZE];
+    char what[128];
+    layout_tile_path(tile, path);
+    if (!read_file(v, path, err)) {
+        return false;
+    }
+    slice found = buffer_slice(&v->file);
+    if (found.length == tile->count * HASH_SIZE && memcmp(found.data, hashes, found.length) == 0) {
+        return true;
+    }
+    snprintf(what, sizeof what, "%s isn't what the entries give", path);
+    return refuted(v, err, what);
+}
+
+static bool on_full_tile(void *context, unsigned level, uint64_t index,
+                         const uint8_t hashes[MERKLE_TILE_SIZE], error *err) {
+    return compare_tile(context, &(merkle_tile_id){level, index, MERKLE_TILE_WIDTH}, hashes, err);
+}
+
+static bool compare_older(verification *v, error *err) {
+    uint8_t root[HASH_SIZE];
+    if (v->older_one.size == 0 || v->edge.size != v->older_one.size) {
+        return true;
+    }
+    return merkle_root(&v->edge, root, err) &&
+           (memcmp(root, v->older_one.root, sizeof root) == 0 ||
+            refuted(v, err, "the log isn't a continuation of the older checkpoint's"));
+}
+
+static bool take_entry(verification *v, slice bytes, error *err) {
+    audit_entry entry;
+    uint8_t leaf[HASH_SIZE];
+    if (!audit_entry_parse(bytes, &entry, err)) {
+        v->result = OUTCOME_REFUTED;
+        return error_context(err, "entry %" PRIu64, v->edge.size);
+    }
+    v->first_ms = v->edge.size == 0 ? entry.at_ms : v->first_ms;
+    v->last_ms = entry.at_ms;
+    return merkle_leaf_hash(bytes, leaf, err) && merkle_append(&v->edge, leaf, on_full_tile, v, err) &&
+           compare_older(v, err);
+}
+
+/* Comparing a tile reads into the same buffer, so the bundle is taken out of it first. */
+static bool take_bundle(verification *v, uint64_t index, size_t count, error *err) {
+    char path[LAYOUT_PATH_SIZE];
+    layout_bundle_path(index, count, path);
+    if (!read_file(v, path, err)) {
+        return false;
+    }
+    buffer bundle = v->file;
+    v->file = buffer_make(LAYOUT_BUNDLE_MAX);
+    slice rest = buffer_slice(&bundle);
+    slice entry;
+    bool good = true;
+    for (size_t i = 0; good && i < count; i++) {
+        good = layout_bundle_next(&rest, &entry) ? take_entry(v, entry, err)
+                                                 : refuted(v, err, "a bundle of entries is cut short");
+    }
+    good = good && (rest.length == 0 || refuted(v, err, "a bundle has more entries than were signed"));
+    buffer_free(&bundle);
+    return good || error_context(err, "%s", path);
+}
+
+static bool check_partial_tiles(verification *v, error *err) {
+    for (unsigned level = 0; level < MERKLE_LEVELS; level++) {
+        uint64_t hashes = v->edge.size >> (8 * level);
+        merkle_tile_id tile = {level, hashes / MERKLE_TILE_WIDTH, (size_t)(hashes % MERKLE_TILE_WIDTH)};
+        if (tile.count > 0 && !compare_tile(v, &tile, v->edge.tiles[level][0], err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool check_log(verification *v, error *err) {
+    uint8_t root[HASH_SIZE];
+    uint64_t size = v->signed_one.size;
+    while (v->edge.size < size) {
+        uint64_t left = size - v->edge.size;
+        size_t count = left < MERKLE_TILE_WIDTH ? (size_t)left : MERKLE_TILE_WIDTH;
+        if (!take_bundle(v, v->edge.size / MERKLE_TILE_WIDTH, count, err)) {
+            return false;
+        }
+    }
+    if (!check_partial_tiles(v, err) || !merkle_root(&v->edge, root, err)) {
+        return false;
+    }
+    return memcmp(root, v->signed_one.root, sizeof root) == 0 ||
+           refuted(v, err, "the entries aren't those that were signed");
+}
+
+static void print_json(const verification *v, bool holds, const error *err) {
+    char root[HASH_HEX_SIZE];
+    buffer out = buffer_make(RESULT_LIMIT);
+    json_writer w = json_writer_make(&out);
+    hex_encode(slice_of(v->signed_one.root, HASH_SIZE), root);
+    json_write_object_begin(&w);
+    json_add_text(&w, "result",
+                  holds                          ? SLICE_LITERAL("holds")
+                  : v->result == OUTCOME_REFUTED ? SLICE_LITERAL("refuted")
+                                                 : SLICE_LITERAL("unchecked"));
+    if (holds) {
+        json_add_text(&w, "origin", slice_of_text(v->signed_one.origin));
+        json_add_u64(&w, "size", v->signed_one.size);
+        json_add_text(&w, "root", slice_of_text(root));
+        json_add_u64(&w, "witnesses", v->cosigned);
+        json_add_u64(&w, "first_ms", v->first_ms);
+        json_add_u64(&w, "last_ms", v->last_ms);
+    } else {
+        json_add_text(&w, "reason", slice_of_text(err->text));
+    }
+    json_write_object_end(&w);
+    printf("%.*s\n", SLICE_FORMAT(buffer_slice(&out)));
+    buffer_free(&out);
+}
+
+static void print_text(const verification *v) {
+    char root[HASH_HEX_SIZE];
+    hex_encode(slice_of(v->signed_one.root, HASH_SIZE), root);
+    printf("audit log: holds\n  log        %s\n  entries    %" PRIu64 "\n  root       %s\n  witnesses  %zu\n",
+           v->signed_one.origin, v->signed_one.size, root, v->cosigned);
+    if (v->older_one.size > 0) {
+        printf("  goes on from the %" PRIu64 " entries of %s\n", v->older_one.size, v->older);
+    }
+}
+
+static bool verify_log(verification *v, error *err) {
+    if (v->key == NULL && v->pool_id_hex == NULL) {
+        return error_set(err, ERROR_INVALID, "say whom you trust: --pool-id HEX, or --key KEY");
+    }
+    if (v->quorum > v->witnesses.count) {
+        return error_set(err, ERROR_INVALID, "--quorum is more than the witnesses that --witness names");
+    }
+    return crypto_start(err) && read_checkpoints(v, err) && check_log(v, err);
+}
+
+static int run(verification *v) {
+    error err = {0};
+    v->file = buffer_make(LAYOUT_BUNDLE_MAX);
+    v->result = OUTCOME_UNCHECKED;
+    bool holds = verify_log(v, &err);
+    if (holds) {
+        v->result = OUTCOME_GOOD;
+    } else {
+        error_context(&err, "%s", v->result == OUTCOME_REFUTED ? "refuted" : "cannot be checked here");
+    }
+    if (v->json) {
+        print_json(v, holds, &err);
+    } else if (holds) {
+        print_text(v);
+    } else {
+        (void)options_fail(program, &err);
+    }
+    buffer_free(&v->file);
+    crypto_stop();
+    return (int)v->result;
+}
+
+int verify_audit_main(int argc, char **argv) {
+    verification *v = memory_allocate_zeroed(1, sizeof *v);
+    error err = {0};
+    if (v == NULL) {
+        error_memory(&err);
+        (void)options_fail(program, &err);
+        return OUTCOME_UNCHECKED;
+    }
+    const option_row rows[] = {
+        {"pool-id", OPTION_TEXT, &v->pool_id_hex, "HEX", "the pool that you trust", 0, 0},
+        {"key", OPTION_TEXT, &v->key, "KEY", "the log's key, NAME+ID+KEY; else the folder's log.key", 0, 0},
+        {"witness", OPTION_TEXTS, &v->witnesses, "KEY", "a witness that must have signed; may be repeated", 0,
+         OPTION_TEXTS_MAX},
+        {"quorum", OPTION_U64, &v->quorum, "N", "so many of the witnesses are enough; 0: all", 0,
+         OPTION_TEXTS_MAX},
+        {"older", OPTION_TEXT, &v->older, "FILE", "a checkpoint seen earlier: the log must go on from it", 0,
+         0},
+        {"json", OPTION_FLAG, &v->json, NULL, "print the result as JSON", 0, 0},
+    };
+    const option_table table = {
+        .usage = "cellule verify audit --pool-id HEX [options] DIR",
+        .summary = "Checks offline that a copy of an audit log is whole and is the one that the pool signed.",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof rows[0],
+        .takes_word = true,
+        .more = more,
+    };
+    int status = 0;
+    if (options_parse(&table, argc, argv, &v->folder, &status)) {
+        status = run(v);
+    }
+    memory_free(v);
+    return status;
+}

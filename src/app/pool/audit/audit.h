@@ -1,0 +1,75 @@
+#ifndef POOL_AUDIT_H
+#define POOL_AUDIT_H
+
+#include "ledger/audit_entry.h"
+#include "ledger/checkpoint.h"
+#include "ledger/merkle.h"
+#include "state.h"
+
+/* The pool's audit log: privileged acts, refusals of them, and what the pool does by itself. Entries gather
+ * while the store writes the last batch; each batch is one write, synced, with a signed checkpoint. The whole
+ * is checked when it is loaded. Loop thread. */
+typedef struct audit audit;
+
+enum { AUDIT_PERSON_MAX = STORE_NAME_MAX, AUDIT_WAITING_MAX = 4096, AUDIT_ID_SIZE = 33 };
+
+/* What is written of an act; everything is copied. Texts that are too long are cut, control characters
+ * replaced. An empty one is left out. */
+typedef struct audit_record {
+    audit_outcome outcome;
+    const char *action;
+    slice actor; /* a user's name; becomes a salted hash, as do `person` and `address` */
+    const char *role;
+    slice target;
+    slice person;  /* whom it is done to */
+    slice address; /* where the request came from */
+    const char *request;
+    const char *approval;
+    const char *detail; /* never personal */
+} audit_record;
+
+/* Reads the log from a store without a loop, and checks all of it against its last checkpoint and the one
+ * that the site keeps beside the database: ERROR_CORRUPT if entries are missing, changed or in another order,
+ * and says what to do. Blocks. */
+MUST_CHECK bool audit_load(pool *p, store *database, error *err);
+/* From now on it is written to p->store. */
+void audit_start(pool *p);
+/* Writes what waits, with a last entry that the pool stops, through a store without a loop. After
+ * store_close(p->store). Blocks. Harmless if nothing was loaded. */
+void audit_stop(pool *p);
+
+/* `done` comes once, when the entry is on the disk, or with why it isn't; never from inside the call, unless
+ * the store has no loop. False: the same, at once, and no call to come (ERROR_LIMIT: too many wait). */
+typedef void audit_written(void *context, const error *failure);
+MUST_CHECK bool audit_write(pool *p, const audit_record *record, audit_written *done, void *context,
+                            error *err);
+/* The same where nothing depends on it; what can't be written is in the program's log. */
+void audit_note(pool *p, const audit_record *record);
+/* Of what the pool does by itself: outcome `noted`. */
+void audit_note_event(pool *p, const char *action, slice target, const char *detail);
+
+/* Enters that the pool starts, and which program it is. The first entry of this run: what is asked of the pool
+ * from now on is written behind it. If it can't be written the loop stops, and p->start_failure says why. */
+MUST_CHECK bool audit_boot(pool *p, error *err);
+
+/* 32 random hexadecimal digits that join the entries of one request. */
+MUST_CHECK bool audit_make_id(char id[AUDIT_ID_SIZE], error *err);
+
+/* What is on the disk: the last checkpoint as a signed note (empty before the first entry), its size. */
+slice audit_checkpoint(const audit *a);
+uint64_t audit_size(const audit *a);
+/* The key that signs it. */
+void audit_log_key(const pool *p, note_key *key);
+
+/* Proofs about the first `size` ≤ audit_size entries. `done` comes once, on the loop; `proof` NULL: `failure`
+ * says why. ERROR_INVALID beyond the bounds. */
+typedef void audit_proved(void *context, const merkle_proof *proof, const error *failure);
+MUST_CHECK bool audit_prove_inclusion(pool *p, uint64_t index, uint64_t size, audit_proved *done,
+                                      void *context, error *err);
+MUST_CHECK bool audit_prove_consistency(pool *p, uint64_t from, uint64_t size, audit_proved *done,
+                                        void *context, error *err);
+
+/* Deletes the salt of a person's hashes: the entries so far tell nothing of them any more. */
+MUST_CHECK bool audit_erase_person(pool *p, slice person, store_done *done, void *context, error *err);
+
+#endif

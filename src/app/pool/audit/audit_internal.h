@@ -1,0 +1,91 @@
+#ifndef POOL_AUDIT_INTERNAL_H
+#define POOL_AUDIT_INTERNAL_H
+
+#include "audit/audit.h"
+#include "store/audit.h"
+
+/* Shared by audit.c (what waits, and batches), check.c (loading), salts.c, keep.c (the checkpoint beside the
+ * database) and prove.c.
+ *
+ * Invariants: one batch is under way at a time. `durable` and `note` are what is on the disk; `next` is ahead
+ * of it by the batch under way. Salts change between batches alone, or are forgotten. */
+
+enum { AUDIT_BATCH_MAX = 1024, AUDIT_BATCH_TILES = 16, AUDIT_SALTS_KEPT = 4096, AUDIT_NOTE_MAX = 1024 };
+/* Whose salt is used for addresses of those whom nobody knows; no user can be called so. */
+#define AUDIT_STRANGERS "*"
+
+typedef struct audit_item {
+    list_node node;
+    audit_entry entry;
+    char actor[AUDIT_PERSON_MAX + 1];
+    char person[AUDIT_PERSON_MAX + 1];
+    char address[NET_ADDRESS_SIZE];
+    audit_written *done; /* may be NULL */
+    void *context;
+} audit_item;
+
+typedef struct audit_salt {
+    bool fresh; /* not on the disk yet */
+    uint8_t salt[AUDIT_SALT_SIZE];
+} audit_salt;
+
+struct audit {
+    pool *pool;
+    store *store; /* NULL: between two */
+    list_node waiting;
+    size_t waiting_count;
+    list_node batch;
+    size_t batch_count;
+    bool busy; /* a batch is under way */
+    map *salts;
+    merkle_edge durable;
+    merkle_edge next;
+    buffer note;
+    buffer next_note;
+    buffer entries; /* of the batch */
+    size_t entry_ends[AUDIT_BATCH_MAX];
+    uint8_t tile_hashes[AUDIT_BATCH_TILES][MERKLE_TILE_SIZE];
+    store_audit_tile tiles[AUDIT_BATCH_TILES];
+    size_t tile_count;
+    bool failing; /* the last batch was not written */
+    /* keep.c */
+    ev_timer keep_timer;
+    uint64_t kept_size; /* of the checkpoint beside the database */
+    bool keeping;
+    /* gate.c: strangers' refusals are written up to a rate */
+    uint64_t stranger_second;
+    uint32_t strangers_in_second;
+    uint64_t strangers_unwritten;
+};
+
+/* Which texts need a salt: the actor, or strangers for an address without one; and the person. */
+slice audit_salt_owner(const audit_item *item);
+/* NULL: not known here. */
+audit_salt *audit_salt_find(const audit *a, slice person);
+/* Takes what the store has; draws those that it hasn't. */
+MUST_CHECK bool audit_salts_take(audit *a, const store_audit_salt *salts, size_t count, error *err);
+/* Those of the batch that aren't known; `persons` has room for all of it. */
+size_t audit_salts_missing(const audit *a, slice *persons);
+/* Those to be written with the batch. */
+size_t audit_salts_fresh(const audit *a, store_audit_salt *salts);
+/* The batch is on the disk: so are they. */
+void audit_salts_written(audit *a);
+void audit_salts_forget(audit *a, slice person);
+void audit_salts_forget_all(audit *a);
+
+/* The checkpoint beside the database: a database that was put back to an older state is behind it. */
+void audit_keep_soon(audit *a);
+void audit_keep_file(void *context); /* the timer's */
+/* Blocks. */
+MUST_CHECK bool audit_keep_now(audit *a, error *err);
+/* `size` 0: there is none. ERROR_CORRUPT: it isn't signed by this pool. */
+MUST_CHECK bool audit_kept_read(audit *a, checkpoint *kept, error *err);
+
+/* Signed by this pool, about its log. */
+MUST_CHECK bool audit_note_open(const pool *p, slice bytes, checkpoint *c, error *err);
+MUST_CHECK bool audit_note_make(const pool *p, const merkle_edge *edge, buffer *out, error *err);
+void audit_origin(const pool *p, char origin[NOTE_NAME_MAX + 1]);
+
+MUST_CHECK bool audit_check(audit *a, store *database, error *err);
+
+#endif

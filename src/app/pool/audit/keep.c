@@ -1,0 +1,138 @@
+#include "audit_internal.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "os/file.h"
+
+#include <stdio.h>
+
+enum { KEEP_EACH_MS = 1000 };
+
+void audit_origin(const pool *p, char origin[NOTE_NAME_MAX + 1]) {
+    snprintf(origin, NOTE_NAME_MAX + 1, "cellule/%s", p->site.pool_id_hex);
+}
+
+void audit_log_key(const pool *p, note_key *key) {
+    *key = (note_key){.kind = NOTE_ED25519};
+    audit_origin(p, key->name);
+    memcpy(key->public_key, sign_key_public(p->site.key), sizeof key->public_key);
+}
+
+bool audit_note_make(const pool *p, const merkle_edge *edge, buffer *out, error *err) {
+    note_key key;
+    checkpoint c = {.size = edge->size};
+    audit_log_key(p, &key);
+    audit_origin(p, c.origin);
+    buffer_clear(out);
+    if (!merkle_root(edge, c.root, err) || !checkpoint_write(&c, out, err)) {
+        return false;
+    }
+    char text[AUDIT_NOTE_MAX];
+    size_t length = buffer_length(out);
+    if (length == 0 || length > sizeof text || buffer_slice(out).data == NULL) {
+        return error_set(err, ERROR_INTERNAL, "the audit log's checkpoint has no length that it may have");
+    }
+    memcpy(text, buffer_slice(out).data, length);
+    buffer_append_byte(out, '\n');
+    return note_sign(slice_of(text, length), &key, p->site.key, 0, out, err) &&
+           (!buffer_failed(out) || error_memory(err));
+}
+
+bool audit_note_open(const pool *p, slice bytes, checkpoint *c, error *err) {
+    note n;
+    note_key key;
+    uint64_t ignored = 0;
+    audit_log_key(p, &key);
+    return (note_parse(bytes, &n, err) && note_verify(&n, &key, &ignored, err) &&
+            checkpoint_parse(n.text, c, err) &&
+            (strcmp(c->origin, key.name) == 0 || error_set(err, ERROR_CORRUPT, "it is of another log"))) ||
+           error_set(err, ERROR_CORRUPT, "it isn't signed by this pool");
+}
+
+bool audit_kept_read(audit *a, checkpoint *kept, error *err) {
+    char path[SITE_PATH_SIZE];
+    *kept = (checkpoint){0};
+    if (!site_path(a->pool->site.folder, SITE_AUDIT, path, err)) {
+        return false;
+    }
+    if (!file_exists(path)) {
+        return true;
+    }
+    buffer bytes = buffer_make(AUDIT_NOTE_MAX);
+    bool read = file_read_all(path, &bytes, err) &&
+                (audit_note_open(a->pool, buffer_slice(&bytes), kept, err) || error_context(err, "%s", path));
+    a->kept_size = read ? kept->size : 0;
+    buffer_free(&bytes);
+    return read;
+}
+
+bool audit_keep_now(audit *a, error *err) {
+    char path[SITE_PATH_SIZE];
+    if (a->kept_size == a->durable.size) {
+        return true;
+    }
+    bool kept = site_path(a->pool->site.folder, SITE_AUDIT, path, err) &&
+                file_write_atomic(path, buffer_slice(&a->note), 0600, err);
+    a->kept_size = kept ? a->durable.size : a->kept_size;
+    return kept;
+}
+
+/* One write of the file, on a thread of the loop's pool. */
+typedef struct keeping {
+    pool *pool;
+    char path[SITE_PATH_SIZE];
+    char note[AUDIT_NOTE_MAX];
+    size_t length;
+    uint64_t size;
+    bool written;
+    error failure;
+} keeping;
+
+static void write_file(void *context) {
+    keeping *k = context;
+    k->written = file_write_atomic(k->path, slice_of(k->note, k->length), 0600, &k->failure);
+}
+
+static void file_written(void *context) {
+    keeping *k = context;
+    audit *a = k->pool->audit;
+    if (!k->written) {
+        log_error("the audit log's checkpoint is not kept beside the database", LOG_CAUSE(&k->failure));
+    }
+    if (a != NULL) {
+        a->keeping = false;
+        a->kept_size = k->written ? k->size : a->kept_size;
+        audit_keep_soon(a);
+    }
+    memory_free(k);
+}
+
+void audit_keep_file(void *context) {
+    audit *a = context;
+    error err = {0};
+    keeping *k = memory_allocate_zeroed(1, sizeof *k);
+    slice last = audit_checkpoint(a);
+    if (k == NULL || last.length > sizeof k->note) {
+        memory_free(k);
+        audit_keep_soon(a);
+        return;
+    }
+    *k = (keeping){.pool = a->pool, .length = last.length, .size = a->durable.size};
+    memcpy(k->note, last.data, last.length);
+    a->keeping = true;
+    if (!site_path(a->pool->site.folder, SITE_AUDIT, k->path, &err) ||
+        !ev_work(a->pool->loop, write_file, file_written, k, &err)) {
+        a->keeping = false;
+        log_error("the audit log's checkpoint is not kept beside the database", LOG_CAUSE(&err));
+        memory_free(k);
+        audit_keep_soon(a);
+    }
+}
+
+void audit_keep_soon(audit *a) {
+    if (a->pool->store == NULL || a->store == NULL || a->keeping || a->kept_size == a->durable.size ||
+        ev_timer_is_running(&a->keep_timer)) {
+        return;
+    }
+    ev_timer_start(a->pool->loop, &a->keep_timer, KEEP_EACH_MS);
+}

@@ -1,0 +1,411 @@
+"""The audit log: what is in it, its proofs, and that a changed log is found. audit.py BINARY"""
+
+import base64
+import contextlib
+import hashlib
+import json
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import unittest
+
+import tap
+from wire import BINARY, SiteCase, scratch_site, wait_for
+
+
+def leaf(entry):
+    return hashlib.sha256(b"\0" + entry).digest()
+
+
+def node(left, right):
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def tree(leaves):
+    """RFC 9162 §2.1.1, as it is written there."""
+    if not leaves:
+        return hashlib.sha256(b"").digest()
+    if len(leaves) == 1:
+        return leaves[0]
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    return node(tree(leaves[:split]), tree(leaves[split:]))
+
+
+def path(index, leaves):
+    """RFC 9162 §2.1.3.1"""
+    if len(leaves) == 1:
+        return []
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    if index < split:
+        return path(index, leaves[:split]) + [tree(leaves[split:])]
+    return path(index - split, leaves[split:]) + [tree(leaves[:split])]
+
+
+def consistency(old, leaves, whole=True):
+    """RFC 9162 §2.1.4.1"""
+    if old == len(leaves):
+        return [] if whole else [tree(leaves)]
+    split = 1 << (len(leaves) - 1).bit_length() - 1
+    if old <= split:
+        return consistency(old, leaves[:split], whole) + [tree(leaves[split:])]
+    return consistency(old - split, leaves[split:], False) + [tree(leaves[:split])]
+
+
+def from_base64url(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+class Log(SiteCase):
+    worker_count = 0
+
+    def checkpoint(self):
+        answer = self.ask("GET", "/v1/audit/checkpoint", key=self.site.user_key)
+        self.assertEqual(answer.status, 200, answer.body)
+        origin, size, root = answer.json["note"].split("\n")[:3]
+        self.assertTrue(origin.startswith("cellule/"))
+        self.assertEqual(int(size), answer.json["size"])
+        return int(size), base64.b64decode(root)
+
+    def texts(self):
+        """All entries; asking for them adds one for each page."""
+        found, size = [], 1
+        while len(found) < size:
+            answer = self.admin_ask("GET", f"/v1/audit/entries?from={len(found)}")
+            self.assertEqual(answer.status, 200, answer.body)
+            size = answer.json["size"]
+            found += [text.encode() for text in answer.json["entries"]]
+        return found
+
+    def entries(self, **wanted):
+        parsed = [json.loads(text) for text in self.texts()]
+        return [entry for entry in parsed if all(entry.get(name) == value for name, value in wanted.items())]
+
+    def prove(self, kind, query):
+        answer = self.ask("GET", f"/v1/audit/proof/{kind}?{query}", key=self.site.user_key)
+        self.assertEqual(answer.status, 200, answer.body)
+        return [from_base64url(text) for text in answer.json["hashes"]]
+
+    def test_the_first_entry_says_which_program_started(self):
+        first = json.loads(self.texts()[0])
+        self.assertEqual((first["action"], first["outcome"]), ("pool_boot", "noted"))
+        digest = hashlib.sha256(pathlib.Path(BINARY).read_bytes()).hexdigest()
+        self.assertEqual(first["detail"], f"program {digest}")
+
+    def test_an_act_is_written_with_who_and_to_whom_as_hashes(self):
+        self.add_user("clara", "employee")
+        entry = self.entries(action="user_add")[-1]
+        self.assertEqual(entry["outcome"], "allowed")
+        self.assertEqual(entry["role"], "it_admin")
+        self.assertEqual(entry["target"], "POST /v1/admin/users")
+        self.assertEqual(len(entry["request"]), 32)
+        self.assertNotIn(b"clara", b"".join(self.texts()))
+        with contextlib.closing(sqlite3.connect(f"file:{self.site.folder}/pool.db?mode=ro", uri=True)) as db:
+            salts = dict(db.execute("SELECT person, salt FROM audit_salts"))
+        label = b"cellule audit person v1"
+        parts = [label, salts["clara"], b"clara"]
+        digest = hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
+        self.assertEqual(from_base64url(entry["person"]), digest)
+
+    def test_a_refusal_is_written_and_names_the_role(self):
+        before = len(self.entries(outcome="refused", action="user_list"))
+        self.check_error(self.ask("GET", "/v1/admin/users", key=self.site.user_key), 403)
+        refused = self.entries(outcome="refused", action="user_list")
+        self.assertEqual(len(refused), before + 1)
+        self.assertEqual(refused[-1]["role"], "employee")
+
+    def test_a_stranger_is_written_but_cannot_fill_the_log(self):
+        before = len(self.texts())
+        for _ in range(200):
+            self.ask("GET", "/v1/admin/users", key="ck_" + "A" * 43)
+        strangers = [entry for entry in self.entries(outcome="refused") if "actor" not in entry]
+        self.assertTrue(strangers)
+        self.assertIn("origin", strangers[-1])
+        self.assertLess(len(self.texts()) - before, 200)
+
+    def test_an_act_that_fails_has_a_second_entry(self):
+        self.check_error(self.admin_ask("POST", "/v1/admin/users/nobody-there/disable", {}), 404)
+        allowed = self.entries(action="user_disable", outcome="allowed")[-1]
+        failed = self.entries(action="user_disable", outcome="failed")[-1]
+        self.assertEqual(allowed["request"], failed["request"])
+        self.assertEqual(failed["detail"], "status 404")
+
+    def test_questions_are_not_written(self):
+        before = len(self.texts())
+        self.ask("GET", "/v1/models", key=self.site.user_key)
+        self.checkpoint()
+        self.assertEqual(len(self.texts()), before + 1)  # the reading itself
+
+    def test_proofs_are_the_ones_of_the_rfc(self):
+        for _ in range(300):  # more than one tile
+            self.admin_ask("GET", "/v1/admin/users")
+        size, root = self.checkpoint()
+        leaves = [leaf(text) for text in self.texts()[:size]]
+        self.assertEqual(tree(leaves), root)
+        for index in (0, 1, 255, 256, size - 1):
+            self.assertEqual(self.prove("inclusion", f"index={index}&size={size}"), path(index, leaves))
+        self.assertEqual(self.prove("inclusion", "index=3&size=100"), path(3, leaves[:100]))
+        for old in (1, 2, 255, 256, 257, size - 1, size):
+            self.assertEqual(self.prove("consistency", f"from={old}&size={size}"), consistency(old, leaves))
+        for query in (f"index={size}&size={size}", "index=x", "", f"index=0&size={2 ** 60}"):
+            answer = self.ask("GET", f"/v1/audit/proof/inclusion?{query}", key=self.site.user_key)
+            self.check_error(answer, 400)
+
+    def test_only_who_may_reads_entries(self):
+        self.check_error(self.ask("GET", "/v1/audit/entries", key=self.site.user_key), 403)
+        self.check_error(self.ask("GET", "/v1/audit/entries"), 401)
+        self.check_error(self.ask("GET", "/v1/audit/checkpoint"), 401)
+
+    def test_a_person_can_be_erased(self):
+        officer = self.add_user("officer", "security_officer")["key"]
+        self.add_user("dora", "employee")
+        before = self.entries(action="user_add")[-1]["person"]
+        self.check_error(self.admin_ask("POST", "/v1/audit/persons/dora/erase", {}), 403)
+        answer = self.ask("POST", "/v1/audit/persons/dora/erase", {}, officer)
+        self.assertEqual(answer.status, 200, answer.body)
+        with contextlib.closing(sqlite3.connect(f"file:{self.site.folder}/pool.db?mode=ro", uri=True)) as db:
+            self.assertFalse(db.execute("SELECT 1 FROM audit_salts WHERE person = 'dora'").fetchall())
+        self.admin_ask("POST", "/v1/admin/users/dora/disable", {})
+        after = self.entries(action="user_disable", outcome="allowed")[-1]["person"]
+        self.assertNotEqual(before, after)
+        size, root = self.checkpoint()
+        self.assertEqual(tree([leaf(text) for text in self.texts()[:size]]), root)
+
+
+class Tampered(unittest.TestCase):
+    """A log that was changed while the pool stood still is found when it starts."""
+
+    @classmethod
+    def setUpClass(cls):
+        scratch = tempfile.TemporaryDirectory(prefix="cellule-audit-")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = pathlib.Path(scratch.name)
+        cls.good = cls.folder / "good"
+        cls.old = cls.folder / "old"
+        with scratch_site(worker_count=0) as site:
+            for _ in range(150):
+                site.admin("user", "list")
+            site.pool.stop()
+            shutil.copytree(site.folder, cls.old)
+            site.start_pool()
+            for _ in range(200):
+                site.admin("user", "list")
+            site.pool.stop()
+            shutil.copytree(site.folder, cls.good)
+
+    def start(self, change, checkpoint=True, origin=None):
+        """What a pool says that starts on a changed copy."""
+        site = self.folder / "site"
+        shutil.rmtree(site, ignore_errors=True)
+        shutil.copytree(origin or self.good, site)
+        if not checkpoint:
+            (site / "audit.checkpoint").unlink()
+        with contextlib.closing(sqlite3.connect(site / "pool.db")) as db, db:
+            for statement in change:
+                db.execute(statement)
+        return subprocess.run([BINARY, "pool", "run", "--site", str(site), "--check"], capture_output=True, text=True,
+                              timeout=300, check=False)
+
+    def check_refused(self, *change, **more):
+        done = self.start(change, **more)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertIn("audit log", done.stderr)
+        self.assertIn("pool.db", done.stderr)  # says what to do
+
+    def test_an_untouched_log_is_taken(self):
+        done = self.start(())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(self.start((), checkpoint=False).returncode, 0)  # a site of an older version has none
+
+    def test_an_edited_entry_is_found(self):
+        edit = "UPDATE audit_entries SET entry = CAST(replace(CAST(entry AS TEXT), 'it_admin', 'employee') AS BLOB)"
+        self.check_refused(f"{edit} WHERE place = 20")
+        self.check_refused(f"{edit} WHERE place = (SELECT max(place) FROM audit_entries) - 1")
+
+    def test_a_truncated_log_is_found(self):
+        self.check_refused("DELETE FROM audit_entries WHERE place = (SELECT max(place) FROM audit_entries)")
+        self.check_refused("DELETE FROM audit_entries WHERE place > 10")
+        self.check_refused("DELETE FROM audit_entries WHERE place = 10")
+        self.check_refused("DELETE FROM audit_entries")
+
+    def test_a_reordered_log_is_found(self):
+        self.check_refused("UPDATE audit_entries SET place = 1000000 WHERE place = 5",
+                           "UPDATE audit_entries SET place = 5 WHERE place = 6",
+                           "UPDATE audit_entries SET place = 6 WHERE place = 1000000")
+
+    def test_an_entry_that_nobody_signed_is_found(self):
+        self.check_refused("INSERT INTO audit_entries SELECT max(place) + 1, entry FROM audit_entries")
+
+    def test_changed_and_missing_tiles_are_found(self):
+        self.check_refused("UPDATE audit_tiles SET hashes = zeroblob(8192)")
+        self.check_refused("DELETE FROM audit_tiles")
+        self.check_refused("INSERT INTO audit_tiles VALUES (7, zeroblob(8192))")
+
+    def test_a_checkpoint_of_nobody_is_found(self):
+        self.check_refused("UPDATE audit_checkpoint SET note = CAST('x' AS BLOB)")
+        self.check_refused("DELETE FROM audit_checkpoint")
+        self.check_refused("DELETE FROM audit_entries", "DELETE FROM audit_tiles", "DELETE FROM audit_checkpoint")
+
+    def test_an_older_database_is_found(self):
+        site = self.folder / "rolled-back"
+        shutil.rmtree(site, ignore_errors=True)
+        shutil.copytree(self.old, site)
+        shutil.copy(self.good / "audit.checkpoint", site / "audit.checkpoint")
+        self.check_refused(origin=site)
+
+    def test_a_forked_log_is_found(self):
+        """Two pools go on from one copy; one's database beside the other's checkpoint."""
+        with tempfile.TemporaryDirectory(prefix="cellule-fork-") as fork:
+            shutil.rmtree(fork)
+            shutil.copytree(self.old, fork)
+            with scratch_site(worker_count=0, folder=fork) as site:
+                for _ in range(300):
+                    site.admin("worker", "list")
+                site.pool.stop()
+                shutil.copy(self.good / "audit.checkpoint", pathlib.Path(fork) / "audit.checkpoint")
+                self.check_refused(origin=pathlib.Path(fork))
+
+
+class Exported(unittest.TestCase):
+    """A copy of the log can be checked anywhere, and a changed one is refuted."""
+
+    @classmethod
+    def setUpClass(cls):
+        scratch = tempfile.TemporaryDirectory(prefix="cellule-export-")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = pathlib.Path(scratch.name)
+        cls.log = cls.folder / "log"
+        with scratch_site(worker_count=0) as site:
+            cls.older = cls.folder / "older"
+            cls.older.write_text(site.admin("audit", "checkpoint")["note"])
+            for _ in range(600):
+                assert site.cellule("admin", "status", key=site.admin_key).returncode == 0
+            cls.shown = site.cellule("admin", "audit", "show", "3", key=site.admin_key).stdout
+            cls.listed = site.cellule("admin", "audit", "list", "--from", "0", key=site.admin_key).stdout
+            site.cellule("admin", "audit", "export", cls.log, key=site.admin_key)
+            cls.pool_id = json.loads(site.cellule("admin", "status", "--json", key=site.admin_key).stdout)["pool_id"]
+            cls.size = int((cls.log / "checkpoint").read_text().split("\n")[1])
+
+    def verify(self, folder, *options):
+        return subprocess.run([BINARY, "verify", "audit", "--pool-id", self.pool_id, *options, str(folder)],
+                              capture_output=True, text=True, timeout=300, check=False)
+
+    def changed(self, name, change):
+        copy = self.folder / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.log, copy)
+        change(copy / name)
+        return self.verify(copy)
+
+    def check_refuted(self, name, change):
+        done = self.changed(name, change)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("refuted", done.stderr)
+
+    @staticmethod
+    def flip(file):
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+
+    def test_a_whole_copy_holds(self):
+        done = self.verify(self.log, "--json")
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(json.loads(done.stdout)["size"], self.size)
+        self.assertEqual(self.verify(self.log, "--older", str(self.older)).returncode, 0)
+        key = (self.log / "log.key").read_text().strip()
+        only_key = subprocess.run([BINARY, "verify", "audit", "--key", key, str(self.log)], check=False, timeout=300)
+        self.assertEqual(only_key.returncode, 0)
+
+    def test_the_copy_is_laid_out_as_tiles(self):
+        leaves = []
+        for bundle in sorted((self.log / "tile" / "entries").glob("**/*")):
+            data = bundle.read_bytes() if bundle.is_file() else b""
+            while data:
+                length = int.from_bytes(data[:2], "big")
+                leaves.append(leaf(data[2:2 + length]))
+                data = data[2 + length:]
+        self.assertEqual(len(leaves), self.size)
+        self.assertEqual(tree(leaves), base64.b64decode((self.log / "checkpoint").read_text().split("\n")[2]))
+        self.assertEqual((self.log / "tile/0/001").read_bytes(), b"".join(leaves[256:512]))
+        rest = self.size % 256
+        self.assertEqual((self.log / f"tile/0/{self.size // 256:03}.p/{rest}").read_bytes(), b"".join(leaves[-rest:]))
+        self.assertEqual((self.log / f"tile/1/000.p/{self.size // 256}").read_bytes(),
+                         b"".join(tree(leaves[i:i + 256]) for i in range(0, self.size - rest, 256)))
+
+    def test_an_entry_is_shown_with_its_proof(self):
+        entry = json.loads(self.shown.splitlines()[0])
+        self.assertIn(entry["outcome"], ("allowed", "noted", "refused"))
+        self.assertIn("entry 3 is proved", self.shown)
+        self.assertIn("pool_boot", self.listed)
+
+    def test_a_changed_copy_is_refuted(self):
+        for name in ("tile/entries/000", "tile/0/000", "tile/0/001", f"tile/0/{self.size // 256:03}.p/{self.size % 256}",
+                     f"tile/1/000.p/{self.size // 256}", "checkpoint", "log.key"):
+            with self.subTest(name):
+                if name == "log.key":
+                    done = self.changed(name, self.flip)
+                    self.assertNotEqual(done.returncode, 0)
+                else:
+                    self.check_refuted(name, self.flip)
+
+    def test_a_shortened_copy_is_refuted_and_a_part_is_not_checked(self):
+        self.check_refuted("tile/entries/001", lambda file: file.write_bytes(file.read_bytes()[:-5]))
+        done = self.changed("tile/entries/001", lambda file: file.unlink())
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertEqual(self.verify(self.folder / "nothing").returncode, 2)
+
+    def test_another_log_is_refuted(self):
+        wrong = subprocess.run([BINARY, "verify", "audit", "--pool-id", "0" * 64, str(self.log)], check=False,
+                               capture_output=True, timeout=300)
+        self.assertEqual(wrong.returncode, 1)
+        older = self.folder / "forged"
+        older.write_text(self.older.read_text().replace("\n", "\n\n", 1))
+        self.assertEqual(self.verify(self.log, "--older", str(older)).returncode, 1)
+
+    def test_a_witness_that_did_not_sign_is_missed(self):
+        key = (self.log / "log.key").read_text().strip()
+        witness = key.split("+", 2)
+        public = base64.b64decode(witness[2])[1:]
+        blob = b"\x04" + public
+        number = hashlib.sha256(b"witness.example\n" + blob).digest()[:4].hex()
+        text = f"witness.example+{number}+{base64.b64encode(blob).decode()}"
+        done = self.verify(self.log, "--witness", text)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("too few of the witnesses", done.stderr)
+
+
+class FullDisk(SiteCase):
+    """When an entry can't be written, the act doesn't happen, and it goes on when there is room again."""
+
+    worker_count = 0
+
+    def test_an_act_without_an_entry_does_not_happen(self):
+        users = len(self.admin_ask("GET", "/v1/admin/users").json["users"])
+        pid = self.site.pool.child.pid
+        size = max((self.site.folder / name).stat().st_size for name in ("pool.db", "pool.db-wal"))
+        subprocess.run(["prlimit", f"--pid={pid}", f"--fsize={size // 4096 * 4096}:"], check=True)
+        refused = wait_for("the log is full", lambda: self.refused_for_want_of_room())
+        self.check_error(refused, 503, "audit_unavailable")
+        for index in range(5):
+            answer = self.admin_ask("POST", "/v1/admin/users", {"name": f"full{index}", "role": "employee"})
+            self.check_error(answer, 503, "audit_unavailable")
+        self.assertEqual(self.ask("GET", "/v1/models", key=self.site.user_key).status, 200)
+        self.assertEqual(self.ask("GET", "/v1/admin/users", key=self.site.user_key).status, 503)
+        subprocess.run(["prlimit", f"--pid={pid}", "--fsize=unlimited:"], check=True)
+        listed = wait_for("room again", lambda: self.listed())
+        self.assertEqual(len(listed), users)
+        self.assertEqual(self.add_user("after")["user"], "after")
+
+    def refused_for_want_of_room(self):
+        answer = self.admin_ask("GET", "/v1/admin/users")
+        return answer if answer.status == 503 else None
+
+    def listed(self):
+        answer = self.admin_ask("GET", "/v1/admin/users")
+        return answer.json["users"] if answer.status == 200 else None
+
+
+if __name__ == "__main__":
+    tap.main()
