@@ -3,7 +3,7 @@ SITE ?= ./site
 SECONDS_EACH ?= 60
 DESTDIR ?=
 
-.PHONY: build demo run test bench lint fuzz format architecture install clean help
+.PHONY: build demo run test bench lint fuzz format architecture roles install clean help
 
 build: ## build build/release/src/cellule (installs missing packages)
 	@tools/bootstrap build
@@ -44,6 +44,11 @@ architecture: ## draw the module graph in ARCHITECTURE.md from the build
 	@tools/bootstrap build
 	@tools/build release
 	@tools/architecture build/release/src/modules.txt ARCHITECTURE.md --write
+
+roles: ## write the table of addresses and roles into docs/roles.md
+	@tools/bootstrap build
+	@tools/build release
+	@tools/roles build/release/src/cellule docs/roles.md --write
 
 install: build ## install binary, man page and completion below DESTDIR/usr/local
 	@DESTDIR="$(DESTDIR)" meson install -C build/release --no-rebuild

@@ -1,84 +1,13 @@
 #include "routes.h"
 
-#include "admin_users.h"
-#include "admin_workers.h"
-#include "audit/api.h"
-#include "audit/gate.h"
 #include "auth/token.h"
-#include "base/log.h"
-#include "chat.h"
-#include "observe.h"
 #include "os/clock.h"
-#include "proof/admin.h"
-#include "receipts.h"
 #include "reply.h"
-#include "session.h"
+#include "route_table.h"
 
 #include <stdio.h>
 
 enum { STRANGER_BODY_MAX = 16384 }; /* bytes from whoever has no right here: more than any enrolment */
-
-typedef struct route {
-    const char *method;
-    const char *path; /* one segment may be "*": the handler gets it */
-    auth_action action;
-    audit_subject subject; /* what its entry in the audit log names */
-    void (*handle)(pool *p, http_request *request, const account *who, slice segment);
-} route;
-
-static const route routes[] = {
-    {"POST", "/v1/chat/completions", AUTH_ASK, AUDIT_OF_NOTHING, chat_completions},
-    {"GET", "/v1/models", AUTH_MODELS_LIST, AUDIT_OF_NOTHING, observe_models},
-    {"GET", "/v1/models/*", AUTH_MODELS_LIST, AUDIT_OF_SEGMENT, observe_model},
-    {"GET", "/v1/receipts/*", AUTH_RECEIPT_READ_OWN, AUDIT_OF_SEGMENT, receipts_get},
-    {"GET", "/metrics", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_metrics},
-    {"GET", "/v1/admin/status", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_status},
-    {"POST", "/v1/admin/users", AUTH_USER_ADD, AUDIT_OF_NAME, admin_user_add},
-    {"GET", "/v1/admin/users", AUTH_USER_LIST, AUDIT_OF_NOTHING, admin_user_list},
-    {"POST", "/v1/admin/users/*/disable", AUTH_USER_DISABLE, AUDIT_OF_PERSON, admin_user_disable},
-    {"POST", "/v1/admin/users/*/keys", AUTH_KEY_ADD, AUDIT_OF_PERSON, admin_key_add},
-    {"GET", "/v1/admin/users/*/keys", AUTH_KEY_LIST, AUDIT_OF_PERSON, admin_key_list},
-    {"POST", "/v1/admin/keys/*/revoke", AUTH_KEY_REVOKE, AUDIT_OF_SEGMENT, admin_key_revoke},
-    {"POST", "/v1/admin/keys/*/verify", AUTH_KEY_ADD, AUDIT_OF_SEGMENT, admin_key_set_verify},
-    {"POST", "/v1/admin/join-tokens", AUTH_WORKER_TOKEN_ADD, AUDIT_OF_OWNER, admin_join_token_add},
-    {"GET", "/v1/admin/workers", AUTH_WORKER_LIST, AUDIT_OF_NOTHING, admin_worker_list},
-    {"POST", "/v1/admin/workers/*/revoke", AUTH_WORKER_REVOKE, AUDIT_OF_SEGMENT, admin_worker_revoke},
-    {"GET", "/v1/admin/standings", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_standing_list},
-    {"GET", "/v1/admin/workers/*/standing", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_standing_get},
-    {"GET", "/v1/admin/workers/*/evidence", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_evidence_get},
-    {"POST", "/v1/admin/workers/*/clear", AUTH_WORKER_CLEAR, AUDIT_OF_SEGMENT, admin_worker_clear},
-    {"GET", "/v1/admin/blacklist", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_blacklist_get},
-    {"POST", "/v1/admin/blacklist", AUTH_BLACKLIST_CHANGE, AUDIT_OF_LISTED, admin_blacklist_add},
-    {"POST", "/v1/admin/blacklist/remove", AUTH_BLACKLIST_CHANGE, AUDIT_OF_LISTED, admin_blacklist_remove},
-    {"GET", "/v1/admin/verifications", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_verification_list},
-    {"GET", "/v1/admin/disputes", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_dispute_list},
-    {"GET", "/v1/admin/verifications/*", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_verification_get},
-    {"POST", "/v1/admin/verifications/*/decide", AUTH_WORKER_CLEAR, AUDIT_OF_SEGMENT,
-     admin_verification_decide},
-    {"POST", "/v1/admin/verifications/*/judge", AUTH_WORKER_CLEAR, AUDIT_OF_SEGMENT,
-     admin_verification_judge},
-    {"GET", "/v1/admin/honeytokens", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_honeytoken_list},
-    {"POST", "/v1/admin/honeytokens/check", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_honeytoken_check},
-    {"GET", "/v1/admin/notices", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_notice_list},
-    {"GET", "/v1/audit/checkpoint", AUTH_LOG_VERIFY, AUDIT_OF_NOTHING, audit_get_checkpoint},
-    {"GET", "/v1/audit/proof/inclusion", AUTH_LOG_VERIFY, AUDIT_OF_NOTHING, audit_get_inclusion},
-    {"GET", "/v1/audit/proof/consistency", AUTH_LOG_VERIFY, AUDIT_OF_NOTHING, audit_get_consistency},
-    {"GET", "/v1/audit/entries", AUTH_AUDIT_READ, AUDIT_OF_NOTHING, audit_get_entries},
-    {"POST", "/v1/audit/persons/*/erase", AUTH_PERSON_ERASE, AUDIT_OF_PERSON, audit_post_erase},
-};
-
-/* These carry their own proof, or tell nothing that a stranger may not know. */
-typedef struct public_route {
-    const char *method;
-    const char *path;
-    void (*handle)(pool *p, http_request *request);
-} public_route;
-
-static const public_route public_routes[] = {
-    {"GET", "/healthz", observe_health},       {"GET", "/readyz", observe_ready},
-    {"GET", "/v1/pool", observe_pool},         {"GET", "/v1/worker", session_accept},
-    {"POST", "/v1/worker/enrol", admin_enrol},
-};
 
 static slice next_segment(slice *path) {
     slice rest = slice_after(*path, 1);
@@ -138,10 +67,8 @@ static void refuse_role(pool *p, http_request *request, const account *who, auth
                 auth_role_name(who->role), auth_action_name(action));
 }
 
-/* What the table says of a request: one of `open` and `found`, or neither and the methods that the path
- * takes. */
+/* What the table says of a request: a route, or none and the methods that the path takes. */
 typedef struct match {
-    const public_route *open;
     const route *found;
     slice segment;
     char allowed[32]; /* for the field Allow (RFC 9110 §15.5.6); empty: no such path */
@@ -159,25 +86,15 @@ static match find_match(const http_request *request) {
     if (slice_equal_text(method, "HEAD")) {
         method = SLICE_LITERAL("GET"); /* the server leaves the body out */
     }
-    for (size_t i = 0; i < sizeof public_routes / sizeof public_routes[0]; i++) {
-        if (!slice_equal_text(path, public_routes[i].path)) {
+    for (size_t i = 0; i < route_count; i++) {
+        if (!path_matches(route_table[i].path, path, &m.segment)) {
             continue;
         }
-        if (slice_equal_text(method, public_routes[i].method)) {
-            m.open = &public_routes[i];
+        if (slice_equal_text(method, route_table[i].method)) {
+            m.found = &route_table[i];
             return m;
         }
-        allow_method(&m, public_routes[i].method);
-    }
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        if (!path_matches(routes[i].path, path, &m.segment)) {
-            continue;
-        }
-        if (slice_equal_text(method, routes[i].method)) {
-            m.found = &routes[i];
-            return m;
-        }
-        allow_method(&m, routes[i].method);
+        allow_method(&m, route_table[i].method);
     }
     return m;
 }
@@ -235,10 +152,10 @@ static void handle_found(pool *p, http_request *request, const match *m) {
 void routes_handle(pool *p, http_request *request) {
     match m = find_match(request);
     p->counters.requests++;
-    if (m.open != NULL) {
-        m.open->handle(p, request);
-    } else if (m.found == NULL) {
+    if (m.found == NULL) {
         refuse_address(request, &m);
+    } else if (m.found->open != NULL) {
+        m.found->open(p, request);
     } else {
         handle_found(p, request, &m);
     }
@@ -255,13 +172,14 @@ http_body_mode routes_expect_body(void *context, http_request *request) {
     pool *p = context;
     error err = {0};
     match m = find_match(request);
-    const account *who = m.found == NULL ? NULL : identify(p, request, &err);
+    bool open = m.found != NULL && m.found->open != NULL;
+    const account *who = m.found == NULL || open ? NULL : identify(p, request, &err);
     if (who != NULL && auth_allowed(who->role, m.found->action)) {
         return HTTP_BODY_COLLECT;
     }
     uint64_t length = declared_length(request);
     http_request_limit_body(request, STRANGER_BODY_MAX);
-    if (m.open != NULL || length <= STRANGER_BODY_MAX || length > p->settings.body_limit) {
+    if (open || length <= STRANGER_BODY_MAX || length > p->settings.body_limit) {
         return HTTP_BODY_COLLECT; /* what is too long for anybody is said to be so */
     }
     p->counters.requests++;

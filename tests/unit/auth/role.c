@@ -24,6 +24,9 @@ static const struct {
     {AUTH_WORKER_CLEAR, "nnyy"},
     {AUTH_BLACKLIST_CHANGE, "nnyy"},
     {AUTH_METRICS_READ, "nnyy"},
+    {AUTH_LOG_VERIFY, "yyyy"},
+    {AUTH_AUDIT_READ, "nnyy"},
+    {AUTH_PERSON_ERASE, "nnny"},
 };
 
 static void test_each_role_may_do_what_is_listed_and_nothing_else(void **state) {

@@ -1,0 +1,92 @@
+#include "route_table.h"
+
+#include "admin_users.h"
+#include "admin_workers.h"
+#include "audit/api.h"
+#include "chat.h"
+#include "observe.h"
+#include "proof/admin.h"
+#include "receipts.h"
+#include "session.h"
+
+/* What strangers may call carries its own proof, or tells nothing that a stranger may not know. */
+#define OPEN(method, path, handler, help)                                                                    \
+    { method, path, help, AUTH_ACTION_COUNT, AUDIT_OF_NOTHING, NULL, handler }
+#define ROUTE(method, path, action, subject, handler, help)                                                  \
+    { method, path, help, action, subject, handler, NULL }
+
+const route route_table[] = {
+    OPEN("GET", "/healthz", observe_health, "the loop runs"),
+    OPEN("GET", "/readyz", observe_ready, "it can take requests"),
+    OPEN("GET", "/v1/pool", observe_pool, "the pool's id and public key"),
+    OPEN("GET", "/v1/worker", session_accept, "workers connect here (WebSocket)"),
+    OPEN("POST", "/v1/worker/enrol", admin_enrol, "a machine enrols, with a join token"),
+    ROUTE("POST", "/v1/chat/completions", AUTH_ASK, AUDIT_OF_NOTHING, chat_completions, "ask a question"),
+    ROUTE("GET", "/v1/models", AUTH_MODELS_LIST, AUDIT_OF_NOTHING, observe_models,
+          "the models that can be asked"),
+    ROUTE("GET", "/v1/models/*", AUTH_MODELS_LIST, AUDIT_OF_SEGMENT, observe_model, "one of these models"),
+    ROUTE("GET", "/v1/receipts/*", AUTH_RECEIPT_READ_OWN, AUDIT_OF_SEGMENT, receipts_get,
+          "the receipt of one's own answer"),
+    ROUTE("GET", "/metrics", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_metrics, "figures for Prometheus"),
+    ROUTE("GET", "/v1/admin/status", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_status, "how the pool is"),
+    ROUTE("POST", "/v1/admin/users", AUTH_USER_ADD, AUDIT_OF_NAME, admin_user_add,
+          "add a user with a first key"),
+    ROUTE("GET", "/v1/admin/users", AUTH_USER_LIST, AUDIT_OF_NOTHING, admin_user_list, "list users"),
+    ROUTE("POST", "/v1/admin/users/*/disable", AUTH_USER_DISABLE, AUDIT_OF_PERSON, admin_user_disable,
+          "shut a user out, with all keys"),
+    ROUTE("POST", "/v1/admin/users/*/keys", AUTH_KEY_ADD, AUDIT_OF_PERSON, admin_key_add,
+          "give a user a further key"),
+    ROUTE("GET", "/v1/admin/users/*/keys", AUTH_KEY_LIST, AUDIT_OF_PERSON, admin_key_list,
+          "list a user's keys"),
+    ROUTE("POST", "/v1/admin/keys/*/revoke", AUTH_KEY_REVOKE, AUDIT_OF_SEGMENT, admin_key_revoke,
+          "revoke one key"),
+    ROUTE("POST", "/v1/admin/keys/*/verify", AUTH_KEY_ADD, AUDIT_OF_SEGMENT, admin_key_set_verify,
+          "say how a key's answers are checked"),
+    ROUTE("POST", "/v1/admin/join-tokens", AUTH_WORKER_TOKEN_ADD, AUDIT_OF_OWNER, admin_join_token_add,
+          "make a join token"),
+    ROUTE("GET", "/v1/admin/workers", AUTH_WORKER_LIST, AUDIT_OF_NOTHING, admin_worker_list, "list workers"),
+    ROUTE("POST", "/v1/admin/workers/*/revoke", AUTH_WORKER_REVOKE, AUDIT_OF_SEGMENT, admin_worker_revoke,
+          "shut a worker out"),
+    ROUTE("GET", "/v1/admin/standings", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_standing_list,
+          "what the pool thinks of its workers"),
+    ROUTE("GET", "/v1/admin/workers/*/standing", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_standing_get,
+          "what it thinks of one worker"),
+    ROUTE("GET", "/v1/admin/workers/*/evidence", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_evidence_get,
+          "the evidence of a conviction"),
+    ROUTE("POST", "/v1/admin/workers/*/clear", AUTH_WORKER_CLEAR, AUDIT_OF_SEGMENT, admin_worker_clear,
+          "let a worker begin anew"),
+    ROUTE("GET", "/v1/admin/blacklist", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_blacklist_get,
+          "who may not serve: the blacklist"),
+    ROUTE("POST", "/v1/admin/blacklist", AUTH_BLACKLIST_CHANGE, AUDIT_OF_LISTED, admin_blacklist_add,
+          "put a worker, owner or machine on the blacklist"),
+    ROUTE("POST", "/v1/admin/blacklist/remove", AUTH_BLACKLIST_CHANGE, AUDIT_OF_LISTED,
+          admin_blacklist_remove, "take one off the blacklist"),
+    ROUTE("GET", "/v1/admin/verifications", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_verification_list,
+          "the newest checks of answers"),
+    ROUTE("GET", "/v1/admin/disputes", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_dispute_list,
+          "checks that a person has to decide"),
+    ROUTE("GET", "/v1/admin/verifications/*", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_verification_get,
+          "one check"),
+    ROUTE("POST", "/v1/admin/verifications/*/decide", AUTH_WORKER_CLEAR, AUDIT_OF_SEGMENT,
+          admin_verification_decide, "settle a dispute"),
+    ROUTE("POST", "/v1/admin/verifications/*/judge", AUTH_WORKER_CLEAR, AUDIT_OF_SEGMENT,
+          admin_verification_judge, "give a dispute to referees once more"),
+    ROUTE("GET", "/v1/admin/honeytokens", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_honeytoken_list,
+          "markers, and where they were seen"),
+    ROUTE("POST", "/v1/admin/honeytokens/check", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_honeytoken_check,
+          "look for markers in a text"),
+    ROUTE("GET", "/v1/admin/notices", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_notice_list,
+          "answers that were found wrong"),
+    ROUTE("GET", "/v1/audit/checkpoint", AUTH_LOG_VERIFY, AUDIT_OF_NOTHING, audit_get_checkpoint,
+          "the audit log's signed state"),
+    ROUTE("GET", "/v1/audit/proof/inclusion", AUTH_LOG_VERIFY, AUDIT_OF_NOTHING, audit_get_inclusion,
+          "a proof that an entry is in the audit log"),
+    ROUTE("GET", "/v1/audit/proof/consistency", AUTH_LOG_VERIFY, AUDIT_OF_NOTHING, audit_get_consistency,
+          "a proof that the audit log only grew"),
+    ROUTE("GET", "/v1/audit/entries", AUTH_AUDIT_READ, AUDIT_OF_NOTHING, audit_get_entries,
+          "read the audit log"),
+    ROUTE("POST", "/v1/audit/persons/*/erase", AUTH_PERSON_ERASE, AUDIT_OF_PERSON, audit_post_erase,
+          "have the audit log tell nothing of a person any more"),
+};
+
+const size_t route_count = sizeof route_table / sizeof route_table[0];
