@@ -1,5 +1,6 @@
 #include "observe.h"
 
+#include "audit/audit.h"
 #include "proof/proof.h"
 #include "reply.h"
 #include "store/meta.h"
@@ -112,6 +113,12 @@ static void add_dispatch_metrics(buffer *out, const pool *p) {
     }
 }
 
+static void add_audit_metrics(buffer *out, const pool *p) {
+    add_metric(out, "audit_entries", "gauge", "Entries of the audit log.", audit_size(p->audit));
+    add_metric(out, "audit_failing", "gauge", "1: it can't be written, and privileged acts are refused.",
+               audit_is_failing(p->audit) ? 1 : 0);
+}
+
 static void add_proof_metrics(buffer *out, const pool *p) {
     proof_statistics stats;
     proof_read_statistics(p, &stats);
@@ -169,6 +176,7 @@ void observe_metrics(pool *p, http_request *request, const account *who, slice s
     buffer text = buffer_make(METRICS_LIMIT);
     add_request_metrics(&text, p);
     add_dispatch_metrics(&text, p);
+    add_audit_metrics(&text, p);
     add_proof_metrics(&text, p);
     add_store_metrics(&text, p);
     if (buffer_failed(&text)) {

@@ -131,6 +131,19 @@ static void go_on(pool *p, http_request *request, const void *what, slice segmen
     }
 }
 
+/* As its entry says, whatever has changed while that was written. */
+static void go_on_refusing(pool *p, http_request *request, const void *what, slice segment) {
+    const route *found = what;
+    error err = {0};
+    const account *who = identify(p, request, &err);
+    (void)segment;
+    if (who == NULL) {
+        refuse_stranger(p, request, &err);
+    } else {
+        refuse_role(p, request, who, found->action);
+    }
+}
+
 static void handle_found(pool *p, http_request *request, const match *m) {
     error err = {0};
     const account *who = identify(p, request, &err);
@@ -145,7 +158,8 @@ static void handle_found(pool *p, http_request *request, const match *m) {
         go_on(p, request, m->found, m->segment);
     } else {
         bool allowed = auth_allowed(who->role, m->found->action);
-        audit_gate(p, request, &act, allowed ? AUDIT_ALLOWED : AUDIT_REFUSED, go_on, m->found);
+        audit_gate(p, request, &act, allowed ? AUDIT_ALLOWED : AUDIT_REFUSED,
+                   allowed ? go_on : go_on_refusing, m->found);
     }
 }
 

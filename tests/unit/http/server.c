@@ -11,6 +11,8 @@ typedef struct fixture {
     size_t closed;
     size_t body_bytes;
     size_t body_ends;
+    size_t answered;
+    unsigned status; /* that the last answer began with; 0: it never did */
     bool stream_bodies;
     bool pause_bodies;
 } fixture;
@@ -21,9 +23,16 @@ static void on_closed(void *context) {
     f->closed++;
 }
 
+static void on_answered(void *context, unsigned status) {
+    fixture *f = context;
+    f->answered++;
+    f->status = status;
+}
+
 static void on_request(void *context, http_request *request) {
     fixture *f = context;
     f->requests++;
+    http_request_on_answered(request, on_answered, f);
     slice path = http_request_path(request);
     if (slice_equal_text(path, "/hold") || f->stream_bodies) {
         f->held = request;
@@ -231,6 +240,37 @@ static void test_a_client_that_leaves_is_noticed_while_its_answer_is_pending(voi
     wire_run_until(&f.wire, is_client_gone, &f);
     wire_client_free(&f.wire, &client);
     assert_int_equal(http_server_connection_count(f.server), 0);
+    stop(&f);
+}
+
+static void test_what_was_answered_is_told_once_and_that_nothing_was(void **state) {
+    (void)state;
+    fixture f;
+    wire_client client;
+    start(&f);
+    open_client(&f, &client);
+    send_and_expect(&f, &client, "GET /a HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 ");
+    assert_int_equal(f.answered, 1);
+    assert_int_equal(f.status, 200);
+    wire_client_free(&f.wire, &client);
+    open_client(&f, &client);
+    wire_send_text(&client, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_run_until(&f.wire, is_held, &f);
+    assert_true(http_stream_begin(f.held, 503, NULL, 0));
+    assert_int_equal(f.answered, 2);
+    assert_int_equal(f.status, 503);
+    http_stream_end(f.held);
+    f.held = NULL;
+    wire_client_free(&f.wire, &client);
+    open_client(&f, &client);
+    wire_send_text(&client, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    wire_run_until(&f.wire, is_held, &f);
+    assert_int_equal(f.answered, 2);
+    net_stream_abort(client.stream);
+    wire_run_until(&f.wire, is_client_gone, &f);
+    assert_int_equal(f.answered, 3);
+    assert_int_equal(f.status, 0);
+    wire_client_free(&f.wire, &client);
     stop(&f);
 }
 
@@ -565,6 +605,7 @@ static void test_serving_survives_every_failed_allocation(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_was_answered_is_told_once_and_that_nothing_was),
         cmocka_unit_test(test_a_client_that_stops_in_the_middle_leaves_nothing),
         cmocka_unit_test(test_slow_heads_and_bodies_time_out),
         cmocka_unit_test(test_the_body_is_invited_when_the_client_waits_for_that),

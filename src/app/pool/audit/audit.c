@@ -272,6 +272,10 @@ uint64_t audit_size(const audit *a) {
     return a->durable.size;
 }
 
+bool audit_is_failing(const audit *a) {
+    return a->failing;
+}
+
 static void audit_free(audit *a) {
     if (a == NULL) {
         return;
@@ -319,19 +323,23 @@ void audit_start(pool *p) {
 static void write_last(audit *a) {
     char path[SITE_PATH_SIZE];
     error err = {0};
+    if (!a->booted && list_is_empty(&a->waiting)) {
+        return;
+    }
     bool opened = site_path(a->pool->site.folder, SITE_DATABASE, path, &err);
     a->store = opened ? store_open(&(store_options){.path = path}, &err) : NULL;
     if (a->store == NULL) {
         log_error("the audit log's last entries can't be written", LOG_CAUSE(&err));
         return;
     }
-    audit_note_event(a->pool, "pool_stop", (slice){NULL, 0}, NULL);
+    if (a->booted) {
+        audit_note_event(a->pool, "pool_stop", (slice){NULL, 0}, NULL);
+    } else {
+        pump(a);
+    }
     store *last = a->store;
     a->store = NULL;
     store_close(last);
-    if (!audit_keep_now(a, &err)) {
-        log_error("the audit log's checkpoint is not kept beside the database", LOG_CAUSE(&err));
-    }
 }
 
 void audit_stop(pool *p) {
@@ -342,8 +350,12 @@ void audit_stop(pool *p) {
     ev_timer_stop(&a->keep_timer);
     bool served = a->store != NULL;
     a->store = NULL;
+    error err = {0};
     if (served) {
         write_last(a);
+        if (!audit_keep_now(a, &err)) {
+            log_error("the audit log's checkpoint is not kept beside the database", LOG_CAUSE(&err));
+        }
     }
     p->audit = NULL;
     audit_free(a);

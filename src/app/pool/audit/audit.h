@@ -48,8 +48,9 @@ void audit_note(pool *p, const audit_record *record);
 /* Of what the pool does by itself: outcome `noted`. */
 void audit_note_event(pool *p, const char *action, slice target, const char *detail);
 
-/* Enters that the pool starts, and which program it is. The first entry of this run: what is asked of the pool
- * from now on is written behind it. If it can't be written the loop stops, and p->start_failure says why. */
+/* Enters that the pool starts, and which program it is. The first entry of this run: what is asked of the
+ * pool from now on is written behind it. If it can't be written the loop stops, and p->start_failure says
+ * why. */
 MUST_CHECK bool audit_boot(pool *p, error *err);
 
 /* 32 random hexadecimal digits that join the entries of one request. */
@@ -58,6 +59,8 @@ MUST_CHECK bool audit_make_id(char id[AUDIT_ID_SIZE], error *err);
 /* What is on the disk: the last checkpoint as a signed note (empty before the first entry), its size. */
 slice audit_checkpoint(const audit *a);
 uint64_t audit_size(const audit *a);
+/* The last batch could not be written. */
+bool audit_is_failing(const audit *a);
 /* The key that signs it. */
 void audit_log_key(const pool *p, note_key *key);
 

@@ -47,6 +47,7 @@ struct audit {
     uint8_t tile_hashes[AUDIT_BATCH_TILES][MERKLE_TILE_SIZE];
     store_audit_tile tiles[AUDIT_BATCH_TILES];
     size_t tile_count;
+    bool booted;  /* the pool serves: that it stops will be entered */
     bool failing; /* the last batch was not written */
     /* keep.c */
     ev_timer keep_timer;

@@ -1,4 +1,4 @@
-#include "audit/audit.h"
+#include "audit_internal.h"
 
 #include "crypto/hash.h"
 #include "os/file.h"
@@ -31,6 +31,7 @@ static void boot_written(void *context, const error *failure) {
 bool audit_boot(pool *p, error *err) {
     char hex[HASH_HEX_SIZE];
     char detail[32 + HASH_HEX_SIZE];
+    p->audit->booted = true;
     if (!hash_program(hex, err)) {
         return false;
     }
