@@ -376,6 +376,61 @@ class Exported(unittest.TestCase):
         self.assertIn("too few of the witnesses", done.stderr)
 
 
+class Remembered(unittest.TestCase):
+    """A worker remembers what the pool showed it, and doesn't serve one that takes it back."""
+
+    def remembered(self, site):
+        """Entries that the worker has seen."""
+        notes = list(site.worker_folder(0).glob("audit-*.checkpoint"))
+        return int(notes[0].read_text().split("\n")[1]) if notes else 0
+
+    def restart_pool(self, site, copy_to=None, put_back=None):
+        site.pool.stop()
+        if copy_to is not None:
+            shutil.copytree(site.folder, copy_to, ignore=shutil.ignore_patterns("worker*", "*.log"))
+        if put_back is not None:
+            for name in ("pool.db", "audit.checkpoint"):
+                shutil.copy(put_back / name, site.folder / name)
+            for name in ("pool.db-wal", "pool.db-shm"):
+                (site.folder / name).unlink(missing_ok=True)
+        site.start_pool()
+
+    def check_alarm(self, site, worker):
+        wait_for("the worker stops", lambda: not worker.alive())
+        self.assertEqual(worker.child.returncode, 3)
+        self.assertIn("ALARM", pathlib.Path(worker.log).read_text())
+        self.assertEqual(len(list(site.worker_folder(0).glob("audit-*.forked"))), 1)
+
+    def test_a_worker_follows_a_log_that_grows_and_leaves_one_that_was_put_back(self):
+        with tempfile.TemporaryDirectory(prefix="cellule-old-") as scratch, scratch_site(worker_count=1) as site:
+            old = pathlib.Path(scratch) / "old"
+            first = wait_for("the worker remembers a checkpoint", lambda: self.remembered(site))
+            self.restart_pool(site, copy_to=old)
+            for _ in range(300):
+                site.admin("user", "list")
+            self.restart_pool(site)
+            wait_for("the worker believes the longer log", lambda: self.remembered(site) > first + 300)
+            self.assertTrue(site.workers[0].alive())
+            self.restart_pool(site, put_back=old)
+            self.check_alarm(site, site.workers[0])
+
+    def test_a_worker_leaves_a_log_that_went_another_way(self):
+        with tempfile.TemporaryDirectory(prefix="cellule-old-") as scratch, scratch_site(worker_count=1) as site:
+            old = pathlib.Path(scratch) / "old"
+            self.restart_pool(site, copy_to=old)
+            for _ in range(50):
+                site.admin("user", "list")
+            self.restart_pool(site)
+            wait_for("the worker believes the longer log", lambda: self.remembered(site) > 50)
+            site.workers[0].stop()
+            known = self.remembered(site)
+            self.restart_pool(site, put_back=old)
+            for _ in range(known + 10):
+                site.admin("worker", "list")
+            worker = site.start_worker(0)
+            self.check_alarm(site, worker)
+
+
 class FullDisk(SiteCase):
     """When an entry can't be written, the act doesn't happen, and it goes on when there is room again."""
 

@@ -89,6 +89,9 @@ static void handle_message(session *s, const proto_message *message) {
     case PROTO_BEAT:
         handle_beat(s, &message->beat);
         return;
+    case PROTO_LOG_ASK:
+        session_handle_log_ask(s, &message->log_ask);
+        return;
     default:
         session_violation(s, PROTO_CLOSE_VIOLATION, "a message that only the pool sends");
     }
@@ -128,6 +131,7 @@ static void on_closed(void *context, unsigned code, slice reason) {
     }
     s->state = PROTO_CLOSED;
     leave_dispatch(s);
+    session_forget_log_ask(s);
     ev_timer_stop(&s->timer);
     list_remove(&s->node);
     buffer_free(&s->names);

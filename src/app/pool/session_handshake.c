@@ -144,6 +144,7 @@ static void welcome(session *s) {
                              .welcome = {.lease_ms = PROTO_LEASE_BEATS * (uint32_t)p->settings.beat_ms,
                                          .beat_ms = (uint32_t)p->settings.beat_ms}};
     memcpy(id.bytes, s->worker->id, sizeof id.bytes);
+    session_show_log(s, &message.welcome);
     bool ready = random_bytes(message.welcome.session, sizeof message.welcome.session, &err);
     session *before = s->worker->session;
     s->worker->session = s;

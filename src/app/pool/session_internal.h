@@ -14,6 +14,8 @@ typedef struct session_model {
     char profile[RECEIPT_PROFILE_LIMIT + 1];
 } session_model;
 
+typedef struct session_log_ask session_log_ask;
+
 struct session {
     list_node node; /* in pool.sessions */
     pool *pool;
@@ -30,7 +32,8 @@ struct session {
     size_t model_count;
     ev_timer timer; /* handshake, then expiry */
     uint64_t receipts;
-    size_t party; /* place among those who may check, from 1 (proof/parties.h); 0: none */
+    session_log_ask *log_ask; /* under way (session_log.c); NULL: none */
+    size_t party;             /* place among those who may check, from 1 (proof/parties.h); 0: none */
     char peer[NET_ADDRESS_SIZE];
 };
 
@@ -43,6 +46,10 @@ void session_violation(session *s, unsigned code, const char *what);
 void session_start_handshake(session *s);
 void session_handle_hello(session *s, const proto_hello *hello);
 void session_handle_proof(session *s, const proto_proof *claim);
+/* The audit log: what the welcome shows of it, a worker's question about it. */
+void session_show_log(const session *s, proto_welcome *welcome);
+void session_handle_log_ask(session *s, const proto_log_ask *asked);
+void session_forget_log_ask(session *s);
 /* Of jobs; each may end the session. */
 void session_handle_delta(session *s, const proto_delta *delta);
 void session_handle_done(session *s, const proto_done *done);

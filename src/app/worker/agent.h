@@ -6,8 +6,12 @@
 #include "ev/loop.h"
 #include "home.h"
 #include "http/websocket.h"
+#include "log_watch.h"
 #include "os/host.h"
 #include "proto/session.h"
+
+/* The exit code of a worker whose pool's audit log was rewritten. */
+enum { WORKER_EXIT_FORKED = 3 };
 
 /* The worker's agent: one session with the pool on one side, one engine on the other, and the jobs between
  * them. It has the network and the key, but no model; the engine has the model and nothing else. One loop
@@ -41,6 +45,12 @@ typedef struct agent {
 
     list_node jobs; /* worker_job.node */
     size_t job_count;
+    log_watch log;
+    const char *state_folder;
+    bool log_asked; /* a proof is awaited */
+    uint64_t log_asked_ms;
+    bool log_keeping; /* its checkpoint is being written */
+    bool log_newer;   /* than the one that is being written */
     bool stopping;
     int exit_status;
 } agent;
@@ -51,6 +61,13 @@ bool agent_send(agent *a, const proto_message *message);
 void agent_beat(agent *a);
 /* When stopping and no job is left: ends the loop. */
 void agent_check_stopped(agent *a);
+
+/* What it remembers of the pool's audit log (link_log.c). Loading blocks. False from link_log_welcome: the
+ * session, or the worker, ends. */
+MUST_CHECK bool link_log_load(agent *a, error *err);
+MUST_CHECK bool link_log_welcome(agent *a, const proto_welcome *welcome);
+void link_log_proof(agent *a, const proto_log_proof *proof);
+void link_log_beat(agent *a);
 
 /* The session with the pool (link.c). */
 void link_init(agent *a);

@@ -134,6 +134,15 @@ bool worker_home_load(const char *folder, worker_home *home, error *err) {
     return loaded;
 }
 
+bool worker_home_checkpoint_path(const char *folder, const worker_home *home, bool forked,
+                                 char path[HOME_PATH_SIZE], error *err) {
+    char hex[HASH_HEX_SIZE];
+    char name[HASH_HEX_SIZE + 32];
+    hex_encode(slice_of(home->pool_id, sizeof home->pool_id), hex);
+    snprintf(name, sizeof name, "audit-%s.%s", hex, forked ? "forked" : "checkpoint");
+    return path_in(folder, name, path, err);
+}
+
 void worker_home_free(worker_home *home) {
     sign_key_free(home->key);
     home->key = NULL;

@@ -9,7 +9,8 @@
 #include "proto/message.h"
 
 /* What an enrolled worker keeps on disk: one folder, mode 0700.
- *   worker.key   its Ed25519 key    ca.pem   the site's CA    pool.json   which pool, under which id */
+ *   worker.key   its Ed25519 key    ca.pem   the site's CA    pool.json   which pool, under which id
+ *   audit-POOL_ID.checkpoint        the last that it believed of that pool's audit log */
 enum { HOME_PATH_SIZE = 4096, HOME_CA_LIMIT = 65536 };
 
 typedef struct worker_home {
@@ -32,6 +33,9 @@ MUST_CHECK bool worker_home_save(const char *folder, const char *address, slice 
                                  slice worker_id_hex, slice ca_pem, error *err);
 /* ERROR_NOT_FOUND tells to join first. */
 MUST_CHECK bool worker_home_load(const char *folder, worker_home *home, error *err);
+/* Where the last checkpoint of this pool's audit log is kept, or (`forked`) the one that contradicts it. */
+MUST_CHECK bool worker_home_checkpoint_path(const char *folder, const worker_home *home, bool forked,
+                                            char path[HOME_PATH_SIZE], error *err);
 void worker_home_free(worker_home *home); /* harmless after a failed load */
 
 #endif

@@ -122,12 +122,16 @@ static void beat_and_listen(void *context) {
         return;
     }
     agent_beat(a);
+    link_log_beat(a);
     if (a->socket != NULL && !websocket_ping(a->socket)) {
         log_debug("ping not sent");
     }
 }
 
 static void handle_welcome(agent *a, const proto_welcome *welcome) {
+    if (!link_log_welcome(a, welcome)) {
+        return;
+    }
     a->back_off_ms = FIRST_BACK_OFF_MS;
     a->lease_ms = welcome->lease_ms;
     ev_timer_start_repeating(a->loop, &a->beat_timer, welcome->beat_ms);
@@ -193,6 +197,9 @@ static void handle_message(agent *a, const proto_message *message) {
         return;
     case PROTO_REVOKE:
         give_up(a, message->revoke.reason);
+        return;
+    case PROTO_LOG_PROOF:
+        link_log_proof(a, &message->log_proof);
         return;
     default:
         link_close(a, PROTO_CLOSE_VIOLATION, "a message that only workers send");

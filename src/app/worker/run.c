@@ -212,12 +212,13 @@ static bool agent_start(agent *a, engine_plan *plan, error *err) {
     net_config config = net_config_default();
     list_init(&a->jobs);
     link_init(a);
+    a->state_folder = options->state;
     if (options->runtime == NULL && !file_exists(options->model)) {
         return error_set(err, ERROR_NOT_FOUND, "there is no model file %s; give one with --model",
                          options->model);
     }
     if (!random_bytes(&seed, sizeof seed, err) || !worker_home_load(options->state, &a->home, err) ||
-        !host_describe(&a->host, err) ||
+        !link_log_load(a, err) || !host_describe(&a->host, err) ||
         !machine_identify(MACHINE_ID_PATH, a->home.pool_id, a->machine, err) || !hash_program(a, err) ||
         !name_model(a, options, err)) {
         return false;
@@ -251,6 +252,7 @@ static void agent_stop(agent *a) {
     }
     arena_free(a->scratch);
     worker_home_free(&a->home);
+    log_watch_free(&a->log);
 }
 
 static bool agent_serve(agent *a, error *err) {

@@ -77,6 +77,17 @@ static const field welcome_fields[] = {
     HEX(proto_welcome, session),
     U32(proto_welcome, lease_ms, 1, SESSION_TIME_MAX_MS),
     U32(proto_welcome, beat_ms, 1, SESSION_TIME_MAX_MS),
+    {.name = "log_key",
+     .kind = FIELD_BYTES,
+     .offset = offsetof(proto_welcome, log_key),
+     .most = PROTO_PUBLIC_KEY_SIZE,
+     .optional = true},
+    {.name = "checkpoint",
+     .kind = FIELD_TEXT,
+     .offset = offsetof(proto_welcome, checkpoint),
+     .least = 1,
+     .most = PROTO_CHECKPOINT_MAX,
+     .optional = true},
 };
 
 static const field refuse_fields[] = {CODE(proto_refuse, code), TEXT(proto_refuse, text, 0, PROTO_TEXT_MAX)};
@@ -191,6 +202,12 @@ static const field beat_fields[] = {
 };
 
 static const field revoke_fields[] = {TEXT(proto_revoke, reason, 0, PROTO_TEXT_MAX)};
+static const field log_ask_fields[] = {U64(proto_log_ask, from)};
+static const field log_proof_fields[] = {
+    U64(proto_log_proof, from),
+    TEXT(proto_log_proof, checkpoint, 1, PROTO_CHECKPOINT_MAX),
+    TEXT(proto_log_proof, hashes, 0, PROTO_HASHES_MAX),
+};
 
 _Static_assert(sizeof(proto_class) == sizeof(unsigned) && sizeof(proto_finish) == sizeof(unsigned) &&
                    sizeof(proto_kind) == sizeof(unsigned) && sizeof(proto_availability) == sizeof(unsigned),
@@ -212,6 +229,8 @@ static const schema schemas[PROTO_TYPE_COUNT] = {
     [PROTO_DRAIN] = {NULL, 0},
     [PROTO_BEAT] = FIELDS(beat_fields),
     [PROTO_REVOKE] = FIELDS(revoke_fields),
+    [PROTO_LOG_ASK] = FIELDS(log_ask_fields),
+    [PROTO_LOG_PROOF] = FIELDS(log_proof_fields),
 };
 
 const schema *proto_schema(proto_type type) {
@@ -247,6 +266,9 @@ bool proto_field_is_absent(const field *f, const uint8_t *message) {
     static const uint8_t zeros[PROTO_MACHINE_SIZE];
     if (f->kind == FIELD_ITEMS) {
         return *(const size_t *)(const void *)(message + f->count_offset) == 0;
+    }
+    if (f->kind == FIELD_TEXT) {
+        return ((const slice *)(const void *)(message + f->offset))->length == 0;
     }
     return f->kind == FIELD_BYTES ? memcmp(message + f->offset, zeros, sizeof zeros) == 0
                                   : !*(const bool *)(message + f->flag_offset);

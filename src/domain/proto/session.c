@@ -23,6 +23,8 @@ static const move moves[PROTO_STATE_COUNT][PROTO_TYPE_COUNT] = {
                        [PROTO_CANCEL] = TO(PROTO_SERVING),
                        [PROTO_CREDIT] = TO(PROTO_SERVING),
                        [PROTO_BEAT] = TO(PROTO_SERVING),
+                       [PROTO_LOG_ASK] = TO(PROTO_SERVING),
+                       [PROTO_LOG_PROOF] = TO(PROTO_SERVING),
                        [PROTO_DRAIN] = TO(PROTO_DRAINING),
                        [PROTO_REVOKE] = TO(PROTO_CLOSED)},
     [PROTO_DRAINING] = {[PROTO_DELTA] = TO(PROTO_DRAINING),
@@ -32,6 +34,8 @@ static const move moves[PROTO_STATE_COUNT][PROTO_TYPE_COUNT] = {
                         [PROTO_CANCEL] = TO(PROTO_DRAINING),
                         [PROTO_CREDIT] = TO(PROTO_DRAINING),
                         [PROTO_BEAT] = TO(PROTO_DRAINING),
+                        [PROTO_LOG_ASK] = TO(PROTO_DRAINING),
+                        [PROTO_LOG_PROOF] = TO(PROTO_DRAINING),
                         [PROTO_REVOKE] = TO(PROTO_CLOSED)},
 };
 

@@ -6,13 +6,15 @@
  * enum; columns: messages in theirs. a c p s d x: awaiting hello, challenged, proven, serving, draining,
  * closed. */
 static const char *const wanted[PROTO_STATE_COUNT] = {
-    /* hello challenge proof welcome refuse job delta done scored fail cancel credit drain beat revoke */
-    "c...x..........", /* awaiting hello */
-    ".cp.x..........", /* challenged */
-    "...sx..........", /* proven */
-    ".....sssssssdsx", /* serving */
-    "......dddddd.dx", /* draining */
-    "...............", /* closed */
+    /* hello challenge proof welcome refuse job delta done scored fail cancel credit drain beat revoke log_ask
+     * log_proof
+     */
+    "c...x............", /* awaiting hello */
+    ".cp.x............", /* challenged */
+    "...sx............", /* proven */
+    ".....sssssssdsxss", /* serving */
+    "......dddddd.dxdd", /* draining */
+    ".................", /* closed */
 };
 
 static proto_state state_of(char letter) {

@@ -37,7 +37,9 @@ enum {
     PROTO_CORES_MAX = 65536,
     PROTO_COUNT_MAX = 16777216, /* tokens: contexts, limits, usage, credit */
     PROTO_DEADLINE_MAX_MS = 86400000,
-    PROTO_LEASE_BEATS = 6 /* beats in a lease */
+    PROTO_LEASE_BEATS = 6,       /* beats in a lease */
+    PROTO_CHECKPOINT_MAX = 1024, /* bytes of the audit log's checkpoint, a signed note */
+    PROTO_HASHES_MAX = 2200      /* characters: the hashes of a proof, together as base64url */
 };
 #define PROTO_INTEGER_MAX 9007199254740991U /* 2^53 - 1: largest whole number sent as a JSON number */
 
@@ -57,7 +59,9 @@ enum {
     X(PROTO_CREDIT, "credit", PROTO_POOL)                                                                    \
     X(PROTO_DRAIN, "drain", PROTO_POOL)                                                                      \
     X(PROTO_BEAT, "beat", PROTO_WORKER)                                                                      \
-    X(PROTO_REVOKE, "revoke", PROTO_POOL)
+    X(PROTO_REVOKE, "revoke", PROTO_POOL)                                                                    \
+    X(PROTO_LOG_ASK, "log_ask", PROTO_WORKER)                                                                \
+    X(PROTO_LOG_PROOF, "log_proof", PROTO_POOL)
 
 typedef enum proto_type {
 #define X(type, name, sender) type,
@@ -125,6 +129,8 @@ typedef struct proto_welcome {
     uint8_t session[PROTO_ID_SIZE];
     uint32_t lease_ms;
     uint32_t beat_ms;
+    uint8_t log_key[PROTO_PUBLIC_KEY_SIZE]; /* the pool's, which signs its audit log; zeros: it shows none */
+    slice checkpoint;                       /* of the log; empty: none */
 } proto_welcome;
 
 typedef struct proto_refuse {
@@ -218,6 +224,18 @@ typedef struct proto_revoke {
     slice reason;
 } proto_revoke;
 
+/* The worker remembers a checkpoint of so many entries: does the log go on from it? */
+typedef struct proto_log_ask {
+    uint64_t from;
+} proto_log_ask;
+
+/* That it does: the log's checkpoint now, and the consistency proof from `from` to it. */
+typedef struct proto_log_proof {
+    uint64_t from;
+    slice checkpoint;
+    slice hashes; /* base64url of all of them; may be empty */
+} proto_log_proof;
+
 typedef struct proto_message {
     proto_type type;
     union {
@@ -235,6 +253,8 @@ typedef struct proto_message {
         proto_credit credit;
         proto_beat beat;
         proto_revoke revoke;
+        proto_log_ask log_ask;
+        proto_log_proof log_proof;
     };
 } proto_message;
 
