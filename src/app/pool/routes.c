@@ -149,15 +149,15 @@ static void handle_found(pool *p, http_request *request, const match *m) {
     const account *who = identify(p, request, &err);
     audit_act act = act_of(m, who);
     bool privileged = auth_is_privileged(m->found->action);
+    bool allowed = who != NULL && auth_allowed(who->role, m->found->action);
     if (who == NULL) {
         if (privileged) {
             audit_refusal(p, request, &act, "no valid key");
         }
         refuse_stranger(p, request, &err);
-    } else if (!privileged) {
+    } else if (!privileged || (allowed && !auth_is_entered(m->found->action))) {
         go_on(p, request, m->found, m->segment);
     } else {
-        bool allowed = auth_allowed(who->role, m->found->action);
         audit_gate(p, request, &act, allowed ? AUDIT_ALLOWED : AUDIT_REFUSED,
                    allowed ? go_on : go_on_refusing, m->found);
     }

@@ -32,6 +32,10 @@ bool auth_is_privileged(auth_action action) {
            action != AUTH_LOG_VERIFY;
 }
 
+bool auth_is_entered(auth_action action) {
+    return auth_is_privileged(action) && action != AUTH_METRICS_READ;
+}
+
 bool auth_role_parse(slice name, auth_role *role) {
     for (unsigned i = 0; i < AUTH_ROLE_COUNT; i++) {
         if (slice_equal_text(name, roles[i])) {

@@ -40,6 +40,17 @@ static void test_each_role_may_do_what_is_listed_and_nothing_else(void **state) 
     }
 }
 
+static void test_what_not_everybody_may_do_is_entered_but_for_figures(void **state) {
+    (void)state;
+    for (size_t i = 0; i < AUTH_ACTION_COUNT; i++) {
+        bool privileged = strcmp(wanted[i].allowed, "yyyy") != 0;
+        assert_int_equal(auth_is_privileged(wanted[i].action), privileged);
+        assert_int_equal(auth_is_entered(wanted[i].action),
+                         privileged && wanted[i].action != AUTH_METRICS_READ);
+    }
+    assert_true(auth_is_entered(AUTH_ACTION_COUNT));
+}
+
 static void test_what_is_not_in_the_table_is_denied(void **state) {
     (void)state;
     assert_false(auth_allowed(AUTH_ROLE_COUNT, AUTH_ASK));
@@ -67,6 +78,7 @@ static void test_names_of_roles_are_read_back_exactly(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_role_may_do_what_is_listed_and_nothing_else),
+        cmocka_unit_test(test_what_not_everybody_may_do_is_entered_but_for_figures),
         cmocka_unit_test(test_what_is_not_in_the_table_is_denied),
         cmocka_unit_test(test_names_of_roles_are_read_back_exactly),
     };

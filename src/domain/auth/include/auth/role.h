@@ -53,9 +53,12 @@ typedef enum auth_action {
 /* False for anything outside the table. */
 MUST_CHECK bool auth_allowed(auth_role role, auth_action action);
 
-/* Whether it goes into the audit log: all but what anybody does for themselves. True for anything outside the
- * table. */
+/* Whether refusals of it go into the audit log: of all but what anybody does for themselves. True for
+ * anything outside the table. */
 bool auth_is_privileged(auth_action action);
+/* Whether doing it does: of the privileged all but reading the figures, which monitors do each few seconds,
+ * and must be able to when the log can't be written. */
+bool auth_is_entered(auth_action action);
 
 /* The names above. Parsing is exact. */
 MUST_CHECK bool auth_role_parse(slice name, auth_role *role);
