@@ -138,7 +138,7 @@ static bool load(bench *b, double *seconds, error *err) {
     }
     store *database = store_open(&(store_options){.path = path}, err);
     uint64_t start = bench_now_ns();
-    bool loaded = database != NULL && audit_load(p, database, err);
+    bool loaded = database != NULL && audit_load(p, database, UINT64_MAX, err);
     *seconds = (double)(bench_now_ns() - start) / NS;
     store_close(database);
     p->store = loaded ? store_open(&(store_options){.path = path, .loop = p->loop}, err) : NULL;

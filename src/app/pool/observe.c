@@ -117,6 +117,8 @@ static void add_audit_metrics(buffer *out, const pool *p) {
     add_metric(out, "audit_entries", "gauge", "Entries of the audit log.", audit_size(p->audit));
     add_metric(out, "audit_failing", "gauge", "1: it can't be written, and privileged acts are refused.",
                audit_is_failing(p->audit) ? 1 : 0);
+    add_metric(out, "audit_unchecked", "gauge", "Entries that aren't checked yet since the pool started.",
+               audit_unchecked(p->audit));
 }
 
 static void add_proof_metrics(buffer *out, const pool *p) {

@@ -107,6 +107,7 @@ static int run_pool(const run_options *options, const char *settings_path) {
         return options_fail("cellule pool run", &err);
     }
     p->settings_path = settings_path;
+    p->check_only = options->check;
     (void)signal(SIGXFSZ, SIG_IGN); /* a file at its size limit fails the write, not the pool */
     bool settled = crypto_start(&err) && site_exists(options->site, &err) &&
                    pool_settings_load(settings_path, &p->settings, &err);

@@ -85,7 +85,7 @@ static bool load_database(pool *p, const char *path, error *err) {
     store *database = store_open(&(store_options){.path = path}, err);
     bool loaded = database != NULL && store_load_keys(database, keys_loaded, p, err) &&
                   store_load_workers(database, workers_loaded, p, err) && proof_load(p, database, err) &&
-                  audit_load(p, database, err);
+                  audit_load(p, database, p->check_only ? UINT64_MAX : AUDIT_AT_ONCE, err);
     store_close(database);
     if (loaded && p->start_failure.code != ERROR_NONE) {
         *err = p->start_failure;

@@ -51,6 +51,7 @@ typedef struct pool {
     struct proof *proof; /* answers are checked: proof/proof.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
+    bool check_only; /* to see whether all is in order: it won't serve */
     error start_failure;
     uint16_t port;
     char host_name[254];   /* this machine's, for join tokens */

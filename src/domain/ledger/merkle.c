@@ -84,6 +84,30 @@ bool merkle_append(merkle_edge *edge, const uint8_t leaf[HASH_SIZE], merkle_writ
     return true;
 }
 
+bool merkle_read_edge(merkle_edge *edge, uint64_t size, merkle_read_tile *read, void *context, error *err) {
+    uint8_t tile[MERKLE_TILE_SIZE];
+    size_t leaves = tile_count(size, 0);
+    memset(edge, 0, sizeof *edge);
+    if (size >= MERKLE_SIZE_MAX) {
+        return error_set(err, ERROR_LIMIT, "the log is full");
+    }
+    if (leaves > 0 && !read(context, 0, size / MERKLE_TILE_WIDTH, leaves, edge->tiles[0][0], err)) {
+        return false;
+    }
+    for (unsigned level = 1; level < MERKLE_LEVELS; level++) {
+        size_t count = tile_count(size, level);
+        uint64_t first = (size >> (8 * level)) - count;
+        for (size_t i = 0; i < count; i++) {
+            if (!read(context, level - 1, first + i, MERKLE_TILE_WIDTH, tile, err) ||
+                !merkle_fold_complete(tile, MERKLE_TILE_WIDTH, edge->tiles[level][i], err)) {
+                return false;
+            }
+        }
+    }
+    edge->size = size;
+    return true;
+}
+
 bool merkle_root(const merkle_edge *edge, uint8_t root[HASH_SIZE], error *err) {
     bool begun = false;
     if (edge->size == 0) {

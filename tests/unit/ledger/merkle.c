@@ -349,6 +349,46 @@ static void test_the_tiles_that_a_proof_reads_are_known_before(void **state) {
     log_free(l.log);
 }
 
+/* As a store keeps them: full tiles, and the last entries. */
+static bool find_kept(void *context, unsigned level, uint64_t index, size_t count, uint8_t *hashes,
+                      error *err) {
+    test_log *log = context;
+    if (count == MERKLE_TILE_WIDTH) {
+        return find_tile(log, level, index, count, hashes, err);
+    }
+    assert_int_equal(level, 0);
+    memcpy(hashes, log->leaves[index * MERKLE_TILE_WIDTH], count * HASH_SIZE);
+    return true;
+}
+
+static void test_the_edge_is_read_back_from_what_is_kept(void **state) {
+    static const size_t ends[] = {0, 1, 255, 256, 257, 511, 512, 1000, 65535, 65536, 65537, 66000};
+    error err;
+    static merkle_edge edge;
+    (void)state;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        uint8_t root[HASH_SIZE];
+        uint8_t wanted[HASH_SIZE];
+        uint8_t leaf[HASH_SIZE] = {7};
+        test_log *log = log_new(ends[i]);
+        assert_true(merkle_read_edge(&edge, ends[i], find_kept, log, &err));
+        assert_int_equal(edge.size, ends[i]);
+        assert_true(merkle_root(&edge, root, &err));
+        assert_true(merkle_root(&log->edge, wanted, &err));
+        assert_memory_equal(root, wanted, HASH_SIZE);
+        assert_true(merkle_append(&edge, leaf, keep_tile, log, &err)); /* and it goes on alike */
+        assert_true(merkle_append(&log->edge, leaf, keep_tile, log, &err));
+        assert_true(merkle_root(&edge, root, &err));
+        assert_true(merkle_root(&log->edge, wanted, &err));
+        assert_memory_equal(root, wanted, HASH_SIZE);
+        log->refuses = true;
+        assert_true(ends[i] < MERKLE_TILE_WIDTH || !merkle_read_edge(&edge, ends[i], find_kept, log, &err));
+        log_free(log);
+    }
+    assert_false(merkle_read_edge(&edge, MERKLE_SIZE_MAX, find_kept, NULL, &err));
+    assert_int_equal(err.code, ERROR_LIMIT);
+}
+
 static void test_a_failure_leaves_the_log_as_it_was(void **state) {
     error err;
     uint8_t before[HASH_SIZE];
@@ -384,6 +424,7 @@ int main(void) {
         cmocka_unit_test(test_what_is_beyond_the_log_cannot_be_proved),
         cmocka_unit_test(test_a_large_log_is_proved_from_a_few_tiles),
         cmocka_unit_test(test_the_tiles_that_a_proof_reads_are_known_before),
+        cmocka_unit_test(test_the_edge_is_read_back_from_what_is_kept),
         cmocka_unit_test(test_a_failure_leaves_the_log_as_it_was),
     };
     return cmocka_run_group_tests(tests, start, stop);

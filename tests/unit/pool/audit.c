@@ -6,6 +6,7 @@
 
 #include "unit.h"
 
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -14,6 +15,7 @@ enum { MANY = 3000 };
 static pool *p;
 static error err;
 static char path[SITE_PATH_SIZE];
+static uint64_t at_once = AUDIT_AT_ONCE;
 
 typedef struct heard {
     size_t calls;
@@ -40,7 +42,7 @@ static store *open_store(ev_loop *loop, uint64_t size_limit) {
 
 static bool load(void) {
     store *database = open_store(NULL, 0);
-    bool loaded = audit_load(p, database, &err);
+    bool loaded = audit_load(p, database, at_once, &err);
     store_close(database);
     return loaded;
 }
@@ -236,13 +238,13 @@ static void test_a_full_disk_fails_the_act_and_the_log_goes_on_after(void **stat
 static void test_each_failing_allocation_fails_the_act_or_none(void **state) {
     (void)state;
     bool reached = true;
+    heard first = {0};
+    go_on(NULL, 0);
+    assert_true(write_one("ana", &first));
     for (int nth = 0; reached; nth++) {
         heard h = {0};
         char actor[16];
         snprintf(actor, sizeof actor, "user%d", nth); /* one who has no salt yet */
-        if (nth == 0) {
-            go_on(NULL, 0);
-        }
         uint64_t size = audit_size(p->audit);
         fault_fail_nth(nth);
         bool accepted = write_one(actor, &h);
@@ -305,6 +307,99 @@ static void test_what_can_stand_in_no_entry_is_made_to(void **state) {
     reload(1);
 }
 
+/* Someone changes the database while the pool stands still. */
+static void change(const char *statement) {
+    sqlite3 *database = NULL;
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, statement, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_changes(database), 1);
+    assert_int_equal(sqlite3_close(database), SQLITE_OK);
+}
+
+/* Takes the log down, changes it, and serves while it is checked. */
+static void serve_changed(const char *statement) {
+    close_log();
+    if (statement != NULL) {
+        change(statement);
+    }
+    at_once = 0;
+    assert_true(load());
+    at_once = AUDIT_AT_ONCE;
+    assert_true(audit_unchecked(p->audit) > 0);
+    go_on(p->loop, 0);
+}
+
+static void look_again(void *context) {
+    ev_timer *timer = context;
+    if (audit_unchecked(p->audit) == 0) {
+        ev_loop_stop(p->loop);
+    } else {
+        ev_timer_start(p->loop, timer, 1);
+    }
+}
+
+static void test_a_long_log_is_checked_while_the_pool_serves(void **state) {
+    (void)state;
+    heard h = {0};
+    ev_timer timer;
+    go_on(NULL, 0);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_true(write_one("ana", &h));
+    }
+    serve_changed(NULL);
+    h = (heard){.wanted = 1};
+    assert_true(write_one("ana", &h)); /* the log goes on meanwhile */
+    ev_timer_init(&timer, look_again, &timer);
+    ev_timer_start(p->loop, &timer, 1);
+    while (audit_unchecked(p->audit) > 0 || h.calls == 0) {
+        ev_loop_run(p->loop);
+    }
+    assert_int_equal(p->start_failure.code, ERROR_NONE);
+    assert_int_equal(h.failures, 0);
+    serve_changed("DELETE FROM audit_entries WHERE place = 1000");
+    ev_loop_run(p->loop); /* it stops by itself */
+    assert_int_equal(p->start_failure.code, ERROR_CORRUPT);
+    assert_true(audit_unchecked(p->audit) > 0);
+}
+
+static void test_an_entry_that_was_changed_long_ago_stops_the_pool(void **state) {
+    (void)state;
+    heard h = {0};
+    go_on(NULL, 0);
+    for (size_t i = 0; i < MANY; i++) {
+        assert_true(write_one("ana", &h));
+    }
+    serve_changed("UPDATE audit_entries SET entry = CAST('{}' AS BLOB) WHERE place = 700");
+    ev_loop_run(p->loop);
+    assert_int_equal(p->start_failure.code, ERROR_CORRUPT);
+    assert_non_null(strstr(p->start_failure.text, "512 to 767"));
+    close_log();
+    assert_false(load()); /* and one that has the time finds it before */
+    assert_int_equal(err.code, ERROR_CORRUPT);
+}
+
+/* Runs out of memory at each place in turn: nothing is taken for changed that isn't. */
+static void test_without_memory_a_log_is_not_taken_for_changed(void **state) {
+    (void)state;
+    heard h = {0};
+    bool reached = true;
+    go_on(NULL, 0);
+    for (size_t i = 0; i < 260; i++) {
+        assert_true(write_one("ana", &h));
+    }
+    close_log();
+    for (int nth = 0; reached; nth++) {
+        store *database = open_store(NULL, 0);
+        fault_fail_nth(nth);
+        bool loaded = audit_load(p, database, AUDIT_AT_ONCE, &err);
+        reached = fault_stop();
+        store_close(database);
+        assert_true(loaded || err.code == ERROR_MEMORY);
+        assert_true(loaded || reached);
+        audit_stop(p);
+    }
+}
+
 #define LOG_TEST(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void) {
@@ -316,6 +411,9 @@ int main(void) {
         LOG_TEST(test_each_failing_allocation_fails_the_act_or_none),
         LOG_TEST(test_an_erased_person_is_somebody_else_from_then_on),
         LOG_TEST(test_what_can_stand_in_no_entry_is_made_to),
+        LOG_TEST(test_a_long_log_is_checked_while_the_pool_serves),
+        LOG_TEST(test_an_entry_that_was_changed_long_ago_stops_the_pool),
+        LOG_TEST(test_without_memory_a_log_is_not_taken_for_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,6 +179,8 @@ static void write_batch(audit *a) {
     }
 }
 
+static void find_salts(audit *a);
+
 static void salts_found(void *context, const store_audit_salt *salts, size_t count, const error *failure) {
     audit *a = context;
     error err = {0};
@@ -187,7 +189,7 @@ static void salts_found(void *context, const store_audit_salt *salts, size_t cou
     } else if (!audit_salts_take(a, salts, count, &err)) {
         end_batch(a, &err);
     } else {
-        write_batch(a);
+        find_salts(a); /* one may have been erased meanwhile */
     }
 }
 
@@ -276,6 +278,10 @@ bool audit_is_failing(const audit *a) {
     return a->failing;
 }
 
+uint64_t audit_unchecked(const audit *a) {
+    return a->sweep == NULL ? 0 : audit_sweep_left(a->sweep);
+}
+
 static void audit_free(audit *a) {
     if (a == NULL) {
         return;
@@ -292,13 +298,14 @@ static void audit_free(audit *a) {
         audit_salts_forget_all(a);
     }
     map_free(a->salts);
+    audit_sweep_free(a->sweep);
     buffer_free(&a->note);
     buffer_free(&a->next_note);
     buffer_free(&a->entries);
     memory_free(a);
 }
 
-bool audit_load(pool *p, store *database, error *err) {
+bool audit_load(pool *p, store *database, uint64_t at_once, error *err) {
     audit *a = memory_allocate_zeroed(1, sizeof *a);
     if (a == NULL) {
         return error_memory(err);
@@ -312,11 +319,14 @@ bool audit_load(pool *p, store *database, error *err) {
     a->next_note = buffer_make(AUDIT_NOTE_MAX);
     a->entries = buffer_make((size_t)AUDIT_BATCH_MAX * AUDIT_ENTRY_SIZE_MAX);
     a->salts = map_new(p->map_seed);
-    return (a->salts != NULL || error_memory(err)) && audit_check(a, database, err);
+    return (a->salts != NULL || error_memory(err)) && audit_check(a, database, at_once, err);
 }
 
 void audit_start(pool *p) {
     p->audit->store = p->store;
+    if (p->audit->sweep != NULL) {
+        audit_sweep_start(p->audit->sweep);
+    }
     pump(p->audit);
 }
 
@@ -348,6 +358,8 @@ void audit_stop(pool *p) {
         return;
     }
     ev_timer_stop(&a->keep_timer);
+    audit_sweep_free(a->sweep);
+    a->sweep = NULL;
     bool served = a->store != NULL;
     a->store = NULL;
     error err = {0};

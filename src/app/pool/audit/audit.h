@@ -7,11 +7,16 @@
 #include "state.h"
 
 /* The pool's audit log: privileged acts, refusals of them, and what the pool does by itself. Entries gather
- * while the store writes the last batch; each batch is one write, synced, with a signed checkpoint. The whole
- * is checked when it is loaded. Loop thread. */
+ * while the store writes the last batch; each batch is one write, synced, with a signed checkpoint. Loop
+ * thread. */
 typedef struct audit audit;
 
-enum { AUDIT_PERSON_MAX = STORE_NAME_MAX, AUDIT_WAITING_MAX = 4096, AUDIT_ID_SIZE = 33 };
+enum {
+    AUDIT_PERSON_MAX = STORE_NAME_MAX,
+    AUDIT_WAITING_MAX = 4096,
+    AUDIT_ID_SIZE = 33,
+    AUDIT_AT_ONCE = 100000 /* entries: a second or so on a slow machine */
+};
 
 /* What is written of an act; everything is copied. Texts that are too long are cut, control characters
  * replaced. An empty one is left out. */
@@ -28,11 +33,13 @@ typedef struct audit_record {
     const char *detail; /* never personal */
 } audit_record;
 
-/* Reads the log from a store without a loop, and checks all of it against its last checkpoint and the one
- * that the site keeps beside the database: ERROR_CORRUPT if entries are missing, changed or in another order,
- * and says what to do. Blocks. */
-MUST_CHECK bool audit_load(pool *p, store *database, error *err);
-/* From now on it is written to p->store. */
+/* Reads the end of the log from a store without a loop, and checks it against its last checkpoint and the one
+ * that the site keeps beside the database. Then every entry is hashed anew: here if there are at most
+ * `at_once`, otherwise from audit_start on, while the pool serves. ERROR_CORRUPT if entries are missing,
+ * changed or in another order, and says what to do. Blocks. */
+MUST_CHECK bool audit_load(pool *p, store *database, uint64_t at_once, error *err);
+/* From now on it is written to p->store. If what is still to be checked isn't what was signed the loop stops,
+ * and p->start_failure says so. */
 void audit_start(pool *p);
 /* Writes what waits, with a last entry that the pool stops, through a store without a loop. After
  * store_close(p->store). Blocks. Harmless if nothing was loaded. */
@@ -61,6 +68,8 @@ slice audit_checkpoint(const audit *a);
 uint64_t audit_size(const audit *a);
 /* The last batch could not be written. */
 bool audit_is_failing(const audit *a);
+/* Entries that aren't checked yet since the start. */
+uint64_t audit_unchecked(const audit *a);
 /* The key that signs it. */
 void audit_log_key(const pool *p, note_key *key);
 

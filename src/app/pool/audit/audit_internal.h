@@ -4,8 +4,8 @@
 #include "audit/audit.h"
 #include "store/audit.h"
 
-/* Shared by audit.c (what waits, and batches), check.c (loading), salts.c, keep.c (the checkpoint beside the
- * database) and prove.c.
+/* Shared by audit.c (what waits, and batches), check.c (loading), sweep.c (every entry hashed anew), salts.c,
+ * keep.c (the checkpoint beside the database) and prove.c.
  *
  * Invariants: one batch is under way at a time. `durable` and `note` are what is on the disk; `next` is ahead
  * of it by the batch under way. Salts change between batches alone, or are forgotten. */
@@ -29,6 +29,8 @@ typedef struct audit_salt {
     uint8_t salt[AUDIT_SALT_SIZE];
 } audit_salt;
 
+typedef struct audit_sweep audit_sweep;
+
 struct audit {
     pool *pool;
     store *store; /* NULL: between two */
@@ -47,8 +49,9 @@ struct audit {
     uint8_t tile_hashes[AUDIT_BATCH_TILES][MERKLE_TILE_SIZE];
     store_audit_tile tiles[AUDIT_BATCH_TILES];
     size_t tile_count;
-    bool booted;  /* the pool serves: that it stops will be entered */
-    bool failing; /* the last batch was not written */
+    bool booted;        /* the pool serves: that it stops will be entered */
+    bool failing;       /* the last batch was not written */
+    audit_sweep *sweep; /* NULL: every entry is checked */
     /* keep.c */
     ev_timer keep_timer;
     uint64_t kept_size; /* of the checkpoint beside the database */
@@ -87,6 +90,17 @@ MUST_CHECK bool audit_note_open(const pool *p, slice bytes, checkpoint *c, error
 MUST_CHECK bool audit_note_make(const pool *p, const merkle_edge *edge, buffer *out, error *err);
 void audit_origin(const pool *p, char origin[NOTE_NAME_MAX + 1]);
 
-MUST_CHECK bool audit_check(audit *a, store *database, error *err);
+MUST_CHECK bool audit_check(audit *a, store *database, uint64_t at_once, error *err);
+/* ERROR_CORRUPT, with what to do. Always false. */
+bool audit_tampered(error *err, const char *what);
+
+/* Hashes every entry that was signed when the log was loaded, and compares all tiles and the root. */
+MUST_CHECK audit_sweep *audit_sweep_new(audit *a, const checkpoint *signed_one, error *err);
+/* All of it, from a store without a loop. Blocks. */
+MUST_CHECK bool audit_sweep_now(audit_sweep *s, store *database, error *err);
+/* A page at a time, from a->store; it is forgotten when all is well. */
+void audit_sweep_start(audit_sweep *s);
+uint64_t audit_sweep_left(const audit_sweep *s);
+void audit_sweep_free(audit_sweep *s);
 
 #endif

@@ -43,10 +43,11 @@ bool audit_note_open(const pool *p, slice bytes, checkpoint *c, error *err) {
     note_key key;
     uint64_t ignored = 0;
     audit_log_key(p, &key);
-    return (note_parse(bytes, &n, err) && note_verify(&n, &key, &ignored, err) &&
-            checkpoint_parse(n.text, c, err) &&
-            (strcmp(c->origin, key.name) == 0 || error_set(err, ERROR_CORRUPT, "it is of another log"))) ||
-           error_set(err, ERROR_CORRUPT, "it isn't signed by this pool");
+    bool opened = note_parse(bytes, &n, err) && note_verify(&n, &key, &ignored, err) &&
+                  checkpoint_parse(n.text, c, err) &&
+                  (strcmp(c->origin, key.name) == 0 || error_set(err, ERROR_CORRUPT, "it is of another log"));
+    return opened || (err->code != ERROR_MEMORY &&
+                      error_set(err, ERROR_CORRUPT, "the log's checkpoint isn't signed by this pool"));
 }
 
 bool audit_kept_read(audit *a, checkpoint *kept, error *err) {

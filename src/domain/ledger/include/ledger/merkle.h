@@ -42,6 +42,12 @@ MUST_CHECK bool merkle_append(merkle_edge *edge, const uint8_t leaf[HASH_SIZE], 
 /* The root of the whole; of no entries SHA-256 of nothing. */
 MUST_CHECK bool merkle_root(const merkle_edge *edge, uint8_t root[HASH_SIZE], error *err);
 
+/* The edge of a log of `size` entries, below MERKLE_SIZE_MAX, from what is kept of it: full tiles, and of
+ * level 0 the one that isn't full. Whether they fit together its root tells. ERROR_LIMIT, and what `read`
+ * says. */
+MUST_CHECK bool merkle_read_edge(merkle_edge *edge, uint64_t size, merkle_read_tile *read, void *context,
+                                 error *err);
+
 /* A proof, as the hashes that a verifier lacks, in the RFC's order. */
 typedef struct merkle_proof {
     size_t count;
