@@ -47,7 +47,8 @@ typedef struct agent {
     size_t job_count;
     log_watch log;
     const char *state_folder;
-    bool log_asked; /* a proof is awaited */
+    bool log_asked;   /* a proof is awaited */
+    bool log_doubted; /* a session ended without the proof that was asked for: no jobs until one is seen */
     uint64_t log_asked_ms;
     bool log_keeping; /* its checkpoint is being written */
     bool log_newer;   /* than the one that is being written */
@@ -68,6 +69,8 @@ MUST_CHECK bool link_log_load(agent *a, error *err);
 MUST_CHECK bool link_log_welcome(agent *a, const proto_welcome *welcome);
 void link_log_proof(agent *a, const proto_log_proof *proof);
 void link_log_beat(agent *a);
+/* The session is over. */
+void link_log_closed(agent *a);
 
 /* The session with the pool (link.c). */
 void link_init(agent *a);

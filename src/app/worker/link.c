@@ -104,7 +104,7 @@ void agent_beat(agent *a) {
     if (a->state != PROTO_SERVING && a->state != PROTO_DRAINING) {
         return;
     }
-    bool free_to_work = a->engine_ready && !a->stopping;
+    bool free_to_work = a->engine_ready && !a->stopping && !a->log_doubted;
     proto_message beat = {.type = PROTO_BEAT,
                           .beat = {.load = a->slots == 0 ? 1 : (double)a->job_count / a->slots,
                                    .running = (uint32_t)a->job_count,
@@ -238,6 +238,7 @@ static void on_closed(void *context, unsigned code, slice reason) {
     a->socket = NULL;
     a->state = PROTO_CLOSED;
     ev_timer_stop(&a->beat_timer);
+    link_log_closed(a);
     if (!a->stopping) {
         log_warning("not connected to the pool", LOG_TEXT("host", a->home.host), LOG_U64("close_code", code),
                     LOG_SLICE("reason", reason));

@@ -103,12 +103,23 @@ static void ask(agent *a) {
     (void)!agent_send(a, &message);
 }
 
+/* The log is what it was, and more. */
+static void trust(agent *a) {
+    bool doubted = a->log_doubted;
+    a->log_doubted = false;
+    if (doubted) {
+        agent_beat(a);
+    }
+}
+
 static bool act(agent *a, log_verdict verdict, const error *err) {
     switch (verdict) {
     case LOG_UNCHANGED:
+        trust(a);
         return true;
     case LOG_BELIEVED:
         keep_note(a);
+        trust(a);
         return true;
     case LOG_GREW:
         ask(a);
@@ -143,9 +154,19 @@ void link_log_beat(agent *a) {
         return;
     }
     if (a->log_asked) {
-        log_warning("the pool doesn't prove its audit log: dialling again");
         link_close(a, PROTO_CLOSE_GOING_AWAY, "no proof of the audit log came");
         return;
     }
     ask(a);
+}
+
+/* A pool that has something to hide could keep silent for ever, and have its questions answered meanwhile. */
+void link_log_closed(agent *a) {
+    if (a->log_asked && !a->stopping) {
+        log_warning(
+            "the pool didn't prove that its audit log goes on from what it was: no jobs until it does",
+            LOG_U64("remembered", a->log.known.size));
+        a->log_doubted = true;
+    }
+    a->log_asked = false;
 }

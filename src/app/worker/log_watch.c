@@ -115,6 +115,9 @@ log_verdict log_watch_welcome(log_watch *w, const proto_welcome *welcome, error 
         error_context(err, "what was kept of the pool's audit log");
         return refuse(w, welcome->checkpoint, err);
     }
+    if (c.size < w->awaited) {
+        return forked(w, welcome->checkpoint, err, "the pool's audit log is shorter than it said");
+    }
     w->awaited = c.size;
     return c.size > w->known.size ? LOG_GREW : compare(w, welcome->checkpoint, &c, err);
 }

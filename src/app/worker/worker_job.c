@@ -99,7 +99,7 @@ static bool send_to_engine(worker_job *j, const proto_job *wanted) {
 
 void worker_job_start(agent *a, const proto_job *wanted) {
     error err = {0};
-    if (a->stopping || !a->engine_ready || a->job_count >= a->slots) {
+    if (a->stopping || !a->engine_ready || a->log_doubted || a->job_count >= a->slots) {
         send_fail(a, wanted->id, PROTO_FAIL_BUSY, SLICE_LITERAL("no free slot"), true);
     } else if (!slice_equal_text(wanted->model, a->model_name) ||
                memcmp(wanted->digest, a->model_digest, sizeof a->model_digest) != 0) {

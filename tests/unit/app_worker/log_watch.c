@@ -194,6 +194,8 @@ static void test_a_log_that_was_put_back_is_an_alarm(void **state) {
     assert_int_equal(welcome((slice){NULL, 0}), LOG_FORKED);
     assert_int_equal(welcome_of(&honest, 500), LOG_GREW);
     assert_int_equal(proof_of(&honest, 400, 450), LOG_FORKED); /* shorter than it said */
+    assert_int_equal(welcome_of(&honest, 499), LOG_FORKED);
+    assert_int_equal(welcome_of(&honest, 500), LOG_GREW);
 }
 
 static void test_what_others_signed_is_an_alarm(void **state) {
