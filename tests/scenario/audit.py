@@ -137,6 +137,14 @@ class Log(SiteCase):
         self.checkpoint()
         self.assertEqual(len(self.texts()), before + 1)  # the reading itself
 
+    def test_figures_are_read_without_an_entry_but_not_by_everybody(self):
+        before = len(self.texts())
+        self.assertEqual(self.metrics()["cellule_audit_entries"], before)
+        self.assertEqual(self.admin_ask("GET", "/v1/admin/status").status, 200)
+        self.assertEqual(len(self.texts()), before + 1)  # the reading itself
+        self.check_error(self.ask("GET", "/metrics", key=self.site.user_key), 403)
+        self.assertTrue(self.entries(outcome="refused", action="metrics_read"))
+
     def test_proofs_are_the_ones_of_the_rfc(self):
         for _ in range(300):  # more than one tile
             self.admin_ask("GET", "/v1/admin/users")
@@ -267,6 +275,30 @@ class Tampered(unittest.TestCase):
                 self.check_refused(origin=pathlib.Path(fork))
 
 
+class Witness:
+    """Somebody who signs what a log says of itself (C2SP tlog-cosignature), by OpenSSL."""
+
+    def __init__(self, folder, name):
+        self.folder, self.name = folder, name
+        self.private = folder / f"{name}.pem"
+        self.openssl("genpkey", "-algorithm", "ed25519", "-out", self.private)
+        public = self.openssl("pkey", "-in", self.private, "-pubout", "-outform", "DER")[-32:]
+        blob = b"\x04" + public
+        self.id = hashlib.sha256(f"{name}\n".encode() + blob).digest()[:4]
+        self.key = f"{name}+{self.id.hex()}+{base64.b64encode(blob).decode()}"
+
+    def openssl(self, *arguments):
+        return subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True).stdout
+
+    def sign(self, text, seconds=1700000000):
+        """The line of a note."""
+        message = self.folder / f"{self.name}.message"
+        message.write_text(f"cosignature/v1\ntime {seconds}\n{text}")
+        signature = self.openssl("pkeyutl", "-sign", "-inkey", self.private, "-rawin", "-in", message)
+        blob = base64.b64encode(self.id + seconds.to_bytes(8, "big") + signature).decode()
+        return f"\u2014 {self.name} {blob}\n"
+
+
 class Exported(unittest.TestCase):
     """A copy of the log can be checked anywhere, and a changed one is refuted."""
 
@@ -279,8 +311,10 @@ class Exported(unittest.TestCase):
         with scratch_site(worker_count=0) as site:
             cls.older = cls.folder / "older"
             cls.older.write_text(site.admin("audit", "checkpoint")["note"])
+            cls.early = cls.folder / "early"
+            site.cellule("admin", "audit", "export", cls.early, key=site.admin_key)
             for _ in range(600):
-                assert site.cellule("admin", "status", key=site.admin_key).returncode == 0
+                site.admin("user", "list")
             cls.shown = site.cellule("admin", "audit", "show", "3", key=site.admin_key).stdout
             cls.listed = site.cellule("admin", "audit", "list", "--from", "0", key=site.admin_key).stdout
             site.cellule("admin", "audit", "export", cls.log, key=site.admin_key)
@@ -311,7 +345,7 @@ class Exported(unittest.TestCase):
 
     def test_a_whole_copy_holds(self):
         done = self.verify(self.log, "--json")
-        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertEqual(json.loads(done.stdout)["size"], self.size)
         self.assertEqual(self.verify(self.log, "--older", str(self.older)).returncode, 0)
         key = (self.log / "log.key").read_text().strip()
@@ -364,16 +398,47 @@ class Exported(unittest.TestCase):
         older.write_text(self.older.read_text().replace("\n", "\n\n", 1))
         self.assertEqual(self.verify(self.log, "--older", str(older)).returncode, 1)
 
-    def test_a_witness_that_did_not_sign_is_missed(self):
-        key = (self.log / "log.key").read_text().strip()
-        witness = key.split("+", 2)
-        public = base64.b64decode(witness[2])[1:]
-        blob = b"\x04" + public
-        number = hashlib.sha256(b"witness.example\n" + blob).digest()[:4].hex()
-        text = f"witness.example+{number}+{base64.b64encode(blob).decode()}"
-        done = self.verify(self.log, "--witness", text)
-        self.assertEqual(done.returncode, 1, done.stderr)
-        self.assertIn("too few of the witnesses", done.stderr)
+    def test_a_witness_signs_what_goes_on_from_what_it_signed(self):
+        copy = self.folder / "witnessed"
+        shutil.copytree(self.log, copy)
+        key = self.folder / "council.key"
+        sign = ("--cosign", str(key), "--as", "council.example", "--json")
+        signed = self.verify(copy, *sign)
+        self.assertEqual(signed.returncode, 0, signed.stdout + signed.stderr)
+        self.assertEqual(key.stat().st_mode & 0o777, 0o600)
+        witness = json.loads(signed.stdout)["signed_as"]
+        self.assertEqual(self.verify(copy, "--witness", witness).returncode, 0)
+        before = (copy / "checkpoint").read_text()
+        self.assertEqual(self.verify(copy, *sign).returncode, 0)
+        self.assertEqual((copy / "checkpoint").read_text(), before)  # once is enough
+        memory = next(self.folder.glob("council.key.cellule.*.checkpoint"))
+        self.assertEqual(memory.read_text(), before)
+        early = (self.early / "checkpoint").read_text()
+        self.assertEqual(self.verify(self.early).returncode, 0)
+        refused = self.verify(self.early, *sign[:-1])
+        self.assertEqual(refused.returncode, 1, refused.stdout)
+        self.assertIn("shorter than it was", refused.stderr)
+        self.assertEqual((self.early / "checkpoint").read_text(), early)
+        self.assertEqual(self.verify(self.log, "--cosign", str(key)).returncode, 2)  # as whom?
+
+    def test_only_witnesses_that_signed_this_checkpoint_count(self):
+        text = (self.log / "checkpoint").read_text().split("\n\n")[0] + "\n"
+        first, second = (Witness(self.folder, name) for name in ("first.example", "second.example"))
+        cosigned = self.folder / "cosigned"
+        shutil.copytree(self.log, cosigned)
+        with open(cosigned / "checkpoint", "a", encoding="utf-8") as file:
+            file.write(first.sign(text))
+        one = self.verify(cosigned, "--witness", first.key, "--json")
+        self.assertEqual(one.returncode, 0, one.stdout)
+        self.assertEqual(json.loads(one.stdout)["witnesses"], 1)
+        both = ("--witness", first.key, "--witness", second.key)
+        self.assertEqual(self.verify(cosigned, *both, "--quorum", "1").returncode, 0)
+        for missed in (self.verify(cosigned, *both), self.verify(self.log, "--witness", first.key)):
+            self.assertEqual(missed.returncode, 1, missed.stderr)
+            self.assertIn("too few of the witnesses", missed.stderr)
+        with open(cosigned / "checkpoint", "a", encoding="utf-8") as file:
+            file.write(second.sign(text.replace("\n", "\n1", 1)))  # it signed another one
+        self.assertEqual(self.verify(cosigned, *both, "--quorum", "1").returncode, 1)
 
 
 class Remembered(unittest.TestCase):
@@ -395,6 +460,13 @@ class Remembered(unittest.TestCase):
                 (site.folder / name).unlink(missing_ok=True)
         site.start_pool()
 
+    def compare(self, site, copy, kind):
+        """What a fresh copy of the log is beside what the worker keeps."""
+        site.cellule("admin", "audit", "export", copy, key=site.admin_key)
+        note = next(site.worker_folder(0).glob(f"audit-*.{kind}"))
+        return subprocess.run([BINARY, "verify", "audit", "--pool-id", site.admin("status")["pool_id"], "--older", str(note),
+                               str(copy)], capture_output=True, text=True, timeout=300, check=False)
+
     def check_alarm(self, site, worker):
         wait_for("the worker stops", lambda: not worker.alive())
         self.assertEqual(worker.child.returncode, 3)
@@ -411,6 +483,8 @@ class Remembered(unittest.TestCase):
             self.restart_pool(site)
             wait_for("the worker believes the longer log", lambda: self.remembered(site) > first + 300)
             self.assertTrue(site.workers[0].alive())
+            compared = self.compare(site, pathlib.Path(scratch) / "copy", "checkpoint")
+            self.assertEqual(compared.returncode, 0, compared.stderr)
             self.restart_pool(site, put_back=old)
             self.check_alarm(site, site.workers[0])
 
@@ -429,6 +503,11 @@ class Remembered(unittest.TestCase):
                 site.admin("worker", "list")
             worker = site.start_worker(0)
             self.check_alarm(site, worker)
+            rewritten = self.compare(site, pathlib.Path(scratch) / "copy", "checkpoint")
+            self.assertEqual(rewritten.returncode, 1, rewritten.stdout)
+            self.assertIn("isn't a continuation", rewritten.stderr)
+            shown = self.compare(site, pathlib.Path(scratch) / "another", "forked")
+            self.assertEqual(shown.returncode, 0, shown.stderr)
 
 
 class FullDisk(SiteCase):
@@ -448,8 +527,10 @@ class FullDisk(SiteCase):
             self.check_error(answer, 503, "audit_unavailable")
         self.assertEqual(self.ask("GET", "/v1/models", key=self.site.user_key).status, 200)
         self.assertEqual(self.ask("GET", "/v1/admin/users", key=self.site.user_key).status, 503)
+        self.assertEqual(self.metrics()["cellule_audit_failing"], 1)
         subprocess.run(["prlimit", f"--pid={pid}", "--fsize=unlimited:"], check=True)
         listed = wait_for("room again", lambda: self.listed())
+        self.assertEqual(self.metrics()["cellule_audit_failing"], 0)
         self.assertEqual(len(listed), users)
         self.assertEqual(self.add_user("after")["user"], "after")
 

@@ -1,4 +1,5 @@
-"""The commands of README.md's section "Make a site" and of docs/proof.md, as a reader would type them: readme.py BINARY TOP"""
+"""The commands of README.md's section "Make a site", of docs/proof.md and docs/audit.md, as a reader would type them:
+readme.py BINARY TOP"""
 
 import os
 import pathlib
@@ -38,9 +39,9 @@ class Reader:
         self.environment = {**os.environ, "HOME": str(folder), "PATH": f"{BINARY.parent}:{os.environ['PATH']}"}
 
     def type(self, line):
+        line = line.replace("8443", str(self.port)).replace("0.0.0.0", "127.0.0.1").replace("demo/", f"{TOP}/demo/")
         for name, value in self.seen.items():
             line = re.sub(rf"\b{name}\b", value, line)
-        line = line.replace("8443", str(self.port)).replace("0.0.0.0", "127.0.0.1").replace("demo/", f"{TOP}/demo/")
         if line.startswith("export "):
             self.environment.update(word.split("=", 1) for word in line.split()[1:])
         elif line.endswith("&"):
@@ -65,7 +66,8 @@ class Reader:
 
     def look(self, line, output):
         for name, pattern in (("POOL_ID", r"pool id +([0-9a-f]{64})"), ("ADMIN_KEY", r"admin key +(ck_\S+)"),
-                              ("TOKEN", r"join (cj_\S+)"), ("WORKER_ID", r"^([0-9a-f]{32}) ")):
+                              ("TOKEN", r"join (cj_\S+)"), ("WITNESS", r"signed as (\S+)"),
+                              ("WORKER_ID", r"^([0-9a-f]{32}) ")):
             found = re.search(pattern, output, re.MULTILINE)
             if found:
                 self.seen[name] = found.group(1)
@@ -106,6 +108,19 @@ class Readme(unittest.TestCase):
                 reader.stop()
             self.assertEqual(len(proof), 3)
             self.assertIn("proved", reader.said)
+
+    def test_the_audit_log_is_checked_as_its_document_says(self):
+        with tempfile.TemporaryDirectory() as folder:
+            reader = Reader(pathlib.Path(folder), free_port())
+            readme, audit = commands(), commands("docs/audit.md", "Check it")
+            exported = next(i for i, line in enumerate(readme) if line.startswith("export"))
+            try:
+                for line in readme[:exported + 1] + audit:
+                    reader.type(line)
+            finally:
+                reader.stop()
+            self.assertEqual(len(audit), 6)
+            self.assertIn("witnesses  1", reader.said)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 #include "options/options.h"
 #include "os/file.h"
 #include "verify.h"
+#include "verify_cosign.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,14 +26,21 @@ typedef struct verification {
     const char *folder;
     const char *pool_id_hex;
     const char *key;
-    const char *older;
+    option_texts older;
     option_texts witnesses;
-    uint64_t quorum; /* witnesses that must have signed; 0: all that are named */
+    uint64_t quorum;    /* witnesses that must have signed; 0: all that are named */
+    const char *cosign; /* the witness's key; NULL: it isn't to be signed */
+    const char *cosign_name;
     bool json;
 
     outcome result;
+    buffer note;
+    char memory[COSIGN_PATH_SIZE];
+    char witness_key[NOTE_KEY_TEXT_MAX + 1];
     checkpoint signed_one;
-    checkpoint older_one; /* size 0: none */
+    const char *older_files[OPTION_TEXTS_MAX + 1]; /* with what this witness signed last */
+    checkpoint older_ones[OPTION_TEXTS_MAX + 1];
+    size_t older_count;
     size_t cosigned;
     merkle_edge edge;
     buffer file;
@@ -114,24 +122,50 @@ static bool check_witnesses(verification *v, const note *n, error *err) {
     return v->cosigned >= wanted || refuted(v, err, "too few of the witnesses signed the checkpoint");
 }
 
+static bool read_older(verification *v, const note_key *key, const char *path, checkpoint *older,
+                       error *err) {
+    note n;
+    buffer_clear(&v->file);
+    if (!file_read_all(path, &v->file, err) || !open_note(v, key, path, &n, older, err)) {
+        return false;
+    }
+    if (older->size > v->signed_one.size) {
+        refuted(v, err, "the log is shorter than it was");
+        return error_context(err, "%s", path);
+    }
+    return true;
+}
+
+static bool name_older(verification *v, error *err) {
+    for (size_t i = 0; i < v->older.count; i++) {
+        v->older_files[v->older_count++] = v->older.texts[i];
+    }
+    if (v->cosign == NULL) {
+        return true;
+    }
+    if (!verify_cosign_memory(v->cosign, v->signed_one.origin, v->memory, err)) {
+        return false;
+    }
+    if (file_exists(v->memory)) {
+        v->older_files[v->older_count++] = v->memory;
+    }
+    return true;
+}
+
 static bool read_checkpoints(verification *v, error *err) {
     note_key key;
     note n;
+    bool good = false;
     if (!find_key(v, &key, err) || !read_file(v, "checkpoint", err) ||
         !open_note(v, &key, "checkpoint", &n, &v->signed_one, err) || !check_witnesses(v, &n, err)) {
         return false;
     }
-    if (v->older == NULL) {
-        return true;
+    buffer_append(&v->note, buffer_slice(&v->file));
+    good = (!buffer_failed(&v->note) || error_memory(err)) && name_older(v, err);
+    for (size_t i = 0; good && i < v->older_count; i++) {
+        good = read_older(v, &key, v->older_files[i], &v->older_ones[i], err);
     }
-    buffer_clear(&v->file);
-    if (!file_read_all(v->older, &v->file, err)) {
-        return false;
-    }
-    if (!open_note(v, &key, v->older, &n, &v->older_one, err)) {
-        return false;
-    }
-    return v->older_one.size <= v->signed_one.size || refuted(v, err, "the log is shorter than it was");
+    return good;
 }
 
 static bool compare_tile(verification *v, const merkle_tile_id *tile, const uint8_t *hashes, error *err) {
@@ -156,12 +190,19 @@ static bool on_full_tile(void *context, unsigned level, uint64_t index,
 
 static bool compare_older(verification *v, error *err) {
     uint8_t root[HASH_SIZE];
-    if (v->older_one.size == 0 || v->edge.size != v->older_one.size) {
-        return true;
+    for (size_t i = 0; i < v->older_count; i++) {
+        if (v->edge.size != v->older_ones[i].size) {
+            continue;
+        }
+        if (!merkle_root(&v->edge, root, err)) {
+            return false;
+        }
+        if (memcmp(root, v->older_ones[i].root, sizeof root) != 0) {
+            refuted(v, err, "the log isn't a continuation of this checkpoint's");
+            return error_context(err, "%s", v->older_files[i]);
+        }
     }
-    return merkle_root(&v->edge, root, err) &&
-           (memcmp(root, v->older_one.root, sizeof root) == 0 ||
-            refuted(v, err, "the log isn't a continuation of the older checkpoint's"));
+    return true;
 }
 
 static bool take_entry(verification *v, slice bytes, error *err) {
@@ -243,6 +284,9 @@ static void print_json(const verification *v, bool holds, const error *err) {
         json_add_u64(&w, "witnesses", v->cosigned);
         json_add_u64(&w, "first_ms", v->first_ms);
         json_add_u64(&w, "last_ms", v->last_ms);
+        if (v->cosign != NULL) {
+            json_add_text(&w, "signed_as", slice_of_text(v->witness_key));
+        }
     } else {
         json_add_text(&w, "reason", slice_of_text(err->text));
     }
@@ -256,9 +300,19 @@ static void print_text(const verification *v) {
     hex_encode(slice_of(v->signed_one.root, HASH_SIZE), root);
     printf("audit log: holds\n  log        %s\n  entries    %" PRIu64 "\n  root       %s\n  witnesses  %zu\n",
            v->signed_one.origin, v->signed_one.size, root, v->cosigned);
-    if (v->older_one.size > 0) {
-        printf("  goes on from the %" PRIu64 " entries of %s\n", v->older_one.size, v->older);
+    for (size_t i = 0; i < v->older_count; i++) {
+        printf("  goes on from the %" PRIu64 " entries of %s\n", v->older_ones[i].size, v->older_files[i]);
     }
+    if (v->cosign != NULL) {
+        printf("  signed as %s\n", v->witness_key);
+    }
+}
+
+static bool cosign(verification *v, error *err) {
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "%s/checkpoint", v->folder); /* it was read there */
+    return verify_cosign(v->cosign, v->cosign_name, buffer_slice(&v->note), v->memory, path, v->witness_key,
+                         err);
 }
 
 static bool verify_log(verification *v, error *err) {
@@ -268,12 +322,17 @@ static bool verify_log(verification *v, error *err) {
     if (v->quorum > v->witnesses.count) {
         return error_set(err, ERROR_INVALID, "--quorum is more than the witnesses that --witness names");
     }
-    return crypto_start(err) && read_checkpoints(v, err) && check_log(v, err);
+    if ((v->cosign == NULL) != (v->cosign_name == NULL)) {
+        return error_set(err, ERROR_INVALID, "--cosign FILE and --as NAME belong together");
+    }
+    return crypto_start(err) && read_checkpoints(v, err) && check_log(v, err) &&
+           (v->cosign == NULL || cosign(v, err));
 }
 
 static int run(verification *v) {
     error err = {0};
     v->file = buffer_make(LAYOUT_BUNDLE_MAX);
+    v->note = buffer_make(NOTE_SIZE_MAX);
     v->result = OUTCOME_UNCHECKED;
     bool holds = verify_log(v, &err);
     if (holds) {
@@ -289,6 +348,7 @@ static int run(verification *v) {
         (void)options_fail(program, &err);
     }
     buffer_free(&v->file);
+    buffer_free(&v->note);
     crypto_stop();
     return (int)v->result;
 }
@@ -308,8 +368,12 @@ int verify_audit_main(int argc, char **argv) {
          OPTION_TEXTS_MAX},
         {"quorum", OPTION_U64, &v->quorum, "N", "so many of the witnesses are enough; 0: all", 0,
          OPTION_TEXTS_MAX},
-        {"older", OPTION_TEXT, &v->older, "FILE", "a checkpoint seen earlier: the log must go on from it", 0,
-         0},
+        {"older", OPTION_TEXTS, &v->older, "FILE",
+         "a checkpoint seen earlier, by you or a worker: the log must go on from it; may be repeated", 0,
+         OPTION_TEXTS_MAX},
+        {"cosign", OPTION_TEXT, &v->cosign, "FILE",
+         "if it holds, sign the checkpoint as a witness with this Ed25519 key, made if there is none", 0, 0},
+        {"as", OPTION_TEXT, &v->cosign_name, "NAME", "the witness's name", 0, 0},
         {"json", OPTION_FLAG, &v->json, NULL, "print the result as JSON", 0, 0},
     };
     const option_table table = {
