@@ -44,10 +44,11 @@ static void fail(bench *b, const error *failure) {
 /* Kibibytes of this process. */
 static uint64_t resident_kib(void) {
     char line[256];
-    unsigned long long kib = 0;
+    uint64_t kib = 0;
     FILE *status = fopen("/proc/self/status", "r");
     while (status != NULL && fgets(line, sizeof line, status) != NULL) {
-        if (sscanf(line, "VmRSS: %llu", &kib) == 1) {
+        if (strncmp(line, "VmRSS:", 6) == 0) {
+            kib = strtoull(line + 6, NULL, 10);
             break;
         }
     }
@@ -98,7 +99,7 @@ static void write_more(bench *b) {
 /* The same bytes in as many syncs, and nothing else. */
 static double raw_seconds(const char *folder, size_t bytes, size_t syncs) {
     char path[4096];
-    size_t each = bytes / syncs;
+    size_t each = bytes / syncs + 1;
     uint8_t *block = calloc(1, each);
     snprintf(path, sizeof path, "%s/raw", folder);
     int file = open(path, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);

@@ -25,7 +25,7 @@ def commands(document="README.md", heading="Make a site"):
     text = (TOP / document).read_text(encoding="utf-8")
     section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
     lines = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL)).splitlines()
-    return [re.sub(r"\s+#.*", "", line) for line in lines]
+    return [re.sub(r"\s+#.*", "", line) for line in lines if line]
 
 
 class Reader:

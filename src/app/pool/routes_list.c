@@ -29,7 +29,7 @@ static void write_route(json_writer *w, const route *r) {
         }
     }
     json_write_array_end(w);
-    json_add_bool(w, "audited", r->open == NULL && auth_is_privileged(r->action));
+    json_add_bool(w, "audited", r->open == NULL && auth_is_entered(r->action));
     json_add_text(w, "help", slice_of_text(r->help));
     json_write_object_end(w);
 }

@@ -58,16 +58,17 @@ static void keep_note(agent *a) {
         return;
     }
     keeping *k = memory_allocate_zeroed(1, sizeof *k);
-    bool begun = k != NULL || error_memory(&err);
-    if (begun) {
-        k->agent = a;
-        k->length = last.length < sizeof k->note ? last.length : sizeof k->note;
-        memcpy(k->note, last.data, k->length);
-        begun = worker_home_checkpoint_path(a->state_folder, &a->home, false, k->path, &err) &&
-                ev_work(a->loop, write_note, note_written, k, &err);
+    if (k == NULL || last.length > sizeof k->note) {
+        memory_free(k);
+        log_error("the pool's checkpoint is not kept: out of memory");
+        return;
     }
-    a->log_keeping = begun;
-    if (!begun) {
+    k->agent = a;
+    k->length = last.length;
+    memcpy(k->note, last.data, last.length);
+    a->log_keeping = worker_home_checkpoint_path(a->state_folder, &a->home, false, k->path, &err) &&
+                     ev_work(a->loop, write_note, note_written, k, &err);
+    if (!a->log_keeping) {
         memory_free(k);
         log_error("the pool's checkpoint is not kept", LOG_CAUSE(&err));
     }

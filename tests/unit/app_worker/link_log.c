@@ -13,7 +13,7 @@
 
 enum { LOG_ENTRIES = 200 };
 
-static agent a;
+static agent here;
 static sign_key *pool_key;
 static char folder[64];
 static merkle_edge edge;
@@ -26,8 +26,8 @@ static size_t beats;
 static size_t refused_jobs;
 static size_t closed;
 
-bool agent_send(agent *self, const proto_message *message) {
-    (void)self;
+bool agent_send(agent *a, const proto_message *message) {
+    (void)a;
     if (message->type == PROTO_LOG_ASK) {
         questions++;
         asked_from = message->log_ask.from;
@@ -37,20 +37,20 @@ bool agent_send(agent *self, const proto_message *message) {
     return true;
 }
 
-void agent_beat(agent *self) {
-    (void)self;
+void agent_beat(agent *a) {
+    (void)a;
     beats++;
 }
 
-void agent_check_stopped(agent *self) {
-    (void)self;
+void agent_check_stopped(agent *a) {
+    (void)a;
 }
 
-void link_close(agent *self, unsigned code, const char *reason) {
+void link_close(agent *a, unsigned code, const char *reason) {
     (void)code;
     (void)reason;
     closed++;
-    link_log_closed(self);
+    link_log_closed(a);
 }
 
 static bool no_tile(void *context, unsigned level, uint64_t index, const uint8_t hashes[MERKLE_TILE_SIZE],
@@ -74,7 +74,7 @@ static slice note_of(uint64_t size, uint64_t fork, unsigned other, char text[PRO
         assert_true(merkle_append(&edge, leaf, no_tile, NULL, &err));
     }
     snprintf(c.origin, sizeof c.origin, "cellule/");
-    hex_encode(slice_of(a.home.pool_id, HASH_SIZE), c.origin + strlen(c.origin));
+    hex_encode(slice_of(here.home.pool_id, HASH_SIZE), c.origin + strlen(c.origin));
     memcpy(named.name, c.origin, sizeof named.name);
     memcpy(named.public_key, sign_key_public(pool_key), SIGN_PUBLIC_SIZE);
     assert_true(merkle_root(&edge, c.root, &err));
@@ -105,7 +105,7 @@ static bool welcome(uint64_t size, uint64_t fork) {
     char text[PROTO_CHECKPOINT_MAX];
     proto_welcome message = {.checkpoint = note_of(size, fork, 1, text)};
     memcpy(message.log_key, sign_key_public(pool_key), SIGN_PUBLIC_SIZE);
-    return link_log_welcome(&a, &message);
+    return link_log_welcome(&here, &message);
 }
 
 static void prove(uint64_t from, uint64_t size, uint64_t fork) {
@@ -116,11 +116,11 @@ static void prove(uint64_t from, uint64_t size, uint64_t fork) {
     assert_true(merkle_prove_consistency(from, size, read_tile, NULL, &proof, &err));
     base64url_encode(slice_of(proof.hashes[0], proof.count * HASH_SIZE), hashes);
     message.hashes = slice_of_text(hashes);
-    link_log_proof(&a, &message);
+    link_log_proof(&here, &message);
 }
 
 static void path_of(bool forked, char path[HOME_PATH_SIZE]) {
-    assert_true(worker_home_checkpoint_path(folder, &a.home, forked, path, &err));
+    assert_true(worker_home_checkpoint_path(folder, &here.home, forked, path, &err));
 }
 
 static void stop_loop(void *context) {
@@ -129,25 +129,26 @@ static void stop_loop(void *context) {
 
 /* Until what is being kept is on the disk. */
 static void wait_for_the_disk(void) {
-    while (a.log_keeping) {
+    while (here.log_keeping) {
         ev_timer timer;
-        ev_timer_init(&timer, stop_loop, a.loop);
-        ev_timer_start(a.loop, &timer, 1);
-        ev_loop_run(a.loop);
+        ev_timer_init(&timer, stop_loop, here.loop);
+        ev_timer_start(here.loop, &timer, 1);
+        ev_loop_run(here.loop);
     }
 }
 
 static int set_up(void **state) {
     (void)state;
-    a = (agent){.state_folder = folder, .engine_ready = true, .slots = 1};
-    list_init(&a.jobs);
+    here = (agent){.state_folder = folder, .engine_ready = true, .slots = 1};
+    list_init(&here.jobs);
     questions = beats = refused_jobs = closed = 0;
     pool_key = sign_key_generate(&err);
-    a.loop = ev_loop_new(&err);
+    here.loop = ev_loop_new(&err);
     snprintf(folder, sizeof folder, "/tmp/cellule-link-XXXXXX");
-    return pool_key != NULL && a.loop != NULL && mkdtemp(folder) != NULL &&
-                   hash_sha256(slice_of(sign_key_public(pool_key), SIGN_PUBLIC_SIZE), a.home.pool_id, &err) &&
-                   link_log_load(&a, &err)
+    return pool_key != NULL && here.loop != NULL && mkdtemp(folder) != NULL &&
+                   hash_sha256(slice_of(sign_key_public(pool_key), SIGN_PUBLIC_SIZE), here.home.pool_id,
+                               &err) &&
+                   link_log_load(&here, &err)
                ? 0
                : -1;
 }
@@ -156,8 +157,8 @@ static int tear_down(void **state) {
     char path[HOME_PATH_SIZE];
     (void)state;
     wait_for_the_disk();
-    log_watch_free(&a.log);
-    ev_loop_free(a.loop);
+    log_watch_free(&here.log);
+    ev_loop_free(here.loop);
     sign_key_free(pool_key);
     path_of(false, path);
     unlink(path);
@@ -171,18 +172,18 @@ static void test_what_it_believes_it_keeps(void **state) {
     assert_true(welcome(10, LOG_ENTRIES));
     wait_for_the_disk();
     assert_int_equal(questions, 0);
-    log_watch_free(&a.log);
-    assert_true(link_log_load(&a, &err));
-    assert_int_equal(a.log.known.size, 10);
+    log_watch_free(&here.log);
+    assert_true(link_log_load(&here, &err));
+    assert_int_equal(here.log.known.size, 10);
     assert_true(welcome(50, LOG_ENTRIES));
     assert_int_equal(questions, 1);
     assert_int_equal(asked_from, 10);
     prove(10, 50, LOG_ENTRIES);
     wait_for_the_disk();
-    log_watch_free(&a.log);
-    assert_true(link_log_load(&a, &err));
-    assert_int_equal(a.log.known.size, 50);
-    assert_false(a.stopping);
+    log_watch_free(&here.log);
+    assert_true(link_log_load(&here, &err));
+    assert_int_equal(here.log.known.size, 50);
+    assert_false(here.stopping);
 }
 
 static void test_what_was_kept_and_is_damaged_is_said(void **state) {
@@ -190,8 +191,8 @@ static void test_what_was_kept_and_is_damaged_is_said(void **state) {
     (void)state;
     path_of(false, path);
     assert_true(file_write_atomic(path, SLICE_LITERAL("no note"), 0600, &err));
-    log_watch_free(&a.log);
-    assert_false(link_log_load(&a, &err));
+    log_watch_free(&here.log);
+    assert_false(link_log_load(&here, &err));
     assert_non_null(strstr(err.text, path));
 }
 
@@ -201,25 +202,25 @@ static void test_a_rewritten_log_is_an_alarm_and_its_proof_is_kept(void **state)
     assert_true(welcome(100, LOG_ENTRIES));
     assert_true(welcome(150, 60));
     prove(100, 150, 60);
-    assert_true(a.stopping);
-    assert_int_equal(a.exit_status, WORKER_EXIT_FORKED);
+    assert_true(here.stopping);
+    assert_int_equal(here.exit_status, WORKER_EXIT_FORKED);
     path_of(true, path);
     assert_true(file_exists(path));
-    assert_int_equal(a.log.known.size, 100);
+    assert_int_equal(here.log.known.size, 100);
 }
 
 static void test_a_log_that_is_shorter_or_gone_is_an_alarm(void **state) {
     (void)state;
     assert_true(welcome(100, LOG_ENTRIES));
     assert_false(welcome(99, LOG_ENTRIES));
-    assert_true(a.stopping);
-    a.stopping = false;
-    assert_false(link_log_welcome(&a, &(proto_welcome){.lease_ms = 1}));
-    assert_true(a.stopping);
+    assert_true(here.stopping);
+    here.stopping = false;
+    assert_false(link_log_welcome(&here, &(proto_welcome){.lease_ms = 1}));
+    assert_true(here.stopping);
 }
 
 static void start_job(void) {
-    worker_job_start(&a, &(proto_job){.kind = PROTO_GENERATE});
+    worker_job_start(&here, &(proto_job){.kind = PROTO_GENERATE});
 }
 
 static void test_a_pool_that_keeps_silent_gets_no_answers(void **state) {
@@ -227,23 +228,23 @@ static void test_a_pool_that_keeps_silent_gets_no_answers(void **state) {
     assert_true(welcome(10, LOG_ENTRIES));
     assert_true(welcome(50, 5));
     assert_int_equal(questions, 1);
-    link_log_closed(&a);
-    assert_true(a.log_doubted);
+    link_log_closed(&here);
+    assert_true(here.log_doubted);
     start_job();
     assert_int_equal(refused_jobs, 1);
     assert_true(welcome(50, 5)); /* and again */
     assert_int_equal(questions, 2);
-    assert_true(a.log_doubted);
+    assert_true(here.log_doubted);
     start_job();
     assert_int_equal(refused_jobs, 2);
-    link_log_closed(&a);
+    link_log_closed(&here);
     assert_int_equal(beats, 0);
     assert_true(welcome(50, LOG_ENTRIES)); /* the honest one */
     prove(10, 50, LOG_ENTRIES);
-    assert_false(a.log_doubted);
+    assert_false(here.log_doubted);
     assert_int_equal(beats, 1); /* the pool hears at once that it serves */
-    link_log_closed(&a);
-    assert_false(a.log_doubted);
+    link_log_closed(&here);
+    assert_false(here.log_doubted);
     assert_int_equal(closed, 0);
 }
 
