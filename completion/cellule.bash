@@ -8,7 +8,7 @@ _cellule() {
     # The words before the cursor that are verbs: each one's help lists the next.
     help=$("$program" --help 2>/dev/null) || return
     for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-        [[ $word =~ ^[a-z]+$ && $help == *$'\n'"  $word "* && $help == *" VERB "* ]] || break
+        [[ $word =~ ^[a-z][a-z-]*$ && $help == *$'\n'"  $word "* && $help == *" VERB "* ]] || break
         verbs+=("$word")
         help=$("$program" "${verbs[@]}" --help 2>/dev/null) || return
     done

@@ -42,6 +42,9 @@
     NUMBER(join_token_minutes, 10, 1, 1440, LIVE, "a join token can be used for this long")                  \
     NUMBER(worker_days, 365, 1, 3650, LIVE,                                                                  \
            "a worker is enrolled for this long where the admin names no other")                              \
+    NUMBER(session_token_seconds, 600, 60, 900, LIVE, "a session token is good for this long")               \
+    NUMBER(session_hours, 12, 1, 720, LIVE, "a session can be refreshed for this long after it was made")    \
+    NUMBER(session_key_days, 30, 1, 365, LIVE, "the key that signs session tokens is changed this often")    \
     NUMBER(receipt_days, 90, 1, 3650, LIVE, "receipts are kept for this long")                               \
     TEXT(verify, "spot", LIVE,                                                                               \
          "least check of answers by another worker: off, spot, every, proved or required")                   \

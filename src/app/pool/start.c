@@ -11,6 +11,7 @@
 #include "proof/proof.h"
 #include "receipts.h"
 #include "routes.h"
+#include "sso/logins.h"
 #include "store/keys.h"
 
 #include <stdio.h>
@@ -37,6 +38,7 @@ static void tick_dispatch(void *context) {
 static void keep_house(void *context) {
     receipts_expire(context);
     proof_keep_house(context);
+    logins_keep_house(context);
 }
 
 static void on_request(void *context, http_request *request) {
@@ -85,7 +87,7 @@ static bool load_database(pool *p, const char *path, error *err) {
     store *database = store_open(&(store_options){.path = path}, err);
     bool loaded = database != NULL && store_load_keys(database, keys_loaded, p, err) &&
                   store_load_workers(database, workers_loaded, p, err) && proof_load(p, database, err) &&
-                  audit_load(p, database, err);
+                  audit_load(p, database, err) && logins_load(p, database, err);
     store_close(database);
     if (loaded && p->start_failure.code != ERROR_NONE) {
         *err = p->start_failure;
@@ -243,6 +245,7 @@ void pool_stop(pool *p) {
     store_close(p->store);
     audit_stop(p);
     dispatch_free(p->dispatch);
+    logins_free(p->logins);
     accounts_free(p->accounts);
     fleet_free(p->fleet);
     arena_free(p->scratch);
