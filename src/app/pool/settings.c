@@ -1,5 +1,6 @@
 #include "settings.h"
 
+#include "app_release/boot.h"
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -38,6 +39,17 @@ static bool check_number(const char *name, uint64_t value, uint64_t least, uint6
     return true;
 }
 
+static bool check_releases(const pool_settings *settings, error *err) {
+    release_policy policy;
+    release_acceptance wanted;
+    if (!release_policy_parse(settings->release_check, &policy)) {
+        return error_set(err, ERROR_INVALID, "release_check: \"%s\" is not one of auto, refuse, warn, off",
+                         settings->release_check);
+    }
+    return release_acceptance_parse(slice_of_text(settings->worker_releases), &wanted, err) ||
+           error_context(err, "worker_releases");
+}
+
 static bool check_words(const pool_settings *settings, error *err) {
     log_level level;
     if (!log_level_parse(settings->log_level, &level)) {
@@ -51,7 +63,8 @@ static bool check_words(const pool_settings *settings, error *err) {
     if (settings->max_tokens_default > settings->max_tokens_limit) {
         return error_set(err, ERROR_INVALID, "max_tokens_default is above max_tokens_limit; lower it");
     }
-    return policy_check_settings(settings, err) && model_files_check(settings->model_files, err);
+    return check_releases(settings, err) && policy_check_settings(settings, err) &&
+           model_files_check(settings->model_files, err);
 }
 
 static bool fill(pool_settings *settings, const settings_file *file, error *err) {

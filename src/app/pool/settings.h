@@ -64,6 +64,13 @@
     NUMBER(honeytoken_every, 0, 0, 1000000, LIVE,                                                            \
            "after about so many answers a worker gets a prompt with a marker of its own; 0: never")          \
     NUMBER(honeytoken_delay_ms, 60000, 0, 86400000, LIVE, "it comes at a random time up to this later")      \
+    TEXT(release_check, "auto", AT_START,                                                                    \
+         "if this program isn't the signed release that it was installed as: refuse, warn or off; auto: "    \
+         "refuse for a release, off for a development build")                                                \
+    TEXT(release_keys, "", AT_START,                                                                         \
+         "file of the maintainers' keys, for a development build; a release has them in it")                 \
+    TEXT(worker_releases, "", LIVE,                                                                          \
+         "programs that workers may run: \"SHA-256, same, signed, signed>=1.2.3\"; empty: any")              \
     NUMBER(drain_timeout_ms, 30000, 0, 3600000, LIVE,                                                        \
            "on SIGTERM, answers under way may take this long to end")
 

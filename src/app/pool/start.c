@@ -11,6 +11,7 @@
 #include "proof/proof.h"
 #include "receipts.h"
 #include "routes.h"
+#include "session.h"
 #include "sso/logins.h"
 #include "store/keys.h"
 
@@ -251,6 +252,7 @@ void pool_stop(pool *p) {
     arena_free(p->scratch);
     ev_loop_free(p->loop);
     site_close(&p->site);
+    release_status_free(&p->release);
     pool_settings_free(&p->settings);
 }
 
@@ -282,6 +284,9 @@ static void reload_settings(pool *p) {
     if (dispatch_configure(p->dispatch, &config, &err)) {
         pool_configure_log(&p->settings);
         log_info("settings reloaded");
+        if (strcmp(settings.worker_releases, p->settings.worker_releases) != 0) {
+            session_greet_again(p);
+        }
     } else {
         pool_settings_swap(&p->settings, &settings);
         log_error("settings not reloaded", LOG_CAUSE(&err));

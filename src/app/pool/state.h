@@ -2,6 +2,7 @@
 #define POOL_STATE_H
 
 #include "accounts.h"
+#include "app_release/boot.h"
 #include "base/arena.h"
 #include "dispatch/dispatch.h"
 #include "ev/loop.h"
@@ -29,6 +30,7 @@ typedef struct pool_counters {
 
 typedef struct pool {
     pool_settings settings;
+    release_status release; /* what this very program is */
     const char *settings_path;
     site site;
     ev_loop *loop;
