@@ -1,5 +1,6 @@
 #include "admin/admin.h"
 #include "app_engine/engine_main.h"
+#include "app_release/release_main.h"
 #include "client/client.h"
 #include "options/options.h"
 #include "pool/pool.h"
@@ -35,8 +36,9 @@ int main(int argc, char **argv) {
         {"worker", worker_main, "enrol this machine (join), lend it (run)"},
         {"ask", ask_main, "ask a question, stream the answer, check its receipt"},
         {"admin", admin_main, "users, keys and workers, over the pool's API"},
-        {"verify", verify_main, "check a receipt offline"},
+        {"verify", verify_main, "check a receipt, evidence, an audit log or a release offline"},
         {"engine", engine_main, "load a model and compute; started by the worker"},
+        {"release", release_main, "for maintainers: keys, manifests, signatures"},
         {"version", print_version, "print the version"},
     };
     if (!keep_standard_places()) {

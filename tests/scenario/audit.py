@@ -91,7 +91,7 @@ class Log(SiteCase):
         first = json.loads(self.texts()[0])
         self.assertEqual((first["action"], first["outcome"]), ("pool_boot", "noted"))
         digest = hashlib.sha256(pathlib.Path(BINARY).read_bytes()).hexdigest()
-        self.assertEqual(first["detail"], f"program {digest}")
+        self.assertEqual(first["detail"], f"program {digest}, release check: off")
 
     def test_an_act_is_written_with_who_and_to_whom_as_hashes(self):
         self.add_user("clara", "employee")

@@ -73,6 +73,7 @@ int admin_worker_main(int argc, char **argv);
 int admin_verification_main(int argc, char **argv);
 int admin_honeytoken_main(int argc, char **argv);
 int admin_audit_main(int argc, char **argv);
+int admin_session_main(int argc, char **argv);
 /* Verbs of `worker` (proof.c). */
 int admin_worker_standing(int argc, char **argv);
 int admin_worker_evidence(int argc, char **argv);

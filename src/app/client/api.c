@@ -7,6 +7,7 @@
 #include "http/client.h"
 #include "os/file.h"
 #include "os/random.h"
+#include "pool_release.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ enum {
 struct api {
     char url[TEXT_SIZE];
     char ca_path[TEXT_SIZE];
-    char *authorization; /* secret memory */
+    char release[TEXT_SIZE]; /* empty: any */
+    char *authorization;     /* secret memory */
     buffer ca_pem;
     ev_loop *loop;
     http_client *http;
@@ -36,6 +38,11 @@ static void take(char *setting, size_t size, slice text) {
     }
 }
 
+/* One that is too long must not be taken for none. */
+static void take_release(api *a, slice text) {
+    take(a->release, sizeof a->release, text.length < sizeof a->release ? text : SLICE_LITERAL("too long"));
+}
+
 static bool read_client_file(api *a, const char *path, char key[KEY_SIZE], error *err) {
     slice text;
     buffer content = buffer_make(FILE_LIMIT);
@@ -47,6 +54,7 @@ static bool read_client_file(api *a, const char *path, char key[KEY_SIZE], error
     if (read) {
         take(a->url, sizeof a->url, json_text_of(json_find(root, "url")));
         take(a->ca_path, sizeof a->ca_path, json_text_of(json_find(root, "ca")));
+        take_release(a, json_text_of(json_find(root, "pool_release")));
         text = json_text_of(json_find(root, "key"));
         take(key, KEY_SIZE, text);
     }
@@ -70,10 +78,12 @@ static bool settle(api *a, const api_options *options, char key[KEY_SIZE], error
     char path[TEXT_SIZE];
     take(a->url, sizeof a->url, slice_of_text(options->url));
     take(a->ca_path, sizeof a->ca_path, slice_of_text(options->ca));
+    take_release(a, slice_of_text(options->release));
     if (options->site == NULL) {
         take(a->url, sizeof a->url, slice_of_text(getenv("CELLULE_URL")));
         take(a->ca_path, sizeof a->ca_path, slice_of_text(getenv("CELLULE_CA")));
         take(key, KEY_SIZE, slice_of_text(getenv("CELLULE_KEY")));
+        take_release(a, slice_of_text(getenv("CELLULE_POOL_RELEASE")));
     }
     bool complete = a->url[0] != '\0' && a->ca_path[0] != '\0' && key[0] != '\0';
     if (!complete && client_file(options, path) && !read_client_file(a, path, key, err)) {
@@ -122,6 +132,8 @@ static bool open_parts(api *a, const api_options *options, error *err) {
     return a->http != NULL;
 }
 
+static bool check_release(api *a, error *err);
+
 api *api_open(const api_options *options, error *err) {
     api *a = memory_allocate_zeroed(1, sizeof *a);
     if (a == NULL) {
@@ -129,7 +141,7 @@ api *api_open(const api_options *options, error *err) {
         return NULL;
     }
     a->ca_pem = buffer_make(FILE_LIMIT);
-    if (!open_parts(a, options, err)) {
+    if (!open_parts(a, options, err) || !check_release(a, err)) {
         api_close(a);
         return NULL;
     }
@@ -157,6 +169,7 @@ typedef struct call {
     bool (*on_event)(void *context, slice data);
     void *context;
     bool ended_by_us;
+    bool keyless; /* the key isn't shown */
     bool done;
     error failure;
 } call;
@@ -247,7 +260,8 @@ static bool run_call(call *c, const char *method, const char *path, slice body, 
     if (snprintf(url, sizeof url, "%s%s", a->url, path) >= (int)sizeof url) {
         return error_set(err, ERROR_LIMIT, "the address is too long");
     }
-    c->exchange = http_client_request(a->http, method, url, headers, body, &options, answered, c, err);
+    c->exchange = http_client_request(a->http, method, url, c->keyless ? headers + 1 : headers, body,
+                                      &options, answered, c, err);
     if (c->exchange == NULL) {
         return false;
     }
@@ -275,4 +289,22 @@ bool api_stream(api *a, const char *path, slice body, bool (*on_event)(void *con
     bool done = run_call(&c, "POST", path, body, err);
     sse_reader_free(&c.events);
     return done;
+}
+
+/* Before anything else is said to the pool. */
+static bool check_release(api *a, error *err) {
+    release_acceptance wanted;
+    api_answer answer = {0};
+    call c = {.api = a, .answer = &answer, .keyless = true};
+    if (!release_acceptance_parse(slice_of_text(a->release), &wanted, err)) {
+        return error_context(err, "--pool-release");
+    }
+    if (wanted.anything) {
+        return true;
+    }
+    bool good = (run_call(&c, "GET", "/v1/release", (slice){0}, err) ||
+                 error_context(err, "asking which program the pool runs")) &&
+                pool_release_check(answer.json, &wanted, err);
+    json_free(answer.json);
+    return good;
 }

@@ -25,6 +25,7 @@ int verify_main(int argc, char **argv) {
         {"receipt", verify_receipt_main, "check a receipt, and compute its answer again"},
         {"evidence", verify_evidence_main, "check why a worker was convicted"},
         {"audit", verify_audit_main, "check a copy of a pool's audit log"},
+        {"release", verify_release_main, "check an unpacked release"},
     };
     return options_run_verb("cellule verify", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
 }

@@ -8,6 +8,7 @@
 int verify_receipt_main(int argc, char **argv);
 int verify_evidence_main(int argc, char **argv);
 int verify_audit_main(int argc, char **argv);
+int verify_release_main(int argc, char **argv);
 
 /* Makes ready to verify; the id is what --pool-id gives. */
 MUST_CHECK bool verify_start(const char *pool_id_hex, uint8_t pool_id[HASH_SIZE], error *err);

@@ -13,7 +13,8 @@ enum { ACCOUNT_MODE_SIZE = 16 };
 
 typedef struct account {
     uint8_t token_hash[STORE_HASH_SIZE];
-    uint64_t key_id; /* 0: only a place, see accounts_reserve */
+    uint64_t key_id; /* 0: only a place, see accounts_reserve; or a session's that no key was used for */
+    uint64_t login;  /* the number of the session that asks (sso/logins.h); 0: a key asks by itself */
     uint64_t user_id;
     char user_name[STORE_NAME_MAX + 1];
     auth_role role;

@@ -4,6 +4,7 @@
 #include "job.h"
 #include "os/clock.h"
 #include "reply.h"
+#include "sso/logins.h"
 #include "store/users.h"
 
 #include <stdio.h>
@@ -57,6 +58,7 @@ static void key_revoked(void *context, const uint8_t *token_hash, const error *f
     if (failure == NULL) {
         log_info("key revoked", LOG_U64("by", later.user_id), LOG_TEXT("key", later.name));
         accounts_remove_key(later.pool->accounts, token_hash);
+        (void)logins_end_key(later.pool, later.key_id); /* those that were being made meanwhile */
     }
     reply_shut_out(later.request, failure, later.shut_out);
 }
@@ -70,10 +72,12 @@ void admin_key_revoke(pool *p, http_request *request, const account *who, slice 
     }
     snprintf(later->name, sizeof later->name, "%.*s", SLICE_FORMAT(slice_part(key_id, 0, 20)));
     const account *gone = accounts_find_key_id(p->accounts, id);
+    later->key_id = id;
     if (gone != NULL) {
         uint64_t user_id = gone->user_id;
         later->shut_out = true;
         accounts_remove_key(p->accounts, gone->token_hash);
+        (void)logins_end_key(p, id);
         job_end_revoked(p, user_id, id);
     }
     if (!store_key_revoke(p->store, id, clock_unix_ms(), key_revoked, later, &err)) {

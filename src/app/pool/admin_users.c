@@ -8,6 +8,7 @@
 #include "os/clock.h"
 #include "os/random.h"
 #include "reply.h"
+#include "sso/logins.h"
 #include "store/users.h"
 
 enum {
@@ -182,8 +183,9 @@ static void user_disabled(void *context, uint64_t user_id, const error *failure)
     reply_later later = reply_later_take(context);
     if (failure == NULL) {
         log_info("user disabled", LOG_U64("by", later.user_id), LOG_U64("user", user_id));
-        /* Keys that were being added meanwhile. */
+        /* Keys and sessions that were being added meanwhile. */
         accounts_remove_user(later.pool->accounts, user_id);
+        (void)logins_end_user(later.pool, user_id);
     }
     reply_shut_out(later.request, failure, later.shut_out);
 }
@@ -195,10 +197,12 @@ void admin_user_disable(pool *p, http_request *request, const account *who, slic
         return;
     }
     const account *gone = accounts_find_user(p->accounts, name);
+    gone = gone == NULL ? logins_find_user(p->logins, name) : gone;
     if (gone != NULL) {
         uint64_t user_id = gone->user_id;
         later->shut_out = true;
         accounts_remove_user(p->accounts, user_id);
+        (void)logins_end_user(p, user_id);
         job_end_revoked(p, user_id, 0);
     }
     if (!store_user_disable(p->store, name, user_disabled, later, &err)) {

@@ -97,6 +97,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
                .request = request,
                .user_id = who->user_id,
                .key_id = who->key_id,
+               .login = who->login,
                .chat = *chat,
                .mode = mode,
                .hold = mode == VERIFY_PROVED,

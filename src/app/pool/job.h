@@ -29,6 +29,7 @@ typedef struct job {
     dispatch_job *handle;
     uint64_t user_id;
     uint64_t key_id;
+    uint64_t login; /* account's */
     chat_request chat;
     uint64_t created_ms;   /* Unix */
     uint64_t submitted_ms; /* monotonic */
@@ -104,6 +105,8 @@ MUST_CHECK bool job_send_head(job *j);
 void job_release(job *j);
 /* Ends every job of a key, or of a user (`key_id` 0), with an error: the key was revoked. */
 void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id);
+/* Those of a session of a person (account's `login`), which has ended. */
+void job_end_login(pool *p, uint64_t login);
 /* Ends the jobs that wait for a worker, or every job, with an error: the pool is going down. */
 void job_end_queued(pool *p);
 void job_end_all(pool *p);

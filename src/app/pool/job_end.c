@@ -131,6 +131,14 @@ void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
     end_selected(p, is_revoked, &gone, 401, "key_revoked", "this key was revoked");
 }
 
+static bool is_of_login(job *j, const void *by) {
+    return j->login == *(const uint64_t *)by;
+}
+
+void job_end_login(pool *p, uint64_t login) {
+    end_selected(p, is_of_login, &login, 401, "session_ended", "this session has ended");
+}
+
 static const char stopping_text[] = "the pool is stopping; ask again in a moment";
 
 static bool is_queued(job *j, const void *by) {

@@ -63,6 +63,23 @@ void observe_pool(pool *p, http_request *request) {
     reply_json_end(&answer, request, 200);
 }
 
+void observe_release(pool *p, http_request *request) {
+    const release_status *release = &p->release;
+    reply_json answer;
+    reply_json_begin(&answer);
+    json_write_object_begin(&answer.w);
+    json_add_text(&answer.w, "object", SLICE_LITERAL("cellule.release"));
+    json_add_text(&answer.w, "version", SLICE_LITERAL(CELLULE_VERSION));
+    json_add_text(&answer.w, "program", slice_of_text(release->program_hex));
+    json_add_text(&answer.w, "check", slice_of_text(release_state_name(release->state)));
+    if (release->state == RELEASE_VERIFIED) {
+        json_add_u64(&answer.w, "expires_s", release->expires_s);
+        json_add_text(&answer.w, "manifest", buffer_slice(&release->manifest));
+    }
+    json_write_object_end(&answer.w);
+    reply_json_end(&answer, request, 200);
+}
+
 static void add_metric(buffer *out, const char *name, const char *type, const char *help, uint64_t value) {
     buffer_append_format(out, "# HELP cellule_%s %s\n# TYPE cellule_%s %s\ncellule_%s %" PRIu64 "\n", name,
                          help, name, type, name, value);

@@ -55,6 +55,7 @@ typedef struct reply_later {
     pool *pool;
     http_request *request;
     uint64_t user_id;
+    uint64_t key_id;   /* that is being revoked */
     char secret[512];  /* a key or token to be shown once; wiped */
     uint8_t bytes[64]; /* the hash of the key, or the id, that is being stored */
     bool shut_out;     /* done in memory already, whatever the store says */

@@ -8,6 +8,7 @@
 #include "proof/admin.h"
 #include "receipts.h"
 #include "session.h"
+#include "sso/session_api.h"
 
 /* What strangers may call carries its own proof, or tells nothing that a stranger may not know. */
 #define OPEN(method, path, handler, help)                                                                    \
@@ -19,8 +20,16 @@ const route route_table[] = {
     OPEN("GET", "/healthz", observe_health, "the loop runs"),
     OPEN("GET", "/readyz", observe_ready, "it can take requests"),
     OPEN("GET", "/v1/pool", observe_pool, "the pool's id and public key"),
+    OPEN("GET", "/v1/release", observe_release, "the program that the pool runs, and its signed manifest"),
     OPEN("GET", "/v1/worker", session_accept, "workers connect here (WebSocket)"),
     OPEN("POST", "/v1/worker/enrol", admin_enrol, "a machine enrols, with a join token"),
+    OPEN("GET", "/.well-known/jwks.json", session_api_keys, "the keys that session tokens are verified with"),
+    OPEN("POST", "/auth/token", session_api_token, "new session tokens for a refresh token"),
+    ROUTE("POST", "/v1/session", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_make,
+          "make a session with a key"),
+    ROUTE("GET", "/v1/session", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_show, "who asks"),
+    ROUTE("POST", "/v1/session/end", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_leave,
+          "end the session that asks"),
     ROUTE("POST", "/v1/chat/completions", AUTH_ASK, AUDIT_OF_NOTHING, chat_completions, "ask a question"),
     ROUTE("GET", "/v1/models", AUTH_MODELS_LIST, AUDIT_OF_NOTHING, observe_models,
           "the models that can be asked"),
@@ -42,6 +51,12 @@ const route route_table[] = {
           "revoke one key"),
     ROUTE("POST", "/v1/admin/keys/*/verify", AUTH_KEY_ADD, AUDIT_OF_SEGMENT, admin_key_set_verify,
           "say how a key's answers are checked"),
+    ROUTE("GET", "/v1/admin/users/*/sessions", AUTH_SESSION_LIST, AUDIT_OF_PERSON, session_api_list,
+          "list a user's sessions"),
+    ROUTE("POST", "/v1/admin/sessions/*/end", AUTH_SESSION_END, AUDIT_OF_SEGMENT, session_api_end,
+          "end a session"),
+    ROUTE("POST", "/v1/admin/session-keys/rotate", AUTH_SESSION_KEY_ROTATE, AUDIT_OF_NOTHING,
+          session_api_rotate_key, "change the key that signs session tokens"),
     ROUTE("POST", "/v1/admin/join-tokens", AUTH_WORKER_TOKEN_ADD, AUDIT_OF_OWNER, admin_join_token_add,
           "make a join token"),
     ROUTE("GET", "/v1/admin/workers", AUTH_WORKER_LIST, AUDIT_OF_NOTHING, admin_worker_list, "list workers"),

@@ -1,9 +1,8 @@
 #include "routes.h"
 
-#include "auth/token.h"
-#include "os/clock.h"
 #include "reply.h"
 #include "route_table.h"
+#include "sso/identify.h"
 
 #include <stdio.h>
 
@@ -31,19 +30,6 @@ static bool path_matches(const char *pattern, slice path, slice *wild) {
     return expected.length == 0 && path.length == 0;
 }
 
-/* Whose key the request has; NULL if none, or if `err` is set. */
-static const account *identify(const pool *p, const http_request *request, error *err) {
-    slice field;
-    slice token;
-    uint8_t token_hash[AUTH_HASH_SIZE];
-    if (http_request_header_count(request, "authorization") != 1 ||
-        !http_request_header(request, "authorization", &field) || !auth_bearer_parse(field, &token) ||
-        !auth_user_key_hash(token, token_hash, err)) {
-        return NULL;
-    }
-    return accounts_find(p->accounts, token_hash, clock_unix_ms());
-}
-
 /* Only a key that was looked for and not found is called invalid. */
 static void refuse_stranger(pool *p, http_request *request, const error *failure) {
     if (failure->code != ERROR_NONE && failure->code != ERROR_DENIED) {
@@ -55,9 +41,7 @@ static void refuse_stranger(pool *p, http_request *request, const error *failure
         reply_error(request, 401, NULL, "missing_api_key",
                     "no key: send the header Authorization: Bearer ck_… once");
     } else {
-        reply_error(
-            request, 401, NULL, "invalid_api_key",
-            "this key is not valid here: it is mistyped, expired or revoked; ask the admin for a new one");
+        reply_error(request, 401, NULL, "invalid_api_key", "%s", failure->text);
     }
 }
 

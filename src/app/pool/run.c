@@ -98,6 +98,15 @@ typedef struct run_options {
     bool check;
 } run_options;
 
+/* Before anything of the site is opened. A mere look at the settings leaves no mark. */
+static bool check_release(pool *p, const run_options *options, error *err) {
+    release_check check = {.policy = p->settings.release_check,
+                           .keys_file = p->settings.release_keys,
+                           .state_folder = options->site,
+                           .remember = !options->check};
+    return release_check_self(&check, &p->release, err);
+}
+
 static int run_pool(const run_options *options, const char *settings_path) {
     error err = {0};
     int status = 1;
@@ -114,7 +123,7 @@ static int run_pool(const run_options *options, const char *settings_path) {
     if (settled) {
         pool_configure_log(&p->settings);
     }
-    bool started = settled && pool_start(p, options->site, &err);
+    bool started = settled && check_release(p, options, &err) && pool_start(p, options->site, &err);
     if (started && options->check) {
         printf("the settings and the site %s are in order\n", options->site);
         status = 0;

@@ -233,6 +233,15 @@ void session_drain_all(pool *p) {
     pool_arm_dispatch(p);
 }
 
+void session_greet_again(pool *p) {
+    for (list_node *node = p->sessions.next, *next = NULL; node != &p->sessions; node = next) {
+        next = node->next;
+        session_close(LIST_ENTRY(node, session, node), PROTO_CLOSE_GOING_AWAY,
+                      "the accepted releases have changed");
+    }
+    pool_arm_dispatch(p);
+}
+
 void session_describe(const session *s, session_view *view) {
     *view =
         (session_view){.state = proto_state_name(s->state), .peer = s->peer, .model_count = s->model_count};

@@ -41,6 +41,9 @@ void session_revoke_forger(pool *p, const uint8_t worker_id[STORE_WORKER_ID_SIZE
 /* The pool is stopping: no new jobs, then the connection is closed. */
 void session_drain_all(pool *p);
 
+/* Who may serve has changed for all: each worker has to say hello again. Their jobs go elsewhere. */
+void session_greet_again(pool *p);
+
 /* What /v1/admin/workers shows of a live session. */
 typedef struct session_view {
     const char *state;

@@ -57,6 +57,14 @@ static bool is_wanted(const pool *p, const proto_model *model) {
            model_files_allow(p->settings.model_files, model->name, model->digest, model->profile);
 }
 
+static bool release_is_accepted(const pool *p, const proto_hello *hello, error *err) {
+    release_acceptance wanted;
+    release_claim claim = {.manifest = hello->release};
+    memcpy(claim.program, hello->build, sizeof claim.program);
+    return release_acceptance_parse(slice_of_text(p->settings.worker_releases), &wanted, err) &&
+           release_status_accepts(&p->release, &wanted, &claim, err);
+}
+
 void session_handle_hello(session *s, const proto_hello *hello) {
     pool *p = s->pool;
     error err = {0};
@@ -76,6 +84,10 @@ void session_handle_hello(session *s, const proto_hello *hello) {
                            "a model of this name is another file or profile here; ask the admin for it");
             return;
         }
+    }
+    if (!release_is_accepted(p, hello, &err)) {
+        session_refuse(s, err.code == ERROR_MEMORY ? PROTO_OTHER : PROTO_REFUSE_RELEASE, err.text);
+        return;
     }
     if (!keep_models(s, hello) || !random_bytes(s->pool_nonce, sizeof s->pool_nonce, &err)) {
         session_close(s, PROTO_CLOSE_INTERNAL, "out of memory");
@@ -142,7 +154,9 @@ static void welcome(session *s) {
     dispatch_id id;
     proto_message message = {.type = PROTO_WELCOME,
                              .welcome = {.lease_ms = PROTO_LEASE_BEATS * (uint32_t)p->settings.beat_ms,
-                                         .beat_ms = (uint32_t)p->settings.beat_ms}};
+                                         .beat_ms = (uint32_t)p->settings.beat_ms,
+                                         .release = buffer_slice(&p->release.manifest)}};
+    memcpy(message.welcome.build, p->release.program, sizeof message.welcome.build);
     memcpy(id.bytes, s->worker->id, sizeof id.bytes);
     session_show_log(s, &message.welcome);
     bool ready = random_bytes(message.welcome.session, sizeof message.welcome.session, &err);

@@ -1,18 +1,14 @@
 #include "settings.h"
 
+#include "app_release/boot.h"
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "model_files.h"
 #include "proof/policy.h"
+#include "yaml.h"
 
-#include <cyaml/cyaml.h>
-#include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <sys/stat.h>
-
-enum { SETTINGS_FILE_LIMIT = 256 * 1024, DESCRIPTION_LIMIT = 64 * 1024 };
+enum { DESCRIPTION_LIMIT = 64 * 1024 };
 
 /* What the YAML says: a NULL is a key that is not there. */
 typedef struct settings_file {
@@ -35,42 +31,23 @@ static const cyaml_schema_field_t fields[] = {
 
 static const cyaml_schema_value_t schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, settings_file, fields)};
 
-/* libcyaml tells what is wrong only through its log: first the cause, then, from the inside out, where it
- * was; the innermost place is kept. */
-static void keep_cause(cyaml_log_t level, void *context, const char *format, va_list arguments)
-    PRINTF_LIKE(3, 0);
-
-static void keep_cause(cyaml_log_t level, void *context, const char *format, va_list arguments) {
-    error *cause = context;
-    char line[ERROR_TEXT_SIZE];
-    if (level < CYAML_LOG_ERROR || vsnprintf(line, sizeof line, format, arguments) < 0) {
-        return;
-    }
-    line[strcspn(line, "\n")] = '\0';
-    const char *place = strstr(line, "in mapping field ");
-    if (cause->text[0] == '\0') {
-        error_set(cause, ERROR_INVALID, "%s", line);
-    } else if (place != NULL && strstr(cause->text, " in mapping field ") == NULL) {
-        error before = *cause;
-        error_set(cause, ERROR_INVALID, "%.300s %.150s", before.text, place);
-    }
-}
-
-static void *allocate_for_cyaml(void *context, void *block, size_t size) {
-    (void)context;
-    if (size == 0) {
-        memory_free(block);
-        return NULL;
-    }
-    return memory_resize(block, size);
-}
-
 static bool check_number(const char *name, uint64_t value, uint64_t least, uint64_t most, error *err) {
     if (value < least || value > most) {
         return error_set(err, ERROR_INVALID, "%s: %llu is not within %llu to %llu; correct it", name,
                          (unsigned long long)value, (unsigned long long)least, (unsigned long long)most);
     }
     return true;
+}
+
+static bool check_releases(const pool_settings *settings, error *err) {
+    release_policy policy;
+    release_acceptance wanted;
+    if (!release_policy_parse(settings->release_check, &policy)) {
+        return error_set(err, ERROR_INVALID, "release_check: \"%s\" is not one of auto, refuse, warn, off",
+                         settings->release_check);
+    }
+    return release_acceptance_parse(slice_of_text(settings->worker_releases), &wanted, err) ||
+           error_context(err, "worker_releases");
 }
 
 static bool check_words(const pool_settings *settings, error *err) {
@@ -86,7 +63,8 @@ static bool check_words(const pool_settings *settings, error *err) {
     if (settings->max_tokens_default > settings->max_tokens_limit) {
         return error_set(err, ERROR_INVALID, "max_tokens_default is above max_tokens_limit; lower it");
     }
-    return policy_check_settings(settings, err) && model_files_check(settings->model_files, err);
+    return check_releases(settings, err) && policy_check_settings(settings, err) &&
+           model_files_check(settings->model_files, err);
 }
 
 static bool fill(pool_settings *settings, const settings_file *file, error *err) {
@@ -134,63 +112,15 @@ void pool_settings_swap(pool_settings *running, pool_settings *read) {
 #undef LIVE
 }
 
-/* A file with nothing but comments has no YAML document, which libcyaml calls an error: here it means
- * defaults. */
-static bool is_blank_yaml(const char *path) {
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
-    }
-    char line[1024];
-    bool blank = true;
-    bool line_start = true;
-    while (blank && fgets(line, sizeof line, file) != NULL) {
-        size_t first = strspn(line, " \t\r\n");
-        blank = !line_start || line[first] == '\0' || line[first] == '#';
-        line_start = strchr(line, '\n') != NULL;
-    }
-    fclose(file);
-    return blank;
-}
-
-static bool load_file(const char *path, settings_file **file, error *err) {
-    struct stat status;
-    if (stat(path, &status) != 0) {
-        return error_set_errno(err, ERROR_IO, errno, "reading the configuration %s", path);
-    }
-    if (!S_ISREG(status.st_mode) || status.st_size > SETTINGS_FILE_LIMIT) {
-        return error_set(err, ERROR_LIMIT, "the configuration %s is not a file of at most %d bytes", path,
-                         SETTINGS_FILE_LIMIT);
-    }
-    if (is_blank_yaml(path)) {
-        return true;
-    }
-    error cause = {0};
-    cyaml_config_t config = {.log_fn = keep_cause,
-                             .log_ctx = &cause,
-                             .mem_fn = allocate_for_cyaml,
-                             .log_level = CYAML_LOG_ERROR,
-                             .flags = CYAML_CFG_NO_ALIAS};
-    cyaml_err_t failure = cyaml_load_file(path, &config, &schema, (cyaml_data_t **)file, NULL);
-    if (failure != CYAML_OK) {
-        return error_set(err, ERROR_INVALID, "the configuration %s: %s", path,
-                         cause.text[0] == '\0' ? cyaml_strerror(failure) : cause.text);
-    }
-    return true;
-}
-
 bool pool_settings_load(const char *path, pool_settings *settings, error *err) {
     settings_file none = {0};
     settings_file *file = NULL;
     *settings = (pool_settings){0};
-    if (path != NULL && !load_file(path, &file, err)) {
+    if (path != NULL && !yaml_file_load(path, &schema, (void **)&file, err)) {
         return false;
     }
     bool filled = fill(settings, file == NULL ? &none : file, err);
-    if (file != NULL) {
-        cyaml_config_t config = {.mem_fn = allocate_for_cyaml};
-        (void)cyaml_free(&config, &schema, file, 0);
-    }
+    yaml_file_free(&schema, file);
     if (!filled) {
         pool_settings_free(settings);
         return path == NULL ? false : error_context(err, "the configuration %s", path);

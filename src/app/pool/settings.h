@@ -42,6 +42,9 @@
     NUMBER(join_token_minutes, 10, 1, 1440, LIVE, "a join token can be used for this long")                  \
     NUMBER(worker_days, 365, 1, 3650, LIVE,                                                                  \
            "a worker is enrolled for this long where the admin names no other")                              \
+    NUMBER(session_token_seconds, 600, 60, 900, LIVE, "a session token is good for this long")               \
+    NUMBER(session_hours, 12, 1, 720, LIVE, "a session can be refreshed for this long after it was made")    \
+    NUMBER(session_key_days, 30, 1, 365, LIVE, "the key that signs session tokens is changed this often")    \
     NUMBER(receipt_days, 90, 1, 3650, LIVE, "receipts are kept for this long")                               \
     TEXT(verify, "spot", LIVE,                                                                               \
          "least check of answers by another worker: off, spot, every, proved or required")                   \
@@ -61,6 +64,13 @@
     NUMBER(honeytoken_every, 0, 0, 1000000, LIVE,                                                            \
            "after about so many answers a worker gets a prompt with a marker of its own; 0: never")          \
     NUMBER(honeytoken_delay_ms, 60000, 0, 86400000, LIVE, "it comes at a random time up to this later")      \
+    TEXT(release_check, "auto", AT_START,                                                                    \
+         "if this program isn't the signed release that it was installed as: refuse, warn or off; auto: "    \
+         "refuse for a release, off for a development build")                                                \
+    TEXT(release_keys, "", AT_START,                                                                         \
+         "file of the maintainers' keys, for a development build; a release has them in it")                 \
+    TEXT(worker_releases, "", LIVE,                                                                          \
+         "programs that workers may run: \"SHA-256, same, signed, signed>=1.2.3\"; empty: any")              \
     NUMBER(drain_timeout_ms, 30000, 0, 3600000, LIVE,                                                        \
            "on SIGTERM, answers under way may take this long to end")
 

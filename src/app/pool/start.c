@@ -11,6 +11,8 @@
 #include "proof/proof.h"
 #include "receipts.h"
 #include "routes.h"
+#include "session.h"
+#include "sso/logins.h"
 #include "store/keys.h"
 
 #include <stdio.h>
@@ -37,6 +39,7 @@ static void tick_dispatch(void *context) {
 static void keep_house(void *context) {
     receipts_expire(context);
     proof_keep_house(context);
+    logins_keep_house(context);
 }
 
 static void on_request(void *context, http_request *request) {
@@ -85,7 +88,8 @@ static bool load_database(pool *p, const char *path, error *err) {
     store *database = store_open(&(store_options){.path = path}, err);
     bool loaded = database != NULL && store_load_keys(database, keys_loaded, p, err) &&
                   store_load_workers(database, workers_loaded, p, err) && proof_load(p, database, err) &&
-                  audit_load(p, database, p->check_only ? UINT64_MAX : AUDIT_AT_ONCE, err);
+                  audit_load(p, database, p->check_only ? UINT64_MAX : AUDIT_AT_ONCE, err) &&
+                  logins_load(p, database, err);
     store_close(database);
     if (loaded && p->start_failure.code != ERROR_NONE) {
         *err = p->start_failure;
@@ -243,11 +247,13 @@ void pool_stop(pool *p) {
     store_close(p->store);
     audit_stop(p);
     dispatch_free(p->dispatch);
+    logins_free(p->logins);
     accounts_free(p->accounts);
     fleet_free(p->fleet);
     arena_free(p->scratch);
     ev_loop_free(p->loop);
     site_close(&p->site);
+    release_status_free(&p->release);
     pool_settings_free(&p->settings);
 }
 
@@ -279,6 +285,9 @@ static void reload_settings(pool *p) {
     if (dispatch_configure(p->dispatch, &config, &err)) {
         pool_configure_log(&p->settings);
         log_info("settings reloaded");
+        if (strcmp(settings.worker_releases, p->settings.worker_releases) != 0) {
+            session_greet_again(p);
+        }
     } else {
         pool_settings_swap(&p->settings, &settings);
         log_error("settings not reloaded", LOG_CAUSE(&err));

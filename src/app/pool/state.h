@@ -2,6 +2,7 @@
 #define POOL_STATE_H
 
 #include "accounts.h"
+#include "app_release/boot.h"
 #include "base/arena.h"
 #include "dispatch/dispatch.h"
 #include "ev/loop.h"
@@ -29,6 +30,7 @@ typedef struct pool_counters {
 
 typedef struct pool {
     pool_settings settings;
+    release_status release; /* what this very program is */
     const char *settings_path;
     site site;
     ev_loop *loop;
@@ -47,8 +49,9 @@ typedef struct pool {
     ev_timer stall_timer;
     ev_timer housekeeping_timer;
     ev_timer drain_timer;
-    struct audit *audit; /* what privileged callers do: audit/audit.h */
-    struct proof *proof; /* answers are checked: proof/proof.h */
+    struct logins *logins; /* sessions of people and services: sso/logins.h */
+    struct audit *audit;   /* what privileged callers do: audit/audit.h */
+    struct proof *proof;   /* answers are checked: proof/proof.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
     bool check_only; /* to see whether all is in order: it won't serve */

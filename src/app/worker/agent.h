@@ -1,6 +1,7 @@
 #ifndef WORKER_AGENT_H
 #define WORKER_AGENT_H
 
+#include "app_release/boot.h"
 #include "backend.h"
 #include "base/list.h"
 #include "ev/loop.h"
@@ -20,7 +21,8 @@ typedef struct agent {
     worker_home home;
     host_description host;
     uint8_t machine[PROTO_MACHINE_SIZE];
-    uint8_t build[PROTO_DIGEST_SIZE]; /* SHA-256 of this program */
+    release_status release;           /* what this very program is */
+    release_acceptance pool_releases; /* what the pool's may be */
     char model_name[PROTO_NAME_MAX + 1];
     ev_loop *loop;
     net *net;

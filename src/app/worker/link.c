@@ -57,7 +57,8 @@ static void send_hello(agent *a) {
     memcpy(hello->worker_id, a->home.worker_id, sizeof hello->worker_id);
     memcpy(hello->public_key, sign_key_public(a->home.key), sizeof hello->public_key);
     memcpy(hello->nonce, a->nonce, sizeof hello->nonce);
-    memcpy(hello->build, a->build, sizeof hello->build);
+    memcpy(hello->build, a->release.program, sizeof hello->build);
+    hello->release = buffer_slice(&a->release.manifest);
     hello->os = slice_of_text(a->host.os);
     hello->arch = slice_of_text(a->host.architecture);
     hello->isa = slice_part(slice_of_text(a->host.isa), 0, PROTO_PROFILE_MAX);
@@ -128,8 +129,23 @@ static void beat_and_listen(void *context) {
     }
 }
 
+/* A pool with another program isn't computed for; it may be put right, so it is asked again, seldom. */
+static bool pool_is_accepted(agent *a, const proto_welcome *welcome) {
+    error err = {0};
+    release_claim claim = {.manifest = welcome->release};
+    memcpy(claim.program, welcome->build, sizeof claim.program);
+    if (release_status_accepts(&a->release, &a->pool_releases, &claim, &err)) {
+        return true;
+    }
+    log_error("the pool's release isn't one that --pool-release accepts: nothing is computed for it",
+              LOG_CAUSE(&err));
+    a->back_off_ms = LONGEST_BACK_OFF_MS;
+    link_close(a, PROTO_CLOSE_GOING_AWAY, "the pool's release isn't accepted here");
+    return false;
+}
+
 static void handle_welcome(agent *a, const proto_welcome *welcome) {
-    if (!link_log_welcome(a, welcome)) {
+    if (!pool_is_accepted(a, welcome) || !link_log_welcome(a, welcome)) {
         return;
     }
     a->back_off_ms = FIRST_BACK_OFF_MS;
@@ -142,8 +158,7 @@ static void handle_welcome(agent *a, const proto_welcome *welcome) {
 
 /* Some refusals can't heal by themselves: then the process ends and says what to do. */
 static void give_up(agent *a, slice reason) {
-    log_error("the pool doesn't want this worker; ask the admin, then join again",
-              LOG_SLICE("reason", reason));
+    log_error("the pool doesn't want this worker; ask the admin", LOG_SLICE("reason", reason));
     a->exit_status = 1;
     a->stopping = true;
     worker_job_drop_all(a);

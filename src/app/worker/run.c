@@ -28,6 +28,9 @@ typedef struct run_options {
     const char *runtime_key_file;
     const char *runtime_ca;
     const char *profile;
+    const char *release_check;
+    const char *release_keys;
+    const char *pool_release;
     const char *log_level;
     bool log_json;
     uint64_t slots;
@@ -152,14 +155,13 @@ static bool name_model(agent *a, const run_options *options, error *err) {
     return true;
 }
 
-static bool hash_program(agent *a, error *err) {
-    slice program;
-    if (!file_map("/proc/self/exe", &program, err)) {
-        return false;
-    }
-    bool done = hash_sha256(program, a->build, err);
-    file_unmap(program);
-    return done;
+/* Its own program, before the network is there. */
+static bool check_release(agent *a, const run_options *o, error *err) {
+    release_check check = {
+        .policy = o->release_check, .keys_file = o->release_keys, .state_folder = o->state, .remember = true};
+    return (release_acceptance_parse(slice_of_text(o->pool_release), &a->pool_releases, err) ||
+            error_context(err, "--pool-release")) &&
+           release_check_self(&check, &a->release, err);
 }
 
 typedef struct engine_plan {
@@ -219,8 +221,8 @@ static bool agent_start(agent *a, engine_plan *plan, error *err) {
     }
     if (!random_bytes(&seed, sizeof seed, err) || !worker_home_load(options->state, &a->home, err) ||
         !link_log_load(a, err) || !host_describe(&a->host, err) ||
-        !machine_identify(MACHINE_ID_PATH, a->home.pool_id, a->machine, err) || !hash_program(a, err) ||
-        !name_model(a, options, err)) {
+        !machine_identify(MACHINE_ID_PATH, a->home.pool_id, a->machine, err) ||
+        !check_release(a, options, err) || !name_model(a, options, err)) {
         return false;
     }
     json_start(seed);
@@ -253,6 +255,7 @@ static void agent_stop(agent *a) {
     arena_free(a->scratch);
     worker_home_free(&a->home);
     log_watch_free(&a->log);
+    release_status_free(&a->release);
 }
 
 static bool agent_serve(agent *a, error *err) {
@@ -310,7 +313,10 @@ static int run_worker(const run_options *options) {
 }
 
 int worker_run_main(int argc, char **argv) {
-    run_options options = {.state = worker_home_default(), .log_level = "info", .engine_timeout_ms = 20000};
+    run_options options = {.state = worker_home_default(),
+                           .release_check = "auto",
+                           .log_level = "info",
+                           .engine_timeout_ms = 20000};
     const option_row rows[] = {
         {"model", OPTION_REQUIRED, &options.model, "FILE",
          "the model: a GGUF file, or the runtime's name for it", 0, 0},
@@ -338,6 +344,12 @@ int worker_run_main(int argc, char **argv) {
          0, 0},
         {"engine-timeout-ms", OPTION_U64, &options.engine_timeout_ms, "N",
          "an engine silent for this long is killed and started again", 100, 3600000},
+        {"release-check", OPTION_TEXT, &options.release_check, "POLICY",
+         "if this isn't the signed release: refuse, warn or off; auto: off for a development build", 0, 0},
+        {"release-keys", OPTION_TEXT, &options.release_keys, "FILE",
+         "the maintainers' keys, for a development build", 0, 0},
+        {"pool-release", OPTION_TEXT, &options.pool_release, "PROGRAMS",
+         "that the pool may run: SHA-256, same, signed, signed>=1.2.3; else any", 0, 0},
         CHEAT_OPTION(&options.cheat){"log-level", OPTION_TEXT, &options.log_level, "LEVEL",
                                      "debug, info, warning or error", 0, 0},
         {"log-json", OPTION_FLAG, &options.log_json, NULL, "log JSON lines", 0, 0},

@@ -6,10 +6,13 @@
 
 static const slice key_prefix = {(const uint8_t *)"ck_", 3};
 static const slice join_prefix = {(const uint8_t *)"cj_", 3};
+static const slice refresh_prefix = {(const uint8_t *)"cr_", 3};
 
 enum { NAME_MAX_LENGTH = 253, IPV6_MAX_LENGTH = 45, PORT_MAX = 65535 };
 
 _Static_assert(AUTH_USER_KEY_LENGTH == 3 + BASE64URL_LENGTH(AUTH_SECRET_SIZE), "ck_ and the secret");
+_Static_assert(AUTH_REFRESH_LENGTH == 3 + BASE64URL_LENGTH(AUTH_SESSION_ID_SIZE + AUTH_SECRET_SIZE),
+               "cr_, the id and the secret");
 _Static_assert(AUTH_JOIN_TOKEN_MAX == 3 + 2 * AUTH_JOIN_ID_SIZE + 1 + BASE64URL_LENGTH(AUTH_SECRET_SIZE) + 1 +
                                           BASE64URL_LENGTH(AUTH_PIN_SIZE) + 1 +
                                           BASE64URL_LENGTH(AUTH_ADDRESS_MAX),
@@ -35,6 +38,32 @@ bool auth_user_key_hash(slice text, uint8_t digest[AUTH_HASH_SIZE], error *err) 
         return error_set(err, ERROR_DENIED, "this is not a key: one looks like ck_ and 43 characters");
     }
     return hash_sha256(text, digest, err);
+}
+
+void auth_refresh_make(const uint8_t session_id[AUTH_SESSION_ID_SIZE], const uint8_t secret[AUTH_SECRET_SIZE],
+                       char text[AUTH_REFRESH_LENGTH + 1]) {
+    uint8_t both[AUTH_SESSION_ID_SIZE + AUTH_SECRET_SIZE];
+    memcpy(both, session_id, AUTH_SESSION_ID_SIZE);
+    memcpy(both + AUTH_SESSION_ID_SIZE, secret, AUTH_SECRET_SIZE);
+    memcpy(text, refresh_prefix.data, refresh_prefix.length);
+    base64url_encode(slice_of(both, sizeof both), text + refresh_prefix.length);
+    secret_wipe(both, sizeof both);
+}
+
+bool auth_refresh_read(slice text, uint8_t session_id[AUTH_SESSION_ID_SIZE], uint8_t digest[AUTH_HASH_SIZE],
+                       error *err) {
+    uint8_t both[AUTH_SESSION_ID_SIZE + AUTH_SECRET_SIZE];
+    bool good = slice_starts_with(text, refresh_prefix) &&
+                base64url_decode_exact(slice_after(text, refresh_prefix.length), both, sizeof both);
+    memset(session_id, 0, AUTH_SESSION_ID_SIZE);
+    memset(digest, 0, AUTH_HASH_SIZE);
+    if (!good) {
+        return error_set(err, ERROR_DENIED, "this is not a refresh token");
+    }
+    memcpy(session_id, both, AUTH_SESSION_ID_SIZE);
+    good = hash_sha256(slice_of(both + AUTH_SESSION_ID_SIZE, AUTH_SECRET_SIZE), digest, err);
+    secret_wipe(both, sizeof both);
+    return good;
 }
 
 bool auth_join_secret_hash(const uint8_t secret[AUTH_SECRET_SIZE], uint8_t digest[AUTH_HASH_SIZE],

@@ -15,6 +15,16 @@
 #define BOUNDED(kind_, type, member, least_, most_)                                                          \
     { .name = #member, .kind = kind_, .offset = offsetof(type, member), .least = least_, .most = most_ }
 #define TEXT(type, member, least_, most_) BOUNDED(FIELD_TEXT, type, member, least_, most_)
+#define OPTIONAL_TEXT(type, member, most_)                                                                   \
+    {                                                                                                        \
+        .name = #member, .kind = FIELD_TEXT, .offset = offsetof(type, member), .least = 1, .most = most_,    \
+        .optional = true                                                                                     \
+    }
+#define OPTIONAL_BYTES(type, member)                                                                         \
+    {                                                                                                        \
+        .name = #member, .kind = FIELD_BYTES, .offset = offsetof(type, member),                              \
+        .most = sizeof((type *)0)->member, .optional = true                                                  \
+    }
 #define CODE(type, member) BOUNDED(FIELD_CODE, type, member, 1, PROTO_PROFILE_MAX)
 #define U32(type, member, least_, most_) BOUNDED(FIELD_U32, type, member, least_, most_)
 #define U64(type, member) BOUNDED(FIELD_U64, type, member, 0, PROTO_INTEGER_MAX)
@@ -36,11 +46,7 @@ static const field host_fields[] = {
     TEXT(proto_hello, isa, 1, PROTO_PROFILE_MAX),
     U32(proto_hello, cores, 1, PROTO_CORES_MAX),
     U64(proto_hello, ram),
-    {.name = "machine",
-     .kind = FIELD_BYTES,
-     .offset = offsetof(proto_hello, machine),
-     .most = PROTO_MACHINE_SIZE,
-     .optional = true},
+    OPTIONAL_BYTES(proto_hello, machine),
 };
 
 static const field model_fields[] = {
@@ -57,6 +63,7 @@ static const field hello_fields[] = {
     BYTES(proto_hello, public_key),
     BYTES(proto_hello, nonce),
     BYTES(proto_hello, build),
+    OPTIONAL_TEXT(proto_hello, release, PROTO_RELEASE_MAX),
     OBJECT("host", host_fields),
     NAMED(proto_hello, class, classes),
     {.name = "models",
@@ -77,17 +84,10 @@ static const field welcome_fields[] = {
     HEX(proto_welcome, session),
     U32(proto_welcome, lease_ms, 1, SESSION_TIME_MAX_MS),
     U32(proto_welcome, beat_ms, 1, SESSION_TIME_MAX_MS),
-    {.name = "log_key",
-     .kind = FIELD_BYTES,
-     .offset = offsetof(proto_welcome, log_key),
-     .most = PROTO_PUBLIC_KEY_SIZE,
-     .optional = true},
-    {.name = "checkpoint",
-     .kind = FIELD_TEXT,
-     .offset = offsetof(proto_welcome, checkpoint),
-     .least = 1,
-     .most = PROTO_CHECKPOINT_MAX,
-     .optional = true},
+    OPTIONAL_BYTES(proto_welcome, build),
+    OPTIONAL_TEXT(proto_welcome, release, PROTO_RELEASE_MAX),
+    OPTIONAL_BYTES(proto_welcome, log_key),
+    OPTIONAL_TEXT(proto_welcome, checkpoint, PROTO_CHECKPOINT_MAX),
 };
 
 static const field refuse_fields[] = {CODE(proto_refuse, code), TEXT(proto_refuse, text, 0, PROTO_TEXT_MAX)};

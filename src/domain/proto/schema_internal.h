@@ -38,7 +38,7 @@ struct field {
     size_t item_size;
     field_kind kind;
     bool in_place; /* FIELD_ITEMS: the array is in the struct */
-    /* May be missing: FIELD_ITEMS as none, FIELD_BYTES as zeros, FIELD_TEXT as empty, FIELD_U32 as its flag
+    /* May be missing: FIELD_ITEMS as none, FIELD_TEXT as empty, FIELD_BYTES as zeros, FIELD_U32 as its flag
      * says. */
     bool optional;
     size_t flag_offset; /* of the bool: it is there */

@@ -27,6 +27,10 @@ static const struct {
     {AUTH_LOG_VERIFY, "yyyy"},
     {AUTH_AUDIT_READ, "nnyy"},
     {AUTH_PERSON_ERASE, "nnny"},
+    {AUTH_SESSION_OWN, "yyyy"},
+    {AUTH_SESSION_LIST, "nnyy"},
+    {AUTH_SESSION_END, "nnyy"},
+    {AUTH_SESSION_KEY_ROTATE, "nnyn"},
 };
 
 static void test_each_role_may_do_what_is_listed_and_nothing_else(void **state) {

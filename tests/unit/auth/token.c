@@ -168,8 +168,33 @@ static int stop(void **state) {
     return 0;
 }
 
+static void test_a_refresh_token_names_its_session_and_is_read_one_way(void **state) {
+    (void)state;
+    error err = {0};
+    uint8_t id[AUTH_SESSION_ID_SIZE] = {1, 2, 3};
+    uint8_t secret[AUTH_SECRET_SIZE] = {4, 5};
+    uint8_t read_id[AUTH_SESSION_ID_SIZE];
+    uint8_t digest[AUTH_HASH_SIZE];
+    uint8_t expected[AUTH_HASH_SIZE];
+    char text[AUTH_REFRESH_LENGTH + 1];
+    auth_refresh_make(id, secret, text);
+    assert_int_equal(strlen(text), AUTH_REFRESH_LENGTH);
+    assert_true(auth_refresh_read(slice_of_text(text), read_id, digest, &err));
+    assert_memory_equal(read_id, id, sizeof id);
+    assert_true(hash_sha256(slice_of(secret, sizeof secret), expected, &err));
+    assert_memory_equal(digest, expected, sizeof digest);
+    static const char *const bad[] = {"", "cr_", "ck_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "cr_AAAA"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(auth_refresh_read(slice_of_text(bad[i]), read_id, digest, &err));
+        assert_int_equal(err.code, ERROR_DENIED);
+    }
+    text[AUTH_REFRESH_LENGTH - 1] = '=';
+    assert_false(auth_refresh_read(slice_of_text(text), read_id, digest, &err));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_refresh_token_names_its_session_and_is_read_one_way),
         cmocka_unit_test(test_a_user_key_is_made_and_checked),
         cmocka_unit_test(test_any_other_text_is_no_user_key),
         cmocka_unit_test(test_a_user_key_is_stored_as_the_hash_of_its_text),

@@ -10,22 +10,27 @@
 
 /* Where the pool is, whom to trust, who calls. From the options, else the environment (CELLULE_URL,
  * CELLULE_CA, CELLULE_KEY), else the client file: --site DIR's client.json, or ~/.cellule/client.json. The
- * key never comes from an option, which others could see in the list of processes. */
+ * key never comes from an option, which others could see in the list of processes. Which programs the pool
+ * may run, if that is named (CELLULE_POOL_RELEASE, "pool_release"), is asked before the key is shown. */
 typedef struct api_options {
     const char *site;
     const char *url;
     const char *ca;
+    const char *release;
 } api_options;
 
 #define API_OPTION_ROWS(o)                                                                                   \
     {"site", OPTION_TEXT, &(o)->site, "DIR", "read client.json of this site", 0, 0},                         \
-        {"url", OPTION_TEXT, &(o)->url, "URL", "the pool; else CELLULE_URL or the client file", 0, 0}, {     \
-        "ca", OPTION_TEXT, &(o)->ca, "FILE", "the site's CA; else CELLULE_CA or the client file", 0, 0       \
+        {"url", OPTION_TEXT, &(o)->url, "URL", "the pool; else CELLULE_URL or the client file", 0, 0},       \
+        {"ca", OPTION_TEXT, &(o)->ca, "FILE", "the site's CA; else CELLULE_CA or the client file", 0, 0}, {  \
+        "pool-release", OPTION_TEXT, &(o)->release, "PROGRAMS",                                              \
+            "that the pool may run: SHA-256, same, signed, signed>=1.2.3; else any", 0, 0                    \
     }
 
 typedef struct api api;
 
-/* ERROR_NOT_FOUND says what is missing and where it may come from. */
+/* ERROR_NOT_FOUND says what is missing and where it may come from; ERROR_DENIED: the pool runs another
+ * program. */
 MUST_CHECK api *api_open(const api_options *options, error *err);
 void api_close(api *a); /* NULL is allowed */
 

@@ -41,7 +41,11 @@ typedef enum auth_role {
     X(AUTH_METRICS_READ, "metrics_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
     X(AUTH_LOG_VERIFY, "log_verify", AUTH_EVERYBODY)                                                         \
     X(AUTH_AUDIT_READ, "audit_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
-    X(AUTH_PERSON_ERASE, "person_erase", AUTH_SECURITY_OFFICER_BIT)
+    X(AUTH_PERSON_ERASE, "person_erase", AUTH_SECURITY_OFFICER_BIT)                                          \
+    X(AUTH_SESSION_OWN, "session_own", AUTH_EVERYBODY)                                                       \
+    X(AUTH_SESSION_LIST, "session_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
+    X(AUTH_SESSION_END, "session_end", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
+    X(AUTH_SESSION_KEY_ROTATE, "session_key_rotate", AUTH_IT_ADMIN_BIT)
 
 typedef enum auth_action {
 #define X(action, name, roles) action,

@@ -13,8 +13,10 @@ enum {
     AUTH_USER_KEY_LENGTH = 46, /* "ck_" and 43 characters */
     AUTH_JOIN_ID_SIZE = 8,
     AUTH_PIN_SIZE = 32,
-    AUTH_ADDRESS_MAX = 259,   /* "host:port": a name of 253 characters and five digits */
-    AUTH_JOIN_TOKEN_MAX = 454 /* characters */
+    AUTH_ADDRESS_MAX = 259,    /* "host:port": a name of 253 characters and five digits */
+    AUTH_JOIN_TOKEN_MAX = 454, /* characters */
+    AUTH_SESSION_ID_SIZE = 16,
+    AUTH_REFRESH_LENGTH = 67 /* "cr_" and 64 characters */
 };
 
 /* A user's key: "ck_" and base64url of 32 random bytes. `text` gets a closing zero. */
@@ -42,6 +44,14 @@ MUST_CHECK bool auth_join_token_parse(slice text, auth_join_token *token, error 
 /* What the pool stores of it, and what is compared when it is used: SHA-256 of the 32 secret bytes. */
 MUST_CHECK bool auth_join_secret_hash(const uint8_t secret[AUTH_SECRET_SIZE], uint8_t digest[AUTH_HASH_SIZE],
                                       error *err);
+
+/* The right to go on with a session, once: "cr_" and base64url of the session's id and 32 random bytes. What
+ * is stored is the SHA-256 of the random bytes. */
+void auth_refresh_make(const uint8_t session_id[AUTH_SESSION_ID_SIZE], const uint8_t secret[AUTH_SECRET_SIZE],
+                       char text[AUTH_REFRESH_LENGTH + 1]);
+/* ERROR_DENIED if it isn't the text of one. */
+MUST_CHECK bool auth_refresh_read(slice text, uint8_t session_id[AUTH_SESSION_ID_SIZE],
+                                  uint8_t digest[AUTH_HASH_SIZE], error *err);
 
 /* Splits "host:port" or "[IPv6]:port"; `host` comes without brackets. Names are letters, digits, '-' and '.'.
  */

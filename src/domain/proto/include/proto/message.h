@@ -24,10 +24,11 @@ enum {
     PROTO_PUBLIC_KEY_SIZE = 32,
     PROTO_SIGNATURE_SIZE = 64,
     PROTO_MODELS_MAX = 16,
-    PROTO_NAME_MAX = 128,   /* bytes of a model's name */
-    PROTO_PROFILE_MAX = 64, /* of an engine profile, of os, arch, isa, role and codes */
-    PROTO_TEXT_MAX = 480,   /* of a reason for people */
-    PROTO_STOPS_MAX = 4,    /* stop strings of a job, each 1 to PROTO_STOP_MAX bytes */
+    PROTO_NAME_MAX = 128,      /* bytes of a model's name */
+    PROTO_PROFILE_MAX = 64,    /* of an engine profile, of os, arch, isa, role and codes */
+    PROTO_TEXT_MAX = 480,      /* of a reason for people */
+    PROTO_RELEASE_MAX = 16384, /* of a release's signed manifest */
+    PROTO_STOPS_MAX = 4,       /* stop strings of a job, each 1 to PROTO_STOP_MAX bytes */
     PROTO_STOP_MAX = 256,
     PROTO_CHATS_MAX = 4096,    /* chat messages of a job */
     PROTO_TOKENS_MAX = 4096,   /* token ids of a delta */
@@ -82,6 +83,7 @@ typedef enum proto_availability { PROTO_AVAILABLE, PROTO_LIMITED, PROTO_PAUSED }
 #define PROTO_REFUSE_REVOKED "revoked"
 #define PROTO_REFUSE_EXPIRED "expired"
 #define PROTO_REFUSE_MODEL "model"       /* no such file or profile is wanted under this name */
+#define PROTO_REFUSE_RELEASE "release"   /* the pool doesn't accept the program that the worker runs */
 #define PROTO_REFUSE_FULL "full"         /* come back later */
 #define PROTO_REFUSE_DRAINING "draining" /* the pool is stopping: come back later */
 #define PROTO_FAIL_MODEL "unknown_model" /* name and digest don't match what is loaded */
@@ -106,6 +108,7 @@ typedef struct proto_hello {
     uint8_t public_key[PROTO_PUBLIC_KEY_SIZE];
     uint8_t nonce[PROTO_NONCE_SIZE];
     uint8_t build[PROTO_DIGEST_SIZE]; /* SHA-256 of the program */
+    slice release;                    /* its signed manifest; empty: it was checked against none */
     slice os, arch, isa;              /* "linux", "x86_64", "avx2" */
     uint32_t cores;
     uint64_t ram; /* bytes */
@@ -129,6 +132,8 @@ typedef struct proto_welcome {
     uint8_t session[PROTO_ID_SIZE];
     uint32_t lease_ms;
     uint32_t beat_ms;
+    uint8_t build[PROTO_DIGEST_SIZE]; /* SHA-256 of the pool's program; zeros: it doesn't say */
+    slice release;                    /* as in the hello */
     uint8_t log_key[PROTO_PUBLIC_KEY_SIZE]; /* the pool's, which signs its audit log; zeros: it shows none */
     slice checkpoint;                       /* of the log; empty: none */
 } proto_welcome;

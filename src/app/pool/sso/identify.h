@@ -1,0 +1,11 @@
+#ifndef POOL_IDENTIFY_H
+#define POOL_IDENTIFY_H
+
+#include "state.h"
+
+/* Who asks: the account of the key (`ck_…`) or of the session token that stands in the one field
+ * Authorization. NULL: nobody; then `err` says why if a token was there, and is ERROR_NONE without one. Valid
+ * until the key or the session ends. The only place where a caller is found. Loop thread. */
+const account *identify(pool *p, const http_request *request, error *err);
+
+#endif

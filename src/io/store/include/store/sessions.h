@@ -1,0 +1,99 @@
+#ifndef STORE_SESSIONS_H
+#define STORE_SESSIONS_H
+
+#include "store/store.h"
+
+/* Sessions of people and services, and the keys that sign their tokens. Writes are synced to the disk before
+ * they are answered. Dates are Unix milliseconds. */
+enum {
+    STORE_SESSION_ID_SIZE = 16,
+    STORE_SUBJECT_MAX = 255, /* bytes of issuer, subject and the provider's session, each */
+    STORE_SESSION_KEY_MAX = 1024
+};
+
+typedef struct store_new_session {
+    uint8_t id[STORE_SESSION_ID_SIZE];
+    uint8_t refresh_hash[STORE_HASH_SIZE];
+    uint64_t user_id;
+    uint64_t key_id; /* that it is made with; 0: by a provider, which is named then */
+    slice issuer;
+    slice subject;
+    slice provider_session; /* may be empty */
+    uint64_t created_ms;
+    uint64_t expires_ms;
+} store_new_session;
+
+typedef struct store_session {
+    uint8_t id[STORE_SESSION_ID_SIZE];
+    uint8_t refresh_hash[STORE_HASH_SIZE];
+    uint64_t user_id;
+    uint64_t key_id;
+    slice user_name;
+    slice role;
+    slice verify_mode; /* of the key; "off" without */
+    slice issuer;
+    slice subject;
+    slice provider_session;
+    uint64_t created_ms;
+    uint64_t expires_ms;
+} store_session;
+
+/* ERROR_DENIED: the user is disabled, or the key revoked. ERROR_NOT_FOUND: there is no such user. */
+typedef void store_session_added(void *context, const store_session *session, const error *failure);
+MUST_CHECK bool store_session_add(store *s, const store_new_session *session, store_session_added *done,
+                                  void *context, error *err);
+
+/* Changes the secret that the next refresh must bring. */
+typedef enum store_refresh {
+    STORE_REFRESHED,
+    STORE_REFRESH_REUSED, /* `from` was changed before: somebody has a copy, and the session has ended now */
+    STORE_REFRESH_REFUSED /* never a secret of it; or the session, its user or its key has ended */
+} store_refresh;
+typedef void store_session_refreshed(void *context, store_refresh result, const error *failure);
+MUST_CHECK bool store_session_refresh(store *s, const uint8_t id[STORE_SESSION_ID_SIZE],
+                                      const uint8_t from[STORE_HASH_SIZE], const uint8_t to[STORE_HASH_SIZE],
+                                      uint64_t now_ms, store_session_refreshed *done, void *context,
+                                      error *err);
+
+/* Whose sessions end: exactly one of these is given. */
+typedef struct store_session_choice {
+    const uint8_t *id; /* STORE_SESSION_ID_SIZE bytes */
+    uint64_t user_id;
+    uint64_t key_id;
+    slice issuer; /* with at least one of the next two */
+    slice subject;
+    slice provider_session;
+} store_session_choice;
+
+/* Ends them; none is no error. */
+MUST_CHECK bool store_sessions_end(store *s, const store_session_choice *choice, uint64_t now_ms,
+                                   store_done *done, void *context, error *err);
+
+/* Deletes sessions that were over before, at most `limit` (1..STORE_LIST_MAX) in one call; tells how many. */
+typedef void store_sessions_deleted(void *context, size_t count, const error *failure);
+MUST_CHECK bool store_sessions_delete_before(store *s, uint64_t before_ms, size_t limit,
+                                             store_sessions_deleted *done, void *context, error *err);
+
+/* Every session that goes on: not ended, nor its user disabled or its key revoked; expired ones too. */
+typedef void store_sessions_loaded(void *context, const store_session *sessions, size_t count,
+                                   const error *failure);
+MUST_CHECK bool store_load_sessions(store *s, store_sessions_loaded *done, void *context, error *err);
+
+/* A key that signs tokens, sealed by the caller. */
+typedef struct store_session_key {
+    uint8_t id[STORE_SESSION_ID_SIZE];
+    uint64_t begins_ms;
+    slice sealed; /* 1 to STORE_SESSION_KEY_MAX bytes */
+} store_session_key;
+
+/* Adds a key; where `only`, deletes all others with it. */
+MUST_CHECK bool store_session_key_add(store *s, const store_session_key *key, bool only, store_done *done,
+                                      void *context, error *err);
+/* One that isn't there is no error. It leaves the file as a wiped payload does. */
+MUST_CHECK bool store_session_key_delete(store *s, const uint8_t id[STORE_SESSION_ID_SIZE], store_done *done,
+                                         void *context, error *err);
+typedef void store_session_keys_loaded(void *context, const store_session_key *keys, size_t count,
+                                       const error *failure);
+MUST_CHECK bool store_load_session_keys(store *s, store_session_keys_loaded *done, void *context, error *err);
+
+#endif

@@ -1,0 +1,235 @@
+"""Sessions: short-lived tokens, their refresh, their end, the keys that sign them. sessions.py BINARY"""
+
+import base64
+import json
+import subprocess
+import tempfile
+
+import tap
+from wire import SiteCase, frozen, request, wait_for
+
+
+def to_base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def from_base64url(text):
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def parts(token):
+    header, payload, _ = token.split(".")
+    return json.loads(from_base64url(header)), json.loads(from_base64url(payload))
+
+
+def signed_by(key, token):
+    """Whether openssl, which shares no code with the pool, says so."""
+    text, _, signature = token.rpartition(".")
+    der = bytes.fromhex("302a300506032b6570032100") + from_base64url(key["x"])
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in (("key", der), ("text", text.encode()), ("signature", from_base64url(signature))):
+            with open(f"{folder}/{name}", "wb") as file:
+                file.write(data)
+        done = subprocess.run(["openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", f"{folder}/key",
+                               "-rawin", "-in", f"{folder}/text", "-sigfile", f"{folder}/signature"],
+                              capture_output=True, check=False)
+    return done.returncode == 0
+
+
+class Sessions(SiteCase):
+    worker_count = 1
+
+    def make(self, key=None):
+        answer = self.ask("POST", "/v1/session", {}, key or self.site.user_key)
+        self.assertEqual(answer.status, 201, answer.body)
+        self.assertEqual(answer.headers["cache-control"], "no-store")
+        return answer.json
+
+    def refresh(self, token):
+        with self.connect() as connection:
+            return connection.ask("POST", "/auth/token", f"grant_type=refresh_token&refresh_token={token}".encode())
+
+    def works(self, token):
+        answer = self.ask("GET", "/v1/models", key=token)
+        if answer.status != 200:
+            self.check_error(answer, 401, "invalid_api_key")
+        return answer.status == 200
+
+    def keys(self):
+        answer = self.ask("GET", "/.well-known/jwks.json")
+        self.assertEqual(answer.status, 200)
+        return {key["kid"]: key for key in answer.json["keys"]}
+
+    def test_a_token_does_what_its_key_may_and_says_whose_it_is(self):
+        made = self.make()
+        self.assertTrue(0 < made["expires_in"] <= 900)
+        answer = self.chat(key=made["access_token"])
+        self.assertEqual(answer.status, 200, answer.body)
+        receipt = f"/v1/receipts/{answer.headers['x-cellule-job']}"
+        self.assertEqual(self.ask("GET", receipt, key=self.site.user_key).status, 200, "the same person")
+        shown = self.ask("GET", "/v1/session", key=made["access_token"]).json
+        self.assertEqual((shown["user"], shown["role"], shown["session"]), ("demo", "employee", made["session"]))
+        self.check_error(self.ask("GET", "/v1/admin/users", key=made["access_token"]), 403)
+        admin = self.make(self.site.admin_key)
+        self.assertEqual(self.ask("GET", "/v1/admin/users", key=admin["access_token"]).status, 200)
+
+    def test_others_can_verify_a_token_with_the_key_set_alone(self):
+        token = self.make()["access_token"]
+        header, claims = parts(token)
+        self.assertEqual((header["alg"], header["typ"]), ("EdDSA", "at+jwt"))
+        self.assertTrue(signed_by(self.keys()[header["kid"]], token))
+        self.assertFalse(signed_by(self.keys()[header["kid"]], token[:-6] + "AAAAAA"))
+        pool_id = self.ask("GET", "/v1/pool").json["pool_id"]
+        self.assertEqual((claims["aud"], claims["iss"]), (pool_id, f"urn:cellule:pool:{pool_id}"))
+        self.assertEqual((claims["sub"], claims["role"]), ("demo", "employee"))
+        self.assertLessEqual(claims["exp"] - claims["iat"], 900)
+        for key in self.keys().values():
+            self.assertEqual(set(key), {"kty", "crv", "x", "kid", "use", "alg"}, "nothing private")
+
+    def test_no_token_is_made_by_hand(self):
+        token = self.make()["access_token"]
+        header, claims = parts(token)
+        payload, signature = token.split(".")[1:]
+        admin = to_base64url(json.dumps({**claims, "role": "it_admin", "sub": "admin"}).encode())
+        forged = [token[:-1] + ("A" if token[-1] != "A" else "B"), f"{token.split('.')[0]}.{admin}.{signature}",
+                  token + ".", token.rpartition(".")[0] + ".", token + "A", ".".join(["", payload, signature]), "..", "a.b.c"]
+        for change in ({"alg": "none"}, {"alg": "HS256"}, {"alg": "ES256"}, {"kid": "another"}, {"crit": ["x"]},
+                       {"typ": "JWT"}, {"jwk": next(iter(self.keys().values()))}):
+            changed = to_base64url(json.dumps({**header, **change}).encode())
+            forged += [f"{changed}.{payload}.{signature}", f"{changed}.{payload}."]
+        for text in forged:
+            with self.subTest(text[:60]):
+                self.assertFalse(self.works(text))
+        self.assertTrue(self.works(token))
+
+    def test_a_refresh_gives_new_tokens_and_its_reuse_ends_the_session(self):
+        first = self.make()
+        answer = self.refresh(first["refresh_token"])
+        self.assertEqual(answer.status, 200, answer.body)
+        second = answer.json
+        self.assertEqual(second["session"], first["session"])
+        self.assertNotEqual(second["refresh_token"], first["refresh_token"])
+        self.assertTrue(self.works(first["access_token"]) and self.works(second["access_token"]))
+        stolen = self.refresh(first["refresh_token"])
+        self.assertEqual((stolen.status, stolen.json["error"]), (400, "invalid_grant"))
+        self.assertFalse(self.works(first["access_token"]))
+        self.assertFalse(self.works(second["access_token"]))
+        self.assertEqual(self.refresh(second["refresh_token"]).json["error"], "invalid_grant")
+        with open(self.site.folder / "pool.log", encoding="utf-8") as log:
+            self.assertIn("used twice", log.read())
+
+    def test_what_is_no_refresh_token_changes_nothing(self):
+        made = self.make()
+        raw = from_base64url(made["refresh_token"][3:])
+        others = ["", "cr_", "cr_" + "A" * 64, made["refresh_token"] + "A", made["access_token"], self.site.user_key,
+                  "cr_" + to_base64url(raw[:16] + bytes(32)), "cr_" + to_base64url(bytes(16) + raw[16:])]
+        for other in others:
+            with self.subTest(other[:20]):
+                self.assertEqual(self.refresh(other).status, 400)
+        twice = f"grant_type=refresh_token&refresh_token={made['refresh_token']}&refresh_token=x".encode()
+        for body in (twice, b"", b"grant_type=password&username=demo", b"%", b"grant_type=%00", b"{}"):
+            self.assertEqual(self.ask("POST", "/auth/token", body).status, 400)
+        self.assertTrue(self.works(made["access_token"]))
+        self.assertEqual(self.refresh(made["refresh_token"]).status, 200)
+
+    def test_a_session_makes_no_session(self):
+        answer = self.ask("POST", "/v1/session", {}, self.make()["access_token"])
+        self.check_error(answer, 403, "key_needed")
+
+    def test_leaving_ends_the_session_and_only_it(self):
+        mine, other = self.make(), self.make()
+        self.assertEqual(self.ask("POST", "/v1/session/end", {}, mine["access_token"]).status, 200)
+        self.assertFalse(self.works(mine["access_token"]))
+        self.assertEqual(self.refresh(mine["refresh_token"]).json["error"], "invalid_grant")
+        self.assertTrue(self.works(other["access_token"]))
+        self.check_error(self.ask("POST", "/v1/session/end", {}, self.site.user_key), 409)
+
+    def test_an_admin_ends_a_session_with_what_it_asks(self):
+        user = self.add_user("streamer")
+        made = self.make(user["key"])
+        listed = self.admin_ask("GET", "/v1/admin/users/streamer/sessions").json["sessions"]
+        self.assertEqual([session["session"] for session in listed], [made["session"]])
+        with self.connect() as connection:
+            with frozen(self.site):
+                connection.send(request("POST", "/v1/chat/completions", self.long_body(), made["access_token"]))
+                wait_for("it runs", lambda: self.metrics()["cellule_jobs_running"] == 1)
+            self.assertEqual(connection.head()[0], 200)
+            with frozen(self.site):
+                self.assertEqual(self.site.cellule("admin", "session", "end", made["session"],
+                                                   key=self.site.admin_key).stdout, "done\n")
+                last = b""
+                while chunk := connection.chunk():
+                    last = chunk
+            self.assertEqual(chunk, b"")
+            self.assertIn(b"session_ended", last)
+        self.assertFalse(self.works(made["access_token"]))
+        self.assertEqual(self.ask("GET", "/v1/models", key=user["key"]).status, 200, "the key goes on")
+        self.check_error(self.admin_ask("POST", f"/v1/admin/sessions/{made['session']}/end"), 404)
+        self.check_nothing_left()
+
+    def test_a_revoked_key_and_a_disabled_user_lose_their_sessions(self):
+        user = self.add_user("two-keys")
+        second = self.admin_ask("POST", "/v1/admin/users/two-keys/keys").json
+        of_first, of_second = self.make(user["key"]), self.make(second["key"])
+        self.assertTrue(self.works(of_first["access_token"]))
+        self.assertEqual(self.admin_ask("POST", f"/v1/admin/keys/{user['key_id']}/revoke").status, 200)
+        self.assertFalse(self.works(of_first["access_token"]))
+        self.assertEqual(self.refresh(of_first["refresh_token"]).json["error"], "invalid_grant")
+        self.assertTrue(self.works(of_second["access_token"]))
+        self.assertEqual(self.admin_ask("POST", "/v1/admin/users/two-keys/disable").status, 200)
+        self.assertFalse(self.works(of_second["access_token"]))
+
+    def test_a_session_ends_with_its_key(self):
+        user = self.add_user("brief", days=1)
+        made = self.make(user["key"])
+        self.assertLessEqual(made["session_expires_ms"], user["expires_ms"])
+
+    def test_tokens_and_keys_are_nowhere_readable(self):
+        made = self.make()
+        refreshed = self.refresh(made["refresh_token"]).json
+        for file in [*self.site.folder.glob("pool.db*"), self.site.folder / "pool.log"]:
+            data = file.read_bytes()
+            for tokens in (made, refreshed):
+                self.assertNotIn(tokens["access_token"].encode(), data)
+                self.assertNotIn(tokens["refresh_token"].encode(), data)
+                self.assertNotIn(from_base64url(tokens["refresh_token"][3:])[16:], data)
+
+
+class Restarted(SiteCase):
+    worker_count = 0
+
+    def ask_session(self, token):
+        return self.ask("GET", "/v1/session", key=token).status
+
+    def test_sessions_outlive_the_pool_and_keys_change_with_an_overlap(self):
+        made = self.ask("POST", "/v1/session", {}, self.site.user_key).json
+        ended = self.ask("POST", "/v1/session", {}, self.site.user_key).json
+        self.ask("POST", "/v1/session/end", {}, ended["access_token"])
+        self.site.pool.stop()
+        self.site.start_pool()
+        self.assertEqual(self.ask_session(made["access_token"]), 200)
+        self.assertEqual(self.ask_session(ended["access_token"]), 401)
+        # Published before it signs: what was made before and what is made now are by the first key.
+        self.assertEqual(len(self.ask("GET", "/.well-known/jwks.json").json["keys"]), 1)
+        self.site.admin("session", "rotate-key")
+        keys = self.ask("GET", "/.well-known/jwks.json").json["keys"]
+        self.assertEqual(len(keys), 2)
+        again = self.ask("POST", "/v1/session", {}, self.site.user_key).json
+        self.assertEqual(parts(again["access_token"])[0]["kid"], parts(made["access_token"])[0]["kid"])
+        self.assertEqual(self.ask_session(made["access_token"]), 200)
+        # At once: no token made before is good, but sessions go on.
+        self.site.admin("session", "rotate-key", "--now")
+        self.assertEqual(self.ask_session(made["access_token"]), 401)
+        self.assertEqual(self.ask_session(again["access_token"]), 401)
+        body = f"grant_type=refresh_token&refresh_token={made['refresh_token']}".encode()
+        fresh = self.ask("POST", "/auth/token", body).json
+        self.assertEqual(self.ask_session(fresh["access_token"]), 200)
+        self.assertNotIn(parts(fresh["access_token"])[0]["kid"], [key["kid"] for key in keys])
+        self.site.pool.stop()
+        self.site.start_pool()
+        self.assertEqual(self.ask_session(fresh["access_token"]), 200)
+        self.assertEqual(self.ask_session(made["access_token"]), 401)
+
+
+if __name__ == "__main__":
+    tap.main()
