@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "crypto/start.h"
+#include "enrol/approvals.h"
 #include "job.h"
 #include "options/options.h"
 #include "session.h"
@@ -75,6 +76,7 @@ static bool serve(pool *p, error *err) {
     }
     bool ready = start_signals(p, &all, err);
     if (ready) {
+        approvals_announce(p);
         ev_timer_start_repeating(p->loop, &p->housekeeping_timer, HOUSEKEEPING_MS);
         log_info("serving", LOG_TEXT("listen", p->settings.listen), LOG_U64("port", p->port),
                  LOG_TEXT("pool_id", p->site.pool_id_hex), LOG_U64("keys", accounts_count(p->accounts)),

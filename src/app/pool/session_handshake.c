@@ -74,6 +74,10 @@ void session_handle_hello(session *s, const proto_hello *hello) {
         return;
     }
     s->worker = worker;
+    if (!slice_equal_text(slice_of_text(worker->class_name), proto_class_name(hello->class))) {
+        session_refuse(s, PROTO_REFUSE_CLASS, "this worker is enrolled with another class; join anew");
+        return;
+    }
     if (p->draining) {
         session_refuse(s, PROTO_REFUSE_DRAINING, "the pool is stopping; come back in a moment");
         return;
@@ -146,8 +150,9 @@ static void time_is_over(void *context) {
     }
 }
 
-/* A second session under one id has proven the same key: it is the same worker, whose first connection is
- * dead or about to be. The dispatcher replaces the first. */
+/* A second session under one id has proven the same key, on the same machine: it is the same worker, whose
+ * first connection is dead or about to be. The dispatcher replaces the first; session_check_replaced sees to
+ * it if that one is alive after all. */
 static void welcome(session *s) {
     pool *p = s->pool;
     error err = {0};
@@ -223,6 +228,11 @@ void session_handle_proof(session *s, const proto_proof *claim) {
         session_refuse(s, PROTO_REFUSE_REVOKED,
                        "this worker is convicted, or it, its owner or its machine is on the blacklist");
     } else if (proof_holds(s, claim, &err)) {
+        if (session_is_elsewhere(s)) {
+            session_suspect(s->pool, s->worker, "its key came from another machine");
+            session_refuse(s, PROTO_REFUSE_QUARANTINED, "this worker's key belongs to another machine");
+            return;
+        }
         note_machine(s);
         welcome(s);
     } else if (err.code == ERROR_DENIED) {

@@ -4,6 +4,7 @@
 #include "auth/token.h"
 #include "base/log.h"
 #include "codec/json.h"
+#include "enrol/approvals.h"
 #include "hooks.h"
 #include "job.h"
 #include "os/host.h"
@@ -279,6 +280,7 @@ static void reload_settings(pool *p) {
         log_error("settings not reloaded", LOG_CAUSE(&err));
         return;
     }
+    bool asked = approval_is_asked(p);
     pool_settings_swap(&p->settings, &settings);
     dispatch_config config;
     fill_dispatch_config(p, &config);
@@ -287,6 +289,9 @@ static void reload_settings(pool *p) {
         log_info("settings reloaded");
         if (strcmp(settings.worker_releases, p->settings.worker_releases) != 0) {
             session_greet_again(p);
+        }
+        if (approval_is_asked(p) != asked) {
+            approvals_announce(p);
         }
     } else {
         pool_settings_swap(&p->settings, &settings);
