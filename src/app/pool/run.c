@@ -105,7 +105,7 @@ static bool check_release(pool *p, const run_options *options, error *err) {
     release_check check = {.policy = p->settings.release_check,
                            .keys_file = p->settings.release_keys,
                            .state_folder = options->site,
-                           .remember = !options->check};
+                           .only_look = options->check};
     return release_check_self(&check, &p->release, err);
 }
 
