@@ -38,6 +38,9 @@ static void write_worker(json_writer *w, const fleet_worker *worker) {
         session_describe(worker->session, &view);
         json_add_text(w, "session", slice_of_text(view.state));
         json_add_text(w, "address", slice_of_text(view.peer));
+        char program[2 * PROTO_DIGEST_SIZE + 1];
+        hex_encode(slice_of(view.build, PROTO_DIGEST_SIZE), program);
+        json_add_text(w, "program", slice_of_text(program));
         json_add_u64(w, "running", view.running);
         json_add_u64(w, "slots", view.slots);
         json_add_u64(w, "completed", view.completed);

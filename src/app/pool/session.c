@@ -251,8 +251,10 @@ void session_greet_again(pool *p) {
 }
 
 void session_describe(const session *s, session_view *view) {
-    *view =
-        (session_view){.state = proto_state_name(s->state), .peer = s->peer, .model_count = s->model_count};
+    *view = (session_view){.state = proto_state_name(s->state),
+                           .peer = s->peer,
+                           .build = s->build,
+                           .model_count = s->model_count};
     if (s->handle != NULL) {
         dispatch_worker_info info;
         dispatch_worker_describe(s->handle, &info);

@@ -50,6 +50,7 @@ void session_greet_again(pool *p);
 typedef struct session_view {
     const char *state;
     const char *peer;
+    const uint8_t *build; /* PROTO_DIGEST_SIZE bytes */
     uint32_t running, slots;
     uint64_t completed;
     size_t model_count;

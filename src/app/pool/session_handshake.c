@@ -99,6 +99,7 @@ void session_handle_hello(session *s, const proto_hello *hello) {
     }
     memcpy(s->worker_nonce, hello->nonce, sizeof s->worker_nonce);
     memcpy(s->machine, hello->machine, sizeof s->machine);
+    memcpy(s->build, hello->build, sizeof s->build);
     proto_message challenge = {.type = PROTO_CHALLENGE};
     memcpy(challenge.challenge.pool_id, p->site.pool_id, sizeof challenge.challenge.pool_id);
     memcpy(challenge.challenge.nonce, s->pool_nonce, sizeof challenge.challenge.nonce);

@@ -26,6 +26,7 @@ struct session {
     uint8_t worker_nonce[PROTO_NONCE_SIZE];
     uint8_t pool_nonce[PROTO_NONCE_SIZE];
     uint8_t machine[PROTO_MACHINE_SIZE]; /* as its hello says; zeros: it has no id */
+    uint8_t build[PROTO_DIGEST_SIZE];    /* the program, as its hello says */
     buffer names;                        /* of the models */
     session_model *models;
     dispatch_offer *offers; /* until the welcome */
