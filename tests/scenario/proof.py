@@ -403,6 +403,30 @@ class Restart(ProofCase):
         self.assertEqual(len(verifier.of("scored")), 1)
 
 
+class Secrecy(ProofCase):
+    SAID = "the takeover of Ostrich is off"
+
+    def test_no_word_of_a_question_or_an_answer_is_readable_on_the_pool_s_disk(self):
+        """Neither while its check waits, which has all of it, nor in what is kept of those that weren't drawn."""
+        asked = "may I tell Quincy of the merger on Tuesday"
+        self.fake("--says", self.SAID, owner="solo").wait("serving")  # alone, so that nobody checks it
+        for mode in ("every", "spot"):
+            answer = self.question(asked, headers=[f"X-Cellule-Verify: {mode}"])
+            self.assert_whole(answer)
+            self.assertIn(self.SAID, answer.text)
+        with contextlib.closing(sqlite3.connect(self.folder / "pool.db")) as database:
+            eventually("a check waits", lambda: database.execute("SELECT count(*) FROM inference_payloads").fetchone()[0] > 0)
+        read = 0
+        for file in self.folder.rglob("*"):
+            if file.is_file():
+                content = file.read_bytes()
+                read += len(content)
+                for word in ("Quincy", "merger", "takeover", "Ostrich"):
+                    self.assertNotIn(word.encode(), content, file.name)
+                    self.assertNotIn(word.encode().hex().encode(), content, file.name)
+        self.assertGreater(read, 0)
+
+
 class Blacklist(ProofCase):
     def test_an_owner_s_workers_are_closed_at_once_and_stay_out(self):
         bad, good = self.fake(owner="mallory"), self.fake()
