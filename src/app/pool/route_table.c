@@ -11,6 +11,7 @@
 #include "proof/admin.h"
 #include "receipts.h"
 #include "session.h"
+#include "sso/device.h"
 #include "sso/session_api.h"
 
 /* What strangers may call carries its own proof, or tells nothing that a stranger may not know. */
@@ -28,6 +29,7 @@ const route route_table[] = {
     OPEN("POST", "/v1/worker/enrol", admin_enrol, "a machine enrols, with a join token"),
     OPEN("GET", "/.well-known/jwks.json", session_api_keys, "the keys that session tokens are verified with"),
     OPEN("POST", "/auth/token", session_api_token, "new session tokens for a refresh token"),
+    OPEN("POST", "/auth/device", device_authorize, "begin a login by single sign-on from a program"),
     ROUTE("POST", "/v1/session", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_make,
           "make a session with a key"),
     ROUTE("GET", "/v1/session", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_show, "who asks"),

@@ -13,7 +13,9 @@
 #include "receipts.h"
 #include "routes.h"
 #include "session.h"
+#include "sso/device.h"
 #include "sso/logins.h"
+#include "sso/providers.h"
 #include "store/keys.h"
 
 #include <stdio.h>
@@ -41,6 +43,7 @@ static void keep_house(void *context) {
     receipts_expire(context);
     proof_keep_house(context);
     logins_keep_house(context);
+    devices_keep_house(context);
 }
 
 static void on_request(void *context, http_request *request) {
@@ -232,6 +235,9 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
         !start_network(p, err) || !start_server(p, err)) {
         return false;
     }
+    if (!providers_load(p, err) || !devices_start(p, err)) {
+        return false;
+    }
     proof_start(p);
     return true;
 }
@@ -243,11 +249,13 @@ void pool_stop(pool *p) {
     }
     proof_stop(p);
     http_server_free(p->server);
+    providers_free(p->providers);
     net_free(p->net);
     net_tls_free(p->tls);
     store_close(p->store);
     audit_stop(p);
     dispatch_free(p->dispatch);
+    devices_free(p->devices);
     logins_free(p->logins);
     accounts_free(p->accounts);
     fleet_free(p->fleet);

@@ -346,6 +346,14 @@ size_t logins_end_user(pool *p, uint64_t user_id) {
     return count;
 }
 
+void logins_set_role(logins *all, uint64_t user_id, auth_role role) {
+    login_person *person = logins_find_person(all, user_id);
+    for (list_node *node = person == NULL ? NULL : person->logins.next;
+         node != NULL && node != &person->logins; node = node->next) {
+        LIST_ENTRY(node, login, node)->account.role = role;
+    }
+}
+
 const login *logins_find(const logins *all, const uint8_t id[STORE_SESSION_ID_SIZE]) {
     return map_get(all->by_id, id_key(id));
 }

@@ -72,6 +72,9 @@ size_t logins_end_key(pool *p, uint64_t key_id);
 /* Of a provider; `subject` or `provider_session` may be empty. */
 size_t logins_end_provided(pool *p, slice issuer, slice subject, slice provider_session);
 
+/* Of all sessions of a user, from now on. */
+void logins_set_role(logins *all, uint64_t user_id, auth_role role);
+
 /* NULL: no such session goes on. */
 const login *logins_find(const logins *all, const uint8_t id[STORE_SESSION_ID_SIZE]);
 /* for (size_t i = 0; (l = logins_next(all, &i)) != NULL;) in the order in which they were made; none is to be

@@ -55,6 +55,26 @@ MUST_CHECK bool store_session_refresh(store *s, const uint8_t id[STORE_SESSION_I
                                       uint64_t now_ms, store_session_refreshed *done, void *context,
                                       error *err);
 
+/* Somebody whom a provider names has logged in: finds the user that is bound to this issuer and subject,
+ * gives it the role, or makes a user of that name. ERROR_DENIED: the user is disabled. ERROR_CONFLICT:
+ * another user has the name; nobody becomes somebody else by being called alike. */
+typedef struct store_person {
+    slice issuer;
+    slice subject;
+    slice name; /* of a user that is made; as the provider says: it may be none */
+    slice role;
+    uint64_t now_ms;
+} store_person;
+typedef struct store_known_person {
+    uint64_t user_id;
+    slice user_name;
+    bool is_new;
+    bool role_changed;
+} store_known_person;
+typedef void store_person_known(void *context, const store_known_person *person, const error *failure);
+MUST_CHECK bool store_person_log_in(store *s, const store_person *person, store_person_known *done,
+                                    void *context, error *err);
+
 /* Whose sessions end: exactly one of these is given. */
 typedef struct store_session_choice {
     const uint8_t *id; /* STORE_SESSION_ID_SIZE bytes */

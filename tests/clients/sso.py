@@ -1,0 +1,316 @@
+"""Single sign-on with a real provider (npm oidc-provider): sso.py BINARY CLIENTS_FOLDER"""
+
+import contextlib
+import http.client
+import http.cookiejar
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import urllib.error
+import urllib.parse
+import urllib.request
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent.parent / "tools"), str(HERE.parent / "scenario")]
+
+import tap  # noqa: E402 (found by the line above)
+from cellule_site import free_port  # noqa: E402
+from run import installed  # noqa: E402
+from wire import BINARY, SiteCase, wait_for  # noqa: E402
+
+FOLDER = pathlib.Path(sys.argv[2])
+SECRET = "a secret/with:every+kind%of&sign"
+ROLES = [("llm-admins", "it_admin"), ("security", "security_officer"), ("staff", "employee")]
+
+
+def node(*arguments):
+    return subprocess.run(["node", *arguments], cwd=FOLDER, check=True, capture_output=True, text=True).stdout
+
+
+class Provider:
+    """The provider as a process of its own."""
+
+    def __init__(self, folder, pool_address, port, algorithm="RS256", name="company", claims_in_userinfo=False):
+        self.port, self.algorithm, self.name = port, algorithm, name
+        self.issuer = f"http://127.0.0.1:{port}"
+        self.folder, self.pool_address = pathlib.Path(folder), pool_address
+        self.claims_in_userinfo = claims_in_userinfo
+        self.child = None
+
+    def start(self, keys=None):
+        self.keys = keys or json.loads(node("make_keys.mjs", self.algorithm))
+        config = {"issuer": self.issuer, "port": self.port, "client_id": "cellule", "client_secret": SECRET,
+                  "redirect_uri": f"https://{self.pool_address}/auth/callback", "keys": self.keys,
+                  "algorithm": self.algorithm, "claims_in_userinfo": self.claims_in_userinfo,
+                  "logout_uri": f"https://{self.pool_address}/auth/backchannel-logout"}
+        file = self.folder / f"{self.name}.json"
+        file.write_text(json.dumps(config))
+        environment = {**os.environ, "NODE_EXTRA_CA_CERTS": str(self.folder / "ca.pem")}
+        with open(self.folder / f"{self.name}.log", "ab") as log:
+            self.child = subprocess.Popen(["node", "provider.mjs", str(file)], cwd=FOLDER, stdout=log, stderr=log,
+                                          env=environment)
+        wait_for("the provider answers", self.answers)
+
+    def answers(self):
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{self.issuer}/.well-known/openid-configuration", timeout=60).close()
+            return True
+        return False
+
+    def stop(self):
+        if self.child is not None:
+            self.child.send_signal(signal.SIGTERM)
+            self.child.wait()
+            self.child = None
+
+    def person(self, name, *groups, subject=None):
+        self.ask("PUT", "/test/person", {"id": subject or f"subject-of-{name.lower()}", "name": name, "groups": groups})
+
+    def ask(self, method, path, body):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection.request(method, path, json.dumps(body))
+        connection.getresponse().read()
+        connection.close()
+
+    def yaml(self, **more):
+        fields = {"name": self.name, "issuer": self.issuer, "client_id": "cellule", "client_secret_file": "sso.secret",
+                  "algorithms": self.algorithm, "scopes": "openid profile groups", **more}
+        lines = [f"  {'-' if i == 0 else ' '} {name}: {json.dumps(value)}" for i, (name, value) in enumerate(fields.items())]
+        return "\n".join([*lines, "    roles:", *(f"      - {{group: {group}, role: {role}}}" for group, role in ROLES)]) + "\n"
+
+
+class Browser:
+    """Follows redirects by itself and keeps cookies, as far as it is told to."""
+
+    def __init__(self, context=None):
+        self.jar = http.cookiejar.CookieJar()
+        self.handlers = [urllib.request.HTTPCookieProcessor(self.jar)]
+        if context is not None:
+            self.handlers.append(urllib.request.HTTPSHandler(context=context))
+
+    def open(self, url, form=None, stop_at=None):
+        """The last answer's (url, text). `stop_at`: the redirect to an address that begins so isn't followed."""
+        class Redirects(urllib.request.HTTPRedirectHandler):
+            def redirect_request(self, request, file, code, message, headers, new):
+                if stop_at is not None and new.startswith(stop_at):
+                    return None
+                return super().redirect_request(request, file, code, message, headers, new)
+        opener = urllib.request.build_opener(*self.handlers, Redirects())
+        data = None if form is None else urllib.parse.urlencode(form).encode()
+        try:
+            with opener.open(url, data, timeout=120) as answer:
+                return answer.geturl(), answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.headers.get("location") or error.geturl(), error.read().decode()
+
+
+def confirm_device(provider, uri, accept=True):
+    """What the person does whom a program has shown an address."""
+    browser = Browser()
+    url, page = browser.open(uri)
+    for _ in range(3):
+        fields = dict(re.findall(r'name="(xsrf|user_code)"[^>]*value="([^"]*)"', page))
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(uri).query)
+        if "xsrf" not in fields:
+            break
+        fields.setdefault("user_code", query["user_code"][0])
+        fields["confirm" if accept else "abort"] = "yes"
+        url, page = browser.open(f"{provider.issuer}/device", fields)
+    return page
+
+
+class SsoCase(SiteCase):
+    worker_count = 0
+    algorithm = "RS256"
+    claims_in_userinfo = False
+
+    @classmethod
+    def prepare(cls):
+        (cls.site.folder / "sso.secret").touch(0o600)
+        (cls.site.folder / "sso.secret").write_text(SECRET + "\n")
+        cls.provider = Provider(cls.site.folder, cls.site.address, free_port(), cls.algorithm,
+                                claims_in_userinfo=cls.claims_in_userinfo)
+        cls.addClassCleanup(cls.provider.stop)
+        cls.provider.start()
+        (cls.site.folder / "sso.yaml").write_text("providers:\n" + cls.provider.yaml())
+
+    def form(self, path, **fields):
+        return self.ask("POST", path, urllib.parse.urlencode(fields).encode())
+
+    def begin(self, **fields):
+        answer = self.form("/auth/device", **fields)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json
+
+    def poll(self, begun, seconds=120):
+        """Asks as often as it may, until the pool says that it is over."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(begun["interval"])
+            answer = self.form("/auth/token", device_code=begun["device_code"],
+                               grant_type="urn:ietf:params:oauth:grant-type:device_code")
+            if answer.json.get("error") not in ("authorization_pending", "slow_down"):
+                return answer
+        raise AssertionError("the login came to no end")
+
+    def log_in(self, name, *groups, subject=None):
+        self.provider.person(name, *groups, subject=subject)
+        begun = self.begin()
+        confirm_device(self.provider, begun["verification_uri_complete"])
+        return self.poll(begun)
+
+    def works(self, token):
+        return self.ask("GET", "/v1/session", key=token).status == 200
+
+
+class DeviceFlow(SsoCase):
+    def test_a_person_logs_in_from_a_program_with_the_role_of_a_group(self):
+        answer = self.log_in("Boris", "staff", "llm-admins")
+        self.assertEqual(answer.status, 200, answer.body)
+        shown = self.ask("GET", "/v1/session", key=answer.json["access_token"]).json
+        self.assertEqual((shown["user"], shown["role"], shown["issuer"]), ("boris", "it_admin", self.provider.issuer))
+        self.assertEqual(self.ask("GET", "/v1/admin/users", key=answer.json["access_token"]).status, 200)
+        again = self.form("/auth/token", grant_type="refresh_token", refresh_token=answer.json["refresh_token"])
+        self.assertEqual(again.status, 200, again.body)
+
+    def test_groups_count_anew_at_each_login(self):
+        first = self.log_in("Clara", "llm-admins").json
+        self.assertEqual(first["role"], "it_admin")
+        second = self.log_in("Clara", "staff").json
+        self.assertEqual(second["role"], "employee")
+        self.assertEqual(self.ask("GET", "/v1/session", key=first["access_token"]).json["role"], "employee")
+        refused = self.log_in("Clara", "visitors")
+        self.assertEqual((refused.status, refused.json["error"]), (400, "access_denied"))
+        self.assertFalse(self.works(first["access_token"]) or self.works(second["access_token"]))
+
+    def test_nobody_becomes_somebody_else_by_being_called_alike(self):
+        refused = self.log_in("admin", "staff")
+        self.assertEqual((refused.status, refused.json["error"]), (400, "access_denied"))
+        self.assertEqual(self.log_in("Dora", "staff").status, 200)
+        self.assertEqual(self.log_in("Dora", "staff", subject="another-dora").status, 400)
+        renamed = self.log_in("Dora-Smith", "staff", subject="subject-of-dora")
+        self.assertEqual(renamed.json["user"], "dora", "the person is who the provider's id says")
+
+    def test_a_name_that_no_user_can_have_is_refused(self):
+        refused = self.log_in("Émile Zola", "staff")
+        self.assertEqual(refused.json["error"], "access_denied")
+        self.assertIn("name_claim", refused.json["error_description"])
+
+    def test_a_login_that_is_refused_or_unknown_gives_nothing(self):
+        self.provider.person("Eva", "staff")
+        begun = self.begin()
+        confirm_device(self.provider, begun["verification_uri_complete"], accept=False)
+        refused = self.poll(begun)
+        self.assertEqual((refused.status, refused.json["error"]), (400, "access_denied"))
+        again = self.form("/auth/token", device_code=begun["device_code"],
+                          grant_type="urn:ietf:params:oauth:grant-type:device_code")
+        self.assertEqual(again.json["error"], "expired_token")
+        for code in ("", "cd_", "cd_" + "A" * 43, begun["user_code"]):
+            answer = self.form("/auth/token", device_code=code, grant_type="urn:ietf:params:oauth:grant-type:device_code")
+            self.assertEqual(answer.status, 400)
+        self.assertEqual(self.form("/auth/device", provider="other").status, 400)
+
+    def test_a_code_is_spent_by_the_login(self):
+        self.provider.person("Fritz", "staff")
+        begun = self.begin()
+        confirm_device(self.provider, begun["verification_uri_complete"])
+        self.assertEqual(self.poll(begun).status, 200)
+        again = self.form("/auth/token", device_code=begun["device_code"],
+                          grant_type="urn:ietf:params:oauth:grant-type:device_code")
+        self.assertEqual((again.status, again.json["error"]), (400, "expired_token"))
+
+    def test_who_asks_too_often_is_told_to_slow_down(self):
+        begun = self.begin()
+        grant = "urn:ietf:params:oauth:grant-type:device_code"
+        answers = [self.form("/auth/token", device_code=begun["device_code"], grant_type=grant).json["error"] for _ in range(3)]
+        self.assertEqual(answers, ["slow_down"] * 3)
+
+    def test_a_disabled_user_cannot_log_in_again(self):
+        made = self.log_in("Gerd", "staff").json
+        self.assertTrue(self.works(made["access_token"]))
+        self.assertEqual(self.admin_ask("POST", "/v1/admin/users/gerd/disable").status, 200)
+        self.assertFalse(self.works(made["access_token"]))
+        self.assertEqual(self.log_in("Gerd", "staff").json["error"], "access_denied")
+
+    def test_the_program_logs_in_asks_and_logs_out(self):
+        self.provider.person("Hanna", "llm-admins")
+        with tempfile.TemporaryDirectory() as home:
+            environment = {"HOME": home, "PATH": os.environ["PATH"]}
+            where = ["--url", self.site.url, "--ca", str(self.site.ca_file)]
+            with subprocess.Popen([BINARY, "login", *where], env=environment, text=True, stdout=subprocess.PIPE) as login:
+                lines = [login.stdout.readline() for _ in range(3)]
+                self.assertIn("user_code=", lines[1])
+                confirm_device(self.provider, lines[1].strip())
+                rest = login.stdout.read()
+            self.assertEqual((login.returncode, rest), (0, "logged in as hanna (it_admin)\n"))
+            file = pathlib.Path(home, ".cellule", "session.json")
+            self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+
+            def run(*words):
+                return subprocess.run([BINARY, *words], env=environment, text=True, capture_output=True, check=False)
+            listed = run("admin", "user", "list")
+            self.assertIn("hanna", listed.stdout, listed.stderr)
+            # What is nearly over is refreshed, once.
+            kept = json.loads(file.read_text())
+            file.write_text(json.dumps({**kept, "access_expires_ms": 0}))
+            children = [subprocess.Popen([BINARY, "admin", "user", "list"], env=environment, stdout=subprocess.DEVNULL)
+                        for _ in range(3)]
+            self.assertEqual([child.wait() for child in children], [0, 0, 0])
+            self.assertNotEqual(json.loads(file.read_text())["refresh_token"], kept["refresh_token"])
+            access = json.loads(file.read_text())["access_token"]
+            self.assertEqual(run("logout").returncode, 0)
+            self.assertFalse(file.exists() or self.works(access))
+            self.assertIn("cellule login", run("admin", "user", "list", *where).stderr)
+            self.assertEqual(run("logout").returncode, 1)
+
+
+class OtherAlgorithms(SsoCase):
+    algorithm = "ES256"
+    claims_in_userinfo = True
+
+    def test_es256_and_claims_of_the_userinfo_endpoint(self):
+        answer = self.log_in("Ida", "security")
+        self.assertEqual(answer.status, 200, answer.body)
+        self.assertEqual((answer.json["user"], answer.json["role"]), ("ida", "security_officer"))
+
+
+class Keys(SsoCase):
+    algorithm = "EdDSA"
+
+    def test_a_provider_may_change_its_keys(self):
+        self.assertEqual(self.log_in("Karl", "staff").status, 200)
+        first = self.provider.keys
+        self.provider.stop()
+        self.provider.start(json.loads(node("make_keys.mjs", "RS256", "EdDSA")))
+        self.assertNotEqual(first, self.provider.keys)
+        # A key that isn't known is looked for once a minute at most: what was fetched a moment ago is believed till then.
+        answer = wait_for("the new keys are there", lambda: (a := self.log_in("Karl", "staff")).status == 200 and a, 180)
+        self.assertEqual(answer.json["user"], "karl")
+
+    def test_a_pool_whose_provider_is_away_serves_keys_and_says_so_to_others(self):
+        self.assertEqual(self.ask("GET", "/v1/models", key=self.site.user_key).status, 200)
+        self.provider.stop()
+        answer = self.form("/auth/device")
+        self.assertGreaterEqual(answer.status, 400)
+        self.assertIn("error", answer.json)
+        self.assertEqual(self.ask("GET", "/v1/models", key=self.site.user_key).status, 200)
+        self.provider.start(self.provider.keys)
+
+
+def main():
+    if not installed(FOLDER):
+        print("1..0 # SKIP the npm packages are not installed: run tools/clients", FOLDER)
+        return
+    tap.main()
+
+
+if __name__ == "__main__":
+    main()
