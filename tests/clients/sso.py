@@ -1,6 +1,8 @@
 """Single sign-on with a real provider (npm oidc-provider): sso.py BINARY CLIENTS_FOLDER"""
 
+import base64
 import contextlib
+import hashlib
 import http.client
 import http.cookiejar
 import json
@@ -270,6 +272,231 @@ class DeviceFlow(SsoCase):
             self.assertFalse(file.exists() or self.works(access))
             self.assertIn("cellule login", run("admin", "user", "list", *where).stderr)
             self.assertEqual(run("logout").returncode, 1)
+
+
+class BrowserCase(SsoCase):
+    """Somebody at a browser, hop by hop."""
+
+    def cookies(self, answer):
+        """{name: (value, attributes)} of what an answer sets; the server's fields of one name come as one."""
+        found = re.findall(r"(__[A-Za-z-]+)=([^;,]*); ([^,]*)", answer.headers.get("set-cookie", ""))
+        return {name: (value, attributes.split("; ")) for name, value, attributes in found}
+
+    def start_login(self, **query):
+        answer = self.ask("GET", "/auth/login?" + urllib.parse.urlencode(query))
+        self.assertEqual(answer.status, 303, answer.body)
+        value, attributes = self.cookies(answer)["__Host-cellule-login"]
+        self.assertLessEqual({"Secure", "HttpOnly", "SameSite=Lax", "Path=/"}, set(attributes))
+        return answer.headers["location"], f"__Host-cellule-login={value}"
+
+    def callback(self, query, cookie=None):
+        path = "/auth/callback?" + (query if isinstance(query, str) else urllib.parse.urlencode(query))
+        return self.ask("GET", path, headers=[f"Cookie: {cookie}"] if cookie else ())
+
+    def check_logged_in(self, answer, path="/"):
+        self.assertEqual((answer.status, answer.headers.get("location")), (303, path), answer.body)
+        self.assertEqual(answer.headers["cache-control"], "no-store")
+        cookies = self.cookies(answer)
+        access, refresh = cookies["__Host-cellule-access"], cookies["__Secure-cellule-refresh"]
+        self.assertLessEqual({"Secure", "HttpOnly", "SameSite=Strict", "Path=/"}, set(access[1]))
+        self.assertLessEqual({"Secure", "HttpOnly", "SameSite=Strict", "Path=/auth"}, set(refresh[1]))
+        self.assertIn("Max-Age=0", cookies["__Host-cellule-login"][1])
+        return f"__Host-cellule-access={access[0]}", f"__Secure-cellule-refresh={refresh[0]}"
+
+    def check_refused(self, answer, status=403):
+        self.check_error(answer, status, "login_refused")
+        self.assertNotIn("cellule-access", answer.headers.get("set-cookie", ""))
+
+    def with_cookie(self, method, path, cookie, *headers):
+        return self.ask(method, path, {} if method == "POST" else None, headers=[f"Cookie: {cookie}", *headers])
+
+
+OWN = "Sec-Fetch-Site: same-origin"
+
+
+class BrowserFlow(BrowserCase):
+    def log_in_by_browser(self, name, *groups, path="/"):
+        self.provider.person(name, *groups)
+        location, cookie = self.start_login(**{"return": path})
+        self.assertTrue(location.startswith(f"{self.provider.issuer}/auth?"), location)
+        url, page = Browser().open(location, stop_at=f"{self.site.url}/auth/callback")
+        self.assertTrue(url.startswith(f"{self.site.url}/auth/callback?"), page)
+        return self.callback(urllib.parse.urlsplit(url).query, cookie)
+
+    def test_a_person_logs_in_is_served_refreshes_and_logs_out(self):
+        access, refresh = self.check_logged_in(self.log_in_by_browser("Lena", "llm-admins", path="/here?a=b"), "/here?a=b")
+        shown = self.with_cookie("GET", "/v1/session", access, OWN)
+        self.assertEqual((shown.json["user"], shown.json["role"]), ("lena", "it_admin"))
+        refreshed = self.with_cookie("POST", "/auth/refresh", refresh, OWN)
+        self.assertEqual(refreshed.status, 200, refreshed.body)
+        renewed = self.cookies(refreshed)
+        self.assertNotEqual(f"__Secure-cellule-refresh={renewed['__Secure-cellule-refresh'][0]}", refresh)
+        out = self.with_cookie("POST", "/auth/logout", access, OWN)
+        self.assertEqual(out.status, 200, out.body)
+        self.assertTrue(all("Max-Age=0" in attributes for _, attributes in self.cookies(out).values()))
+        self.check_error(self.with_cookie("GET", "/v1/session", access, OWN), 401)
+        self.assertEqual(self.with_cookie("POST", "/auth/logout", access, OWN).status, 200, "nobody is logged in")
+
+    def test_the_refresh_cookie_alone_logs_out_but_no_forged_one(self):
+        access, refresh = self.check_logged_in(self.log_in_by_browser("Max", "staff"))
+        forged = refresh[:-4] + ("AAAA" if refresh[-4:] != "AAAA" else "BBBB")
+        self.with_cookie("POST", "/auth/logout", forged, OWN)
+        self.assertEqual(self.with_cookie("GET", "/v1/session", access, OWN).status, 200)
+        self.with_cookie("POST", "/auth/logout", refresh, OWN)
+        self.check_error(self.with_cookie("GET", "/v1/session", access, OWN), 401)
+
+    def test_another_site_s_page_does_nothing_with_the_cookies(self):
+        access, refresh = self.check_logged_in(self.log_in_by_browser("Nora", "llm-admins"))
+        host = f"Origin: https://{self.site.address}"
+        strangers = [(), ("Sec-Fetch-Site: cross-site",), ("Sec-Fetch-Site: same-site",), ("Sec-Fetch-Site: none",),
+                     ("Origin: https://evil.example",), ("Origin: null",), (host,), ("Origin: http://pool",),
+                     ("Origin: https://pool.evil.example",), (OWN, "Sec-Fetch-Site: cross-site"),
+                     ("Sec-Fetch-Site: cross-site", "Origin: https://pool")]
+        for headers in strangers:
+            with self.subTest(headers):
+                self.check_error(self.with_cookie("POST", "/v1/admin/users", access, *headers), 401)
+                self.check_error(self.with_cookie("GET", "/v1/session", access, *headers), 401)
+                self.check_error(self.with_cookie("POST", "/auth/logout", access, *headers), 403, "cross_site")
+                self.check_error(self.with_cookie("POST", "/auth/refresh", refresh, *headers), 403, "cross_site")
+        self.assertEqual(self.with_cookie("GET", "/v1/session", access, "Origin: https://pool").status, 200,
+                         "the host that was asked")
+        twice = f"{access}; {access}"
+        self.check_error(self.with_cookie("GET", "/v1/session", twice, OWN), 401)
+
+    def test_a_link_to_here_leads_nowhere_else(self):
+        for path in ("https://evil.example/", "//evil.example", "/\\evil.example", "\\\\evil.example", "evil", "javascript:alert(1)",
+                     "/a\r\nSet-Cookie: x=y", "/" + "a" * 600, "/\tb", " /", "/é"):
+            with self.subTest(path):
+                answer = self.ask("GET", "/auth/login?" + urllib.parse.urlencode({"return": path}))
+                self.check_error(answer, 400)
+                self.assertNotIn("location", answer.headers)
+        self.check_error(self.ask("GET", "/auth/login?provider=other"), 404)
+        self.check_error(self.ask("GET", "/auth/login?return=/&return=//evil.example"), 400)
+
+
+class EvilCase(BrowserCase):
+    """With a second provider, which lies."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        port = free_port()
+        cls.evil = Provider(cls.site.folder, cls.site.address, port, "RS256", name="evil")
+        with open(cls.site.folder / "evil.log", "ab") as log:
+            cls.evil.child = subprocess.Popen(["node", "evil.mjs", str(port)], cwd=FOLDER, stdout=log, stderr=log)
+        cls.addClassCleanup(cls.evil.stop)
+        wait_for("the second provider answers", cls.evil.answers)
+        with open(cls.site.folder / "sso.yaml", "a", encoding="utf-8") as file:
+            file.write(cls.evil.yaml())
+
+    def claims(self, location, **changes):
+        """What a right token for this login says, but for the changes; None leaves one out."""
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(location).query))
+        now = int(time.time())
+        claims = {"iss": self.evil.issuer, "aud": "cellule", "sub": "subject-1", "nonce": query["nonce"], "iat": now,
+                  "exp": now + 300, "preferred_username": "olga", "groups": ["staff"], **changes}
+        return {name: value for name, value in claims.items() if value is not None}, query["state"]
+
+    def attempt(self, tell=None, answer=None, **changes):
+        location, cookie = self.start_login(provider="evil")
+        claims, state = self.claims(location, **changes)
+        self.evil.ask("PUT", "/test", {"claims": claims, **(tell or {})})
+        return self.callback({"state": state, "code": "code", "iss": self.evil.issuer, **(answer or {})}, cookie)
+
+    def seen(self):
+        with urllib.request.urlopen(f"{self.evil.issuer}/test/seen", timeout=60) as answer:
+            return json.load(answer)
+
+
+class Evil(EvilCase):
+    def test_what_a_provider_says_rightly_is_taken(self):
+        self.check_logged_in(self.attempt())
+
+    def test_the_code_goes_to_the_provider_with_its_verifier(self):
+        self.seen()
+        location, cookie = self.start_login(provider="evil")
+        query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(location).query))
+        claims, state = self.claims(location)
+        self.evil.ask("PUT", "/test", {"claims": claims})
+        self.check_logged_in(self.callback({"state": state, "code": "the code", "iss": self.evil.issuer}, cookie))
+        (request,) = self.seen()
+        form = dict(urllib.parse.parse_qsl(request["body"]))
+        digest = hashlib.sha256(form["code_verifier"].encode()).digest()
+        self.assertEqual(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), query["code_challenge"])
+        self.assertEqual((query["code_challenge_method"], form["code"]), ("S256", "the code"))
+        self.assertEqual(query["redirect_uri"], f"{self.site.url}/auth/callback")
+        user, _, password = base64.b64decode(request["authorization"].removeprefix("Basic ")).decode().partition(":")
+        self.assertEqual((user, urllib.parse.unquote_plus(password)), ("cellule", SECRET))
+
+    def test_a_token_that_is_wrong_in_anything_logs_nobody_in(self):
+        now = int(time.time())
+        wrong = {
+            "unsigned": ({"algorithm": "none"}, {}), "a MAC by the public key": ({"algorithm": "HS256"}, {}),
+            "a MAC under the key's own name": ({"algorithm": "HS256", "header": {"kid": "RS256-key"}}, {}),
+            "a stranger's key": ({"strange_key": True}, {}), "a key that it brings": ({"strange_key": True, "header": {"jku": "x"}}, {}),
+            "an algorithm not allowed": ({"algorithm": "ES256"}, {}), "another one": ({"algorithm": "EdDSA"}, {}),
+            "no such key": ({"header": {"kid": "other"}}, {}),
+            "another issuer": ({}, {"iss": self.provider.issuer}), "no issuer": ({}, {"iss": None}),
+            "another audience": ({}, {"aud": "somebody"}), "no audience": ({}, {"aud": None}),
+            "made for another party": ({}, {"aud": ["cellule", "x"], "azp": "x"}),
+            "expired": ({}, {"iat": now - 600, "exp": now - 120}), "no expiry": ({}, {"exp": None}),
+            "from the future": ({}, {"iat": now + 600, "exp": now + 900}), "not yet good": ({}, {"nbf": now + 600}),
+            "long ago": ({}, {"iat": now - 86400}), "another login's": ({}, {"nonce": "x"}), "nobody's login": ({}, {"nonce": None}),
+            "of nobody": ({}, {"sub": None}), "a logout": ({}, {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}),
+            "in no group": ({}, {"groups": ["visitors"]}), "refused by its own token endpoint": ({"token_status": 400}, {}),
+        }
+        for what, (tell, changes) in wrong.items():
+            with self.subTest(what):
+                self.check_refused(self.attempt(tell, **changes))
+        self.check_logged_in(self.attempt())
+
+    def test_an_answer_counts_once_and_in_the_browser_that_asked(self):
+        location, cookie = self.start_login(provider="evil")
+        claims, state = self.claims(location)
+        self.evil.ask("PUT", "/test", {"claims": claims})
+        answer = {"state": state, "code": "code", "iss": self.evil.issuer}
+        _, others_cookie = self.start_login(provider="evil")
+        # Another browser, or one that an attacker sent here with an answer of his own (login CSRF, session fixation).
+        for other in (None, others_cookie, "__Host-cellule-login=" + "A" * 43, f"{cookie}; {cookie}"):
+            self.check_refused(self.callback(answer, other), 400)
+        for state in ("", "A" * 43, answer["state"][:-1], answer["state"] + "A"):
+            self.check_refused(self.callback({**answer, "state": state}, cookie), 400)
+        self.check_logged_in(self.callback(answer, cookie))
+        self.check_refused(self.callback(answer, cookie), 400)
+
+    def test_a_login_makes_a_new_session_whatever_cookies_came(self):
+        access, _ = self.check_logged_in(self.attempt())
+        location, cookie = self.start_login(provider="evil")
+        claims, state = self.claims(location, sub="subject-2", preferred_username="paula")
+        self.evil.ask("PUT", "/test", {"claims": claims})
+        answer = self.callback({"state": state, "code": "code", "iss": self.evil.issuer}, f"{cookie}; {access}")
+        mine, _ = self.check_logged_in(answer)
+        sessions = [self.with_cookie("GET", "/v1/session", one, OWN).json for one in (access, mine)]
+        self.assertEqual([session["user"] for session in sessions], ["olga", "paula"])
+        self.assertNotEqual(sessions[0]["session"], sessions[1]["session"])
+
+    def test_issuers_are_not_mixed_up(self):
+        for answer in ({"iss": self.provider.issuer}, {"iss": ""}, {"iss": self.evil.issuer + "/"}, {"iss": "x"}):
+            with self.subTest(answer):
+                self.check_refused(self.attempt(answer=answer))
+        # Begun with the honest provider; the answer, and the code, are the other's.
+        self.seen()
+        location, cookie = self.start_login(provider="company")
+        state = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(location).query))["state"]
+        self.check_refused(self.callback({"state": state, "code": "code", "iss": self.evil.issuer}, cookie))
+        self.assertEqual(self.seen(), [], "no code went to the wrong place")
+
+    def test_one_provider_s_person_is_not_the_other_s(self):
+        self.check_logged_in(self.attempt())
+        made = self.log_in("Quentin", "staff", subject="subject-1")
+        self.assertEqual(made.json["user"], "quentin")
+        self.assertEqual(self.log_in("olga", "staff").json["error"], "access_denied")
+
+    def test_a_login_that_the_provider_refuses_is_refused(self):
+        location, cookie = self.start_login(provider="evil")
+        _, state = self.claims(location)
+        answer = self.callback({"state": state, "error": "access_denied<script>", "iss": self.evil.issuer}, cookie)
+        self.check_refused(answer)
 
 
 class OtherAlgorithms(SsoCase):

@@ -13,7 +13,8 @@ ROLES = TABLE["roles"]
 # Written out by hand: an address that asks for no key is to be noticed.
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/v1/pool"), ("GET", "/v1/release"), ("GET", "/v1/worker"),
         ("POST", "/v1/worker/enrol"), ("GET", "/.well-known/jwks.json"), ("POST", "/auth/token"),
-        ("POST", "/auth/device")}
+        ("POST", "/auth/device"), ("GET", "/auth/login"), ("GET", "/auth/callback"), ("POST", "/auth/refresh"),
+        ("POST", "/auth/logout")}
 
 # What a request needs beside its path, so that whoever may is answered.
 QUERIES = {"/v1/audit/proof/inclusion": "?index=0", "/v1/audit/proof/consistency": "?from=1"}

@@ -313,7 +313,7 @@ static bool run_call(call *c, const char *method, const char *path, slice body, 
     char url[2 * TEXT_SIZE];
     const char *headers[] = {c->is_form ? "Content-Type: application/x-www-form-urlencoded"
                                         : "Content-Type: application/json",
-                             c->is_form ? NULL : a->authorization, NULL};
+                             c->is_form || c->keyless ? NULL : a->authorization, NULL};
     http_client_options options = {.ca_pem = buffer_slice(&a->ca_pem), .timeout_ms = TIMEOUT_MS};
     if (c->on_event != NULL) {
         options.on_data = take_events;
@@ -322,8 +322,7 @@ static bool run_call(call *c, const char *method, const char *path, slice body, 
     if (snprintf(url, sizeof url, "%s%s", a->url, path) >= (int)sizeof url) {
         return error_set(err, ERROR_LIMIT, "the address is too long");
     }
-    c->exchange = http_client_request(a->http, method, url, c->keyless ? headers + 1 : headers, body,
-                                      &options, answered, c, err);
+    c->exchange = http_client_request(a->http, method, url, headers, body, &options, answered, c, err);
     if (c->exchange == NULL) {
         return false;
     }

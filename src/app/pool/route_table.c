@@ -11,6 +11,7 @@
 #include "proof/admin.h"
 #include "receipts.h"
 #include "session.h"
+#include "sso/browser.h"
 #include "sso/device.h"
 #include "sso/session_api.h"
 
@@ -29,6 +30,10 @@ const route route_table[] = {
     OPEN("POST", "/v1/worker/enrol", admin_enrol, "a machine enrols, with a join token"),
     OPEN("GET", "/.well-known/jwks.json", session_api_keys, "the keys that session tokens are verified with"),
     OPEN("POST", "/auth/token", session_api_token, "new session tokens for a refresh token"),
+    OPEN("GET", "/auth/login", browser_login, "send a browser to the identity provider"),
+    OPEN("GET", "/auth/callback", browser_callback, "where the identity provider sends it back"),
+    OPEN("POST", "/auth/refresh", browser_refresh, "new cookies for a browser that is logged in"),
+    OPEN("POST", "/auth/logout", browser_logout, "end a browser's session"),
     OPEN("POST", "/auth/device", device_authorize, "begin a login by single sign-on from a program"),
     ROUTE("POST", "/v1/session", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_make,
           "make a session with a key"),

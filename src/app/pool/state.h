@@ -51,6 +51,7 @@ typedef struct pool {
     ev_timer drain_timer;
     struct logins *logins;       /* sessions of people and services: sso/logins.h */
     struct providers *providers; /* of identities: sso/providers.h */
+    struct browsers *browsers;   /* logins of browsers under way: sso/browser.h */
     struct devices *devices;     /* logins of programs under way: sso/device.h */
     struct audit *audit;         /* what privileged callers do: audit/audit.h */
     struct proof *proof;         /* answers are checked: proof/proof.h */

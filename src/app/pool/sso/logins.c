@@ -147,6 +147,7 @@ static login *make_login(const store_session *stored, error *err) {
     list_init(&l->node);
     list_init(&l->tokens);
     memcpy(l->id, stored->id, sizeof l->id);
+    memcpy(l->refresh_hash, stored->refresh_hash, sizeof l->refresh_hash);
     l->created_ms = stored->created_ms;
     l->expires_ms = stored->expires_ms;
     l->by_provider = stored->key_id == 0;
@@ -351,6 +352,14 @@ void logins_set_role(logins *all, uint64_t user_id, auth_role role) {
     for (list_node *node = person == NULL ? NULL : person->logins.next;
          node != NULL && node != &person->logins; node = node->next) {
         LIST_ENTRY(node, login, node)->account.role = role;
+    }
+}
+
+void logins_set_refresh(logins *all, const uint8_t id[STORE_SESSION_ID_SIZE],
+                        const uint8_t refresh_hash[STORE_HASH_SIZE]) {
+    login *l = map_get(all->by_id, id_key(id));
+    if (l != NULL) {
+        memcpy(l->refresh_hash, refresh_hash, STORE_HASH_SIZE);
     }
 }
 
