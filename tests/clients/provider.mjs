@@ -32,6 +32,8 @@ const provider = new Provider(config.issuer, {
     rpInitiatedLogout: { enabled: true },
   },
   pkce: { required: () => true },
+  // Its own agent talks to nobody on loopback, where the pool is.
+  fetch: (url, { dispatcher: _, signal: __, ...options }) => globalThis.fetch(url, options),
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   findAccount: (_, id) => people.has(id) && {
     accountId: id,

@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE.parent.parent / "tools"), str(HERE.parent / "scenario")
 import tap  # noqa: E402 (found by the line above)
 from cellule_site import free_port  # noqa: E402
 from run import installed  # noqa: E402
-from wire import BINARY, SiteCase, wait_for  # noqa: E402
+from wire import BINARY, SiteCase, frozen, request, wait_for  # noqa: E402
 
 FOLDER = pathlib.Path(sys.argv[2])
 SECRET = "a secret/with:every+kind%of&sign"
@@ -133,6 +133,7 @@ class SsoCase(SiteCase):
     worker_count = 0
     algorithm = "RS256"
     claims_in_userinfo = False
+    more_settings = {}  # of the provider, in sso.yaml
 
     @classmethod
     def prepare(cls):
@@ -142,7 +143,7 @@ class SsoCase(SiteCase):
                                 claims_in_userinfo=cls.claims_in_userinfo)
         cls.addClassCleanup(cls.provider.stop)
         cls.provider.start()
-        (cls.site.folder / "sso.yaml").write_text("providers:\n" + cls.provider.yaml())
+        (cls.site.folder / "sso.yaml").write_text("providers:\n" + cls.provider.yaml(**cls.more_settings))
 
     def form(self, path, **fields):
         return self.ask("POST", path, urllib.parse.urlencode(fields).encode())
@@ -303,6 +304,14 @@ class BrowserCase(SsoCase):
         self.assertIn("Max-Age=0", cookies["__Host-cellule-login"][1])
         return f"__Host-cellule-access={access[0]}", f"__Secure-cellule-refresh={refresh[0]}"
 
+    def log_in_by_browser(self, name, *groups, path="/", browser=None):
+        self.provider.person(name, *groups)
+        location, cookie = self.start_login(**{"return": path})
+        self.assertTrue(location.startswith(f"{self.provider.issuer}/auth?"), location)
+        url, page = (browser or Browser()).open(location, stop_at=f"{self.site.url}/auth/callback")
+        self.assertTrue(url.startswith(f"{self.site.url}/auth/callback?"), page)
+        return self.callback(urllib.parse.urlsplit(url).query, cookie)
+
     def check_refused(self, answer, status=403):
         self.check_error(answer, status, "login_refused")
         self.assertNotIn("cellule-access", answer.headers.get("set-cookie", ""))
@@ -315,14 +324,6 @@ OWN = "Sec-Fetch-Site: same-origin"
 
 
 class BrowserFlow(BrowserCase):
-    def log_in_by_browser(self, name, *groups, path="/"):
-        self.provider.person(name, *groups)
-        location, cookie = self.start_login(**{"return": path})
-        self.assertTrue(location.startswith(f"{self.provider.issuer}/auth?"), location)
-        url, page = Browser().open(location, stop_at=f"{self.site.url}/auth/callback")
-        self.assertTrue(url.startswith(f"{self.site.url}/auth/callback?"), page)
-        return self.callback(urllib.parse.urlsplit(url).query, cookie)
-
     def test_a_person_logs_in_is_served_refreshes_and_logs_out(self):
         access, refresh = self.check_logged_in(self.log_in_by_browser("Lena", "llm-admins", path="/here?a=b"), "/here?a=b")
         shown = self.with_cookie("GET", "/v1/session", access, OWN)
@@ -497,6 +498,208 @@ class Evil(EvilCase):
         _, state = self.claims(location)
         answer = self.callback({"state": state, "error": "access_denied<script>", "iss": self.evil.issuer}, cookie)
         self.check_refused(answer)
+
+
+class ProviderLogsOut(BrowserCase):
+    def test_whoever_logs_out_at_the_provider_is_logged_out_here(self):
+        browser = Browser()
+        access, _ = self.check_logged_in(self.log_in_by_browser("Rosa", "staff", browser=browser))
+        other, _ = self.check_logged_in(self.log_in_by_browser("Stefan", "staff"))
+        self.assertEqual(self.with_cookie("GET", "/v1/session", access, OWN).json["user"], "rosa")
+        _, page = browser.open(f"{self.provider.issuer}/session/end")
+        (secret,) = re.findall(r'name="xsrf" value="([^"]*)"', page)
+        browser.open(f"{self.provider.issuer}/session/end/confirm", {"xsrf": secret, "logout": "yes"})
+        wait_for("the session has ended", lambda: self.with_cookie("GET", "/v1/session", access, OWN).status == 401)
+        self.assertEqual(self.with_cookie("GET", "/v1/session", other, OWN).json["user"], "stefan")
+        log = self.admin_ask("GET", "/v1/audit/entries").body.decode()
+        self.assertIn("logout_by_provider", log)
+
+
+LOGOUT = {"http://schemas.openid.net/event/backchannel-logout": {}}
+
+
+class LogoutTokens(EvilCase):
+    worker_count = 1
+
+    def sign(self, tell=None, **changes):
+        now = int(time.time())
+        claims = {"iss": self.evil.issuer, "aud": "cellule", "iat": now, "exp": now + 120, "jti": os.urandom(8).hex(),
+                  "events": LOGOUT, **changes}
+        claims = {name: value for name, value in claims.items() if value is not None}
+        self.evil.ask("PUT", "/test", {"claims": claims, **(tell or {})})
+        with urllib.request.urlopen(f"{self.evil.issuer}/test/sign", data=b"", timeout=60) as answer:
+            return json.load(answer)["token"]
+
+    def log_out(self, token):
+        return self.form("/auth/backchannel-logout", logout_token=token)
+
+    def enter(self, subject, session="s-1"):
+        access, _ = self.check_logged_in(self.attempt(sub=subject, preferred_username=subject, sid=session))
+        return access.partition("=")[2]
+
+    def test_a_logout_ends_the_sessions_it_names_and_counts_once(self):
+        first, second, other = self.enter("tina", "s-1"), self.enter("tina", "s-2"), self.enter("udo", "s-3")
+        token = self.sign(sub="tina", sid="s-1")
+        answer = self.log_out(token)
+        self.assertEqual((answer.status, answer.headers["cache-control"]), (200, "no-store"))
+        self.assertEqual([self.works(one) for one in (first, second, other)], [False, True, True])
+        again = self.enter("tina", "s-1")
+        self.assertEqual(self.log_out(token).status, 400, "a copy of the token")
+        self.assertTrue(self.works(again))
+        self.assertEqual(self.log_out(self.sign(sub="tina")).status, 200)
+        self.assertEqual([self.works(one) for one in (again, second, other)], [False, False, True])
+        self.assertEqual(self.log_out(self.sign(sid="s-3")).status, 200)
+        self.assertFalse(self.works(other))
+        self.assertEqual(self.log_out(self.sign(sub="nobody")).status, 200, "who isn't here is out")
+
+    def test_a_logout_cuts_what_is_being_answered(self):
+        access = self.enter("vera")
+        token = self.sign(sub="vera")
+        with self.connect() as connection:
+            with frozen(self.site):
+                connection.send(request("POST", "/v1/chat/completions", self.long_body(), access))
+                wait_for("it runs", lambda: self.metrics()["cellule_jobs_running"] == 1)
+            self.assertEqual(connection.head()[0], 200)
+            with frozen(self.site):
+                self.assertEqual(self.log_out(token).status, 200)
+                last = b""
+                while chunk := connection.chunk():
+                    last = chunk
+            self.assertIn(b"session_ended", last)
+
+    def test_no_other_token_logs_anybody_out(self):
+        access = self.enter("willy")
+        now = int(time.time())
+        wrong = {
+            "unsigned": ({"algorithm": "none"}, {}), "a MAC by the public key": ({"algorithm": "HS256"}, {}),
+            "a MAC under the key's own name": ({"algorithm": "HS256", "header": {"kid": "RS256-key"}}, {}),
+            "a stranger's key": ({"strange_key": True}, {}), "an algorithm not allowed": ({"algorithm": "EdDSA"}, {}),
+            "another issuer": ({}, {"iss": self.provider.issuer}), "an unknown issuer": ({}, {"iss": "https://evil.example"}),
+            "no issuer": ({}, {"iss": None}), "another audience": ({}, {"aud": "somebody"}),
+            "expired": ({}, {"iat": now - 600, "exp": now - 120}), "from the future": ({}, {"iat": now + 600, "exp": now + 900}),
+            "long ago": ({}, {"iat": now - 86400}), "no event": ({}, {"events": None}), "another event": ({}, {"events": {"x": {}}}),
+            "an ID token": ({}, {"events": None, "nonce": "x"}), "with a nonce": ({}, {"nonce": "x"}), "no id": ({}, {"jti": None}),
+            "of nobody": ({}, {"sub": None}), "of another": ({}, {"sub": "somebody"}),
+        }
+        for what, (tell, changes) in wrong.items():
+            with self.subTest(what):
+                answer = self.log_out(self.sign(tell, **{"sub": "willy", **changes}))
+                self.assertEqual(answer.status, 200 if what == "of another" else 400, answer.body)
+                self.assertTrue(self.works(access))
+        for body in (b"", b"logout_token=", b"logout_token=a.b.c", b"logout_token=" + b"a" * 10000, b"%", b"{}"):
+            self.assertEqual(self.ask("POST", "/auth/backchannel-logout", body).status, 400)
+        self.assertEqual(self.log_out(self.sign(sub="willy")).status, 200)
+        self.assertFalse(self.works(access))
+
+
+SCIM_TOKEN = "a-token-that-the-admin-of-the-provider-has-made"
+
+
+class Scim(BrowserCase):
+    worker_count = 1
+    more_settings = {"scim_token_file": "scim.token"}
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        (cls.site.folder / "scim.token").touch(0o600)
+        (cls.site.folder / "scim.token").write_text(SCIM_TOKEN + "\n")
+
+    def scim(self, method, path, body=None, token=SCIM_TOKEN):
+        answer = self.ask(method, f"/scim/v2/Users{path}", body, token)
+        if answer.status != 204:
+            self.assertEqual(answer.headers["content-type"], "application/scim+json")
+        return answer
+
+    def enter(self, name):
+        tokens = [cookie.partition("=")[2] for cookie in self.check_logged_in(self.log_in_by_browser(name, "staff"))]
+        return dict(zip(("access_token", "refresh_token"), tokens))
+
+    def find(self, name):
+        answer = self.scim("GET", "?" + urllib.parse.urlencode({"filter": f'userName eq "{name}"'}))
+        self.assertEqual((answer.status, answer.json.get("totalResults")), (200, 1), answer.body)
+        return answer.json["Resources"][0]
+
+    def set_active(self, user, active):
+        body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
+                "Operations": [{"op": "Replace", "path": "active", "value": active}]}
+        return self.scim("PATCH", f"/{user['id']}", body)
+
+    def test_who_has_left_is_out_at_once_with_what_is_being_answered(self):
+        made = self.enter("Xaver")
+        key = self.admin_ask("POST", "/v1/admin/users/xaver/keys").json["key"]
+        user = self.find("Xaver")
+        self.assertEqual((user["userName"], user["externalId"], user["active"]), ("xaver", "subject-of-xaver", True))
+        with self.connect() as connection:
+            with frozen(self.site):
+                connection.send(request("POST", "/v1/chat/completions", self.long_body(), made["access_token"]))
+                wait_for("it runs", lambda: self.metrics()["cellule_jobs_running"] == 1)
+            self.assertEqual(connection.head()[0], 200)
+            with frozen(self.site):
+                answer = self.set_active(user, False)
+                self.assertEqual((answer.status, answer.json["active"]), (200, False), answer.body)
+                last = b""
+                while chunk := connection.chunk():
+                    last = chunk
+            self.assertIn(b"session_ended", last)
+        self.assertFalse(self.works(made["access_token"]) or self.works(key))
+        again = self.form("/auth/token", grant_type="refresh_token", refresh_token=made["refresh_token"])
+        self.assertEqual(again.json["error"], "invalid_grant")
+        self.check_refused(self.log_in_by_browser("Xaver", "staff"))
+        # Who comes back logs in anew; what was revoked stays so.
+        self.assertTrue(self.set_active(user, "True").json["active"])
+        self.assertFalse(self.works(made["access_token"]) or self.works(key))
+        self.assertTrue(self.works(self.enter("Xaver")["access_token"]))
+        log = self.admin_ask("GET", "/v1/audit/entries").body.decode()
+        self.assertIn("person_shut_out", log)
+        self.assertIn("person_let_in", log)
+        self.assertNotIn("xaver", log)
+
+    def test_all_ways_to_say_it(self):
+        for name, say in (("yann", lambda user: self.scim("PUT", f"/{user['id']}", {**user, "active": False})),
+                          ("zoe", lambda user: self.scim("DELETE", f"/{user['id']}")),
+                          ("abel", lambda user: self.set_active(user, "False"))):
+            with self.subTest(name):
+                token = self.enter(name)["access_token"]
+                user = self.find(name)
+                self.assertIn(say(user).status, (200, 204))
+                self.assertFalse(self.works(token))
+                self.assertFalse(self.scim("GET", f"/{user['id']}").json["active"])
+
+    def test_whom_an_admin_has_shut_out_no_provider_lets_in(self):
+        self.enter("Bella")
+        user = self.find("bella")
+        self.admin_ask("POST", "/v1/admin/users/bella/disable")
+        self.assertFalse(self.set_active(user, True).json["active"])
+        self.check_refused(self.log_in_by_browser("Bella", "staff"))
+
+    def test_it_is_said_with_the_token_and_of_the_provider_s_people_alone(self):
+        token = self.enter("Carlo")["access_token"]
+        user = self.find("carlo")
+        for wrong in (None, "", SCIM_TOKEN[:-1], SCIM_TOKEN + "x", SCIM_TOKEN.upper(), self.site.admin_key, token):
+            with self.subTest(wrong):
+                self.assertEqual(self.scim("GET", f"/{user['id']}", token=wrong).status, 401)
+                self.assertEqual(self.scim("DELETE", f"/{user['id']}", token=wrong).status, 401)
+        self.assertEqual(self.ask("GET", "/v1/models", key=SCIM_TOKEN).status, 401, "it is for nothing else")
+        admin = self.admin_ask("GET", "/v1/admin/users").json["users"][0]
+        for other in (admin["id"], 4711, 0, -1, "x", f"{user['id']}/x", "9" * 30):
+            with self.subTest(other):
+                self.assertEqual(self.scim("DELETE", f"/{other}").status if "/" not in str(other) else 404, 404)
+        self.assertEqual(self.scim("GET", '?filter=userName+eq+%22admin%22').json["totalResults"], 0)
+        self.assertEqual(self.admin_ask("GET", "/v1/admin/users").status, 200)
+        self.assertTrue(self.works(token))
+
+    def test_what_cannot_be_read_changes_nothing(self):
+        token = self.enter("Dolf")["access_token"]
+        user = self.find("dolf")
+        for body in (b"", b"{", {}, {"Operations": []}, {"Operations": [{"op": "replace", "path": "active", "value": "no"}]},
+                     {"Operations": [{"op": "replace", "value": {"active": False, "ACTIVE": True}}]}):
+            with self.subTest(body):
+                self.assertEqual(self.scim("PATCH", f"/{user['id']}", body).status, 400)
+        self.assertEqual(self.scim("GET", "?filter=title+pr").status, 400)
+        self.assertTrue(self.scim("PATCH", f"/{user['id']}", {"Operations": [
+            {"op": "replace", "path": "title", "value": "Dr"}]}).json["active"])
+        self.assertTrue(self.works(token))
 
 
 class OtherAlgorithms(SsoCase):

@@ -13,6 +13,7 @@
 #include "receipts.h"
 #include "routes.h"
 #include "session.h"
+#include "sso/backchannel.h"
 #include "sso/browser.h"
 #include "sso/device.h"
 #include "sso/logins.h"
@@ -46,6 +47,7 @@ static void keep_house(void *context) {
     logins_keep_house(context);
     devices_keep_house(context);
     browsers_keep_house(context);
+    backchannel_keep_house(context);
 }
 
 static void on_request(void *context, http_request *request) {
@@ -237,7 +239,8 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
         !start_network(p, err) || !start_server(p, err)) {
         return false;
     }
-    if (!providers_load(p, err) || !devices_start(p, err) || !browsers_start(p, err)) {
+    if (!providers_load(p, err) || !devices_start(p, err) || !browsers_start(p, err) ||
+        !backchannel_start(p, err)) {
         return false;
     }
     proof_start(p);
@@ -259,6 +262,7 @@ void pool_stop(pool *p) {
     dispatch_free(p->dispatch);
     devices_free(p->devices);
     browsers_free(p->browsers);
+    backchannel_free(p->backchannel);
     logins_free(p->logins);
     accounts_free(p->accounts);
     fleet_free(p->fleet);

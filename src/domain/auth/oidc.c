@@ -269,3 +269,16 @@ slice auth_oidc_key_id(slice token, arena *a) {
     error ignored;
     return auth_jws_parse(token, a, &jws, &ignored) ? jws.key_id : (slice){NULL, 0};
 }
+
+slice auth_oidc_issuer(slice token, arena *a) {
+    auth_jws jws;
+    error ignored = {0};
+    slice issuer = {NULL, 0};
+    json_value *root =
+        auth_jws_parse(token, a, &jws, &ignored) ? parse_document(jws.payload, &ignored) : NULL;
+    if (!arena_copy(a, json_text_of(json_find(root, "iss")), &issuer)) {
+        issuer = (slice){NULL, 0};
+    }
+    json_free(root);
+    return issuer;
+}

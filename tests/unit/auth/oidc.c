@@ -279,6 +279,16 @@ static void test_a_logout_token_names_somebody_and_is_no_other_token(void **stat
     }
 }
 
+static void test_a_token_s_issuer_can_be_looked_at(void **state) {
+    (void)state;
+    assert_true(slice_equal_text(auth_oidc_issuer(make("{" BASE "}"), memory), ISSUER));
+    assert_int_equal(auth_oidc_issuer(make("{\"sub\":\"s\"}"), memory).length, 0);
+    assert_int_equal(auth_oidc_issuer(make("{\"iss\":1}"), memory).length, 0);
+    assert_int_equal(auth_oidc_issuer(make("[]"), memory).length, 0);
+    assert_int_equal(auth_oidc_issuer(SLICE_LITERAL("a.b"), memory).length, 0);
+    assert_int_equal(auth_oidc_issuer((slice){NULL, 0}, memory).length, 0);
+}
+
 static void test_each_failed_allocation_is_an_error(void **state) {
     (void)state;
     slice token = make("{" BASE ",\"preferred_username\":\"anna\",\"groups\":[\"staff\"]}");
@@ -307,6 +317,7 @@ int main(void) {
         cmocka_unit_test(test_metadata_speak_of_their_issuer_and_of_safe_places),
         cmocka_unit_test(test_tokens_go_to_https_or_to_loopback_alone),
         cmocka_unit_test(test_a_logout_token_names_somebody_and_is_no_other_token),
+        cmocka_unit_test(test_a_token_s_issuer_can_be_looked_at),
         cmocka_unit_test(test_each_failed_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, start, stop);

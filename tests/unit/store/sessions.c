@@ -231,6 +231,15 @@ static void test_sessions_end_by_what_was_said_of_them(void **state) {
     end(&(store_session_choice){
         .issuer = issuer, .subject = SLICE_LITERAL("subject-1"), .provider_session = SLICE_LITERAL("odd")});
     assert_int_equal(load().count, 5); /* 11 */
+    store_new_session unnamed = new_session(16, true);
+    unnamed.subject = SLICE_LITERAL("subject-1");
+    unnamed.provider_session = (slice){NULL, 0};
+    assert_int_equal(add(&unnamed).o.code, ERROR_NONE);
+    end(&(store_session_choice){.issuer = issuer, .provider_session = SLICE_LITERAL("another")});
+    assert_int_equal(load().count, 6);
+    end(&(store_session_choice){
+        .issuer = issuer, .subject = SLICE_LITERAL("subject-1"), .provider_session = SLICE_LITERAL("odd")});
+    assert_int_equal(load().count, 5); /* 16: it may be it */
     end(&(store_session_choice){.issuer = issuer, .subject = SLICE_LITERAL("subject-1")});
     assert_int_equal(load().count, 3); /* 10, 12 */
     end(&(store_session_choice){.issuer = issuer, .provider_session = SLICE_LITERAL("odd")});

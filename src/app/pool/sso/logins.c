@@ -307,10 +307,11 @@ static bool is_of_key(const login *l, const void *by) {
 
 static bool is_provided(const login *l, const void *by) {
     const store_session_choice *choice = by;
-    return l->by_provider && slice_equal(l->issuer, choice->issuer) &&
-           (choice->subject.length == 0 || slice_equal(l->subject, choice->subject)) &&
-           (choice->provider_session.length == 0 ||
-            slice_equal(l->provider_session, choice->provider_session));
+    bool may_be_it = choice->provider_session.length == 0 ||
+                     slice_equal(l->provider_session, choice->provider_session) ||
+                     (choice->subject.length > 0 && l->provider_session.length == 0);
+    return l->by_provider && slice_equal(l->issuer, choice->issuer) && may_be_it &&
+           (choice->subject.length == 0 || slice_equal(l->subject, choice->subject));
 }
 
 /* Each is found anew: to end one may end others. */

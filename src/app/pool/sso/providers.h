@@ -21,11 +21,13 @@ enum {
 typedef struct provider {
     char name[PROVIDER_NAME_MAX + 1]; /* a-z, 0-9 and '-': in addresses here */
     char *scopes;
-    auth_oidc_client client; /* whom it is for, and what its groups may do */
-    unsigned algorithms;     /* AUTH_ALGORITHM_BIT */
-    char *secret;            /* the client's, in secret memory; NULL: a public client */
-    buffer ca_pem;           /* whom to trust; empty: the system's CAs */
-    arena *texts;            /* what stands in the file */
+    auth_oidc_client client;      /* whom it is for, and what its groups may do */
+    unsigned algorithms;          /* AUTH_ALGORITHM_BIT */
+    bool has_scim;                /* it may say who is active: sso/scim.h */
+    uint8_t scim_hash[HASH_SIZE]; /* of the token that it brings then */
+    char *secret;                 /* the client's, in secret memory; NULL: a public client */
+    buffer ca_pem;                /* whom to trust; empty: the system's CAs */
+    arena *texts;                 /* what stands in the file */
 
     arena *published; /* holds `metadata` */
     auth_oidc_metadata metadata;

@@ -5,7 +5,14 @@
 
 #include <stdio.h>
 
-enum { RULES_MAX = 64, TEXT_MAX = 512, SECRET_MAX = 512, CA_LIMIT = 256 * 1024, TEXTS_LIMIT = 256 * 1024 };
+enum {
+    RULES_MAX = 64,
+    TEXT_MAX = 512,
+    SECRET_MAX = 512,
+    SCIM_TOKEN_MIN = 32,
+    CA_LIMIT = 256 * 1024,
+    TEXTS_LIMIT = 256 * 1024
+};
 
 /* sso.yaml, as it is read. */
 typedef struct file_rule {
@@ -19,6 +26,7 @@ typedef struct file_provider {
     char *client_id;
     char *client_secret_file;
     char *ca_file;
+    char *scim_token_file;
     char *algorithms;
     char *scopes;
     char *name_claim;
@@ -49,6 +57,7 @@ static const cyaml_schema_field_t provider_fields[] = {
     TEXT_FIELD(client_id, 0),
     TEXT_FIELD(client_secret_file, CYAML_FLAG_OPTIONAL),
     TEXT_FIELD(ca_file, CYAML_FLAG_OPTIONAL),
+    TEXT_FIELD(scim_token_file, CYAML_FLAG_OPTIONAL),
     TEXT_FIELD(algorithms, CYAML_FLAG_OPTIONAL),
     TEXT_FIELD(scopes, CYAML_FLAG_OPTIONAL),
     TEXT_FIELD(name_claim, CYAML_FLAG_OPTIONAL),
@@ -124,20 +133,52 @@ static bool make_path(const char *folder, const char *name, char path[SITE_PATH_
     return (length > 0 && length < SITE_PATH_SIZE) || error_set(err, ERROR_LIMIT, "the path is too long");
 }
 
-static bool read_secret(provider *one, const char *folder, const char *name, error *err) {
+/* The file's text without blanks at its end, in `content`. */
+static bool read_secret_file(const char *folder, const char *name, size_t least, buffer *content,
+                             slice *secret, error *err) {
     char path[SITE_PATH_SIZE];
+    if (!make_path(folder, name, path, err) || !file_read_private(path, content, err)) {
+        return false;
+    }
+    *secret = buffer_slice(content);
+    while (secret->length > 0 && secret->data[secret->length - 1] <= ' ') {
+        secret->length--;
+    }
+    return secret->length >= least ||
+           error_set(err, ERROR_INVALID, "%s must have %zu characters at least", path, least);
+}
+
+/* RFC 6750 §2.1 has no blanks in a token. */
+static bool is_one_word(slice token) {
+    for (size_t i = 0; i < token.length; i++) {
+        if (token.data[i] <= ' ' || token.data[i] >= 0x7F) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A token that others make: long enough that nobody finds it by trying. */
+static bool read_scim_token(provider *one, const char *folder, const char *name, error *err) {
     buffer content = buffer_make(SECRET_MAX);
+    slice token;
     if (name == NULL) {
         return true;
     }
-    bool read = make_path(folder, name, path, err) && file_read_private(path, &content, err);
-    slice secret = buffer_slice(&content);
-    while (secret.length > 0 && secret.data[secret.length - 1] <= ' ') {
-        secret.length--;
+    one->has_scim = read_secret_file(folder, name, SCIM_TOKEN_MIN, &content, &token, err) &&
+                    (is_one_word(token) || error_set(err, ERROR_INVALID, "%s must be one word", name)) &&
+                    hash_sha256(token, one->scim_hash, err);
+    buffer_wipe(&content);
+    return one->has_scim || error_context(err, "scim_token_file");
+}
+
+static bool read_secret(provider *one, const char *folder, const char *name, error *err) {
+    buffer content = buffer_make(SECRET_MAX);
+    slice secret = {NULL, 0};
+    if (name == NULL) {
+        return true;
     }
-    if (read && secret.length == 0) {
-        read = error_set(err, ERROR_INVALID, "%s is empty", path);
-    }
+    bool read = read_secret_file(folder, name, 1, &content, &secret, err);
     one->secret = read ? secret_allocate(secret.length + 1, err) : NULL;
     if (one->secret != NULL) {
         memcpy(one->secret, secret.data, secret.length);
@@ -185,6 +226,7 @@ static bool read_provider(provider *one, const file_provider *from, const char *
            keep_text(one, from->groups_claim, "groups", &one->client.groups_claim, err) &&
            read_algorithms(one, from->algorithms, err) && read_rules(one, from, err) &&
            read_secret(one, folder, from->client_secret_file, err) &&
+           read_scim_token(one, folder, from->scim_token_file, err) &&
            read_ca(one, folder, from->ca_file, err);
 }
 

@@ -76,5 +76,8 @@ MUST_CHECK bool auth_oidc_read_logout_token(slice token, const auth_oidc_client 
 /* The key id that a token names, so that its key set can be fetched anew; empty if it names none or is none.
  */
 slice auth_oidc_key_id(slice token, arena *a);
+/* The issuer that a token names, to choose by whose keys it is verified: that must then agree. Empty if it
+ * names none or is none. */
+slice auth_oidc_issuer(slice token, arena *a);
 
 #endif
