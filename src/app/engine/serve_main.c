@@ -2,6 +2,7 @@
 
 #include "app_model/load.h"
 #include "app_model/tool.h"
+#include "base/memory.h"
 #include "codec/json.h"
 #include "crypto/hash.h"
 #include "crypto/start.h"
@@ -108,6 +109,7 @@ static void tell(server *out, const error *err) {
 /* Everything that reads the file's content comes after the sandbox, threads before it. */
 static bool run(const settings *s, error *err) {
     uint64_t seed = 0;
+    memory_wipe_freed(); /* conversations go through here */
     if (!crypto_start(err) || !random_bytes(&seed, sizeof seed, err)) {
         return false;
     }

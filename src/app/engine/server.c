@@ -17,7 +17,7 @@ typedef struct job {
 struct server {
     int input;
     int output;
-    engine_model *model;
+    engine_model *model; /* NULL: wiped */
     buffer received;
     buffer sending;
     arena *memory; /* of the frame at hand */
@@ -199,6 +199,18 @@ static bool start_job(server *s, const pipe_message *m, error *err) {
     return true;
 }
 
+/* The model goes with all that conversations left in it: the process computes nothing any more. */
+static void wipe(server *s) {
+    for (size_t i = 0; i < s->slots; i++) {
+        if (s->jobs[i].sequence != NULL) {
+            end_job(s, &s->jobs[i]);
+        }
+    }
+    engine_close(s->model);
+    s->model = NULL;
+    explicit_bzero(s->outputs, sizeof s->outputs);
+}
+
 static bool handle(server *s, const pipe_message *m, error *err) {
     job *j = NULL;
     pipe_message answer = {.type = PIPE_PONG, .nonce = m->nonce};
@@ -215,9 +227,20 @@ static bool handle(server *s, const pipe_message *m, error *err) {
         return true;
     case PIPE_PING:
         return server_send(s, &answer, err);
+    case PIPE_WIPE:
+        wipe(s);
+        return true;
     default:
         return error_set(err, ERROR_INVALID, "a message of type %d is not for the engine", (int)m->type);
     }
+}
+
+/* What stands behind the message goes unread: nothing is done any more. */
+static bool end_wiped(server *s, error *err) {
+    const pipe_message wiped = {.type = PIPE_WIPED};
+    arena_wipe(s->memory);
+    buffer_wipe(&s->received);
+    return server_send(s, &wiped, err);
 }
 
 static bool handle_received(server *s, error *err) {
@@ -230,8 +253,8 @@ static bool handle_received(server *s, error *err) {
             return false;
         }
         drop(&s->received, taken);
-    } while (taken > 0);
-    return true;
+    } while (taken > 0 && s->model != NULL);
+    return s->model != NULL || end_wiped(s, err);
 }
 
 /* Takes what has arrived; waits for it only when there is nothing else to do. */
@@ -254,6 +277,10 @@ static bool receive(server *s, error *err) {
     }
     s->input_ended = count == 0;
     buffer_commit(&s->received, (size_t)count);
+    if (s->model == NULL) {
+        buffer_wipe(&s->received);
+        return true;
+    }
     return handle_received(s, err);
 }
 

@@ -2,11 +2,14 @@
 
 #include "base/fault.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+static bool wiping;
 
 void *memory_allocate(size_t size) {
     return fault_here("memory") ? NULL : malloc(size == 0 ? 1 : size);
@@ -16,8 +19,22 @@ void *memory_allocate_zeroed(size_t count, size_t size) {
     return fault_here("memory") ? NULL : calloc(count == 0 ? 1 : count, size == 0 ? 1 : size);
 }
 
+static void *move(void *block, size_t size) {
+    size_t before = malloc_usable_size(block);
+    void *moved = malloc(size);
+    if (moved != NULL) {
+        memcpy(moved, block, before < size ? before : size);
+        memory_free(block);
+    }
+    return moved;
+}
+
 void *memory_resize(void *block, size_t size) {
-    return fault_here("memory") ? NULL : realloc(block, size == 0 ? 1 : size);
+    size_t wanted = size == 0 ? 1 : size;
+    if (fault_here("memory")) {
+        return NULL;
+    }
+    return wiping && block != NULL ? move(block, wanted) : realloc(block, wanted);
 }
 
 char *memory_copy_string(const char *text) {
@@ -27,7 +44,14 @@ char *memory_copy_string(const char *text) {
 }
 
 void memory_free(void *block) {
+    if (wiping && block != NULL) {
+        explicit_bzero(block, malloc_usable_size(block));
+    }
     free(block);
+}
+
+void memory_wipe_freed(void) {
+    wiping = true;
 }
 
 void memory_prefer_large_pages(void *block, size_t size) {

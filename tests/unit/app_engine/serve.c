@@ -3,10 +3,12 @@
 #include "unit.h"
 
 #include "base/memory.h"
+#include "crypto/hash.h"
 #include "crypto/start.h"
 #include "engine/pipe.h"
 #include "os/file.h"
 #include "os/host.h"
+#include "os/random.h"
 #include "serving.h"
 
 #include <dirent.h>
@@ -422,6 +424,99 @@ static void test_a_cancelled_job_gives_its_slot_back(void **state) {
     assert_int_equal(end(&c), 0);
 }
 
+/* How often `mark` stands in the process's memory; -1: this system doesn't let us look. */
+static int count_in_memory(pid_t pid, slice mark) {
+    enum { PIECE = 1 << 20 };
+    char path[64];
+    char line[512];
+    int count = 0;
+    snprintf(path, sizeof path, "/proc/%d/mem", (int)pid);
+    int memory = open(path, O_RDONLY);
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)pid);
+    FILE *maps = fopen(path, "r");
+    uint8_t *piece = malloc(PIECE);
+    assert_non_null(piece);
+    while (memory >= 0 && maps != NULL && fgets(line, sizeof line, maps) != NULL) {
+        unsigned long from = 0;
+        unsigned long to = 0;
+        char rights[5];
+        if (sscanf(line, "%lx-%lx %4s", &from, &to, rights) != 3 || rights[0] != 'r' || rights[1] != 'w') {
+            continue;
+        }
+        while (from < to) { /* two pieces overlap, so that no mark falls between them */
+            size_t wanted = to - from < PIECE ? to - from : PIECE;
+            ssize_t got = pread(memory, piece, wanted, (off_t)from);
+            if (got < (ssize_t)mark.length) {
+                break; /* pages that nobody may read, of a sanitizer */
+            }
+            for (uint8_t *at = piece;
+                 (at = memmem(at, (size_t)(piece + got - at), mark.data, mark.length)) != NULL; at++) {
+                count++;
+            }
+            from += wanted == to - from ? wanted : (size_t)got - mark.length + 1;
+        }
+    }
+    bool looked = memory >= 0 && maps != NULL;
+    if (memory >= 0) {
+        close(memory);
+    }
+    if (maps != NULL) {
+        fclose(maps);
+    }
+    free(piece);
+    return looked ? count : -1;
+}
+
+static void test_nothing_of_a_conversation_is_left_in_memory_after_a_wipe(void **state) {
+    (void)state;
+    enum { LONG = 300 * 1024 };
+    static char text[LONG + 1];
+    char mark[33];
+    uint8_t random[16];
+    error err;
+    child c = start_on(model_path, "2");
+    wait_until_ready(&c);
+    /* Drawn here, after the fork, so that the child has it from the pipe alone. */
+    assert_true(random_bytes(random, sizeof random, &err));
+    hex_encode(slice_of(random, sizeof random), mark);
+    for (size_t i = 0; i < LONG; i += 64) {
+        memset(text + i, 'a', 64);
+        memcpy(text + i, mark, 32);
+    }
+    const engine_message kept[] = {{.role = SLICE_LITERAL("user"), .content = slice_of(mark, 32)}};
+    const engine_message moved[] = {{.role = SLICE_LITERAL("user"), .content = slice_of(text, LONG)}};
+    pipe_message running = make_job(1, 0);
+    running.generate.messages = kept;
+    running.generate.parameters.stop_count = 1; /* a stop string is kept as long as the job is */
+    running.generate.parameters.stops[0] = slice_of(mark, 32);
+    pipe_message refused = make_job(2, 1); /* longer than the context, and than a buffer is at first */
+    refused.generate.messages = moved;
+    running.generate.parameters.temperature = 0; /* longer than the pipe takes: it is still running */
+    send_message(&c, &refused);
+    assert_int_equal(next(&c).type, PIPE_FAIL);
+    send_message(&c, &running);
+    pipe_message m = next(&c);
+    assert_int_equal(m.type, PIPE_DELTA);
+    int before = count_in_memory(c.pid, slice_of(mark, 32));
+    if (before == -1) {
+        kill(c.pid, SIGKILL);
+        (void)end(&c);
+        skip();
+    }
+    assert_true(before > 0);
+    const pipe_message wipe = {.type = PIPE_WIPE};
+    const pipe_message ping = {.type = PIPE_PING, .nonce = 1}; /* crosses it: no harm */
+    send_message(&c, &wipe);
+    send_message(&c, &ping);
+    m = next(&c);
+    while (m.type == PIPE_DELTA || m.type == PIPE_DONE) {
+        m = next(&c);
+    }
+    assert_int_equal(m.type, PIPE_WIPED);
+    assert_int_equal(count_in_memory(c.pid, slice_of(mark, 32)), 0);
+    assert_int_equal(end(&c), 0);
+}
+
 static void test_a_wrong_job_fails_alone(void **state) {
     (void)state;
     child c = start_on(model_path, "1");
@@ -522,6 +617,7 @@ int main(void) {
         cmocka_unit_test(test_a_cache_that_others_could_have_written_is_not_used),
         cmocka_unit_test(test_jobs_share_the_steps_and_a_ping_is_answered_between_them),
         cmocka_unit_test(test_a_cancelled_job_gives_its_slot_back),
+        cmocka_unit_test(test_nothing_of_a_conversation_is_left_in_memory_after_a_wipe),
         cmocka_unit_test(test_a_wrong_job_fails_alone),
         cmocka_unit_test(test_a_malformed_frame_ends_the_child_with_a_reason),
         cmocka_unit_test(test_a_broken_model_file_ends_the_child_with_a_reason),

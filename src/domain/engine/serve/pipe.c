@@ -3,7 +3,8 @@
 #include "serve/pipe_fields.h"
 
 static bool has_job(pipe_type type) {
-    return type != PIPE_PING && type != PIPE_PONG && type != PIPE_READY && type != PIPE_LOADING;
+    return type != PIPE_PING && type != PIPE_PONG && type != PIPE_READY && type != PIPE_LOADING &&
+           type != PIPE_WIPE && type != PIPE_WIPED;
 }
 
 static void put_body(pipe_writer *w, const pipe_message *m) {
@@ -18,6 +19,8 @@ static void put_body(pipe_writer *w, const pipe_message *m) {
         put_text(w, m->text, PIPE_FRAME_MAX);
         break;
     case PIPE_CANCEL:
+    case PIPE_WIPE:
+    case PIPE_WIPED:
         break;
     case PIPE_PING:
     case PIPE_PONG:
@@ -59,6 +62,8 @@ static void take_body(pipe_reader *r, pipe_message *m) {
         m->text = take_text(r, PIPE_FRAME_MAX);
         break;
     case PIPE_CANCEL:
+    case PIPE_WIPE:
+    case PIPE_WIPED:
         break;
     case PIPE_PING:
     case PIPE_PONG:

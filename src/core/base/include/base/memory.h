@@ -12,6 +12,9 @@ MUST_CHECK void *memory_allocate_zeroed(size_t count, size_t size); /* refuses c
 MUST_CHECK void *memory_resize(void *block, size_t size);           /* the old block stays valid on failure */
 MUST_CHECK char *memory_copy_string(const char *text);
 void memory_free(void *block); /* NULL is allowed */
+/* From now on whatever is given back is overwritten first, also where a block moves to grow: for a process
+ * that handles what others must not find in its memory. Before there are other threads. */
+void memory_wipe_freed(void);
 /* Asks for large pages behind a block of many megabytes, before it is first written to: reading it takes
  * fewer look-ups then. */
 void memory_prefer_large_pages(void *block, size_t size);

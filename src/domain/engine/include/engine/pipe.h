@@ -22,6 +22,7 @@ typedef enum pipe_type {
     PIPE_PING = 3,     /* answered by PIPE_PONG between two passes */
     PIPE_SCORE = 4,    /* answered by PIPE_SCORED */
     PIPE_EMBED = 5,    /* answered by PIPE_EMBEDDED */
+    PIPE_WIPE = 6,     /* ends every job and wipes all that is left of any; then PIPE_WIPED, the last word */
     PIPE_READY = 16,   /* engine to agent, once, after which jobs are taken */
     PIPE_LOADING = 17,
     PIPE_DELTA = 18,
@@ -30,6 +31,7 @@ typedef enum pipe_type {
     PIPE_PONG = 21,
     PIPE_SCORED = 22,
     PIPE_EMBEDDED = 23,
+    PIPE_WIPED = 24, /* no job is taken any more */
 } pipe_type;
 
 typedef struct pipe_generate {
@@ -100,7 +102,7 @@ typedef struct pipe_fail {
 
 typedef struct pipe_message {
     pipe_type type;
-    uint8_t job[PIPE_JOB_SIZE]; /* not of ping, pong, loading and ready */
+    uint8_t job[PIPE_JOB_SIZE]; /* not of ping, pong, loading, ready, wipe and wiped */
     union {
         pipe_generate generate;
         pipe_score score;
