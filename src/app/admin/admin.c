@@ -40,6 +40,7 @@ int admin_main(int argc, char **argv) {
         {"honeytoken", admin_honeytoken_main, "markers that tell whose prompts leak"},
         {"verification", admin_verification_main, "checks of answers"},
         {"session", admin_session_main, "sessions of people and services"},
+        {"revoke", admin_revoke_main, "shut out a worker, key, user, owner, or everybody"},
         {"audit", admin_audit_main, "the log of what privileged people did"},
     };
     return options_run_verb("cellule admin", verbs, sizeof verbs / sizeof verbs[0], argc, argv);

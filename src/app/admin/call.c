@@ -8,7 +8,7 @@
 
 enum { NAME_SIZE = 128, USAGE_SIZE = 160, PATH_SIZE = 512, ANSWER_LIMIT = 64 * 1024 * 1024 };
 
-static void print_raw(const json_value *answer) {
+void admin_print_json(const json_value *answer) {
     buffer text = buffer_make(ANSWER_LIMIT);
     json_writer w = json_writer_make(&text);
     json_write_value(&w, answer);
@@ -23,7 +23,7 @@ int admin_run(const admin_options *options, const admin_call *call) {
     api *a = api_open(&options->pool, &err);
     bool done = a != NULL && api_call(a, call->method, call->path, call->body, &answer, &err);
     if (done && options->json) {
-        print_raw(answer.json);
+        admin_print_json(answer.json);
     } else if (done) {
         call->print(answer.json);
     }

@@ -55,6 +55,7 @@ bool admin_flag(const json_value *object, const char *name);
 /* "2026-03-01", or "-" for 0. Returns `out`. */
 const char *admin_date(uint64_t unix_ms, char out[32]);
 void admin_print_done(const json_value *answer);
+void admin_print_json(const json_value *answer);
 
 /* A column of a table: the member of each element that stands in it. */
 typedef enum admin_cell { ADMIN_TEXT, ADMIN_NUMBER, ADMIN_DATE } admin_cell;
@@ -74,6 +75,7 @@ int admin_verification_main(int argc, char **argv);
 int admin_honeytoken_main(int argc, char **argv);
 int admin_audit_main(int argc, char **argv);
 int admin_session_main(int argc, char **argv);
+int admin_revoke_main(int argc, char **argv);
 int admin_enrolment_main(int argc, char **argv);
 int admin_approval_main(int argc, char **argv);
 /* `worker token` and `enrolment request`: both say of a machine what it is to be (machine.c). */
@@ -90,5 +92,8 @@ void admin_print_join_token(const json_value *answer);
 int admin_worker_standing(int argc, char **argv);
 int admin_worker_evidence(int argc, char **argv);
 int admin_worker_blacklist(int argc, char **argv);
+/* And in rotate.c. */
+int admin_worker_rotate(int argc, char **argv);
+int admin_worker_rotation(int argc, char **argv);
 
 #endif

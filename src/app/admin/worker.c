@@ -54,6 +54,8 @@ int admin_worker_main(int argc, char **argv) {
         {"token", worker_token, "make a join token"},
         {"list", run_request, "list workers"},
         {"revoke", run_request, "shut a worker out"},
+        {"rotate", admin_worker_rotate, "exchange the keys of workers"},
+        {"rotation", admin_worker_rotation, "say how far that is"},
         {"standing", admin_worker_standing, "say what the pool thinks of its workers"},
         {"clear", run_request, "let a convicted or suspected worker begin anew"},
         {"evidence", admin_worker_evidence, "give the evidence of a conviction"},

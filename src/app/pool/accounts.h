@@ -40,6 +40,8 @@ void accounts_set_role(accounts *all, uint64_t user_id, auth_role role);
 /* Harmless when there is none. */
 void accounts_remove_key(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]);
 void accounts_remove_user(accounts *all, uint64_t user_id);
+/* Everybody's keys but this one (NULL: without exception). Places that are reserved stay. */
+void accounts_remove_all_but(accounts *all, const uint8_t *token_hash);
 /* The account of a key's id, of any key of a user; NULL if there is none. Valid as accounts_find's. Looks
  * through all. */
 const account *accounts_find_key_id(const accounts *all, uint64_t key_id);

@@ -1,9 +1,8 @@
 #include "admin_users.h"
 #include "base/log.h"
 #include "codec/json.h"
-#include "job.h"
-#include "os/clock.h"
 #include "reply.h"
+#include "revoke/revoke.h"
 #include "sso/logins.h"
 #include "store/users.h"
 
@@ -71,16 +70,8 @@ void admin_key_revoke(pool *p, http_request *request, const account *who, slice 
         return;
     }
     snprintf(later->name, sizeof later->name, "%.*s", SLICE_FORMAT(slice_part(key_id, 0, 20)));
-    const account *gone = accounts_find_key_id(p->accounts, id);
     later->key_id = id;
-    if (gone != NULL) {
-        uint64_t user_id = gone->user_id;
-        later->shut_out = true;
-        accounts_remove_key(p->accounts, gone->token_hash);
-        (void)logins_end_key(p, id);
-        job_end_revoked(p, user_id, id);
-    }
-    if (!store_key_revoke(p->store, id, clock_unix_ms(), key_revoked, later, &err)) {
+    if (!revoke_key(p, id, &later->shut_out, key_revoked, later, &err)) {
         reply_later taken = reply_later_take(later);
         reply_shut_out(taken.request, &err, taken.shut_out);
     }

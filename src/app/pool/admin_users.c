@@ -4,11 +4,10 @@
 #include "base/log.h"
 #include "codec/json.h"
 #include "crypto/secret.h"
-#include "job.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "reply.h"
-#include "sso/logins.h"
+#include "revoke/revoke.h"
 #include "store/users.h"
 
 enum {
@@ -183,9 +182,7 @@ static void user_disabled(void *context, uint64_t user_id, const error *failure)
     reply_later later = reply_later_take(context);
     if (failure == NULL) {
         log_info("user disabled", LOG_U64("by", later.user_id), LOG_U64("user", user_id));
-        /* Keys and sessions that were being added meanwhile. */
-        accounts_remove_user(later.pool->accounts, user_id);
-        (void)logins_end_user(later.pool, user_id);
+        revoke_user_again(later.pool, user_id);
     }
     reply_shut_out(later.request, failure, later.shut_out);
 }
@@ -196,16 +193,7 @@ void admin_user_disable(pool *p, http_request *request, const account *who, slic
     if (later == NULL) {
         return;
     }
-    const account *gone = accounts_find_user(p->accounts, name);
-    gone = gone == NULL ? logins_find_user(p->logins, name) : gone;
-    if (gone != NULL) {
-        uint64_t user_id = gone->user_id;
-        later->shut_out = true;
-        accounts_remove_user(p->accounts, user_id);
-        (void)logins_end_user(p, user_id);
-        job_end_revoked(p, user_id, 0);
-    }
-    if (!store_user_disable(p->store, name, user_disabled, later, &err)) {
+    if (!revoke_user(p, name, &later->shut_out, user_disabled, later, &err)) {
         reply_later taken = reply_later_take(later);
         reply_shut_out(taken.request, &err, taken.shut_out);
     }

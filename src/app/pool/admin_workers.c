@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "os/clock.h"
 #include "reply.h"
+#include "revoke/revoke.h"
 #include "session.h"
 
 #include <stdio.h>
@@ -27,6 +28,10 @@ static void write_worker(json_writer *w, const fleet_worker *worker) {
     }
     json_add_bool(w, "contractor", worker->contractor);
     json_add_bool(w, "referee", worker->referee);
+    json_add_u64(w, "key_epoch", worker->key_epoch);
+    if (worker->former != NULL) {
+        json_add_text(w, "former_id", slice_of_text(worker->former->id_hex));
+    }
     if (worker->has_machine) {
         char machine[2 * STORE_MACHINE_SIZE + 1];
         hex_encode(slice_of(worker->machine, sizeof worker->machine), machine);
@@ -65,7 +70,9 @@ void admin_worker_list(pool *p, http_request *request, const account *who, slice
     json_write_key(&answer.w, "workers");
     json_write_array_begin(&answer.w);
     for (size_t i = 0; (worker = fleet_next(p->fleet, &i)) != NULL;) {
-        write_worker(&answer.w, worker);
+        if (worker->successor == NULL) { /* of a machine the key that counts */
+            write_worker(&answer.w, worker);
+        }
     }
     json_write_array_end(&answer.w);
     json_write_object_end(&answer.w);
@@ -79,16 +86,7 @@ static void worker_revoked(void *context, const error *failure) {
     } else {
         log_info("worker revoked", LOG_U64("by", later.user_id), LOG_TEXT("worker", later.name));
     }
-    if (later.request == NULL) {
-        return;
-    }
-    if (failure != NULL) {
-        reply_error(later.request, reply_status_of(failure->code), NULL, error_code_name(failure->code),
-                    "the worker is shut out until the pool restarts, but that could not be stored: %s",
-                    failure->text);
-        return;
-    }
-    reply_done(later.request);
+    reply_shut_out(later.request, failure, later.shut_out);
 }
 
 void admin_worker_revoke(pool *p, http_request *request, const account *who, slice worker_id) {
@@ -105,9 +103,9 @@ void admin_worker_revoke(pool *p, http_request *request, const account *who, sli
         return;
     }
     snprintf(later->name, sizeof later->name, "%s", worker->id_hex);
-    worker->revoked_ms = worker->revoked_ms == 0 ? clock_unix_ms() : worker->revoked_ms;
-    session_revoke(worker, "revoked by the admin");
-    if (!store_worker_revoke(p->store, id, worker->revoked_ms, worker_revoked, later, &err)) {
-        reply_later_fail(later, &err);
+    later->shut_out = true;
+    if (!revoke_worker(p, worker, "revoked by the admin", worker_revoked, later, &err)) {
+        reply_later taken = reply_later_take(later);
+        reply_shut_out(taken.request, &err, taken.shut_out);
     }
 }

@@ -7,6 +7,7 @@
 struct fleet {
     map *by_id;
     size_t reserved; /* of these, places only */
+    size_t replaced; /* of these, keys that have a successor */
 };
 
 fleet *fleet_new(const uint8_t seed[MAP_SEED_SIZE], error *err) {
@@ -97,7 +98,50 @@ bool fleet_put_stored(fleet *f, const store_worker *stored, error *err) {
         worker->suspected_ms = stored->suspected_ms;
     }
     worker->last_seen_ms = stored->last_seen_ms;
+    worker->key_epoch = stored->key_epoch;
+    worker->has_former_id = stored->has_former_id;
+    memcpy(worker->former_id, stored->former_id, sizeof worker->former_id);
+    worker->first = worker->first == NULL ? worker : worker->first;
     return true;
+}
+
+static const fleet_worker *first_of(const fleet_worker *worker) {
+    while (worker->former != NULL) {
+        worker = worker->former;
+    }
+    return worker;
+}
+
+void fleet_link(fleet *f, fleet_worker *worker) {
+    fleet_worker *former = worker->has_former_id ? fleet_find(f, worker->former_id) : NULL;
+    if (former != NULL && former->successor == NULL && former != worker) {
+        former->successor = worker;
+        worker->former = former;
+        f->replaced++;
+    }
+    worker->first = first_of(worker);
+}
+
+void fleet_link_all(fleet *f) {
+    fleet_worker *worker = NULL;
+    for (size_t i = 0; (worker = fleet_next(f, &i)) != NULL;) {
+        fleet_link(f, worker);
+    }
+    for (size_t i = 0; (worker = fleet_next(f, &i)) != NULL;) {
+        worker->first = first_of(worker);
+    }
+}
+
+const fleet_worker *fleet_newest(const fleet_worker *worker) {
+    while (worker->successor != NULL) {
+        worker = worker->successor;
+    }
+    return worker;
+}
+
+const uint8_t *fleet_first_id(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]) {
+    const fleet_worker *worker = fleet_find(f, id);
+    return worker == NULL ? id : worker->first->id;
 }
 
 fleet_worker *fleet_find(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]) {
@@ -106,7 +150,7 @@ fleet_worker *fleet_find(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE])
 }
 
 size_t fleet_count(const fleet *f) {
-    return map_count(f->by_id) - f->reserved;
+    return map_count(f->by_id) - f->reserved - f->replaced;
 }
 
 fleet_worker *fleet_next(const fleet *f, size_t *position) {

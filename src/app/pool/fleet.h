@@ -10,7 +10,8 @@ typedef struct session session;
 
 enum { FLEET_NETWORK_SIZE = 64, FLEET_CLASS_SIZE = 8 };
 
-typedef struct fleet_worker {
+typedef struct fleet_worker fleet_worker;
+struct fleet_worker {
     uint8_t id[STORE_WORKER_ID_SIZE];
     char id_hex[2 * STORE_WORKER_ID_SIZE + 1];
     uint8_t public_key[STORE_KEY_SIZE];
@@ -35,7 +36,15 @@ typedef struct fleet_worker {
     session *session;                 /* the session that serves under this id; NULL: not connected */
     size_t checks;                    /* of its answers, in memory (proof/check.h) */
     size_t checks_bytes;              /* of their payloads */
-} fleet_worker;
+    uint64_t key_epoch;               /* of the site's keys when this one was made */
+    /* A machine whose key was exchanged has an entry for each key it has had (rekey/rekey.h). */
+    bool has_former_id;
+    uint8_t former_id[STORE_WORKER_ID_SIZE];
+    bool replacing;            /* its successor is on its way to the disk */
+    fleet_worker *former;      /* its key before; NULL: none */
+    fleet_worker *successor;   /* its key now, or nearer to now; NULL: this is the one that counts */
+    const fleet_worker *first; /* under whose id its standing is kept; never NULL once it is linked */
+};
 
 MUST_CHECK fleet *fleet_new(const uint8_t seed[MAP_SEED_SIZE], error *err);
 void fleet_free(fleet *f); /* NULL is allowed */
@@ -47,9 +56,18 @@ MUST_CHECK bool fleet_put_stored(fleet *f, const store_worker *stored, error *er
  */
 MUST_CHECK bool fleet_reserve(fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE], error *err);
 void fleet_release(fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]);
+/* Joins keys of one machine, once all are put; fleet_link a single one, whose former is. */
+void fleet_link_all(fleet *f);
+void fleet_link(fleet *f, fleet_worker *worker);
+/* The entry under the key that this machine has now. */
+const fleet_worker *fleet_newest(const fleet_worker *worker);
+/* The id under which a machine's standing is kept, whatever key is named; of one that isn't enrolled its own.
+ */
+const uint8_t *fleet_first_id(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]);
+
 /* NULL if none is enrolled under this id. Valid until fleet_free. */
 fleet_worker *fleet_find(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]);
-size_t fleet_count(const fleet *f);
+size_t fleet_count(const fleet *f); /* machines, however many keys they have had */
 /* for (size_t i = 0; (w = fleet_next(f, &i)) != NULL;) */
 fleet_worker *fleet_next(const fleet *f, size_t *position);
 

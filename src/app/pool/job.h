@@ -107,6 +107,8 @@ void job_release(job *j);
 void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id);
 /* Those of a session of a person (account's `login`), which has ended. */
 void job_end_login(pool *p, uint64_t login);
+/* Every job of every key. */
+void job_end_all_revoked(pool *p);
 /* Ends the jobs that wait for a worker, or every job, with an error: the pool is going down. */
 void job_end_queued(pool *p);
 void job_end_all(pool *p);

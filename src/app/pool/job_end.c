@@ -126,9 +126,15 @@ static bool is_revoked(job *j, const void *by) {
     return j->user_id == gone->user_id && (gone->key_id == 0 || j->key_id == gone->key_id);
 }
 
+static const char revoked_text[] = "this key was revoked";
+
 void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
     revoked gone = {user_id, key_id};
-    end_selected(p, is_revoked, &gone, 401, "key_revoked", "this key was revoked");
+    end_selected(p, is_revoked, &gone, 401, "key_revoked", revoked_text);
+}
+
+void job_end_all_revoked(pool *p) {
+    end_all(&p->jobs, 401, "key_revoked", revoked_text);
 }
 
 static bool is_of_login(job *j, const void *by) {

@@ -29,7 +29,7 @@ static bool fill_receipt(const job *j, const answer_said *said, const fleet_work
     return hash_sha256(said->text, text_hash, err) &&
            receipt_commit(done->commitment, text_hash, r->prompt_tokens, r->finish == RECEIPT_FINISH_STOP,
                           r->commitment, err) &&
-           session_describe_model(worker->session, j->chat.model, r, err) &&
+           session_describe_model(fleet_newest(worker)->session, j->chat.model, r, err) &&
            receipt_hash_prompt(j->salt, j->chat.messages, j->chat.message_count, r->prompt_hash, err) &&
            receipt_hash_answer(j->salt, said->text, r->answer_hash, err) &&
            receipt_hash_stop(j->chat.stops, j->chat.stop_count, r->stop_hash, err) &&
@@ -89,7 +89,7 @@ bool job_make_receipt(const job *j, const answer_said *said, const fleet_worker 
     buffer bytes = buffer_make(RECEIPT_ENCODED_LIMIT);
     bool made = fill_receipt(j, said, worker, done, &fields, err) &&
                 check_commitment(j, said->text, done, &fields, err) &&
-                check_length(worker->session, j->chat.model, &fields, err) &&
+                check_length(fleet_newest(worker)->session, j->chat.model, &fields, err) &&
                 receipt_encode(&fields, &bytes, err);
     if (made) {
         *signed_by_worker = (signed_receipt){.fields = fields, .length = buffer_length(&bytes)};
@@ -111,5 +111,5 @@ bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *do
                               .tokens = (const uint32_t *)(const void *)j->tokens.bytes,
                               .token_count = (size_t)j->token_count};
     return job_make_receipt(j, &said, worker, done, entry, err) &&
-           receipts_check(j, worker->session, entry, err);
+           receipts_check(j, fleet_newest(worker)->session, entry, err);
 }

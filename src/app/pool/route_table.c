@@ -10,6 +10,8 @@
 #include "observe.h"
 #include "proof/admin.h"
 #include "receipts.h"
+#include "rekey/rekey.h"
+#include "revoke/admin.h"
 #include "session.h"
 #include "sso/backchannel.h"
 #include "sso/browser.h"
@@ -96,6 +98,16 @@ const route route_table[] = {
     ROUTE("GET", "/v1/admin/workers", AUTH_WORKER_LIST, AUDIT_OF_NOTHING, admin_worker_list, "list workers"),
     ROUTE("POST", "/v1/admin/workers/*/revoke", AUTH_WORKER_REVOKE, AUDIT_OF_SEGMENT, admin_worker_revoke,
           "shut a worker out"),
+    ROUTE("POST", "/v1/admin/workers/rotate", AUTH_WORKER_ROTATE, AUDIT_OF_NOTHING, admin_rotate_all,
+          "have all workers exchange their keys"),
+    ROUTE("GET", "/v1/admin/workers/rotate", AUTH_WORKER_LIST, AUDIT_OF_NOTHING, admin_rotation,
+          "how far that is"),
+    ROUTE("POST", "/v1/admin/workers/*/rotate", AUTH_WORKER_ROTATE, AUDIT_OF_SEGMENT, admin_rotate,
+          "have one worker exchange its key"),
+    ROUTE("POST", "/v1/admin/revoke/owner", AUTH_WORKER_REVOKE, AUDIT_OF_OWNER, admin_owner_revoke,
+          "shut all workers of an owner out"),
+    ROUTE("POST", "/v1/admin/revoke/everything", AUTH_EVERYTHING_REVOKE, AUDIT_OF_NOTHING,
+          admin_everything_revoke, "shut everybody out, with a way back"),
     ROUTE("GET", "/v1/admin/standings", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_standing_list,
           "what the pool thinks of its workers"),
     ROUTE("GET", "/v1/admin/workers/*/standing", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_standing_get,

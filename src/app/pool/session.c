@@ -5,7 +5,9 @@
 #include "base/memory.h"
 #include "os/clock.h"
 #include "proof/proof.h"
+#include "rekey/rekey.h"
 #include "reply.h"
+#include "revoke/revoke.h"
 
 enum { STRANGER_MESSAGE_MAX = 65536 /* until the welcome: more than any hello */ };
 
@@ -63,6 +65,7 @@ static void handle_beat(session *s, const proto_beat *beat) {
     if (!store_worker_seen(s->pool->store, s->worker->id, s->worker->last_seen_ms, &err)) {
         log_debug("beat not noted", LOG_CAUSE(&err));
     }
+    rekey_look(s);
     session_check_expiry(s);
 }
 
@@ -85,6 +88,9 @@ static void handle_message(session *s, const proto_message *message) {
         return;
     case PROTO_FAIL:
         session_handle_fail(s, &message->fail);
+        return;
+    case PROTO_NEW_KEY:
+        rekey_handle_new_key(s, &message->new_key);
         return;
     case PROTO_BEAT:
         handle_beat(s, &message->beat);
@@ -204,25 +210,13 @@ void session_enrolment_changed(fleet_worker *worker) {
     }
 }
 
-static void forger_revoked(void *context, const error *failure) {
-    (void)context;
-    if (failure != NULL) {
-        log_error("a worker that forged a receipt could not be revoked", LOG_CAUSE(failure));
-    }
-}
-
 void session_revoke_forger(pool *p, const uint8_t worker_id[STORE_WORKER_ID_SIZE]) {
     fleet_worker *worker = fleet_find(p->fleet, worker_id);
-    error err = {0};
-    if (worker == NULL || worker->revoked_ms != 0) {
+    if (worker == NULL || fleet_newest(worker)->revoked_ms != 0) {
         return;
     }
-    worker->revoked_ms = clock_unix_ms();
     audit_note_event(p, "worker_forged", slice_of_text(worker->id_hex), "a receipt signed by it is forged");
-    session_revoke(worker, "a receipt signed by this worker is forged");
-    if (!store_worker_revoke(p->store, worker_id, worker->revoked_ms, forger_revoked, NULL, &err)) {
-        forger_revoked(NULL, &err);
-    }
+    revoke_worker_noted(p, worker, "a receipt signed by this worker is forged");
 }
 
 void session_drain_all(pool *p) {

@@ -9,6 +9,7 @@
 #include "os/random.h"
 #include "proof/proof.h"
 #include "proto/proof.h"
+#include "rekey/rekey.h"
 
 enum { HANDSHAKE_MS = 10000 };
 
@@ -194,6 +195,7 @@ static void welcome(session *s) {
              LOG_TEXT("peer", s->peer));
     dispatch_worker_ready(s->handle, ev_now_ms(p->loop));
     pool_arm_dispatch(p);
+    rekey_look(s);
     session_check_expiry(s);
 }
 

@@ -15,6 +15,7 @@ typedef struct session_model {
 } session_model;
 
 typedef struct session_log_ask session_log_ask;
+typedef enum session_rekey { REKEY_NONE, REKEY_WANTED, REKEY_ASKED, REKEY_STORING } session_rekey;
 
 struct session {
     list_node node; /* in pool.sessions */
@@ -35,7 +36,11 @@ struct session {
     bool replaced;  /* by a newer session of its worker */
     uint64_t receipts;
     session_log_ask *log_ask; /* under way (session_log.c); NULL: none */
-    size_t party;             /* place among those who may check, from 1 (proof/parties.h); 0: none */
+    session_rekey rekey;      /* rekey/rekey.h */
+    uint64_t rekey_epoch;
+    uint64_t rekey_since_ms;
+    uint8_t rekey_nonce[PROTO_NONCE_SIZE];
+    size_t party; /* place among those who may check, from 1 (proof/parties.h); 0: none */
     char peer[NET_ADDRESS_SIZE];
 };
 

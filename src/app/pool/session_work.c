@@ -46,7 +46,8 @@ void session_handle_done(session *s, const proto_done *done) {
         }
         w = NULL; /* from here on this message is about a job that was taken away */
     }
-    bool checked = w != NULL && w->kind->check_done(w, s->worker, done, &entry, &err);
+    fleet_worker *worker = w == NULL ? NULL : w->worker;
+    bool checked = w != NULL && w->kind->check_done(w, worker, done, &entry, &err);
     if (w != NULL && !checked && (err.code == ERROR_INVALID || err.code == ERROR_CORRUPT)) {
         session_violation(s, PROTO_CLOSE_JOB, err.text);
         return;
@@ -56,7 +57,7 @@ void session_handle_done(session *s, const proto_done *done) {
     if (verdict == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "done, for a job not held or with a false token count");
     } else if (verdict == DISPATCH_OK && w != NULL) {
-        w->kind->complete(w, s->worker, checked ? &entry : NULL); /* may end the session */
+        w->kind->complete(w, worker, checked ? &entry : NULL); /* may end the session */
     }
     pool_arm_dispatch(p);
 }
@@ -72,13 +73,13 @@ void session_handle_scored(session *s, const proto_scored *scored) {
         session_violation(s, PROTO_CLOSE_JOB, "scored, for a job that has text");
         return;
     }
-    bool checked = w != NULL && w->kind->check_scored(w, s->worker, scored, &entry, &err);
+    fleet_worker *worker = w == NULL ? NULL : w->worker;
+    bool checked = w != NULL && w->kind->check_scored(w, worker, scored, &entry, &err);
     if (w != NULL && !checked && (err.code == ERROR_INVALID || err.code == ERROR_CORRUPT)) {
         session_violation(s, PROTO_CLOSE_JOB, err.text);
         return;
     }
     pool *p = s->pool;
-    fleet_worker *worker = s->worker;
     dispatch_verdict verdict = dispatch_job_scored(s->handle, &id, ev_now_ms(s->pool->loop), &found);
     if (verdict == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "scored, for a job not held");
@@ -93,7 +94,7 @@ void session_handle_fail(session *s, const proto_fail *fail) {
     memcpy(id.bytes, fail->id, sizeof id.bytes);
     work *w = dispatch_worker_job(s->handle, &id);
     if (w != NULL) {
-        w->kind->gave_up(w, s->worker, fail);
+        w->kind->gave_up(w, w->worker, fail);
         log_info("worker gave a job up", LOG_TEXT("worker", s->worker->id_hex),
                  LOG_TEXT("kind", w->kind->name), LOG_TEXT("job", w->id_hex), LOG_SLICE("code", fail->code),
                  LOG_U64("retryable", fail->retryable));
@@ -168,6 +169,7 @@ bool session_check_job(const work *w, error *err) {
 void session_send_job(session *s, work *w, uint64_t credit) {
     const session_model *model = find_model(s, w->model);
     proto_message message = message_of(w);
+    w->worker = s->worker;
     message.job.credit = (uint32_t)credit;
     if (model != NULL) {
         memcpy(message.job.digest, model->digest, sizeof message.job.digest);

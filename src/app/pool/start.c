@@ -11,6 +11,7 @@
 #include "os/random.h"
 #include "proof/proof.h"
 #include "receipts.h"
+#include "rekey/rekey.h"
 #include "routes.h"
 #include "session.h"
 #include "sso/backchannel.h"
@@ -89,6 +90,7 @@ static void workers_loaded(void *context, const store_worker *workers, size_t co
     if (failure != NULL) {
         p->start_failure = *failure;
     }
+    fleet_link_all(p->fleet);
 }
 
 /* The database is read before the loop runs: a store without a loop runs each operation at once. */
@@ -96,6 +98,7 @@ static bool load_database(pool *p, const char *path, error *err) {
     store *database = store_open(&(store_options){.path = path}, err);
     bool loaded = database != NULL && store_load_keys(database, keys_loaded, p, err) &&
                   store_load_workers(database, workers_loaded, p, err) && proof_load(p, database, err) &&
+                  rekey_load(p, database, err) &&
                   audit_load(p, database, p->check_only ? UINT64_MAX : AUDIT_AT_ONCE, err) &&
                   logins_load(p, database, err);
     store_close(database);
@@ -224,6 +227,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     ev_timer_init(&p->dispatch_timer, tick_dispatch, p);
     ev_timer_init(&p->stall_timer, job_check_stalled, p);
     ev_timer_init(&p->housekeeping_timer, keep_house, p);
+    rekey_init(p);
     if (!random_bytes(p->map_seed, sizeof p->map_seed, err) ||
         !random_bytes(&json_seed, sizeof json_seed, err)) {
         return false;
@@ -253,6 +257,9 @@ void pool_stop(pool *p) {
         job_end_all(p);
     }
     proof_stop(p);
+    if (p->loop != NULL) {
+        rekey_stop(p);
+    }
     http_server_free(p->server);
     providers_free(p->providers);
     net_free(p->net);

@@ -56,6 +56,8 @@ typedef struct pool {
     struct devices *devices;         /* logins of programs under way: sso/device.h */
     struct audit *audit;             /* what privileged callers do: audit/audit.h */
     struct proof *proof;             /* answers are checked: proof/proof.h */
+    uint64_t key_epoch;              /* of workers' keys: rekey/rekey.h */
+    ev_timer rekey_timer;
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
     bool check_only; /* to see whether all is in order: it won't serve */

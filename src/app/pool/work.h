@@ -51,6 +51,8 @@ struct work {
     dispatch_id id;
     char id_hex[33];
     slice model; /* name; lives as long as the work */
+    /* Whom it was given to last, under the key of that moment: what comes of it is signed with that one. */
+    fleet_worker *worker;
 };
 
 #endif

@@ -17,8 +17,15 @@ enum { WORKER_EXIT_FORKED = 3 };
 /* The worker's agent: one session with the pool on one side, one engine on the other, and the jobs between
  * them. It has the network and the key, but no model; the engine has the model and nothing else. One loop
  * thread. */
+enum { AGENT_FORMER_KEYS = 4 };
+
 typedef struct agent {
     worker_home home;
+    const char *state_folder;
+    sign_key *former[AGENT_FORMER_KEYS]; /* that answers under way are to be signed with (rekey.h) */
+    size_t former_count;
+    bool says_former; /* while there is a next key: this session was begun with the one before it */
+    uint32_t refusals;
     host_description host;
     uint8_t machine[PROTO_MACHINE_SIZE];
     release_status release;           /* what this very program is */
@@ -48,13 +55,14 @@ typedef struct agent {
     list_node jobs; /* worker_job.node */
     size_t job_count;
     log_watch log;
-    const char *state_folder;
     bool log_asked;   /* a proof is awaited */
     bool log_doubted; /* a session ended without the proof that was asked for: no jobs until one is seen */
     uint64_t log_asked_ms;
     bool log_keeping; /* its checkpoint is being written */
     bool log_newer;   /* than the one that is being written */
     bool stopping;
+    bool wiping; /* the engine is asked to forget; it ends when it has, or after a moment */
+    ev_timer wipe_timer;
     int exit_status;
 } agent;
 
@@ -64,6 +72,9 @@ bool agent_send(agent *a, const proto_message *message);
 void agent_beat(agent *a);
 /* When stopping and no job is left: ends the loop. */
 void agent_check_stopped(agent *a);
+/* Stops for good: this worker may not serve any more. Its jobs are dropped, and the engine wipes its memory
+ * before it ends. */
+void agent_end_revoked(agent *a);
 
 /* What it remembers of the pool's audit log (link_log.c). Loading blocks. False from link_log_welcome: the
  * session, or the worker, ends. */

@@ -72,7 +72,7 @@ static bool sign_receipt(generate_job *j, signed_receipt *entry, error *err) {
     memcpy(entry->salt, j->salt, sizeof entry->salt);
     bool done = receipt_hash_tokens(tokens, count, entry->fields.token_hash, err) &&
                 receipt_hash_answer(j->salt, buffer_slice(&j->text), entry->fields.answer_hash, err) &&
-                receipt_sign_worker(entry, j->base.agent->home.key, err);
+                receipt_sign_worker(entry, j->base.key, err);
     memory_free(tokens);
     return done;
 }

@@ -7,8 +7,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { POOL_FILE_LIMIT = 4096 };
+
+#define NEXT_KEY "worker.key.next"
 
 const char *worker_home_default(void) {
     static char path[HOME_PATH_SIZE];
@@ -75,6 +78,46 @@ bool worker_home_save(const char *folder, const worker_enrolment *enrolment, err
     return saved;
 }
 
+static bool put_next_key(const char *folder, error *err) {
+    char next[HOME_PATH_SIZE];
+    char path[HOME_PATH_SIZE];
+    return path_in(folder, NEXT_KEY, next, err) && path_in(folder, "worker.key", path, err) &&
+           file_replace(next, path, err);
+}
+
+bool worker_home_stage_key(const char *folder, worker_home *home, error *err) {
+    char path[HOME_PATH_SIZE];
+    uint8_t id[PROTO_ID_SIZE];
+    sign_key *key = sign_key_generate(err);
+    bool staged = key != NULL && receipt_worker_id(sign_key_public(key), id, err) &&
+                  path_in(folder, NEXT_KEY, path, err) && sign_key_save(key, path, err);
+    if (!staged) {
+        sign_key_free(key);
+        return false;
+    }
+    sign_key_free(home->next_key);
+    home->next_key = key;
+    memcpy(home->next_worker_id, id, sizeof id);
+    return true;
+}
+
+bool worker_home_commit_key(const char *folder, const worker_home *home, error *err) {
+    char address[AUTH_ADDRESS_MAX + 16];
+    char pool_id[2 * HASH_SIZE + 1];
+    char worker_id[2 * PROTO_ID_SIZE + 1];
+    bool is_ipv6 = strchr(home->host, ':') != NULL;
+    snprintf(address, sizeof address, "%s%s%s:%u", is_ipv6 ? "[" : "", home->host, is_ipv6 ? "]" : "",
+             home->port);
+    hex_encode(slice_of(home->pool_id, sizeof home->pool_id), pool_id);
+    hex_encode(slice_of(home->next_worker_id, sizeof home->next_worker_id), worker_id);
+    const worker_enrolment enrolment = {.address = address,
+                                        .pool_id_hex = slice_of_text(pool_id),
+                                        .worker_id_hex = slice_of_text(worker_id),
+                                        .class_name = slice_of_text(proto_class_name(home->class)),
+                                        .ca_pem = buffer_slice(&home->ca_pem)};
+    return worker_home_save(folder, &enrolment, err) && put_next_key(folder, err);
+}
+
 static bool read_pool(slice json, worker_home *home, error *err) {
     slice address;
     slice host;
@@ -100,6 +143,29 @@ static bool read_pool(slice json, worker_home *home, error *err) {
     return read;
 }
 
+/* pool.json is written before the key takes its place: if it names the next key, that is the key. */
+static bool load_next_key(const char *folder, worker_home *home, error *err) {
+    char path[HOME_PATH_SIZE];
+    if (!path_in(folder, NEXT_KEY, path, err)) {
+        return false;
+    }
+    if (!file_exists(path)) {
+        return true;
+    }
+    home->next_key = sign_key_load(path, err);
+    if (home->next_key == NULL ||
+        !receipt_worker_id(sign_key_public(home->next_key), home->next_worker_id, err)) {
+        return false;
+    }
+    if (memcmp(home->next_worker_id, home->worker_id, sizeof home->worker_id) != 0) {
+        return true;
+    }
+    sign_key_free(home->key);
+    home->key = home->next_key;
+    home->next_key = NULL;
+    return put_next_key(folder, err);
+}
+
 static bool load_files(const char *folder, worker_home *home, buffer *json, error *err) {
     char path[HOME_PATH_SIZE];
     uint8_t own_id[RECEIPT_WORKER_SIZE];
@@ -118,7 +184,8 @@ static bool load_files(const char *folder, worker_home *home, buffer *json, erro
         return false;
     }
     home->key = sign_key_load(path, err);
-    if (home->key == NULL || !receipt_worker_id(sign_key_public(home->key), own_id, err)) {
+    if (home->key == NULL || !load_next_key(folder, home, err) ||
+        !receipt_worker_id(sign_key_public(home->key), own_id, err)) {
         return false;
     }
     return memcmp(own_id, home->worker_id, sizeof own_id) == 0 ||
@@ -148,6 +215,8 @@ bool worker_home_checkpoint_path(const char *folder, const worker_home *home, bo
 
 void worker_home_free(worker_home *home) {
     sign_key_free(home->key);
+    sign_key_free(home->next_key);
     home->key = NULL;
+    home->next_key = NULL;
     buffer_free(&home->ca_pem);
 }

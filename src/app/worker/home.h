@@ -9,8 +9,9 @@
 #include "proto/message.h"
 
 /* What an enrolled worker keeps on disk: one folder, mode 0700.
- *   worker.key   its Ed25519 key    ca.pem   the site's CA    pool.json   which pool, under which id
- *   audit-POOL_ID.checkpoint        the last that it believed of that pool's audit log */
+ *   worker.key        its Ed25519 key        ca.pem      the site's CA
+ *   worker.key.next   the one to follow it   pool.json   which pool, under which id
+ *   audit-POOL_ID.checkpoint                 the last that it believed of that pool's audit log */
 enum { HOME_PATH_SIZE = 4096, HOME_CA_LIMIT = 65536 };
 
 typedef struct worker_home {
@@ -21,7 +22,9 @@ typedef struct worker_home {
     uint8_t pool_id[HASH_SIZE];
     uint8_t worker_id[PROTO_ID_SIZE];
     char worker_id_hex[2 * PROTO_ID_SIZE + 1];
-    proto_class class; /* that it was enrolled with */
+    proto_class class;  /* that it was enrolled with */
+    sign_key *next_key; /* NULL: none is to follow */
+    uint8_t next_worker_id[PROTO_ID_SIZE];
 } worker_home;
 
 /* $HOME/.cellule/worker, or ./worker without a home. */
@@ -45,5 +48,11 @@ MUST_CHECK bool worker_home_load(const char *folder, worker_home *home, error *e
 MUST_CHECK bool worker_home_checkpoint_path(const char *folder, const worker_home *home, bool forked,
                                             char path[HOME_PATH_SIZE], error *err);
 void worker_home_free(worker_home *home); /* harmless after a failed load */
+
+/* Makes the next key, and writes it down. Blocks, as does: */
+MUST_CHECK bool worker_home_stage_key(const char *folder, worker_home *home, error *err);
+/* On the disk the next key takes the place of the key; `home` stays as it is. A crash in between is made up
+ * for by worker_home_load. */
+MUST_CHECK bool worker_home_commit_key(const char *folder, const worker_home *home, error *err);
 
 #endif

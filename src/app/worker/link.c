@@ -4,6 +4,7 @@
 #include "crypto/sign.h"
 #include "os/random.h"
 #include "proto/proof.h"
+#include "rekey.h"
 #include "worker_job.h"
 
 enum {
@@ -54,8 +55,8 @@ static void send_hello(agent *a) {
         link_close(a, PROTO_CLOSE_INTERNAL, err.text);
         return;
     }
-    memcpy(hello->worker_id, a->home.worker_id, sizeof hello->worker_id);
-    memcpy(hello->public_key, sign_key_public(a->home.key), sizeof hello->public_key);
+    memcpy(hello->worker_id, rekey_worker_id(a), sizeof hello->worker_id);
+    memcpy(hello->public_key, sign_key_public(rekey_key(a)), sizeof hello->public_key);
     memcpy(hello->nonce, a->nonce, sizeof hello->nonce);
     memcpy(hello->build, a->release.program, sizeof hello->build);
     hello->release = buffer_slice(&a->release.manifest);
@@ -86,14 +87,14 @@ static void send_proof(agent *a, const proto_challenge *challenge) {
         return;
     }
     memcpy(input.pool_id, a->home.pool_id, sizeof input.pool_id);
-    memcpy(input.worker_id, a->home.worker_id, sizeof input.worker_id);
+    memcpy(input.worker_id, rekey_worker_id(a), sizeof input.worker_id);
     memcpy(input.worker_nonce, a->nonce, sizeof input.worker_nonce);
     memcpy(input.pool_nonce, challenge->nonce, sizeof input.pool_nonce);
     buffer bytes = buffer_make(1024);
     bool made = websocket_tls_exporter(a->socket, PROTO_EXPORTER_LABEL, input.exporter, &err);
     proto_proof_bytes(&input, &bytes);
     made = made && (!buffer_failed(&bytes) || error_memory(&err)) &&
-           sign_bytes(a->home.key, buffer_slice(&bytes), message.proof.signature, &err);
+           sign_bytes(rekey_key(a), buffer_slice(&bytes), message.proof.signature, &err);
     buffer_free(&bytes);
     if (!made) {
         link_close(a, PROTO_CLOSE_INTERNAL, err.text);
@@ -151,6 +152,7 @@ static void handle_welcome(agent *a, const proto_welcome *welcome) {
     }
     a->back_off_ms = FIRST_BACK_OFF_MS;
     a->lease_ms = welcome->lease_ms;
+    rekey_welcomed(a);
     ev_timer_start_repeating(a->loop, &a->beat_timer, welcome->beat_ms);
     log_info("connected to the pool", LOG_TEXT("host", a->home.host),
              LOG_TEXT("worker", a->home.worker_id_hex), LOG_TEXT("model", a->model_name));
@@ -160,10 +162,7 @@ static void handle_welcome(agent *a, const proto_welcome *welcome) {
 /* Some refusals can't heal by themselves: then the process ends and says what to do. */
 static void give_up(agent *a, slice reason) {
     log_error("the pool doesn't want this worker; ask the admin", LOG_SLICE("reason", reason));
-    a->exit_status = 1;
-    a->stopping = true;
-    worker_job_drop_all(a);
-    agent_check_stopped(a);
+    agent_end_revoked(a);
 }
 
 /* Coming back would throw the other one out, and so on for ever. */
@@ -181,7 +180,10 @@ static bool refusal_is_final(slice code) {
 }
 
 static void handle_refuse(agent *a, const proto_refuse *refuse) {
-    if (refusal_is_final(refuse->code)) {
+    if (rekey_refused(a, refuse->code)) {
+        log_warning("the pool doesn't know this key: the other one is tried",
+                    LOG_SLICE("code", refuse->code));
+    } else if (refusal_is_final(refuse->code)) {
         give_up(a, refuse->text);
     } else {
         log_warning("refused for now", LOG_SLICE("code", refuse->code), LOG_SLICE("reason", refuse->text));
@@ -211,6 +213,12 @@ static void handle_message(agent *a, const proto_message *message) {
     case PROTO_DRAIN:
         log_info("the pool drains this session");
         return;
+    case PROTO_REKEY:
+        rekey_start(a, &message->rekey);
+        return;
+    case PROTO_REKEYED:
+        rekey_finish(a, &message->rekeyed);
+        return;
     case PROTO_REVOKE:
         give_up(a, message->revoke.reason);
         return;
@@ -231,7 +239,7 @@ static void on_message(void *context, slice text, bool is_text) {
     proto_message message;
     error err = {0};
     unsigned code = 0;
-    arena_reset(a->scratch);
+    arena_wipe(a->scratch);
     if (a->state == PROTO_CLOSED) {
         return;
     }

@@ -11,6 +11,7 @@
 #include "options/options.h"
 #include "os/file.h"
 #include "os/random.h"
+#include "rekey.h"
 #include "runtime.h"
 #include "worker_job.h"
 
@@ -18,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { SCRATCH_LIMIT = 8 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20, ENGINE_SLOTS = 2 };
+enum { SCRATCH_LIMIT = 8 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20, ENGINE_SLOTS = 2, WIPE_MS = 3000 };
 
 typedef struct run_options {
     const char *state;
@@ -44,10 +45,37 @@ typedef struct run_options {
 } run_options;
 
 void agent_check_stopped(agent *a) {
-    if (a->stopping && a->job_count == 0) {
+    if (a->stopping && a->job_count == 0 && !a->wiping) {
         link_close(a, PROTO_CLOSE_GOING_AWAY, "the worker is stopping");
         ev_loop_stop(a->loop);
     }
+}
+
+/* The engine is killed in any case: by now it has nothing to tell, or hangs. */
+static void end_wiping(agent *a, const char *outcome) {
+    if (a->wiping) {
+        a->wiping = false;
+        ev_timer_stop(&a->wipe_timer);
+        log_info("the engine's memory", LOG_TEXT("is", outcome));
+        agent_check_stopped(a);
+    }
+}
+
+static void wiping_takes_too_long(void *context) {
+    end_wiping(context, "given back unwiped: the engine is killed");
+}
+
+void agent_end_revoked(agent *a) {
+    const pipe_message wipe = {.type = PIPE_WIPE};
+    bool again = a->wiping;
+    a->exit_status = 1;
+    a->stopping = true;
+    a->wiping = a->wiping || (a->engine_ready && backend_send(a->engine, &wipe));
+    if (a->wiping && !again) {
+        ev_timer_start(a->loop, &a->wipe_timer, WIPE_MS);
+    }
+    worker_job_drop_all(a);
+    agent_check_stopped(a);
 }
 
 /* SIGTERM, SIGINT: no new jobs, those under way end; a second signal stops at once. */
@@ -126,6 +154,9 @@ static void on_engine_message(void *context, const pipe_message *message) {
     case PIPE_FAIL:
         engine_failed(a, message);
         return;
+    case PIPE_WIPED:
+        end_wiping(a, "wiped");
+        return;
     default:
         log_error("the engine sent a message that only the agent sends");
     }
@@ -136,6 +167,7 @@ static void on_engine_lost(void *context, const char *reason) {
     a->engine_ready = false;
     worker_job_fail_all(a, reason);
     agent_beat(a);
+    end_wiping(a, "given back unwiped: the engine is lost");
 }
 
 /* "models/demo.gguf" is served as "demo", a runtime's model under the runtime's name for it. */
@@ -212,9 +244,10 @@ static bool agent_start(agent *a, engine_plan *plan, error *err) {
     const run_options *options = plan->options;
     uint64_t seed = 0;
     net_config config = net_config_default();
+    a->state_folder = options->state;
     list_init(&a->jobs);
     link_init(a);
-    a->state_folder = options->state;
+    ev_timer_init(&a->wipe_timer, wiping_takes_too_long, a);
     if (options->runtime == NULL && !file_exists(options->model)) {
         return error_set(err, ERROR_NOT_FOUND, "there is no model file %s; give one with --model",
                          options->model);
@@ -249,10 +282,12 @@ static void agent_stop(agent *a) {
         net_free(a->net);
         worker_job_drop_all(a);
         ev_timer_stop(&a->connect_timer);
+        ev_timer_stop(&a->wipe_timer);
         net_tls_free(a->tls);
         ev_loop_free(a->loop);
     }
     arena_free(a->scratch);
+    rekey_free(a);
     worker_home_free(&a->home);
     log_watch_free(&a->log);
     release_status_free(&a->release);
@@ -288,6 +323,7 @@ static int run_worker(const run_options *options) {
     int status = 1;
     log_level level = LOG_INFO;
     engine_plan plan = {.options = options};
+    memory_wipe_freed(); /* prompts go through here */
     agent *a = memory_allocate_zeroed(1, sizeof *a);
     if (a == NULL) {
         error_memory(&err);

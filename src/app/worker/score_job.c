@@ -100,7 +100,7 @@ static void send_scored(score_job *j) {
     const finding *f = &j->finding;
     signed_finding entry = {.fields = *f};
     error err = {0};
-    if (!finding_sign_worker(&entry, a->home.key, &err)) {
+    if (!finding_sign_worker(&entry, j->base.key, &err)) {
         worker_job_give_up(&j->base, PROTO_OTHER, slice_of_text(err.text), true);
         return;
     }

@@ -58,6 +58,7 @@ void worker_job_begin(worker_job *j, agent *a, const proto_job *wanted, void (*r
     j->agent = a;
     j->kind = wanted->kind;
     j->release = release;
+    j->key = a->home.key;
     memcpy(j->id, wanted->id, sizeof j->id);
     ev_timer_init(&j->deadline_timer, deadline_passed, j);
     ev_timer_start(a->loop, &j->deadline_timer, wanted->deadline_ms);

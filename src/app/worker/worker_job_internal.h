@@ -10,6 +10,7 @@ struct worker_job {
     uint8_t id[PROTO_ID_SIZE];
     proto_kind kind;
     bool finished;                     /* the engine is done with it */
+    const sign_key *key;               /* that its outcome is signed with: the one of when it came */
     void (*release)(worker_job *self); /* frees the whole of it; called by worker_job_free alone */
     ev_timer deadline_timer;
 };

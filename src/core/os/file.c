@@ -222,6 +222,17 @@ bool file_write_atomic(const char *path, slice content, unsigned mode, error *er
     return good;
 }
 
+bool file_replace(const char *from, const char *to, error *err) {
+    int folder = open_folder_of(to);
+    bool good = folder >= 0 && !step_fails() && rename(from, to) == 0 && !step_fails() &&
+                (fsync(folder) == 0 || errno == EINVAL);
+    good = good || fail(err, "writing", to);
+    if (folder >= 0) {
+        close(folder);
+    }
+    return good;
+}
+
 bool file_make_folder(const char *path, unsigned mode, error *err) {
     if (mkdir(path, 0700) == 0) {
         return chmod(path, (mode_t)mode) == 0 || fail(err, "setting the mode of", path);

@@ -273,6 +273,21 @@ void dispatch_worker_ready(dispatch_worker *w, uint64_t now) {
     dispatch_leave(w->dispatch);
 }
 
+bool dispatch_worker_rename(dispatch_worker *w, const dispatch_id *id, error *err) {
+    dispatch *d = w->dispatch;
+    if (map_get(d->workers, id_slice(id)) != NULL) {
+        return error_set(err, ERROR_CONFLICT, "another session goes by this id");
+    }
+    if (w->state != DISPATCH_GONE) {
+        if (!map_put(d->workers, id_slice(id), w)) {
+            return error_memory(err);
+        }
+        map_remove(d->workers, id_slice(&w->id));
+    }
+    w->id = *id;
+    return true;
+}
+
 void dispatch_worker_hold(dispatch_worker *w, bool hold, uint64_t now) {
     if (w->state == DISPATCH_GONE || w->held == hold) {
         return;

@@ -209,6 +209,19 @@ static const field log_proof_fields[] = {
     TEXT(proto_log_proof, hashes, 0, PROTO_HASHES_MAX),
 };
 
+static const field rekey_fields[] = {
+    U64(proto_rekey, epoch),
+    BYTES(proto_rekey, nonce),
+};
+
+static const field new_key_fields[] = {
+    BYTES(proto_new_key, public_key),
+    BYTES(proto_new_key, signature),
+    BYTES(proto_new_key, former_signature),
+};
+
+static const field rekeyed_fields[] = {HEX(proto_rekeyed, worker_id)};
+
 _Static_assert(sizeof(proto_class) == sizeof(unsigned) && sizeof(proto_finish) == sizeof(unsigned) &&
                    sizeof(proto_kind) == sizeof(unsigned) && sizeof(proto_availability) == sizeof(unsigned),
                "FIELD_NAME stores an unsigned");
@@ -231,6 +244,9 @@ static const schema schemas[PROTO_TYPE_COUNT] = {
     [PROTO_REVOKE] = FIELDS(revoke_fields),
     [PROTO_LOG_ASK] = FIELDS(log_ask_fields),
     [PROTO_LOG_PROOF] = FIELDS(log_proof_fields),
+    [PROTO_REKEY] = FIELDS(rekey_fields),
+    [PROTO_NEW_KEY] = FIELDS(new_key_fields),
+    [PROTO_REKEYED] = FIELDS(rekeyed_fields),
 };
 
 const schema *proto_schema(proto_type type) {

@@ -26,7 +26,10 @@ static const move moves[PROTO_STATE_COUNT][PROTO_TYPE_COUNT] = {
                        [PROTO_LOG_ASK] = TO(PROTO_SERVING),
                        [PROTO_LOG_PROOF] = TO(PROTO_SERVING),
                        [PROTO_DRAIN] = TO(PROTO_DRAINING),
-                       [PROTO_REVOKE] = TO(PROTO_CLOSED)},
+                       [PROTO_REVOKE] = TO(PROTO_CLOSED),
+                       [PROTO_REKEY] = TO(PROTO_SERVING),
+                       [PROTO_NEW_KEY] = TO(PROTO_SERVING),
+                       [PROTO_REKEYED] = TO(PROTO_SERVING)},
     [PROTO_DRAINING] = {[PROTO_DELTA] = TO(PROTO_DRAINING),
                         [PROTO_DONE] = TO(PROTO_DRAINING),
                         [PROTO_SCORED] = TO(PROTO_DRAINING),
@@ -36,7 +39,9 @@ static const move moves[PROTO_STATE_COUNT][PROTO_TYPE_COUNT] = {
                         [PROTO_BEAT] = TO(PROTO_DRAINING),
                         [PROTO_LOG_ASK] = TO(PROTO_DRAINING),
                         [PROTO_LOG_PROOF] = TO(PROTO_DRAINING),
-                        [PROTO_REVOKE] = TO(PROTO_CLOSED)},
+                        [PROTO_REVOKE] = TO(PROTO_CLOSED),
+                        [PROTO_NEW_KEY] = TO(PROTO_DRAINING),
+                        [PROTO_REKEYED] = TO(PROTO_DRAINING)},
 };
 
 static const proto_side senders[] = {

@@ -18,6 +18,8 @@ bool workers_read(query *q, arena *memory, store_worker *worker, error *err) {
     worker->contractor = query_read_u64(q) != 0;
     worker->referee = query_read_u64(q) != 0;
     worker->has_machine = query_read_bytes(q, worker->machine, sizeof worker->machine);
+    worker->has_former_id = query_read_bytes(q, worker->former_id, sizeof worker->former_id);
+    worker->key_epoch = query_read_u64(q);
     return query_columns_fit(q, err);
 }
 

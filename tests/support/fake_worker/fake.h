@@ -49,7 +49,9 @@
     X(OTHER_PROMPT, "other-prompt", "the right answer, and a token too many is claimed of the prompt")       \
     X(OTHER_FINISH, "other-finish", "the right answer, and it is said to have ended by itself")              \
     X(CUT_SHORT, "cut-short", "half of the answer, as if its context ended there")                           \
-    X(FORGES_LATER, "forges-later", "wrong signatures from its 21st answer on")
+    X(FORGES_LATER, "forges-later", "wrong signatures from its 21st answer on")                              \
+    X(NO_NEW_KEY, "no-new-key", "is silent when it is asked for another key")                                \
+    X(FORGED_NEW_KEY, "forged-new-key", "a new key that the one before it doesn't sign for")
 
 typedef enum behaviour {
 #define X(name, text, help) name,
@@ -117,6 +119,7 @@ typedef struct fake_session {
     fake *owner;
     size_t number;
     const fake_identity *identity;
+    fake_identity next; /* that the pool was told of */
     websocket *socket;
     proto_state state; /* PROTO_CLOSED: not connected */
     uint8_t nonce[PROTO_NONCE_SIZE];
@@ -141,6 +144,8 @@ struct fake {
     buffer output;  /* the message being sent */
     uint64_t noise; /* what makes this process's answers differ, with different-text and other-commitment */
     fake_identity *identities;
+    sign_key *former_keys[FAKE_KEYS_KEPT];
+    size_t former_count;
     fake_session *sessions;
     size_t serving;
     size_t ended;
@@ -183,6 +188,10 @@ MUST_CHECK bool fake_commit(const fake *f, const uint8_t nonce[PROTO_NONCE_SIZE]
 /* check.c: what it finds of another's answer, signed. */
 MUST_CHECK bool fake_check(const fake_session *s, const proto_job *wanted, bool cheats, proto_scored *scored,
                            error *err);
+
+/* rekey.c */
+void fake_rekey(fake_session *s, const proto_rekey *wanted);
+void fake_rekeyed(fake_session *s, const proto_rekeyed *told);
 
 /* job.c */
 void fake_job_start(fake_session *s, const proto_job *wanted);

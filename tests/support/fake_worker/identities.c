@@ -235,5 +235,8 @@ void fake_identities_free(fake *f) {
         secret_wipe(&f->identities[i], sizeof f->identities[i]);
     }
     memory_free(f->identities);
+    for (size_t i = 0; i < f->former_count; i++) {
+        sign_key_free(f->former_keys[i]);
+    }
     worker_home_free(&f->home);
 }

@@ -15,6 +15,7 @@ enum {
 typedef struct fake_job {
     list_node node; /* in fake_session.jobs */
     fake_session *session;
+    fake_identity identity; /* who it was when it got the job */
     uint8_t id[PROTO_ID_SIZE];
     uint8_t salt[PROTO_SALT_SIZE];
     uint8_t nonce[PROTO_NONCE_SIZE];
@@ -97,8 +98,7 @@ static bool sign_receipt(fake_job *j, proto_done *done, error *err) {
         hash_sha256(slice_of(j->text, j->text_length), text_hash, err) &&
         receipt_commit(done->commitment, text_hash, r->prompt_tokens, r->finish == RECEIPT_FINISH_STOP,
                        r->commitment, err) &&
-        receipt_encode(r, &bytes, err) &&
-        fake_sign(j->session->identity, buffer_slice(&bytes), done->signature, err);
+        receipt_encode(r, &bytes, err) && fake_sign(&j->identity, buffer_slice(&bytes), done->signature, err);
     buffer_free(&bytes);
     return made;
 }
@@ -272,7 +272,7 @@ static bool fill_receipt(fake_job *j, const proto_job *wanted, error *err) {
                    .started_ms = clock_unix_ms()};
     memcpy(r->pool_id, f->home.pool_id, sizeof r->pool_id);
     memcpy(r->job_id, wanted->id, sizeof r->job_id);
-    memcpy(r->worker_id, j->session->identity->worker_id, sizeof r->worker_id);
+    memcpy(r->worker_id, j->identity.worker_id, sizeof r->worker_id);
     memcpy(r->model_digest, f->digest, sizeof r->model_digest);
     snprintf(r->engine_profile, sizeof r->engine_profile, "%s", f->options.profile);
     return receipt_hash_prompt(wanted->salt, (const receipt_message *)(const void *)wanted->messages,
@@ -287,6 +287,7 @@ static fake_job *job_new(fake_session *s, const proto_job *wanted) {
         return NULL;
     }
     j->session = s;
+    j->identity = *s->identity;
     memcpy(j->id, wanted->id, sizeof j->id);
     memcpy(j->salt, wanted->salt, sizeof j->salt);
     memcpy(j->nonce, wanted->nonce, sizeof j->nonce);

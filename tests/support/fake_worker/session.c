@@ -174,6 +174,12 @@ static void handle_message(fake_session *s, const proto_message *message) {
     case PROTO_CREDIT:
         fake_job_credit(s, &message->credit);
         return;
+    case PROTO_REKEY:
+        fake_rekey(s, &message->rekey);
+        return;
+    case PROTO_REKEYED:
+        fake_rekeyed(s, &message->rekeyed);
+        return;
     case PROTO_REVOKE:
         fake_report(s, "revoked", NULL, NULL, 0, message->revoke.reason);
         session_end(s);

@@ -23,6 +23,8 @@ static const struct {
     {AUTH_APPROVAL_DECIDE, "nnyy"},
     {AUTH_WORKER_LIST, "nnyy"},
     {AUTH_WORKER_REVOKE, "nnyy"},
+    {AUTH_WORKER_ROTATE, "nnyy"},
+    {AUTH_EVERYTHING_REVOKE, "nnyy"},
     {AUTH_PROOF_READ, "nnyy"},
     {AUTH_WORKER_CLEAR, "nnyy"},
     {AUTH_BLACKLIST_CHANGE, "nnyy"},

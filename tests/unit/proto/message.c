@@ -5,6 +5,7 @@
 #include "crypto/sign.h"
 #include "crypto/start.h"
 #include "proto/proof.h"
+#include "proto/rekey.h"
 #include "proto/session.h"
 #include "unit.h"
 
@@ -177,6 +178,48 @@ static void test_the_documented_proof_is_signed_by_the_documented_key(void **sta
     assert_true(sign_verify(key, buffer_slice(&bytes), signature));
     assert_true(hash_sha256(slice_of(key, sizeof key), digest, &err));
     assert_memory_equal(digest, input.worker_id, sizeof input.worker_id);
+    buffer_free(&bytes);
+}
+
+static void test_the_documented_new_key_is_signed_with_both_keys(void **state) {
+    (void)state;
+    example examples[64];
+    size_t count = read_examples(examples, 64);
+    proto_rekey_input input = {.epoch = 0};
+    uint8_t key[PROTO_PUBLIC_KEY_SIZE] = {0};
+    uint8_t new_id[PROTO_ID_SIZE] = {0};
+    proto_new_key wish = {.public_key = {0}};
+    error err;
+    memset(input.exporter, 0x33, sizeof input.exporter);
+    for (size_t i = 0; i < count; i++) {
+        proto_message message;
+        assert_true(proto_decode(examples[i].text, memory_of_test, &message, &err));
+        if (message.type == PROTO_HELLO) {
+            memcpy(key, message.hello.public_key, sizeof key);
+            memcpy(input.worker_id, message.hello.worker_id, sizeof input.worker_id);
+        } else if (message.type == PROTO_CHALLENGE) {
+            memcpy(input.pool_id, message.challenge.pool_id, sizeof input.pool_id);
+        } else if (message.type == PROTO_REKEY) {
+            input.epoch = message.rekey.epoch;
+            memcpy(input.nonce, message.rekey.nonce, sizeof input.nonce);
+        } else if (message.type == PROTO_NEW_KEY) {
+            wish = message.new_key;
+        } else if (message.type == PROTO_REKEYED) {
+            memcpy(new_id, message.rekeyed.worker_id, sizeof new_id);
+        }
+    }
+    memcpy(input.public_key, wish.public_key, sizeof input.public_key);
+    buffer bytes = buffer_make(4096);
+    uint8_t digest[HASH_SIZE];
+    char hex[HASH_HEX_SIZE];
+    proto_rekey_bytes(&input, &bytes);
+    assert_true(hash_sha256(buffer_slice(&bytes), digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), hex);
+    assert_non_null(strstr(document, hex));
+    assert_true(sign_verify(wish.public_key, buffer_slice(&bytes), wish.signature));
+    assert_true(sign_verify(key, buffer_slice(&bytes), wish.former_signature));
+    assert_true(hash_sha256(slice_of(wish.public_key, sizeof wish.public_key), digest, &err));
+    assert_memory_equal(digest, new_id, sizeof new_id);
     buffer_free(&bytes);
 }
 
@@ -594,6 +637,7 @@ int main(void) {
         TEST(test_the_documented_exchange_is_a_whole_session),
         TEST(test_a_message_means_the_same_with_and_without_blanks),
         TEST(test_the_documented_proof_is_signed_by_the_documented_key),
+        TEST(test_the_documented_new_key_is_signed_with_both_keys),
         TEST(test_the_fields_of_a_job_come_out),
         TEST(test_an_answer_to_be_scored_comes_out),
         TEST(test_what_is_expected_instead_comes_out_or_is_missing),

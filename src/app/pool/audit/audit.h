@@ -60,6 +60,10 @@ void audit_note_event(pool *p, const char *action, slice target, const char *det
  * why. */
 MUST_CHECK bool audit_boot(pool *p, error *err);
 
+/* Loads the log of a pool that doesn't run and enters this; it is on the disk on return. `p` has its site
+ * open and a map_seed, nothing else; audit_stop follows in any case. Blocks. */
+MUST_CHECK bool audit_enter_stopped(pool *p, store *database, const audit_record *record, error *err);
+
 /* 32 random hexadecimal digits that join the entries of one request. */
 MUST_CHECK bool audit_make_id(char id[AUDIT_ID_SIZE], error *err);
 

@@ -125,7 +125,7 @@ static bool store_marker(const bait *b, error *err) {
 static bool send_bait(bait *b, error *err) {
     pool *p = b->work.pool;
     fleet_worker *worker = fleet_find(p->fleet, b->worker_id);
-    session *s = worker == NULL ? NULL : worker->session;
+    session *s = worker == NULL ? NULL : fleet_newest(worker)->session;
     const dispatch_spec spec = {.id = b->work.id, .model = b->work.model, .context = &b->work};
     if (s == NULL || s->handle == NULL || p->draining ||
         !dispatch_worker_has_slot(s->handle, b->work.model)) {

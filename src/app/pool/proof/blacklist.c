@@ -77,6 +77,11 @@ bool blacklist_covers(const proof *f, const fleet_worker *worker, const uint8_t 
     if (machine != NULL && memcmp(machine, none, sizeof none) != 0) {
         hex_encode(slice_of(machine, STORE_MACHINE_SIZE), hex);
     }
+    for (const fleet_worker *one = worker->former; one != NULL; one = one->former) {
+        if (blacklist_has(f->blacklist, SLICE_LITERAL("worker"), slice_of_text(one->id_hex))) {
+            return true;
+        }
+    }
     return blacklist_has(f->blacklist, SLICE_LITERAL("worker"), slice_of_text(worker->id_hex)) ||
            blacklist_has(f->blacklist, SLICE_LITERAL("owner"), slice_of_text(worker->owner)) ||
            (hex[0] != '\0' && blacklist_has(f->blacklist, SLICE_LITERAL("machine"), slice_of_text(hex)));

@@ -74,7 +74,8 @@ static void complete(work *w, const fleet_worker *worker, const signed_receipt *
 /* What doesn't fit the context that it says it has it can't answer. */
 static void gave_up(work *w, const fleet_worker *worker, const proto_fail *fail) {
     side *s = side_of(w);
-    uint64_t room = worker->session == NULL ? 0 : session_context(worker->session, w->model);
+    uint64_t room =
+        fleet_newest(worker)->session == NULL ? 0 : session_context(fleet_newest(worker)->session, w->model);
     s->unable = slice_equal_text(fail->code, PROTO_FAIL_INPUT) &&
                 (uint64_t)s->comparison->prompt_tokens + comparison_tokens(s->comparison) > room;
 }

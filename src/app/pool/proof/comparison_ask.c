@@ -38,7 +38,7 @@ static bool prepare_side(side *s, error *err) {
 static session *own_session(const comparison *c) {
     const proof *f = c->all->proof;
     const fleet_worker *worker = fleet_find(f->pool->fleet, c->sides[CLAIMED].worker_id);
-    session *s = worker == NULL ? NULL : worker->session;
+    session *s = worker == NULL ? NULL : fleet_newest(worker)->session;
     bool can = s != NULL && s->handle != NULL && standings_may_serve(f, worker->id) &&
                dispatch_worker_has_slot(s->handle, c->model);
     return can ? s : NULL;

@@ -2,21 +2,14 @@
 
 #include "audit/audit.h"
 #include "base/log.h"
-#include "os/clock.h"
 #include "proof/notices.h"
 #include "proof/place.h"
 #include "proof/standings.h"
 #include "proof/verdict.h"
+#include "revoke/revoke.h"
 #include "store/kept.h"
 
 static const char conviction[] = "proved wrong: ask the admin";
-
-static void revoked(void *context, const error *failure) {
-    (void)context;
-    if (failure != NULL) {
-        log_error("a convicted worker could not be revoked in the database", LOG_CAUSE(failure));
-    }
-}
 
 static void note_conviction(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
     char id[2 * STORE_WORKER_ID_SIZE + 1];
@@ -26,17 +19,9 @@ static void note_conviction(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]
 
 static void shut_out(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
     fleet_worker *found = fleet_find(f->pool->fleet, worker);
-    error err = {0};
-    if (found == NULL) {
-        return;
+    if (found != NULL) {
+        revoke_worker_noted(f->pool, found, conviction);
     }
-    if (found->revoked_ms == 0) {
-        found->revoked_ms = clock_unix_ms();
-        if (!store_worker_revoke(f->pool->store, worker, found->revoked_ms, revoked, NULL, &err)) {
-            revoked(NULL, &err);
-        }
-    }
-    session_revoke(found, conviction);
 }
 
 static void check_the_last(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]);
@@ -75,6 +60,18 @@ static void check_the_last(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE])
     }
 }
 
+/* What it answered under each key that it has had. */
+static void check_all_keys(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
+    const fleet_worker *found = fleet_find(f->pool->fleet, worker);
+    if (found == NULL) {
+        check_the_last(f, worker);
+        return;
+    }
+    for (const fleet_worker *one = fleet_newest(found); one != NULL; one = one->former) {
+        check_the_last(f, one->id);
+    }
+}
+
 void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE], const char *reason) {
     proof *f = c->proof;
     bool first = standings_of(f->standings, worker)->state != STANDING_CONVICTED;
@@ -92,6 +89,6 @@ void convict(check *c, const uint8_t worker[STORE_WORKER_ID_SIZE], const char *r
         note_conviction(f, worker);
         shut_out(f, worker);
         testimony_store(c, worker, reason);
-        check_the_last(f, worker);
+        check_all_keys(f, worker);
     }
 }

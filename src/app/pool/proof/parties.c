@@ -142,7 +142,7 @@ verify_party party_of_worker(const fleet_worker *worker) {
                           .network = slice_of_text(worker->network),
                           .approver = worker->approved_by,
                           .referee = worker->referee};
-    memcpy(party.worker, worker->id, sizeof party.worker);
+    memcpy(party.worker, worker->first->id, sizeof party.worker);
     return party;
 }
 
@@ -164,7 +164,8 @@ static bool has_model(const session *s, const party_query *query) {
 
 static bool is_excluded(const session *s, const party_query *query) {
     for (size_t i = 0; i < query->excluded_count; i++) {
-        if (memcmp(s->worker->id, query->excluded[i], sizeof s->worker->id) == 0) {
+        const uint8_t *excluded = fleet_first_id(s->pool->fleet, query->excluded[i]);
+        if (memcmp(s->worker->first->id, excluded, sizeof s->worker->id) == 0) {
             return true;
         }
     }
@@ -223,7 +224,7 @@ bool parties_have_referee(const proof *f, const party_query *query) {
         const session *s = f->parties->members[i];
         bool is_subject = false;
         for (size_t j = 0; j < query->subject_count; j++) {
-            is_subject = is_subject || memcmp(query->subjects[j].worker, s->worker->id, 16) == 0;
+            is_subject = is_subject || memcmp(query->subjects[j].worker, s->worker->first->id, 16) == 0;
         }
         if (!is_subject && could_check(f, s, query)) {
             return true;

@@ -62,7 +62,7 @@ static size_t subjects_of(const check *c, verify_party subjects[FINDINGS_MAX + 1
     for (size_t i = 0; i < count; i++) {
         const fleet_worker *worker = fleet_find(c->work.pool->fleet, ids[i]);
         subjects[i] = worker == NULL ? (verify_party){0} : party_of_worker(worker);
-        memcpy(subjects[i].worker, ids[i], sizeof subjects[i].worker);
+        memcpy(subjects[i].worker, fleet_first_id(c->work.pool->fleet, ids[i]), sizeof subjects[i].worker);
     }
     return count;
 }

@@ -36,7 +36,7 @@ static proof *proof_new(pool *p, error *err) {
     list_init(&f->baits);
     list_init(&f->decisions);
     ev_timer_init(&f->timer, tick, f);
-    f->standings = standings_new(p->map_seed, err);
+    f->standings = standings_new(p->fleet, p->map_seed, err);
     f->parties = f->standings == NULL ? NULL : parties_new(err);
     f->blacklist = f->parties == NULL ? NULL : blacklist_new(p->map_seed, err);
     f->statistical = f->blacklist == NULL ? NULL : statistical_new(f, err);

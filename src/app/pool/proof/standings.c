@@ -7,12 +7,13 @@
 #include "session_internal.h"
 
 struct standings {
-    map *by_worker; /* id → standing */
+    const fleet *workers;
+    map *by_worker; /* first id → standing */
 };
 
 static const standing unknown; /* a new worker */
 
-standings *standings_new(const uint8_t seed[MAP_SEED_SIZE], error *err) {
+standings *standings_new(const fleet *workers, const uint8_t seed[MAP_SEED_SIZE], error *err) {
     standings *all = memory_allocate_zeroed(1, sizeof *all);
     map *by_worker = map_new(seed);
     if (all == NULL || by_worker == NULL) {
@@ -21,6 +22,7 @@ standings *standings_new(const uint8_t seed[MAP_SEED_SIZE], error *err) {
         error_memory(err);
         return NULL;
     }
+    all->workers = workers;
     all->by_worker = by_worker;
     return all;
 }
@@ -38,7 +40,7 @@ void standings_free(standings *all) {
 }
 
 static standing *find(const standings *all, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
-    return map_get(all->by_worker, slice_of(worker, STORE_WORKER_ID_SIZE));
+    return map_get(all->by_worker, slice_of(fleet_first_id(all->workers, worker), STORE_WORKER_ID_SIZE));
 }
 
 static standing *place_of(standings *all, const uint8_t worker[STORE_WORKER_ID_SIZE], error *err) {
@@ -47,7 +49,9 @@ static standing *place_of(standings *all, const uint8_t worker[STORE_WORKER_ID_S
         return place;
     }
     place = memory_allocate_zeroed(1, sizeof *place);
-    if (place == NULL || !map_put(all->by_worker, slice_of(worker, STORE_WORKER_ID_SIZE), place)) {
+    if (place == NULL ||
+        !map_put(all->by_worker, slice_of(fleet_first_id(all->workers, worker), STORE_WORKER_ID_SIZE),
+                 place)) {
         memory_free(place);
         error_memory(err);
         return NULL;
@@ -121,7 +125,7 @@ static void store_it(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE], const
                             .alpha = s->alpha,
                             .beta = s->beta,
                             .changed_ms = s->changed_ms};
-    memcpy(row.worker_id, worker, sizeof row.worker_id);
+    memcpy(row.worker_id, fleet_first_id(f->pool->fleet, worker), sizeof row.worker_id);
     bool accepted = synced ? store_reputation_put(f->pool->store, &row, stored, NULL, &err)
                            : store_reputation_note(f->pool->store, &row, clock_unix_ms(), &err);
     if (!accepted) {
@@ -131,7 +135,7 @@ static void store_it(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE], const
 
 void standings_hold(proof *f, const uint8_t worker[STORE_WORKER_ID_SIZE]) {
     fleet_worker *found = fleet_find(f->pool->fleet, worker);
-    session *s = found == NULL ? NULL : found->session;
+    session *s = found == NULL ? NULL : fleet_newest(found)->session;
     if (s != NULL && s->handle != NULL) {
         dispatch_worker_hold(s->handle, !standings_may_serve(f, worker), ev_now_ms(f->pool->loop));
         pool_arm_dispatch(f->pool);

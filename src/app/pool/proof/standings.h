@@ -5,8 +5,8 @@
 #include "store/reputation.h"
 
 /* What the pool thinks of each worker, in memory; every change goes to the store, those of state synced. A
- * worker that nothing is known of is new. */
-MUST_CHECK standings *standings_new(const uint8_t seed[MAP_SEED_SIZE], error *err);
+ * worker that nothing is known of is new. A machine has one, under the id of its first key. */
+MUST_CHECK standings *standings_new(const fleet *workers, const uint8_t seed[MAP_SEED_SIZE], error *err);
 void standings_free(standings *all); /* NULL is allowed */
 /* ERROR_CORRUPT: what is stored is not sound. */
 MUST_CHECK bool standings_add_stored(standings *all, const store_reputation *stored, error *err);

@@ -305,7 +305,8 @@ static void scored(work *w, const fleet_worker *worker, const signed_finding *en
 static void gave_up(work *w, const fleet_worker *worker, const proto_fail *fail) {
     check *c = check_of(w);
     const receipt *fields = &c->opened->record.entry.fields;
-    uint64_t room = worker->session == NULL ? 0 : session_context(worker->session, w->model);
+    uint64_t room =
+        fleet_newest(worker)->session == NULL ? 0 : session_context(fleet_newest(worker)->session, w->model);
     c->unable = slice_equal_text(fail->code, PROTO_FAIL_INPUT) &&
                 (uint64_t)fields->prompt_tokens + fields->completion_tokens > room;
 }

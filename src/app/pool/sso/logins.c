@@ -338,6 +338,14 @@ size_t logins_end_provided(pool *p, slice issuer, slice subject, slice provider_
     return named ? end_selected(p, is_provided, &choice) : 0;
 }
 
+static bool is_another(const login *l, const void *by) {
+    return l->account.login != *(const uint64_t *)by;
+}
+
+size_t logins_end_all_but(pool *p, uint64_t kept) {
+    return end_selected(p, is_another, &kept);
+}
+
 size_t logins_end_user(pool *p, uint64_t user_id) {
     size_t count = 0;
     for (login_person *person = logins_find_person(p->logins, user_id); person != NULL;

@@ -70,6 +70,8 @@ size_t logins_end(pool *p, const uint8_t id[STORE_SESSION_ID_SIZE]);
 void logins_end_expired(pool *p, uint64_t now_ms);
 size_t logins_end_user(pool *p, uint64_t user_id);
 size_t logins_end_key(pool *p, uint64_t key_id);
+/* Everybody's, but the one of this number (account.login; 0: without exception). */
+size_t logins_end_all_but(pool *p, uint64_t kept);
 /* Of a provider; `subject` or `provider_session` may be empty. Where both are given, the subject's sessions
  * of which the provider named none end too. */
 size_t logins_end_provided(pool *p, slice issuer, slice subject, slice provider_session);

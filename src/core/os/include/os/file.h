@@ -20,6 +20,8 @@ MUST_CHECK bool file_read_private(const char *path, buffer *content, error *err)
  * beside it, synced, renamed, and the folder synced. `mode` as 0600, whatever the umask. Fault point "write"
  * at each step. If only the last step (syncing the folder) fails, the new content is already in place. */
 MUST_CHECK bool file_write_atomic(const char *path, slice content, unsigned mode, error *err);
+/* `from` takes the place of `to` (rename(2)), and the folder of `to` is synced. */
+MUST_CHECK bool file_replace(const char *from, const char *to, error *err);
 /* Makes one folder (its parent must exist) with `mode`, whatever the umask. One that is there is left alone,
  * but refused (ERROR_DENIED) if whoever else owns it, or anybody, could put other files in place of ours. */
 MUST_CHECK bool file_make_folder(const char *path, unsigned mode, error *err);

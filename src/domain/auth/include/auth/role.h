@@ -38,6 +38,8 @@ typedef enum auth_role {
     X(AUTH_APPROVAL_DECIDE, "approval_decide", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                \
     X(AUTH_WORKER_LIST, "worker_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
     X(AUTH_WORKER_REVOKE, "worker_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
+    X(AUTH_WORKER_ROTATE, "worker_rotate", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
+    X(AUTH_EVERYTHING_REVOKE, "everything_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)            \
     X(AUTH_PROOF_READ, "proof_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
     X(AUTH_WORKER_CLEAR, "worker_clear", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
     X(AUTH_BLACKLIST_CHANGE, "blacklist_change", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)              \

@@ -22,6 +22,9 @@ MUST_CHECK dispatch_worker *dispatch_worker_add(dispatch *d, const dispatch_id *
                                                 uint64_t now, error *err);
 /* The worker was told that it is welcome: give it work. */
 void dispatch_worker_ready(dispatch_worker *w, uint64_t now);
+/* It goes by another id from now on; its jobs stay. ERROR_CONFLICT: another session has it. ERROR_MEMORY.
+ * Nothing has changed then. */
+MUST_CHECK bool dispatch_worker_rename(dispatch_worker *w, const dispatch_id *id, error *err);
 /* No new jobs; worker_drained is called when it holds none. */
 void dispatch_worker_drain(dispatch_worker *w, uint64_t now);
 /* Quarantine: while held it gets no job but by dispatch_assign. Those that it has go on; what waits for its

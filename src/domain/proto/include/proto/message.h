@@ -62,7 +62,10 @@ enum {
     X(PROTO_BEAT, "beat", PROTO_WORKER)                                                                      \
     X(PROTO_REVOKE, "revoke", PROTO_POOL)                                                                    \
     X(PROTO_LOG_ASK, "log_ask", PROTO_WORKER)                                                                \
-    X(PROTO_LOG_PROOF, "log_proof", PROTO_POOL)
+    X(PROTO_LOG_PROOF, "log_proof", PROTO_POOL)                                                              \
+    X(PROTO_REKEY, "rekey", PROTO_POOL)                                                                      \
+    X(PROTO_NEW_KEY, "new_key", PROTO_WORKER)                                                                \
+    X(PROTO_REKEYED, "rekeyed", PROTO_POOL)
 
 typedef enum proto_type {
 #define X(type, name, sender) type,
@@ -134,8 +137,8 @@ typedef struct proto_welcome {
     uint8_t session[PROTO_ID_SIZE];
     uint32_t lease_ms;
     uint32_t beat_ms;
-    uint8_t build[PROTO_DIGEST_SIZE]; /* SHA-256 of the pool's program; zeros: it doesn't say */
-    slice release;                    /* as in the hello */
+    uint8_t build[PROTO_DIGEST_SIZE];       /* SHA-256 of the pool's program; zeros: it doesn't say */
+    slice release;                          /* as in the hello */
     uint8_t log_key[PROTO_PUBLIC_KEY_SIZE]; /* the pool's, which signs its audit log; zeros: it shows none */
     slice checkpoint;                       /* of the log; empty: none */
 } proto_welcome;
@@ -242,6 +245,22 @@ typedef struct proto_log_proof {
     slice checkpoint;
     slice hashes; /* base64url of all of them; may be empty */
 } proto_log_proof;
+/* Asks for another key; `new_key` answers. */
+typedef struct proto_rekey {
+    uint64_t epoch; /* of all workers' keys; to 2^53 - 1 */
+    uint8_t nonce[PROTO_NONCE_SIZE];
+} proto_rekey;
+
+typedef struct proto_new_key {
+    uint8_t public_key[PROTO_PUBLIC_KEY_SIZE];
+    uint8_t signature[PROTO_SIGNATURE_SIZE];        /* proto/rekey.h: by this key */
+    uint8_t former_signature[PROTO_SIGNATURE_SIZE]; /* by the key in use */
+} proto_new_key;
+
+/* The new key counts from here on: what comes after this message is signed with it. */
+typedef struct proto_rekeyed {
+    uint8_t worker_id[PROTO_ID_SIZE]; /* the new one */
+} proto_rekeyed;
 
 typedef struct proto_message {
     proto_type type;
@@ -262,6 +281,9 @@ typedef struct proto_message {
         proto_revoke revoke;
         proto_log_ask log_ask;
         proto_log_proof log_proof;
+        proto_rekey rekey;
+        proto_new_key new_key;
+        proto_rekeyed rekeyed;
     };
 } proto_message;
 

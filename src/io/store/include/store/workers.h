@@ -25,6 +25,9 @@ typedef struct store_worker {
     bool referee;          /* run by the pool's operator; it may judge others */
     bool has_machine;      /* `machine` is set: it has said hello since it is asked for */
     uint8_t machine[STORE_MACHINE_SIZE];
+    bool has_former_id; /* its key was exchanged: `former_id` is who it was */
+    uint8_t former_id[STORE_WORKER_ID_SIZE];
+    uint64_t key_epoch; /* in which its key was made */
 } store_worker;
 
 typedef void store_workers_listed(void *context, const store_worker *workers, size_t count,
@@ -56,6 +59,20 @@ MUST_CHECK bool store_worker_trust(store *s, const uint8_t worker_id[STORE_WORKE
  * ERROR_NOT_FOUND: no such worker. One that is neither is no error. */
 MUST_CHECK bool store_worker_restore(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE],
                                      store_done *done, void *context, error *err);
+
+/* The worker `id` has another key: it is enrolled under the new id with all that the old row says, and the
+ * old row is revoked; both or neither. Synced to the disk before it is answered. ERROR_DENIED: it isn't
+ * approved (any more). ERROR_CONFLICT: the new key is enrolled already. */
+typedef struct store_new_worker_key {
+    uint8_t former_id[STORE_WORKER_ID_SIZE];
+    uint8_t id[STORE_WORKER_ID_SIZE];
+    uint8_t public_key[STORE_KEY_SIZE];
+    uint64_t key_epoch;
+    uint64_t now_ms;
+} store_new_worker_key;
+typedef void store_worker_key_replaced(void *context, const store_worker *worker, const error *failure);
+MUST_CHECK bool store_worker_replace_key(store *s, const store_new_worker_key *key,
+                                         store_worker_key_replaced *done, void *context, error *err);
 
 /* Which machine it runs on, as its hello says. ERROR_NOT_FOUND: no such worker. */
 MUST_CHECK bool store_worker_set_machine(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE],
