@@ -86,12 +86,13 @@ def resident_kib(pid):
 
 
 class FakeWorkers(Process):
-    """One process that is many workers. Tells on its output, one JSON object a line, when all are connected."""
+    """One process that is many workers. Tells on its output, one JSON object a line, when all are connected; of each, if it is
+    to tell."""
 
-    def __init__(self, binary, name, folder, count, model, *options):
+    def __init__(self, binary, name, folder, count, model, *options, tells=False):
         self.count = count
         self.output = folder / f"{name}.log"
-        self.command = [binary, "--state", folder / name, "--count", count, "--model", model, "--quiet",
+        self.command = [binary, "--state", folder / name, "--count", count, "--model", model, *([] if tells else ["--quiet"]),
                         *options]
         self.output.unlink(missing_ok=True)  # of an earlier start: it would tell of that one's connections
         super().__init__(name, list(map(str, self.command)), self.output)
@@ -188,17 +189,17 @@ class Bench:
         return self.start_all([(owner, 1, model, "--join", self.folder / f"{owner}.tokens", *options) for owner in ("ann", "bob")],
                               enrol=False)
 
-    def start_all(self, wanted, enrol=True):
-        """Several processes of workers at once: name, count, model, options of each."""
+    def start_all(self, wanted, enrol=True, tell=(), seconds=180):
+        """Several processes of workers at once: name, count, model, options of each. Those named in `tell` tell of each worker."""
         running = []
         for name, count, model, *options in wanted:
             if enrol and not (self.folder / name / "seeds").exists():
                 options = ["--join", self.join_tokens(name, count), *options]
-            running.append(FakeWorkers(self.fake_worker, name, self.folder, count, model, *options))
+            running.append(FakeWorkers(self.fake_worker, name, self.folder, count, model, *options, tells=name in tell))
             self.started.append(running[-1])
         self.site.wait_for("all workers are connected",
                            lambda: all(workers.all_connected() is not None for workers in running),
-                           [self.site.pool, *running], seconds=180)
+                           [self.site.pool, *running], seconds=seconds)
         return running
 
     def stop_process(self, process):

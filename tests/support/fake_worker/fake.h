@@ -129,7 +129,8 @@ typedef struct fake_session {
     ev_timer beat_timer;
     list_node jobs;
     size_t job_count;
-    bool ended; /* will not dial again */
+    bool revoked; /* the end of the connection follows */
+    bool ended;   /* will not dial again */
 } fake_session;
 
 struct fake {

@@ -182,7 +182,7 @@ static void handle_message(fake_session *s, const proto_message *message) {
         return;
     case PROTO_REVOKE:
         fake_report(s, "revoked", NULL, NULL, 0, message->revoke.reason);
-        session_end(s);
+        s->revoked = true;
         return;
     default:
         fake_report(s, proto_type_name(message->type), NULL, NULL, 0, (slice){0});
@@ -233,7 +233,7 @@ static void on_closed(void *context, unsigned code, slice reason) {
     if (f->stopping || s->ended) {
         return;
     }
-    if (f->options.once || code == PROTO_CLOSE_REVOKED || code == PROTO_CLOSE_REPLACED) {
+    if (f->options.once || s->revoked || code == PROTO_CLOSE_REVOKED || code == PROTO_CLOSE_REPLACED) {
         session_end(s);
     } else {
         connect_later(s);
