@@ -63,6 +63,15 @@ static void take_key(const api *a, char key[KEY_SIZE], slice text) {
     }
 }
 
+/* Others of this user could read it in /proc for as long as the program runs. */
+static void take_key_of_environment(const api *a, char key[KEY_SIZE]) {
+    char *given = getenv("CELLULE_KEY");
+    take_key(a, key, slice_of_text(given));
+    if (given != NULL) {
+        secret_wipe(given, strlen(given));
+    }
+}
+
 static bool read_client_file(api *a, const char *path, char key[KEY_SIZE], error *err) {
     buffer content = buffer_make(FILE_LIMIT);
     if (!file_read_private(path, &content, err)) {
@@ -117,7 +126,7 @@ static bool settle(api *a, const api_options *options, char key[KEY_SIZE], error
     if (options->site == NULL) {
         take(a->url, sizeof a->url, slice_of_text(getenv("CELLULE_URL")));
         take(a->ca_path, sizeof a->ca_path, slice_of_text(getenv("CELLULE_CA")));
-        take_key(a, key, slice_of_text(getenv("CELLULE_KEY")));
+        take_key_of_environment(a, key);
         take_release(a, slice_of_text(getenv("CELLULE_POOL_RELEASE")));
     }
     bool complete =

@@ -5,6 +5,7 @@
 #include "codec/json.h"
 #include "codec/json_writer.h"
 #include "commands.h"
+#include "crypto/key_file.h"
 #include "crypto/secret.h"
 #include "crypto/start.h"
 #include "options/options.h"
@@ -22,6 +23,7 @@ enum { ANSWER_LIMIT = 4096 };
 typedef struct admin_key_options {
     const char *site;
     const char *admin;
+    const char *passphrase_file;
     bool json;
 } admin_key_options;
 
@@ -143,7 +145,8 @@ static int run(const admin_key_options *options) {
     char key[AUTH_USER_KEY_LENGTH + 1] = "";
     pool *p = memory_allocate_zeroed(1, sizeof *p);
     bool made = (p != NULL || error_memory(&err)) && crypto_start(&err) &&
-                random_bytes(&seed, sizeof seed, &err) && random_bytes(p->map_seed, sizeof p->map_seed, &err);
+                key_file_use_from(options->passphrase_file, &err) && random_bytes(&seed, sizeof seed, &err) &&
+                random_bytes(p->map_seed, sizeof p->map_seed, &err);
     if (made) {
         json_start(seed);
         made = make_key(p, options, key, &err);
@@ -154,6 +157,7 @@ static int run(const admin_key_options *options) {
     }
     secret_wipe(key, sizeof key);
     memory_free(p);
+    key_file_forget();
     crypto_stop();
     return made ? 0 : options_fail("cellule pool admin-key", &err);
 }
@@ -163,6 +167,7 @@ int pool_admin_key_main(int argc, char **argv) {
     const option_row rows[] = {
         {"site", OPTION_TEXT, &options.site, "DIR", "the site's folder", 0, 0},
         {"admin", OPTION_TEXT, &options.admin, "NAME", "whose key; added as it_admin if there is none", 0, 0},
+        OPTION_PASSPHRASE_ROW(&options.passphrase_file),
         {"json", OPTION_FLAG, &options.json, NULL, "print the result as JSON", 0, 0},
     };
     const option_table table = {

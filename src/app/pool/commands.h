@@ -6,5 +6,6 @@ int pool_init_main(int argc, char **argv);
 int pool_run_main(int argc, char **argv);
 int pool_routes_main(int argc, char **argv);
 int pool_admin_key_main(int argc, char **argv);
+int pool_seal_main(int argc, char **argv);
 
 #endif

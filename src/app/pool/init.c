@@ -4,6 +4,7 @@
 #include "auth/token.h"
 #include "base/memory.h"
 #include "codec/json_writer.h"
+#include "crypto/key_file.h"
 #include "crypto/secret.h"
 #include "crypto/start.h"
 #include "options/options.h"
@@ -25,6 +26,7 @@ typedef struct init_options {
     const char *names; /* further names and addresses for the certificate, comma-separated */
     const char *admin;
     const char *approval;
+    const char *passphrase_file;
     bool json;
 } init_options;
 
@@ -89,6 +91,11 @@ static bool write_file(const char *folder, site_file file, slice content, unsign
     return site_path(folder, file, path, err) && file_write_atomic(path, content, mode, err);
 }
 
+static bool write_key(const char *folder, site_file file, slice content, error *err) {
+    char path[SITE_PATH_SIZE];
+    return site_path(folder, file, path, err) && key_file_write(path, content, err);
+}
+
 /* The chain ends with the CA itself, so that a machine that only knows its fingerprint can check it. */
 static bool write_certificates(const char *folder, const server_names *names, error *err) {
     certificate_pair authority = certificate_pair_make();
@@ -101,9 +108,9 @@ static bool write_certificates(const char *folder, const server_names *names, er
         buffer_append(&server.certificate, buffer_slice(&authority.certificate));
         done = !buffer_failed(&server.certificate) || error_memory(err);
     }
-    done = done && write_file(folder, SITE_CA_KEY, buffer_slice(&authority.key), 0600, err) &&
+    done = done && write_key(folder, SITE_CA_KEY, buffer_slice(&authority.key), err) &&
            write_file(folder, SITE_CA_CERTIFICATE, buffer_slice(&authority.certificate), 0644, err) &&
-           write_file(folder, SITE_SERVER_KEY, buffer_slice(&server.key), 0600, err) &&
+           write_key(folder, SITE_SERVER_KEY, buffer_slice(&server.key), err) &&
            write_file(folder, SITE_SERVER_CERTIFICATE, buffer_slice(&server.certificate), 0644, err);
     certificate_pair_free(&authority);
     certificate_pair_free(&server);
@@ -247,6 +254,7 @@ int pool_init_main(int argc, char **argv) {
         {"admin", OPTION_TEXT, &options.admin, "NAME", "name of the first admin", 0, 0},
         {"approval", OPTION_TEXT, &options.approval, "POLICY",
          "on: another person approves each worker; off, if not given: one admin is enough", 0, 0},
+        OPTION_PASSPHRASE_ROW(&options.passphrase_file),
         {"json", OPTION_FLAG, &options.json, NULL, "print the result as JSON", 0, 0},
     };
     const option_table table = {
@@ -264,13 +272,15 @@ int pool_init_main(int argc, char **argv) {
     error err = {0};
     site made = {0};
     char key[AUTH_USER_KEY_LENGTH + 1] = "";
-    if (!crypto_start(&err) || !init_site(&options, key, &err) || !site_open(options.site, &made, &err)) {
+    if (!crypto_start(&err) || !key_file_use_from(options.passphrase_file, &err) ||
+        !init_site(&options, key, &err) || !site_open(options.site, &made, &err)) {
         status = options_fail("cellule pool init", &err);
     } else {
         print_result(&options, &made, key);
     }
     secret_wipe(key, sizeof key);
     site_close(&made);
+    key_file_forget();
     crypto_stop();
     return status;
 }

@@ -3,6 +3,7 @@
 #include "audit/audit.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "crypto/key_file.h"
 #include "crypto/start.h"
 #include "enrol/approvals.h"
 #include "job.h"
@@ -97,6 +98,7 @@ static bool serve(pool *p, error *err) {
 typedef struct run_options {
     const char *site;
     const char *config;
+    const char *passphrase_file;
     bool check;
 } run_options;
 
@@ -120,8 +122,8 @@ static int run_pool(const run_options *options, const char *settings_path) {
     p->settings_path = settings_path;
     p->check_only = options->check;
     (void)signal(SIGXFSZ, SIG_IGN); /* a file at its size limit fails the write, not the pool */
-    bool settled = crypto_start(&err) && site_exists(options->site, &err) &&
-                   pool_settings_load(settings_path, &p->settings, &err);
+    bool settled = crypto_start(&err) && key_file_use_from(options->passphrase_file, &err) &&
+                   site_exists(options->site, &err) && pool_settings_load(settings_path, &p->settings, &err);
     if (settled) {
         pool_configure_log(&p->settings);
     }
@@ -137,6 +139,7 @@ static int run_pool(const run_options *options, const char *settings_path) {
     }
     pool_stop(p);
     log_stop();
+    key_file_forget();
     crypto_stop();
     memory_free(p);
     return status;
@@ -147,6 +150,7 @@ int pool_run_main(int argc, char **argv) {
     const option_row rows[] = {
         {"site", OPTION_TEXT, &options.site, "DIR", "the site's folder", 0, 0},
         {"config", OPTION_TEXT, &options.config, "FILE", "settings in YAML, instead of DIR/pool.yaml", 0, 0},
+        OPTION_PASSPHRASE_ROW(&options.passphrase_file),
         {"check", OPTION_FLAG, &options.check, NULL, "check settings, keys and database, then exit", 0, 0},
     };
     char *settings = pool_settings_describe();

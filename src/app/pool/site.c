@@ -1,6 +1,7 @@
 #include "site.h"
 
 #include "base/log.h"
+#include "crypto/key_file.h"
 #include "crypto/secret.h"
 #include "os/random.h"
 
@@ -43,7 +44,7 @@ bool site_make_verify_key(const char *folder, error *err) {
     char path[SITE_PATH_SIZE];
     uint8_t root[VERIFY_KEY_SIZE];
     bool made = site_path(folder, SITE_VERIFY_KEY, path, err) && random_bytes(root, sizeof root, err) &&
-                file_write_atomic(path, slice_of(root, sizeof root), 0600, err);
+                key_file_write(path, slice_of(root, sizeof root), err);
     secret_wipe(root, sizeof root);
     return made;
 }
@@ -71,7 +72,7 @@ static bool read_verify_key(site *s, error *err) {
     }
     buffer root = buffer_make(2 * VERIFY_KEY_SIZE);
     s->verify = secret_allocate(sizeof *s->verify, err);
-    bool read = s->verify != NULL && file_read_private(path, &root, err);
+    bool read = s->verify != NULL && key_file_read(path, &root, err);
     if (read && buffer_length(&root) != VERIFY_KEY_SIZE) {
         read =
             error_set(err, ERROR_CORRUPT, "%s does not hold %d bytes; restore it, or remove it for a new one",
@@ -123,7 +124,7 @@ bool site_read_server(const char *folder, certificate_pair *server, error *err) 
     *server = certificate_pair_make();
     if (site_path(folder, SITE_SERVER_CERTIFICATE, path, err) &&
         file_read_all(path, &server->certificate, err) && site_path(folder, SITE_SERVER_KEY, path, err) &&
-        file_read_private(path, &server->key, err)) {
+        key_file_read(path, &server->key, err)) {
         return true;
     }
     certificate_pair_free(server);

@@ -17,6 +17,7 @@
  *                                              audit.checkpoint        of the audit log, beside the database
  *                                              sso.yaml                providers of single sign-on; may be
  * absent
+ * The keys are sealed under a passphrase where there is one: crypto/key_file.h.
  */
 typedef enum site_file {
     SITE_SETTINGS,

@@ -2,6 +2,7 @@
 
 #include "codec/json.h"
 #include "codec/json_writer.h"
+#include "crypto/key_file.h"
 #include "crypto/secret.h"
 #include "crypto/start.h"
 #include "home.h"
@@ -20,6 +21,7 @@ typedef struct join {
     const char *state;
     const char *name;
     const char *class_name;
+    const char *passphrase_file;
     bool json;
     auth_join_token token;
     sign_key *key;
@@ -136,6 +138,7 @@ int worker_join_main(int argc, char **argv) {
         {"state", OPTION_TEXT, &j.state, "DIR", "folder for this worker's key and enrolment", 0, 0},
         {"name", OPTION_TEXT, &j.name, "NAME", "how the admin will see this machine", 0, 0},
         {"class", OPTION_TEXT, &j.class_name, "CLASS", "cpu, gpu or npu", 0, 0},
+        OPTION_PASSPHRASE_ROW(&j.passphrase_file),
         {"json", OPTION_FLAG, &j.json, NULL, "print the result as JSON", 0, 0},
     };
     const option_table table = {
@@ -153,9 +156,10 @@ int worker_join_main(int argc, char **argv) {
     if (!options_parse(&table, argc, argv, &word, &status)) {
         return status;
     }
-    bool done = crypto_start(&err) && run_join(&j, word, &err);
+    bool done = crypto_start(&err) && key_file_use_from(j.passphrase_file, &err) && run_join(&j, word, &err);
     sign_key_free(j.key);
     secret_wipe(&j.token, sizeof j.token);
+    key_file_forget();
     crypto_stop();
     return done ? 0 : options_fail("cellule worker join", &err);
 }

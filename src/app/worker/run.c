@@ -5,6 +5,7 @@
 #include "cheat.h"
 #include "codec/json.h"
 #include "commands.h"
+#include "crypto/key_file.h"
 #include "crypto/start.h"
 #include "engine_process.h"
 #include "machine.h"
@@ -32,6 +33,7 @@ typedef struct run_options {
     const char *release_check;
     const char *release_keys;
     const char *pool_release;
+    const char *passphrase_file;
     const char *log_level;
     bool log_json;
     uint64_t slots;
@@ -333,7 +335,8 @@ static int run_worker(const run_options *options) {
         error_set(&err, ERROR_INVALID, "--log-level is debug, info, warning or error");
     } else {
         log_configure(level, options->log_json);
-        if (check_options(options, &err) && crypto_start(&err) && agent_start(a, &plan, &err) &&
+        if (check_options(options, &err) && crypto_start(&err) &&
+            key_file_use_from(options->passphrase_file, &err) && agent_start(a, &plan, &err) &&
             agent_serve(a, &err)) {
             status = a->exit_status;
         }
@@ -344,6 +347,7 @@ static int run_worker(const run_options *options) {
     agent_stop(a);
     memory_free(a);
     log_stop();
+    key_file_forget();
     crypto_stop();
     return status;
 }
@@ -386,6 +390,7 @@ int worker_run_main(int argc, char **argv) {
          "the maintainers' keys, for a development build", 0, 0},
         {"pool-release", OPTION_TEXT, &options.pool_release, "PROGRAMS",
          "that the pool may run: SHA-256, same, signed, signed>=1.2.3; else any", 0, 0},
+        OPTION_PASSPHRASE_ROW(&options.passphrase_file),
         CHEAT_OPTION(&options.cheat){"log-level", OPTION_TEXT, &options.log_level, "LEVEL",
                                      "debug, info, warning or error", 0, 0},
         {"log-json", OPTION_FLAG, &options.log_json, NULL, "log JSON lines", 0, 0},

@@ -1,8 +1,8 @@
 #include "crypto/sign.h"
 
 #include "base/buffer.h"
+#include "crypto/key_file.h"
 #include "crypto/secret.h"
-#include "os/file.h"
 
 #include <sodium.h>
 
@@ -78,7 +78,7 @@ bool sign_key_save(const sign_key *key, const char *path, error *err) {
     length += DER_TEXT_SIZE - 1;
     memcpy(text + length, pem_end, sizeof pem_end);
     length += sizeof pem_end - 1;
-    bool saved = file_write_atomic(path, slice_of(text, length), 0600, err);
+    bool saved = key_file_write(path, slice_of(text, length), err);
     secret_wipe(der, sizeof der);
     secret_wipe(text, sizeof text);
     return saved;
@@ -100,7 +100,7 @@ sign_key *sign_key_load(const char *path, error *err) {
     buffer pem = buffer_make(FILE_LIMIT);
     uint8_t der[DER_SIZE] = {0};
     sign_key *key = NULL;
-    if (file_read_private(path, &pem, err)) {
+    if (key_file_read(path, &pem, err)) {
         if (decode_pem(buffer_slice(&pem), der)) {
             key = sign_key_from_seed(der + sizeof der_prefix, err);
         } else {

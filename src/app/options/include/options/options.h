@@ -34,6 +34,13 @@ typedef struct option_row {
     uint64_t most;
 } option_row;
 
+/* Of each verb that reads or writes key files (crypto/key_file.h). `target` as for OPTION_TEXT. */
+#define OPTION_PASSPHRASE_ROW(target)                                                                        \
+    {                                                                                                        \
+        "passphrase-file", OPTION_TEXT, target, "FILE",                                                      \
+            "seals the keys on disk; \"-\": standard input; else systemd's credential, if any", 0, 0         \
+    }
+
 /* The words beside the options, where their number varies: set by options_parse, they point into argv. */
 typedef struct option_words {
     size_t least;

@@ -23,7 +23,8 @@ MUST_CHECK bool sign_bytes(const sign_key *key, slice message, uint8_t signature
 MUST_CHECK bool sign_verify(const uint8_t public_key[SIGN_PUBLIC_SIZE], slice message,
                             const uint8_t signature[SIGN_SIGNATURE_SIZE]);
 
-/* The key file: PKCS#8 in PEM (RFC 8410), as `openssl genpkey -algorithm ed25519` writes it; mode 0600.
+/* The key file: PKCS#8 in PEM (RFC 8410), as `openssl genpkey -algorithm ed25519` writes it; mode 0600,
+ * sealed as crypto/key_file.h says.
  * Loading refuses a file that others may read (ERROR_DENIED) and one that is not such a key (ERROR_CORRUPT).
  */
 MUST_CHECK bool sign_key_save(const sign_key *key, const char *path, error *err);
