@@ -41,6 +41,7 @@ int admin_main(int argc, char **argv) {
         {"verification", admin_verification_main, "checks of answers"},
         {"session", admin_session_main, "sessions of people and services"},
         {"revoke", admin_revoke_main, "shut out a worker, key, user, owner, or everybody"},
+        {"secrets", admin_secrets_main, "the pool's own certificates and keys"},
         {"audit", admin_audit_main, "the log of what privileged people did"},
     };
     return options_run_verb("cellule admin", verbs, sizeof verbs / sizeof verbs[0], argc, argv);

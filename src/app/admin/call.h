@@ -76,6 +76,7 @@ int admin_honeytoken_main(int argc, char **argv);
 int admin_audit_main(int argc, char **argv);
 int admin_session_main(int argc, char **argv);
 int admin_revoke_main(int argc, char **argv);
+int admin_secrets_main(int argc, char **argv);
 int admin_enrolment_main(int argc, char **argv);
 int admin_approval_main(int argc, char **argv);
 /* `worker token` and `enrolment request`: both say of a machine what it is to be (machine.c). */

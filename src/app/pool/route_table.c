@@ -12,6 +12,7 @@
 #include "receipts.h"
 #include "rekey/rekey.h"
 #include "revoke/admin.h"
+#include "secrets/secrets.h"
 #include "session.h"
 #include "sso/backchannel.h"
 #include "sso/browser.h"
@@ -108,6 +109,10 @@ const route route_table[] = {
           "shut all workers of an owner out"),
     ROUTE("POST", "/v1/admin/revoke/everything", AUTH_EVERYTHING_REVOKE, AUDIT_OF_NOTHING,
           admin_everything_revoke, "shut everybody out, with a way back"),
+    ROUTE("GET", "/v1/admin/secrets", AUTH_SECRET_LIST, AUDIT_OF_NOTHING, admin_secrets,
+          "the pool's certificates, and who knows them"),
+    ROUTE("POST", "/v1/admin/secrets/*/rotate", AUTH_SECRET_ROTATE, AUDIT_OF_SEGMENT, admin_secret_rotate,
+          "exchange one of the pool's own secrets"),
     ROUTE("GET", "/v1/admin/standings", AUTH_PROOF_READ, AUDIT_OF_NOTHING, admin_standing_list,
           "what the pool thinks of its workers"),
     ROUTE("GET", "/v1/admin/workers/*/standing", AUTH_PROOF_READ, AUDIT_OF_SEGMENT, admin_standing_get,

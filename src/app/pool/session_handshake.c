@@ -10,6 +10,7 @@
 #include "proof/proof.h"
 #include "proto/proof.h"
 #include "rekey/rekey.h"
+#include "secrets/secrets.h"
 
 enum { HANDSHAKE_MS = 10000 };
 
@@ -101,6 +102,7 @@ void session_handle_hello(session *s, const proto_hello *hello) {
     memcpy(s->worker_nonce, hello->nonce, sizeof s->worker_nonce);
     memcpy(s->machine, hello->machine, sizeof s->machine);
     memcpy(s->build, hello->build, sizeof s->build);
+    memcpy(s->ca, hello->ca, sizeof s->ca);
     proto_message challenge = {.type = PROTO_CHALLENGE};
     memcpy(challenge.challenge.pool_id, p->site.pool_id, sizeof challenge.challenge.pool_id);
     memcpy(challenge.challenge.nonce, s->pool_nonce, sizeof challenge.challenge.nonce);
@@ -196,6 +198,7 @@ static void welcome(session *s) {
     dispatch_worker_ready(s->handle, ev_now_ms(p->loop));
     pool_arm_dispatch(p);
     rekey_look(s);
+    secrets_look(s);
     session_check_expiry(s);
 }
 

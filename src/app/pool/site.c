@@ -4,6 +4,7 @@
 #include "crypto/key_file.h"
 #include "crypto/secret.h"
 #include "os/random.h"
+#include "secrets/files.h"
 
 #include <stdio.h>
 
@@ -102,7 +103,7 @@ bool site_open(const char *folder, site *s, error *err) {
     if (s->lock == NULL) {
         return error_context(err, "another pool serves the site %s", folder);
     }
-    if (!read_keys(s, err) || !read_verify_key(s, err)) {
+    if (!secrets_settle(folder, err) || !read_keys(s, err) || !read_verify_key(s, err)) {
         site_close(s);
         return error_context(err, "opening the site %s", folder);
     }

@@ -70,7 +70,8 @@ MUST_CHECK bool site_open_sealed(const site *s, const char *table, const uint8_t
 MUST_CHECK bool site_make_verify_key(const char *folder, error *err);
 /* ERROR_NOT_FOUND, which says how to make one. */
 MUST_CHECK bool site_exists(const char *folder, error *err);
-/* Takes the lock (refused while another pool has it) and reads the keys; makes verify.key for a site of an
+/* Takes the lock (refused while another pool has it), ends an exchange of certificates that broke off
+ * (secrets/files.h), and reads the keys; makes verify.key for a site of an
  * older version, which has none. Blocks. */
 MUST_CHECK bool site_open(const char *folder, site *s, error *err);
 void site_close(site *s); /* harmless after a failed site_open */

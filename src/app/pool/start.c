@@ -13,6 +13,7 @@
 #include "receipts.h"
 #include "rekey/rekey.h"
 #include "routes.h"
+#include "secrets/secrets.h"
 #include "session.h"
 #include "sso/backchannel.h"
 #include "sso/browser.h"
@@ -157,6 +158,7 @@ static bool start_tls(pool *p, error *err) {
     if (!site_read_server(p->site.folder, &server, err)) {
         return false;
     }
+    secrets_presents(p, buffer_slice(&server.certificate));
     p->tls = net_tls_server_new(buffer_slice(&server.certificate), buffer_slice(&server.key), err);
     certificate_pair_free(&server);
     return p->tls != NULL ||
@@ -235,7 +237,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     json_start(json_seed);
     raise_descriptor_limit(p);
     find_host_name(p);
-    if (!site_open(site_folder, &p->site, err)) {
+    if (!site_open(site_folder, &p->site, err) || !secrets_start(p, err)) {
         return false;
     }
     p->loop = ev_loop_new(err);
@@ -275,6 +277,7 @@ void pool_stop(pool *p) {
     fleet_free(p->fleet);
     arena_free(p->scratch);
     ev_loop_free(p->loop);
+    secrets_stop(p);
     site_close(&p->site);
     release_status_free(&p->release);
     pool_settings_free(&p->settings);
@@ -287,6 +290,7 @@ static void reload_certificate(pool *p) {
         log_error("certificate not reloaded", LOG_CAUSE(&err));
         return;
     }
+    secrets_presents(p, buffer_slice(&server.certificate));
     if (net_tls_server_reload(p->tls, buffer_slice(&server.certificate), buffer_slice(&server.key), &err)) {
         log_info("certificate reloaded");
     } else {

@@ -58,6 +58,7 @@ typedef struct pool {
     struct proof *proof;             /* answers are checked: proof/proof.h */
     uint64_t key_epoch;              /* of workers' keys: rekey/rekey.h */
     ev_timer rekey_timer;
+    struct secrets *secrets; /* certificates, exchanged while it serves: secrets/secrets.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
     bool check_only; /* to see whether all is in order: it won't serve */

@@ -78,6 +78,23 @@ bool worker_home_save(const char *folder, const worker_enrolment *enrolment, err
     return saved;
 }
 
+bool worker_home_replace_ca(const char *folder, worker_home *home, slice ca_pem, error *err) {
+    char path[HOME_PATH_SIZE];
+    uint8_t pin[CERTIFICATE_PIN_SIZE];
+    buffer kept = buffer_make(HOME_CA_LIMIT);
+    bool replaced = certificate_pin(ca_pem, pin, err) &&
+                    (buffer_append(&kept, ca_pem) || error_memory(err)) &&
+                    path_in(folder, "ca.pem", path, err) && file_write_atomic(path, ca_pem, 0644, err);
+    if (!replaced) {
+        buffer_free(&kept);
+        return false;
+    }
+    buffer_free(&home->ca_pem);
+    home->ca_pem = kept;
+    memcpy(home->ca_pin, pin, sizeof home->ca_pin);
+    return true;
+}
+
 static bool put_next_key(const char *folder, error *err) {
     char next[HOME_PATH_SIZE];
     char path[HOME_PATH_SIZE];
@@ -180,6 +197,7 @@ static bool load_files(const char *folder, worker_home *home, buffer *json, erro
     }
     if (!file_read_all(path, json, err) || !read_pool(buffer_slice(json), home, err) ||
         !path_in(folder, "ca.pem", path, err) || !file_read_all(path, &home->ca_pem, err) ||
+        !certificate_pin(buffer_slice(&home->ca_pem), home->ca_pin, err) ||
         !path_in(folder, "worker.key", path, err)) {
         return false;
     }

@@ -4,6 +4,7 @@
 #include "auth/token.h"
 #include "base/buffer.h"
 #include "base/error.h"
+#include "crypto/certificate.h"
 #include "crypto/hash.h"
 #include "crypto/sign.h"
 #include "proto/message.h"
@@ -17,6 +18,7 @@ enum { HOME_PATH_SIZE = 4096, HOME_CA_LIMIT = 65536 };
 typedef struct worker_home {
     sign_key *key;
     buffer ca_pem;
+    uint8_t ca_pin[CERTIFICATE_PIN_SIZE];
     char host[AUTH_ADDRESS_MAX + 1];
     uint16_t port;
     uint8_t pool_id[HASH_SIZE];
@@ -48,6 +50,9 @@ MUST_CHECK bool worker_home_load(const char *folder, worker_home *home, error *e
 MUST_CHECK bool worker_home_checkpoint_path(const char *folder, const worker_home *home, bool forked,
                                             char path[HOME_PATH_SIZE], error *err);
 void worker_home_free(worker_home *home); /* harmless after a failed load */
+
+/* The site's other authority takes the place of the one in `home`, there and on the disk. Blocks. */
+MUST_CHECK bool worker_home_replace_ca(const char *folder, worker_home *home, slice ca_pem, error *err);
 
 /* Makes the next key, and writes it down. Blocks, as does: */
 MUST_CHECK bool worker_home_stage_key(const char *folder, worker_home *home, error *err);

@@ -5,6 +5,7 @@
 #include "os/random.h"
 #include "proto/proof.h"
 #include "rekey.h"
+#include "trust.h"
 #include "worker_job.h"
 
 enum {
@@ -67,6 +68,7 @@ static void send_hello(agent *a) {
     hello->ram = a->host.ram_bytes;
     memcpy(hello->machine, a->machine, sizeof hello->machine);
     hello->class = a->home.class;
+    memcpy(hello->ca, a->home.ca_pin, sizeof hello->ca);
     hello->model_count = 1;
     hello->models[0] = (proto_model){.name = slice_of_text(a->model_name),
                                      .context = a->context,
@@ -218,6 +220,9 @@ static void handle_message(agent *a, const proto_message *message) {
         return;
     case PROTO_REKEYED:
         rekey_finish(a, &message->rekeyed);
+        return;
+    case PROTO_TRUST:
+        trust_take(a, &message->trust);
         return;
     case PROTO_REVOKE:
         give_up(a, message->revoke.reason);

@@ -1,5 +1,6 @@
 #include "crypto/certificate.h"
 
+#include "certificate_internal.h"
 #include "crypto/hash.h"
 #include "crypto_internal.h"
 #include "os/host.h"
@@ -57,7 +58,7 @@ static bool set_name(X509_NAME *name, const char *common_name, error *err) {
            crypto_openssl_error(err, "setting the name");
 }
 
-static bool add_extension(X509 *certificate, X509 *issuer, int kind, const char *value, error *err) {
+bool certificate_add_extension(X509 *certificate, X509 *issuer, int kind, const char *value, error *err) {
     X509V3_CTX context;
     X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, kind, value);
@@ -115,26 +116,23 @@ static bool push(GENERAL_NAMES *list, GENERAL_NAME *name, error *err) {
     return true;
 }
 
-static bool add_names(X509 *certificate, const certificate_names *names, error *err) {
+/* The caller frees the list, also on failure. */
+static bool collect_names(const certificate_names *names, GENERAL_NAMES **list, error *err) {
     if (names->name_count + names->address_count == 0) {
         return error_set(err, ERROR_INVALID, "a server certificate needs at least one name or address");
     }
-    GENERAL_NAMES *list = GENERAL_NAMES_new();
-    bool good = list != NULL || crypto_openssl_error(err, "collecting the names");
+    *list = GENERAL_NAMES_new();
+    bool good = *list != NULL || crypto_openssl_error(err, "collecting the names");
     for (size_t i = 0; good && i < names->name_count; i++) {
-        good = push(list, make_dns_name(names->names[i], err), err);
+        good = push(*list, make_dns_name(names->names[i], err), err);
     }
     for (size_t i = 0; good && i < names->address_count; i++) {
-        good = push(list, make_address(names->addresses[i], err), err);
+        good = push(*list, make_address(names->addresses[i], err), err);
     }
-    good = good && (X509_add1_ext_i2d(certificate, NID_subject_alt_name, list, 0, X509V3_ADD_DEFAULT) == 1 ||
-                    crypto_openssl_error(err, "adding the names"));
-    GENERAL_NAMES_free(list);
     return good;
 }
 
-/* `bio` is taken and freed. */
-static bool take_text(BIO *bio, bool written, buffer *pem, error *err) {
+bool certificate_take_text(BIO *bio, bool written, buffer *pem, error *err) {
     const char *text = NULL;
     long length = bio == NULL || !written ? 0 : BIO_get_mem_data(bio, &text);
     bool good = length > 0 || crypto_openssl_error(err, "writing PEM");
@@ -146,14 +144,14 @@ static bool take_text(BIO *bio, bool written, buffer *pem, error *err) {
     return good;
 }
 
-static bool write_pair(X509 *certificate, EVP_PKEY *key, certificate_pair *pair, error *err) {
+bool certificate_write_pair(X509 *certificate, EVP_PKEY *key, certificate_pair *pair, error *err) {
     BIO *bio = BIO_new(BIO_s_mem());
     bool written = bio != NULL && PEM_write_bio_X509(bio, certificate) == 1;
-    bool good = take_text(bio, written, &pair->certificate, err);
+    bool good = certificate_take_text(bio, written, &pair->certificate, err);
     if (good) {
         bio = BIO_new(BIO_s_mem());
         written = bio != NULL && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1;
-        good = take_text(bio, written, &pair->key, err);
+        good = certificate_take_text(bio, written, &pair->key, err);
     }
     if (!good) {
         certificate_pair_free(pair);
@@ -161,28 +159,40 @@ static bool write_pair(X509 *certificate, EVP_PKEY *key, certificate_pair *pair,
     return good;
 }
 
-/* What both kinds have in common; NULL on failure. */
-static X509 *begin(EVP_PKEY **key, uint64_t now_unix_ms, int days, const char *common_name, error *err) {
+EVP_PKEY *certificate_make_key(error *err) {
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    if (key == NULL) {
+        crypto_openssl_error(err, "making a P-256 key");
+    }
+    return key;
+}
+
+X509 *certificate_begin(EVP_PKEY *key, uint64_t now_unix_ms, int days, error *err) {
     X509 *certificate = X509_new();
-    *key = EVP_EC_gen("P-256");
-    bool good = (certificate != NULL && *key != NULL && X509_set_version(certificate, X509_VERSION_3) == 1 &&
-                 X509_set_pubkey(certificate, *key) == 1) ||
-                crypto_openssl_error(err, "making a P-256 key");
-    good = good && set_serial(certificate, err) && set_validity(certificate, now_unix_ms, days, err) &&
-           set_name(X509_get_subject_name(certificate), common_name, err);
+    bool good = (certificate != NULL && X509_set_version(certificate, X509_VERSION_3) == 1 &&
+                 X509_set_pubkey(certificate, key) == 1) ||
+                crypto_openssl_error(err, "making a certificate");
+    good = good && set_serial(certificate, err) && set_validity(certificate, now_unix_ms, days, err);
     if (!good) {
         X509_free(certificate);
-        EVP_PKEY_free(*key);
-        *key = NULL;
         return NULL;
     }
     return certificate;
 }
 
-static bool finish(X509 *certificate, X509_NAME *issuer, EVP_PKEY *issuer_key, error *err) {
+bool certificate_finish(X509 *certificate, X509_NAME *issuer, EVP_PKEY *issuer_key, error *err) {
     return (X509_set_issuer_name(certificate, issuer) == 1 &&
             X509_sign(certificate, issuer_key, EVP_sha256()) > 0) ||
            crypto_openssl_error(err, "signing a certificate");
+}
+
+bool certificate_add_authority(X509 *certificate, X509 *issuer, error *err) {
+    return certificate_add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:TRUE,pathlen:0",
+                                     err) &&
+           certificate_add_extension(certificate, issuer, NID_key_usage, "critical,keyCertSign,cRLSign",
+                                     err) &&
+           certificate_add_extension(certificate, issuer, NID_subject_key_identifier, "hash", err) &&
+           certificate_add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always", err);
 }
 
 bool certificate_make_authority(const char *common_name, uint64_t now_unix_ms, certificate_pair *authority,
@@ -195,16 +205,13 @@ bool certificate_make_authority(const char *common_name, uint64_t now_unix_ms, c
         return error_set(err, ERROR_INVALID, "the name of an authority must have 1 to %d characters",
                          NAME_LIMIT);
     }
-    EVP_PKEY *key = NULL;
-    X509 *certificate = begin(&key, now_unix_ms, CERTIFICATE_AUTHORITY_DAYS, common_name, err);
-    bool good =
-        certificate != NULL &&
-        add_extension(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0", err) &&
-        add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign", err) &&
-        add_extension(certificate, certificate, NID_subject_key_identifier, "hash", err) &&
-        add_extension(certificate, certificate, NID_authority_key_identifier, "keyid:always", err) &&
-        finish(certificate, X509_get_subject_name(certificate), key, err) &&
-        write_pair(certificate, key, authority, err);
+    EVP_PKEY *key = certificate_make_key(err);
+    X509 *certificate =
+        key == NULL ? NULL : certificate_begin(key, now_unix_ms, CERTIFICATE_AUTHORITY_DAYS, err);
+    bool good = certificate != NULL && set_name(X509_get_subject_name(certificate), common_name, err) &&
+                certificate_add_authority(certificate, certificate, err) &&
+                certificate_finish(certificate, X509_get_subject_name(certificate), key, err) &&
+                certificate_write_pair(certificate, key, authority, err);
     X509_free(certificate);
     EVP_PKEY_free(key);
     return good;
@@ -219,7 +226,7 @@ static int no_passphrase(char *text, int size, int writing, void *user) {
     return -1;
 }
 
-static X509 *read_certificate(slice pem, error *err) {
+X509 *certificate_read(slice pem, error *err) {
     if (crypto_algorithms_get(err) == NULL) {
         return NULL;
     }
@@ -232,7 +239,7 @@ static X509 *read_certificate(slice pem, error *err) {
     return certificate;
 }
 
-static EVP_PKEY *read_key(slice pem, error *err) {
+EVP_PKEY *certificate_read_key(slice pem, error *err) {
     BIO *bio = pem.length > PEM_LIMIT ? NULL : BIO_new_mem_buf(pem.data, (int)pem.length);
     EVP_PKEY *key = bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
     BIO_free(bio);
@@ -242,34 +249,55 @@ static EVP_PKEY *read_key(slice pem, error *err) {
     return key;
 }
 
-static bool issue(X509 *authority, EVP_PKEY *authority_key, const certificate_names *names,
-                  uint64_t now_unix_ms, certificate_pair *server, error *err) {
-    EVP_PKEY *key = NULL;
-    X509 *certificate = begin(&key, now_unix_ms, CERTIFICATE_SERVER_DAYS, "Cellule pool", err);
-    bool good = certificate != NULL &&
-                add_extension(certificate, authority, NID_basic_constraints, "critical,CA:FALSE", err) &&
-                add_extension(certificate, authority, NID_key_usage, "critical,digitalSignature", err) &&
-                add_extension(certificate, authority, NID_ext_key_usage, "serverAuth", err) &&
-                add_extension(certificate, authority, NID_subject_key_identifier, "hash", err) &&
-                add_extension(certificate, authority, NID_authority_key_identifier, "keyid:always", err) &&
-                add_names(certificate, names, err) &&
-                finish(certificate, X509_get_subject_name(authority), authority_key, err) &&
-                write_pair(certificate, key, server, err);
+bool certificate_issue(X509 *authority, EVP_PKEY *authority_key, GENERAL_NAMES *names, uint64_t now_unix_ms,
+                       certificate_pair *server, error *err) {
+    EVP_PKEY *key = certificate_make_key(err);
+    X509 *certificate =
+        key == NULL ? NULL : certificate_begin(key, now_unix_ms, CERTIFICATE_SERVER_DAYS, err);
+    bool good =
+        certificate != NULL && set_name(X509_get_subject_name(certificate), "Cellule pool", err) &&
+        certificate_add_extension(certificate, authority, NID_basic_constraints, "critical,CA:FALSE", err) &&
+        certificate_add_extension(certificate, authority, NID_key_usage, "critical,digitalSignature", err) &&
+        certificate_add_extension(certificate, authority, NID_ext_key_usage, "serverAuth", err) &&
+        certificate_add_extension(certificate, authority, NID_subject_key_identifier, "hash", err) &&
+        certificate_add_extension(certificate, authority, NID_authority_key_identifier, "keyid:always",
+                                  err) &&
+        (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1 ||
+         crypto_openssl_error(err, "adding the names")) &&
+        certificate_finish(certificate, X509_get_subject_name(authority), authority_key, err) &&
+        certificate_write_pair(certificate, key, server, err);
     X509_free(certificate);
     EVP_PKEY_free(key);
     return good;
 }
 
-bool certificate_issue_server(const certificate_pair *authority, const certificate_names *names,
-                              uint64_t now_unix_ms, certificate_pair *server, error *err) {
-    X509 *certificate = read_certificate(buffer_slice(&authority->certificate), err);
-    EVP_PKEY *key = certificate == NULL ? NULL : read_key(buffer_slice(&authority->key), err);
-    bool good = key != NULL;
-    if (good && (X509_check_ca(certificate) != 1 || X509_check_private_key(certificate, key) != 1)) {
+bool certificate_open_authority(const certificate_pair *authority, X509 **certificate, EVP_PKEY **key,
+                                error *err) {
+    *certificate = certificate_read(buffer_slice(&authority->certificate), err);
+    *key = *certificate == NULL ? NULL : certificate_read_key(buffer_slice(&authority->key), err);
+    bool good = *key != NULL;
+    if (good && (X509_check_ca(*certificate) != 1 || X509_check_private_key(*certificate, *key) != 1)) {
         ERR_clear_error();
         good = error_set(err, ERROR_CORRUPT, "the authority's certificate and key do not belong together");
     }
-    good = good && issue(certificate, key, names, now_unix_ms, server, err);
+    if (!good) {
+        X509_free(*certificate);
+        EVP_PKEY_free(*key);
+        *certificate = NULL;
+        *key = NULL;
+    }
+    return good;
+}
+
+bool certificate_issue_server(const certificate_pair *authority, const certificate_names *names,
+                              uint64_t now_unix_ms, certificate_pair *server, error *err) {
+    X509 *certificate = NULL;
+    EVP_PKEY *key = NULL;
+    GENERAL_NAMES *list = NULL;
+    bool good = certificate_open_authority(authority, &certificate, &key, err) &&
+                collect_names(names, &list, err) &&
+                certificate_issue(certificate, key, list, now_unix_ms, server, err);
+    GENERAL_NAMES_free(list);
     X509_free(certificate);
     EVP_PKEY_free(key);
     return good;
@@ -277,7 +305,7 @@ bool certificate_issue_server(const certificate_pair *authority, const certifica
 
 bool certificate_pin(slice certificate_pem, uint8_t pin[CERTIFICATE_PIN_SIZE], error *err) {
     memset(pin, 0, CERTIFICATE_PIN_SIZE);
-    X509 *certificate = read_certificate(certificate_pem, err);
+    X509 *certificate = certificate_read(certificate_pem, err);
     if (certificate == NULL) {
         return false;
     }
@@ -290,15 +318,24 @@ bool certificate_pin(slice certificate_pem, uint8_t pin[CERTIFICATE_PIN_SIZE], e
     return good;
 }
 
-bool certificate_expiry(slice certificate_pem, uint64_t *unix_ms, error *err) {
-    X509 *certificate = read_certificate(certificate_pem, err);
-    if (certificate == NULL) {
-        return false;
-    }
+static bool read_time(const ASN1_TIME *time, uint64_t *unix_ms, error *err) {
     struct tm parts;
-    bool good = ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) == 1;
+    bool good = ASN1_TIME_to_tm(time, &parts) == 1;
     time_t seconds = good ? timegm(&parts) : 0;
     *unix_ms = seconds > 0 ? (uint64_t)seconds * 1000 : 0;
+    return good || crypto_openssl_error(err, "reading the dates of validity");
+}
+
+bool certificate_start(slice certificate_pem, uint64_t *unix_ms, error *err) {
+    X509 *certificate = certificate_read(certificate_pem, err);
+    bool good = certificate != NULL && read_time(X509_get0_notBefore(certificate), unix_ms, err);
     X509_free(certificate);
-    return good || crypto_openssl_error(err, "reading the end of validity");
+    return good;
+}
+
+bool certificate_expiry(slice certificate_pem, uint64_t *unix_ms, error *err) {
+    X509 *certificate = certificate_read(certificate_pem, err);
+    bool good = certificate != NULL && read_time(X509_get0_notAfter(certificate), unix_ms, err);
+    X509_free(certificate);
+    return good;
 }

@@ -233,6 +233,17 @@ bool file_replace(const char *from, const char *to, error *err) {
     return good;
 }
 
+bool file_remove(const char *path, error *err) {
+    int folder = open_folder_of(path);
+    bool good = folder >= 0 && !step_fails() && (unlink(path) == 0 || errno == ENOENT) && !step_fails() &&
+                (fsync(folder) == 0 || errno == EINVAL);
+    good = good || fail(err, "removing", path);
+    if (folder >= 0) {
+        close(folder);
+    }
+    return good;
+}
+
 bool file_make_folder(const char *path, unsigned mode, error *err) {
     if (mkdir(path, 0700) == 0) {
         return chmod(path, (mode_t)mode) == 0 || fail(err, "setting the mode of", path);

@@ -65,6 +65,7 @@ static const field hello_fields[] = {
     BYTES(proto_hello, build),
     OPTIONAL_TEXT(proto_hello, release, PROTO_RELEASE_MAX),
     OBJECT("host", host_fields),
+    OPTIONAL_BYTES(proto_hello, ca),
     NAMED(proto_hello, class, classes),
     {.name = "models",
      .kind = FIELD_ITEMS,
@@ -222,6 +223,12 @@ static const field new_key_fields[] = {
 
 static const field rekeyed_fields[] = {HEX(proto_rekeyed, worker_id)};
 
+static const field trust_fields[] = {
+    TEXT(proto_trust, ca, 1, PROTO_CA_MAX),
+    BYTES(proto_trust, public_key),
+    BYTES(proto_trust, signature),
+};
+
 _Static_assert(sizeof(proto_class) == sizeof(unsigned) && sizeof(proto_finish) == sizeof(unsigned) &&
                    sizeof(proto_kind) == sizeof(unsigned) && sizeof(proto_availability) == sizeof(unsigned),
                "FIELD_NAME stores an unsigned");
@@ -247,6 +254,7 @@ static const schema schemas[PROTO_TYPE_COUNT] = {
     [PROTO_REKEY] = FIELDS(rekey_fields),
     [PROTO_NEW_KEY] = FIELDS(new_key_fields),
     [PROTO_REKEYED] = FIELDS(rekeyed_fields),
+    [PROTO_TRUST] = FIELDS(trust_fields),
 };
 
 const schema *proto_schema(proto_type type) {

@@ -141,6 +141,8 @@ static int verify_by_pin(X509_STORE_CTX *verification, void *argument) {
             X509_STORE_CTX_set_error(verification, X509_V_ERR_OUT_OF_MEM);
             return 0;
         }
+        /* It is what is trusted, be it presented with its own signature or with that of one before it. */
+        X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(verification), X509_V_FLAG_PARTIAL_CHAIN);
         X509_STORE_CTX_set0_trusted_stack(verification, trusted);
         int verified = X509_verify_cert(verification);
         X509_STORE_CTX_set0_trusted_stack(verification, NULL);

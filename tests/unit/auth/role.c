@@ -25,6 +25,8 @@ static const struct {
     {AUTH_WORKER_REVOKE, "nnyy"},
     {AUTH_WORKER_ROTATE, "nnyy"},
     {AUTH_EVERYTHING_REVOKE, "nnyy"},
+    {AUTH_SECRET_LIST, "nnyy"},
+    {AUTH_SECRET_ROTATE, "nnyy"},
     {AUTH_PROOF_READ, "nnyy"},
     {AUTH_WORKER_CLEAR, "nnyy"},
     {AUTH_BLACKLIST_CHANGE, "nnyy"},
@@ -35,7 +37,7 @@ static const struct {
     {AUTH_SESSION_OWN, "yyyy"},
     {AUTH_SESSION_LIST, "nnyy"},
     {AUTH_SESSION_END, "nnyy"},
-    {AUTH_SESSION_KEY_ROTATE, "nnyn"},
+    {AUTH_SESSION_KEY_ROTATE, "nnyy"},
 };
 
 static void test_each_role_may_do_what_is_listed_and_nothing_else(void **state) {

@@ -40,12 +40,12 @@ static bool issue(const char *name, const char *address, certificate_pair *serve
     return certificate_issue_server(&authority, &names, now, server, err);
 }
 
-/* What a TLS client does with the chain, at `seconds` after `now`. */
-static int verify(X509 *trusted, X509 *leaf, int64_t seconds) {
+/* What a TLS client does with the chain, at `seconds` after `now`; `presented` with the leaf, or NULL. */
+static int verify_chain(X509 *trusted, X509 *leaf, STACK_OF(X509) * presented, int64_t seconds) {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     assert_int_equal(X509_STORE_add_cert(store, trusted), 1);
-    assert_int_equal(X509_STORE_CTX_init(context, store, leaf, NULL), 1);
+    assert_int_equal(X509_STORE_CTX_init(context, store, leaf, presented), 1);
     X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context);
     X509_VERIFY_PARAM_set_time(parameters, (time_t)(now / 1000) + seconds);
     X509_VERIFY_PARAM_set_purpose(parameters, X509_PURPOSE_SSL_SERVER);
@@ -55,6 +55,10 @@ static int verify(X509 *trusted, X509 *leaf, int64_t seconds) {
     X509_STORE_CTX_free(context);
     X509_STORE_free(store);
     return result;
+}
+
+static int verify(X509 *trusted, X509 *leaf, int64_t seconds) {
+    return verify_chain(trusted, leaf, NULL, seconds);
 }
 
 static void test_a_strict_client_accepts_the_chain_while_it_is_valid(void **state) {
@@ -198,27 +202,95 @@ static void test_an_authority_that_is_none_or_has_another_key_signs_nothing(void
     certificate_pair_free(&out);
 }
 
-/* OpenSSL allocates some 12,000 times for this, mostly while decoding a key: every 37th of them. */
+static void test_a_renewed_certificate_has_the_names_and_another_key(void **state) {
+    (void)state;
+    error err;
+    certificate_pair former = certificate_pair_make();
+    certificate_pair pair = certificate_pair_make();
+    certificate_pair other = certificate_pair_make();
+    assert_true(issue("pool.example", "192.0.2.7", &former, &err));
+    assert_true(certificate_renew_server(&authority, buffer_slice(&former.certificate), now + 300 * day,
+                                         &pair, &err));
+    X509 *root = read(&authority);
+    X509 *leaf = read(&pair);
+    assert_int_equal(verify(root, leaf, 396 * 86400 + 300 * 86400), X509_V_OK);
+    assert_int_equal(X509_check_host(leaf, "pool.example", 0, 0, NULL), 1);
+    assert_int_equal(X509_check_ip_asc(leaf, "192.0.2.7", 0), 1);
+    assert_false(slice_equal(buffer_slice(&former.key), buffer_slice(&pair.key)));
+    assert_true(certificate_make_authority("Test site", now, &other, &err)); /* the same name, another key */
+    assert_false(certificate_renew_server(&other, buffer_slice(&former.certificate), now, &pair, &err));
+    assert_int_equal(err.code, ERROR_CONFLICT);
+    X509_free(root);
+    X509_free(leaf);
+    certificate_pair_free(&former);
+    certificate_pair_free(&pair);
+    certificate_pair_free(&other);
+}
+
+static void test_a_successor_is_trusted_by_who_knows_the_authority_before_it(void **state) {
+    (void)state;
+    error err;
+    certificate_pair former = certificate_pair_make();
+    certificate_pair successor = certificate_pair_make();
+    certificate_pair bridge = certificate_pair_make();
+    certificate_pair pair = certificate_pair_make();
+    assert_true(issue("pool.example", NULL, &former, &err));
+    assert_true(certificate_make_successor(&authority, now, &successor, &bridge.certificate, &err));
+    assert_true(
+        certificate_move_server(&authority, &successor, buffer_slice(&former.certificate), now, &pair, &err));
+    X509 *old_root = read(&authority);
+    X509 *new_root = read(&successor);
+    X509 *middle = read(&bridge);
+    X509 *leaf = read(&pair);
+    STACK_OF(X509) *presented = sk_X509_new_null();
+    assert_int_equal(sk_X509_push(presented, middle), 1);
+    assert_int_equal(sk_X509_push(presented, old_root), 2);
+    assert_int_equal(verify_chain(old_root, leaf, presented, 0), X509_V_OK);
+    assert_int_equal(verify_chain(new_root, leaf, presented, 0), X509_V_OK);
+    assert_int_equal(verify(new_root, leaf, 0), X509_V_OK);
+    assert_int_not_equal(verify(old_root, leaf, 0), X509_V_OK);
+    assert_int_equal(X509_check_host(leaf, "pool.example", 0, 0, NULL), 1);
+    sk_X509_free(presented);
+    X509_free(old_root);
+    X509_free(new_root);
+    X509_free(middle);
+    X509_free(leaf);
+    certificate_pair_free(&former);
+    certificate_pair_free(&successor);
+    certificate_pair_free(&bridge);
+    certificate_pair_free(&pair);
+}
+
+/* OpenSSL allocates some 40,000 times for this, mostly while decoding a key: every 97th of them. */
 static void test_failed_allocations_are_errors_and_leak_nothing(void **state) {
     (void)state;
     bool reached = true;
-    for (int nth = 0; reached; nth += 37) {
+    for (int nth = 0; reached; nth += 97) {
         error err = {0};
         certificate_pair root = certificate_pair_make();
         certificate_pair server = certificate_pair_make();
+        certificate_pair next = certificate_pair_make();
+        certificate_pair moved = certificate_pair_make();
+        buffer bridge = buffer_make(65536);
         const char *name = "pool.example";
         const char *address = "192.0.2.1";
         certificate_names names = {&name, 1, &address, 1};
         uint8_t pin[CERTIFICATE_PIN_SIZE];
         fault_fail_nth(nth);
-        bool good = certificate_make_authority("Test", now, &root, &err) &&
-                    certificate_issue_server(&root, &names, now, &server, &err) &&
-                    certificate_pin(buffer_slice(&server.certificate), pin, &err);
+        bool good =
+            certificate_make_authority("Test", now, &root, &err) &&
+            certificate_issue_server(&root, &names, now, &server, &err) &&
+            certificate_pin(buffer_slice(&server.certificate), pin, &err) &&
+            certificate_make_successor(&root, now, &next, &bridge, &err) &&
+            certificate_move_server(&root, &next, buffer_slice(&server.certificate), now, &moved, &err);
         reached = fault_stop();
         assert_true(good || reached);
         assert_true(good || err.text[0] != '\0');
         certificate_pair_free(&root);
         certificate_pair_free(&server);
+        certificate_pair_free(&next);
+        certificate_pair_free(&moved);
+        buffer_free(&bridge);
     }
 }
 
@@ -231,6 +303,8 @@ int main(void) {
         cmocka_unit_test(test_the_end_of_validity_is_told),
         cmocka_unit_test(test_what_is_not_a_name_or_an_address_is_refused_by_name),
         cmocka_unit_test(test_an_authority_that_is_none_or_has_another_key_signs_nothing),
+        cmocka_unit_test(test_a_renewed_certificate_has_the_names_and_another_key),
+        cmocka_unit_test(test_a_successor_is_trusted_by_who_knows_the_authority_before_it),
         cmocka_unit_test(test_failed_allocations_are_errors_and_leak_nothing),
     };
     return cmocka_run_group_tests(tests, start, stop);

@@ -7,6 +7,7 @@
 #include "proto/proof.h"
 #include "proto/rekey.h"
 #include "proto/session.h"
+#include "proto/trust.h"
 #include "unit.h"
 
 #include <stdlib.h>
@@ -221,6 +222,43 @@ static void test_the_documented_new_key_is_signed_with_both_keys(void **state) {
     assert_true(hash_sha256(slice_of(wish.public_key, sizeof wish.public_key), digest, &err));
     assert_memory_equal(digest, new_id, sizeof new_id);
     buffer_free(&bytes);
+}
+
+static void test_the_documented_authority_is_signed_by_the_pool(void **state) {
+    (void)state;
+    example examples[64];
+    size_t count = read_examples(examples, 64);
+    uint8_t pool_id[PROTO_POOL_ID_SIZE] = {0};
+    bool found = false;
+    error err;
+    for (size_t i = 0; i < count; i++) {
+        proto_message message;
+        assert_true(proto_decode(examples[i].text, memory_of_test, &message, &err));
+        if (message.type == PROTO_CHALLENGE) {
+            memcpy(pool_id, message.challenge.pool_id, sizeof pool_id);
+        } else if (message.type == PROTO_TRUST) {
+            uint8_t digest[HASH_SIZE];
+            char hex[HASH_HEX_SIZE];
+            buffer bytes = buffer_make(8192);
+            proto_trust_bytes(pool_id, message.trust.ca, &bytes);
+            assert_true(hash_sha256(buffer_slice(&bytes), digest, &err));
+            hex_encode(slice_of(digest, sizeof digest), hex);
+            assert_non_null(strstr(document, hex));
+            buffer_free(&bytes);
+            assert_true(proto_trust_verify(pool_id, &message.trust, &err));
+            proto_trust other = message.trust;
+            other.ca = slice_part(other.ca, 0, other.ca.length - 1);
+            assert_false(proto_trust_verify(pool_id, &other, &err));
+            other = message.trust;
+            other.public_key[0] ^= 1; /* another's key, whatever it signs */
+            assert_false(proto_trust_verify(pool_id, &other, &err));
+            assert_int_equal(err.code, ERROR_DENIED);
+            pool_id[0] ^= 1;
+            assert_false(proto_trust_verify(pool_id, &message.trust, &err));
+            found = true;
+        }
+    }
+    assert_true(found);
 }
 
 static void test_the_fields_of_a_job_come_out(void **state) {
@@ -638,6 +676,7 @@ int main(void) {
         TEST(test_a_message_means_the_same_with_and_without_blanks),
         TEST(test_the_documented_proof_is_signed_by_the_documented_key),
         TEST(test_the_documented_new_key_is_signed_with_both_keys),
+        TEST(test_the_documented_authority_is_signed_by_the_pool),
         TEST(test_the_fields_of_a_job_come_out),
         TEST(test_an_answer_to_be_scored_comes_out),
         TEST(test_what_is_expected_instead_comes_out_or_is_missing),

@@ -33,10 +33,26 @@ MUST_CHECK bool certificate_make_authority(const char *common_name, uint64_t now
 /* A TLS server's certificate signed by `authority`; ERROR_INVALID names a name or address that is not one. */
 MUST_CHECK bool certificate_issue_server(const certificate_pair *authority, const certificate_names *names,
                                          uint64_t now_unix_ms, certificate_pair *server, error *err);
+/* Another certificate and key with the names of the one before, from the same authority. ERROR_CONFLICT: that
+ * one is from another authority. */
+MUST_CHECK bool certificate_renew_server(const certificate_pair *authority, slice former_pem,
+                                         uint64_t now_unix_ms, certificate_pair *server, error *err);
+/* The same, but the new one is from the authority `to`. */
+MUST_CHECK bool certificate_move_server(const certificate_pair *from, const certificate_pair *to,
+                                        slice former_pem, uint64_t now_unix_ms, certificate_pair *server,
+                                        error *err);
+/* Another authority with the same name; `bridge` is its key certified by the one before, so that who trusts
+ * only that one trusts what the new one issues, when the bridge is presented too (for
+ * CERTIFICATE_SERVER_DAYS). RFC 4210 appendix E. */
+MUST_CHECK bool certificate_make_successor(const certificate_pair *authority, uint64_t now_unix_ms,
+                                           certificate_pair *successor, buffer *bridge, error *err);
+/* How many certificates a chain in PEM has. */
+size_t certificate_count(slice chain_pem);
 /* SHA-256 of the SubjectPublicKeyInfo (RFC 7469 §2.4): `capin` in a join token, when given the authority's.
  */
 MUST_CHECK bool certificate_pin(slice certificate_pem, uint8_t pin[CERTIFICATE_PIN_SIZE], error *err);
-/* When it ends. */
+/* When it begins, and when it ends. */
+MUST_CHECK bool certificate_start(slice certificate_pem, uint64_t *unix_ms, error *err);
 MUST_CHECK bool certificate_expiry(slice certificate_pem, uint64_t *unix_ms, error *err);
 
 #endif

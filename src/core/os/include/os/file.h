@@ -22,6 +22,8 @@ MUST_CHECK bool file_read_private(const char *path, buffer *content, error *err)
 MUST_CHECK bool file_write_atomic(const char *path, slice content, unsigned mode, error *err);
 /* `from` takes the place of `to` (rename(2)), and the folder of `to` is synced. */
 MUST_CHECK bool file_replace(const char *from, const char *to, error *err);
+/* Removes a file, and syncs its folder; one that isn't there is no error. */
+MUST_CHECK bool file_remove(const char *path, error *err);
 /* Makes one folder (its parent must exist) with `mode`, whatever the umask. One that is there is left alone,
  * but refused (ERROR_DENIED) if whoever else owns it, or anybody, could put other files in place of ours. */
 MUST_CHECK bool file_make_folder(const char *path, unsigned mode, error *err);

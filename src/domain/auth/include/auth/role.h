@@ -40,6 +40,8 @@ typedef enum auth_role {
     X(AUTH_WORKER_REVOKE, "worker_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
     X(AUTH_WORKER_ROTATE, "worker_rotate", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
     X(AUTH_EVERYTHING_REVOKE, "everything_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)            \
+    X(AUTH_SECRET_LIST, "secret_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
+    X(AUTH_SECRET_ROTATE, "secret_rotate", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
     X(AUTH_PROOF_READ, "proof_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
     X(AUTH_WORKER_CLEAR, "worker_clear", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
     X(AUTH_BLACKLIST_CHANGE, "blacklist_change", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)              \
@@ -50,7 +52,7 @@ typedef enum auth_role {
     X(AUTH_SESSION_OWN, "session_own", AUTH_EVERYBODY)                                                       \
     X(AUTH_SESSION_LIST, "session_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
     X(AUTH_SESSION_END, "session_end", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
-    X(AUTH_SESSION_KEY_ROTATE, "session_key_rotate", AUTH_IT_ADMIN_BIT)
+    X(AUTH_SESSION_KEY_ROTATE, "session_key_rotate", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)
 
 typedef enum auth_action {
 #define X(action, name, roles) action,

@@ -28,6 +28,8 @@ enum {
     PROTO_PROFILE_MAX = 64,    /* of an engine profile, of os, arch, isa, role and codes */
     PROTO_TEXT_MAX = 480,      /* of a reason for people */
     PROTO_RELEASE_MAX = 16384, /* of a release's signed manifest */
+    PROTO_CA_MAX = 4096,       /* of an authority's certificate in PEM */
+    PROTO_PIN_SIZE = 32,       /* SHA-256 of an authority's public key */
     PROTO_STOPS_MAX = 4,       /* stop strings of a job, each 1 to PROTO_STOP_MAX bytes */
     PROTO_STOP_MAX = 256,
     PROTO_CHATS_MAX = 4096,    /* chat messages of a job */
@@ -65,7 +67,8 @@ enum {
     X(PROTO_LOG_PROOF, "log_proof", PROTO_POOL)                                                              \
     X(PROTO_REKEY, "rekey", PROTO_POOL)                                                                      \
     X(PROTO_NEW_KEY, "new_key", PROTO_WORKER)                                                                \
-    X(PROTO_REKEYED, "rekeyed", PROTO_POOL)
+    X(PROTO_REKEYED, "rekeyed", PROTO_POOL)                                                                  \
+    X(PROTO_TRUST, "trust", PROTO_POOL)
 
 typedef enum proto_type {
 #define X(type, name, sender) type,
@@ -119,6 +122,7 @@ typedef struct proto_hello {
     uint64_t ram; /* bytes */
     /* The same for whatever key this machine enrols with, another at each pool; zeros: it has no id. */
     uint8_t machine[PROTO_MACHINE_SIZE];
+    uint8_t ca[PROTO_PIN_SIZE]; /* of the authority that it trusts; zeros: it doesn't say, and isn't told */
     proto_class class;
     size_t model_count;
     proto_model models[PROTO_MODELS_MAX];
@@ -262,6 +266,13 @@ typedef struct proto_rekeyed {
     uint8_t worker_id[PROTO_ID_SIZE]; /* the new one */
 } proto_rekeyed;
 
+/* The site has another authority: the worker trusts that one from its next connection on. */
+typedef struct proto_trust {
+    slice ca;                                  /* its certificate in PEM */
+    uint8_t public_key[PROTO_PUBLIC_KEY_SIZE]; /* the pool's: its SHA-256 is the pool id */
+    uint8_t signature[PROTO_SIGNATURE_SIZE];   /* proto/trust.h */
+} proto_trust;
+
 typedef struct proto_message {
     proto_type type;
     union {
@@ -284,6 +295,7 @@ typedef struct proto_message {
         proto_rekey rekey;
         proto_new_key new_key;
         proto_rekeyed rekeyed;
+        proto_trust trust;
     };
 } proto_message;
 
