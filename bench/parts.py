@@ -111,7 +111,7 @@ class Bench:
         self.fake_worker = build / "tests" / "fake_worker"
         self.site = Site(self.folder / "site", build / "src" / "cellule", worker_count=0,
                          settings={"connections_limit": 32768, "queue_limit": 10000, "queue_limit_per_user": 10000,
-                                   "log_level": "warning"})
+                                   "log_level": "warning", "verify": "off", "check_delay_ms": 0})
         self.started = []
         self.nginx_port = free_port()
         self.backend_ports = {}
