@@ -257,6 +257,20 @@ class Cheats(CheatCase):
         self.assertNotIn("x-cellule-notice", self.answered()[0].headers)
         self.assertEqual(len(self.cheat.of("job")), asked)
 
+    def test_ask_says_which_answer_was_wrong(self):
+        self.cheat = self.fake("--behave", "different-text")
+        honest = [self.fake(), self.fake()]
+        answer = self.caught()
+        self.convicted(self.cheat)
+        self.eventually_state(answer, "worker_wrong")
+        self.settled(*honest)
+        told = self.site.cellule("ask", "--verify", "proved", "What is Cellule?", key=self.site.user_key)
+        self.assertIn("notice: ", told.stderr)
+        self.assertIn(answer.job, told.stderr)
+        wrong = self.site.cellule("ask", "--verify", "perhaps", "What is Cellule?", key=self.site.user_key, check=False)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn("off, spot, every, proved, required", wrong.stderr)
+
     def test_right_tokens_in_other_words_convict_too(self):
         self.cheat = self.fake("--behave", "other-words")
         honest = [self.fake(), self.fake()]
@@ -403,6 +417,21 @@ class Restart(ProofCase):
         self.assertEqual(len(verifier.of("scored")), 1)
 
 
+class Tiers(ProofCase):
+    settings = {"check_delay_ms": 0, "verify": "off", "verify_tiers": "lent=every, leased=proved"}
+
+    def test_a_tier_of_its_join_token_asks_for_more(self):
+        worker = self.fake(tiers="office, lent")
+        self.assertEqual(self.enrolled(worker)[0]["tiers"], "office, lent")
+        answer = self.answered()[0]
+        self.eventually_state(answer, "waiting")
+        self.fake(tiers="office")
+        self.eventually_state(answer, "agreed")
+        worker.stop()
+        eventually("it has gone", lambda: self.metric("workers_connected") == self.workers_before + 1)
+        self.assertEqual(self.verification_of(self.answered()[0]), "none")
+
+
 class Blacklist(ProofCase):
     def test_an_owner_s_workers_are_closed_at_once_and_stay_out(self):
         bad, good = self.fake(owner="mallory"), self.fake()
@@ -413,6 +442,10 @@ class Blacklist(ProofCase):
         self.assertEqual(good.of("closed"), [])
         entry = self.site.admin("worker", "blacklist", "list")["entries"][0]
         self.assertEqual((entry["kind"], entry["value"], entry["reason"]), ("owner", "mallory", "test"))
+        never = self.site.cellule("admin", "worker", "blacklist", "remove", "--kind", "owner", "nobody", check=False,
+                                  key=self.site.admin_key)
+        self.assertEqual(never.returncode, 1)
+        self.assertNotIn("taken off", self.pool_log())
         self.site.admin("worker", "blacklist", "remove", "--kind", "owner", "mallory")
         back = self.fake_again(bad.name)
         back.wait("serving")
@@ -436,6 +469,9 @@ class Honeytokens(ProofCase):
         self.assertEqual([(one["marker"], one["worker"]) for one in found],
                          [(marker, self.enrolled(worker)[0]["id"])])
         self.assertEqual(len(self.site.admin("honeytoken", "list")["honeytokens"]), 1)
+        document.write_text("nothing of the kind")
+        clean = self.site.cellule("admin", "honeytoken", "check", document, key=self.site.admin_key)
+        self.assertEqual(clean.stdout, "No marker of this pool is in it.\n")
         self.assertNotIn(marker, self.pool_log())
 
 

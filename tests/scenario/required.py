@@ -263,7 +263,7 @@ class Referee(RequiredCase):
 
 
 class Proved(RequiredCase):
-    settings = {**RequiredCase.settings, "check_delay_ms": 0}
+    settings = {**RequiredCase.settings, "check_delay_ms": 0, "model_grace_ms": 600000}
 
     def proved(self, **members):
         return self.question(headers=PROVED, **{**SEED, **members})
@@ -357,6 +357,17 @@ class Tiers(RequiredCase):
         answer = self.question(**SEED)
         self.assert_right(answer, expected)
         self.assertEqual(len(self.site.admin("verification", "list")["verifications"]), 1)
+
+
+class ProvedAlone(RequiredCase):
+    settings = {**RequiredCase.settings, "check_delay_ms": 0, "model_grace_ms": 500}
+
+    def test_who_has_one_worker_only_is_told_soon(self):
+        """Not when the answer's ten minutes are over."""
+        self.worker("ann")
+        answer = self.question(headers=PROVED, stream=False, **SEED).finish()
+        self.assertEqual((answer.status, answer.error["code"]), (503, "not_proved"))
+        self.assertIn("another owner", answer.error["message"])
 
 
 if __name__ == "__main__":

@@ -240,15 +240,32 @@ class Twice(SiteCase):
     worker_count = 0
 
     def test_a_second_pool_on_the_same_site_is_refused(self):
-        for options in ((), ("--check",)):
-            with self.subTest(options):
-                second = self.site.cellule("pool", "run", "--site", self.site.folder, *options, check=False, timeout=20)
-                self.assertEqual(second.returncode, 1)
-                self.assertIn("another", second.stderr)
-                self.assertIn(str(self.site.folder), second.stderr)
+        second = self.site.cellule("pool", "run", "--site", self.site.folder, check=False, timeout=20)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("another", second.stderr)
+        self.assertIn(str(self.site.folder), second.stderr)
         moved = self.site.folder / "linked"
         moved.symlink_to(self.site.folder)
         self.assertEqual(self.site.cellule("pool", "run", "--site", moved, check=False, timeout=20).returncode, 1)
+        self.assertEqual(self.ask("GET", "/readyz").status, 200)
+
+    def test_settings_are_checked_while_the_pool_runs(self):
+        """As pool.yaml says: after a change, --check, then SIGHUP."""
+        def check(*options):
+            return self.site.cellule("pool", "run", "--site", self.site.folder, "--check", *options, check=False,
+                                     timeout=60)
+        done = check()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        wrong = self.site.folder / "wrong.yaml"
+        wrong.write_text("verify: sometimes\n")
+        self.assertEqual(check("--config", wrong).returncode, 1)
+        key = self.site.folder / "server.key"
+        before = key.read_bytes()
+        key.write_text("none")
+        self.addCleanup(key.write_bytes, before)
+        done = check()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("server.key", done.stderr)
         self.assertEqual(self.ask("GET", "/readyz").status, 200)
 
     def test_a_second_init_leaves_the_site_as_it_is(self):

@@ -29,7 +29,8 @@ static bool read_evidence(const char *path, const char *pool_id_hex, evidence *e
     if (!good) {
         *result = outcome_of_reading(err);
     } else {
-        good = evidence_read_json(buffer_slice(&json), e, err) && evidence_verify(e, pool_id, err);
+        good = (evidence_read_json(buffer_slice(&json), e, err) && evidence_verify(e, pool_id, err)) ||
+               error_context(err, "%s", path);
         *result = good ? OUTCOME_GOOD : outcome_of(err);
     }
     buffer_free(&json);

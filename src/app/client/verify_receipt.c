@@ -116,6 +116,7 @@ static outcome check_receipt(verification *v, const uint8_t pool_id[HASH_SIZE], 
         return tell(outcome_of_reading(err), err);
     }
     if (!receipt_check(buffer_slice(&v->file), &claims, &v->entry, err)) {
+        error_context(err, "%s", v->path);
         return tell(outcome_of(err), err);
     }
     v->valid = true;
@@ -142,8 +143,11 @@ static outcome check_answer(verification *v, error *err) {
 
 static outcome verify(verification *v, error *err) {
     uint8_t pool_id[HASH_SIZE];
-    if (!verify_start(v->pool_id_hex, pool_id, err) || !read_files(v, err)) {
+    if (!verify_start(v->pool_id_hex, pool_id, err)) {
         return OUTCOME_UNCHECKED;
+    }
+    if (!read_files(v, err)) {
+        return tell(OUTCOME_UNCHECKED, err);
     }
     outcome result = check_receipt(v, pool_id, err);
     return result == OUTCOME_GOOD && v->load.model != NULL ? check_answer(v, err) : result;

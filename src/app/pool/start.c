@@ -244,6 +244,18 @@ void pool_stop(pool *p) {
     pool_settings_free(&p->settings);
 }
 
+bool pool_check_certificate(const char *site_folder, error *err) {
+    certificate_pair server;
+    if (!site_read_server(site_folder, &server, err)) {
+        return false;
+    }
+    net_tls *tls = net_tls_server_new(buffer_slice(&server.certificate), buffer_slice(&server.key), err);
+    bool good = tls != NULL || error_context(err, "%s/server.pem, %s/server.key", site_folder, site_folder);
+    certificate_pair_free(&server);
+    net_tls_free(tls);
+    return good;
+}
+
 static void reload_certificate(pool *p) {
     certificate_pair server;
     error err = {0};

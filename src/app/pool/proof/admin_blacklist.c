@@ -95,6 +95,8 @@ static void cleared(void *context, uint64_t id, const error *failure) {
     if (failure == NULL || failure->code == ERROR_NOT_FOUND) {
         blacklist_drop(later.pool->proof->blacklist, slice_part(entry, 0, colon),
                        slice_after(entry, colon + 1));
+    }
+    if (failure == NULL) {
         log_warning("taken off the blacklist", LOG_U64("by", later.user_id), LOG_TEXT("entry", later.name));
     }
     if (reply_later_waits(&later, failure)) {
