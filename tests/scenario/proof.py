@@ -1,13 +1,11 @@
 """Answers are computed again by other workers, and who is wrong is shut out: workers and verifiers that lie, go away,
 refuse, forge or never answer, a pool killed between answer and check, and the way back."""
 
-import contextlib
 import signal
 import sqlite3
 
 import tap
 from fleet import FleetCase, eventually
-from wire import wait_for
 
 
 class ProofCase(FleetCase):
@@ -46,12 +44,6 @@ class ProofCase(FleetCase):
             self.assert_whole(answer)
             answers.append(answer)
         return answers
-
-    def rest(self):
-        """Before a question, waits for checks, but not for those that nobody can do: of two workers the one that is busy
-        with a check would never be asked."""
-        with contextlib.suppress(AssertionError):
-            wait_for("nothing is being checked", lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0, 10)
 
     def eventually_state(self, answer, state):
         eventually(f"the check says {state}", lambda: self.verification_of(answer) == state)
@@ -141,7 +133,6 @@ class CheatCase(ProofCase):
         """Asks until the cheat has answered; the wrong answer."""
         cheat, = self.enrolled(self.cheat)
         for i in range(50):
-            self.rest()
             answer = self.question(f"question {i}", seed=i, **members)
             self.assert_whole(answer)
             if self.worker_of(answer) == cheat["id"]:
@@ -375,7 +366,6 @@ class Evasion(ProofCase):
         worker_id = self.enrolled(worker)[0]["id"]
         for _ in range(20):
             if not bad.of("score"):
-                self.rest()
                 self.answered()
         bad.wait("score")
         self.fake()
