@@ -4,6 +4,7 @@ against, and ways to keep others from being checked."""
 import threading
 
 import tap
+from disputes import DisputeCase
 from fleet import eventually
 from proof import CheatCase, ProofCase
 from wire import Connection, trust
@@ -86,6 +87,25 @@ class Friends(ProofCase):
             self.fake()
         for friend in friends:
             eventually("it is convicted", lambda: self.standings(friend)[0]["state"] == "convicted")
+
+
+class Judges(DisputeCase):
+    def test_two_friends_convict_nobody_while_the_referee_is_away(self):
+        """One lies about an honest answer, the other is the third and confirms the lie."""
+        referee = self.fake(referee=True)
+        referee.stop()
+        honest = self.fake()
+        answer, = self.answered()
+        lie = ("--checks", "wrong-expected", "--noise", 7)
+        friends = [self.fake(*lie), self.fake(*lie)]
+        self.eventually_state(answer, "open")
+        self.assertEqual(self.state_of(honest), "quarantined")
+        self.assertEqual(sum(len(friend.of("scored")) for friend in friends), 1)
+        self.fake_again(referee.name).wait("serving")
+        dispute, = self.open_disputes()
+        self.site.admin("verification", "judge", dispute["id"])
+        self.eventually_state(answer, "verifier_wrong")
+        self.settled(honest)
 
 
 class Forger(ProofCase):

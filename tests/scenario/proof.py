@@ -331,7 +331,7 @@ class Cheats(CheatCase):
         self.assertEqual(len(again.of("job")), 1)
 
 
-class Referees(ProofCase):
+class OneReferee(ProofCase):
     def test_workers_alone_do_not_convict_a_referee(self):
         opened = self.metric("verify_open_total")
         referee = self.fake("--checks", "wrong-expected", referee=True)
@@ -345,6 +345,8 @@ class Referees(ProofCase):
         self.assertEqual(self.standings(referee)[0]["state"], "quarantined")
         self.assertEqual(referee.of("closed"), [])
 
+
+class Referees(ProofCase):
     def test_a_referee_convicts_another(self):
         liar = self.fake("--checks", "wrong-expected", referee=True)
         honest = [self.fake(referee=True), self.fake(referee=True)]  # one may be the answer's worker

@@ -154,6 +154,17 @@ void check_resume_dispute(check *c) {
                               verifier != STANDING_CONVICTED);
 }
 
+static bool is_referee(const check *c, const uint8_t id[STORE_WORKER_ID_SIZE]) {
+    const fleet_worker *worker = fleet_find(c->work.pool->fleet, id);
+    return worker != NULL && worker->referee;
+}
+
+verify_bench check_bench(const check *c) {
+    return (verify_bench){.site_has_referees = fleet_has_referee(c->work.pool->fleet),
+                          .worker_is_referee = is_referee(c, c->worker_id),
+                          .verifier_is_referee = c->has_verifier && is_referee(c, c->verifier_id)};
+}
+
 bool check_has_any_room(const proof *f) {
     return map_count(f->checks) < CHECKS_MAX && f->sealed_bytes < SEALED_BYTES_MAX;
 }

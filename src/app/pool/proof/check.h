@@ -69,6 +69,8 @@ MUST_CHECK check *check_from_stored(proof *f, const store_verification *stored, 
 /* A dispute that comes from the store: is anybody in quarantine for it? */
 void check_resume_dispute(check *c);
 void check_free(check *c);
+/* Who is what in its dispute. */
+verify_bench check_bench(const check *c);
 
 /* Into proof.checks and proof.pending. False: there is no room, or no memory; it is still the caller's. */
 MUST_CHECK bool check_enter(check *c, error *err);

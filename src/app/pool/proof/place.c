@@ -90,9 +90,10 @@ static void forgive(check *c, const party_query *query) {
     }
 }
 
-/* A dispute goes to a referee, and to somebody else only where there is none. */
+/* A dispute goes to a referee, and to somebody else only where there is none and that one could decide. */
 session *place_choose(check *c, verify_choice *choice, error *err) {
     proof *f = c->proof;
+    const verify_bench bench = check_bench(c);
     verify_party subjects[FINDINGS_MAX + 1];
     party_query query = {.model = c->work.model,
                          .digest = c->digest,
@@ -108,7 +109,8 @@ session *place_choose(check *c, verify_choice *choice, error *err) {
         return NULL;
     }
     hex_encode(slice_of(c->work.id.bytes, sizeof c->work.id.bytes), c->work.id_hex);
-    query.referee_only = query.judging && parties_have_referee(f, &query);
+    query.referee_only =
+        query.judging && (!verify_worker_may_judge(&bench) || parties_have_referee(f, &query));
     query.suspects = query.judging && !query.referee_only && only_suspects_are_left(f, &query);
     session *chosen = parties_choose(f, &query, choice);
     if (chosen == NULL) {

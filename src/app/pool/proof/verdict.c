@@ -238,10 +238,9 @@ static verify_verdict verdict_of(const check *c, const fleet_worker *judge, cons
                                  bool cut) {
     const verify_finding first = view_of(&c->findings->items[0], cut);
     const verify_finding second = view_of(entry, cut);
-    const fleet_worker *verifier = fleet_find(c->work.pool->fleet, c->verifier_id);
+    const verify_bench bench = check_bench(c);
     verify_verdict verdict = verify_judge(&c->claim, &first, &second);
-    return judge->referee ? verdict
-                          : verify_verdict_of_worker(verdict, verifier != NULL && verifier->referee);
+    return judge->referee ? verdict : verify_verdict_of_worker(verdict, &bench);
 }
 
 static void judged(check *c, const fleet_worker *judge, const signed_finding *entry, bool cut) {
