@@ -21,8 +21,8 @@ class Unprovable(CheatCase):
 
     def test_a_lie_about_the_prompt_s_length_does_not_excuse_a_short_answer(self):
         self.cheat = self.fake("--behave", "cut-short", "--context", 150)
-        honest = [self.fake(), self.fake()]
         answer = self.caught()
+        honest = [self.fake(), self.fake()]
         self.convicted(self.cheat)
         self.eventually_state(answer, "worker_wrong")
         self.settled(*honest)
