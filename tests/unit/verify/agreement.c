@@ -176,6 +176,19 @@ static void test_the_ratio_is_that_of_its_definition(void **state) {
     assert_true(is_near(agreement_limit(&c), 1));
 }
 
+/* However well it went so far, half a hundredth is what one deviation is held against. */
+static void test_one_deviation_weighs_no_more_than_three(void **state) {
+    (void)state;
+    agreement_calibration c = {.pairs = 0};
+    for (int i = 0; i < 4000; i++) {
+        agreement_calibrate(&c, 1);
+    }
+    double cheat = 0.005 + 0.1 * (1 - 0.005);
+    assert_true(is_near(agreement_ratio(&c, 0), log(cheat / 0.005)));
+    assert_true(is_near(agreement_ratio_of_three(&c, 0, 0, 1), log(cheat / 0.005)));
+    assert_true(agreement_ratio(&c, 0) < 3.1);
+}
+
 static void test_a_claim_is_held_against_whoever_it_is_more_like(void **state) {
     (void)state;
     agreement_calibration c = {.pairs = 0};
@@ -283,6 +296,7 @@ int main(void) {
         cmocka_unit_test(test_nothing_is_said_before_enough_honest_pairs),
         cmocka_unit_test(test_at_most_a_hundredth_of_the_honest_pairs_deviate),
         cmocka_unit_test(test_the_ratio_is_that_of_its_definition),
+        cmocka_unit_test(test_one_deviation_weighs_no_more_than_three),
         cmocka_unit_test(test_a_claim_is_held_against_whoever_it_is_more_like),
         cmocka_unit_test(test_a_runtime_whose_honest_pairs_say_nothing_convicts_nobody),
         cmocka_unit_test(test_memory_is_bounded_and_what_is_old_counts_less),
