@@ -135,6 +135,33 @@ class Forger(ProofCase):
                 self.assertEqual(receipt.status, 200, receipt.body)
 
 
+class Busy(ProofCase):
+    settings = ProofCase.settings | {"check_patience_ms": 300, "checks_at_once": 1}
+
+    def test_checks_come_about_though_questions_never_leave_a_slot_idle(self):
+        for _ in range(2):
+            self.fake("--slots", 1, "--events-per-second", 20)
+        over = threading.Event()
+        first = []
+
+        def ask_on():
+            while not over.is_set():
+                answer = self.question("more", seed=1).finish()
+                first.extend([answer] if answer.error is None and not first else [])
+
+        threads = [threading.Thread(target=ask_on) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        try:
+            eventually("one is answered", lambda: first)
+            self.eventually_state(first[0], "agreed")
+            self.assertGreater(self.metric("jobs_queued"), 0)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+
+
 class Flood(ProofCase):
     def test_answers_that_nobody_can_check_leave_room_for_others(self):
         self.fake("--model", "alone", "--digest", "ab" * 32, "--slots", 8, "--tokens", 1, "--reply-bytes", 4)

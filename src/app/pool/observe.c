@@ -131,6 +131,8 @@ static void add_proof_metrics(buffer *out, const pool *p) {
     add_metric(out, "workers_quarantined", "gauge",
                "Connected workers that get no prompt: suspected or convicted.", stats.quarantined);
     add_metric(out, "verify_given_up_total", "counter", "Checks that came to no result.", stats.given_up);
+    add_metric(out, "verify_expired_total", "counter", "Of these, checks that nobody could do in time.",
+               stats.expired);
     add_metric(out, "verify_lost_total", "counter", "Checks that their verifier didn't do.", stats.lost);
     add_metric(out, "verify_waiting", "gauge", "Checks that wait for a verifier.", stats.waiting);
     add_metric(out, "verify_running", "gauge", "Checks that a verifier has.", stats.running);

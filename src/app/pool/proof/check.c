@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "os/clock.h"
 #include "proof/await.h"
+#include "proof/place.h"
 #include "proof/standings.h"
 
 #include <stdio.h>
@@ -211,6 +212,7 @@ bool check_enter(check *c, error *err) {
 
 void check_leave(check *c) {
     proof *f = c->proof;
+    place_release_claim(c);
     map_remove(f->checks, slice_of(c->id, sizeof c->id));
     give_room_back(c);
     list_remove(&c->node);

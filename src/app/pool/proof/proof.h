@@ -68,7 +68,8 @@ typedef struct proof_statistics {
     uint64_t agreed;   /* checks, by what came out */
     uint64_t disputed; /* differed first */
     uint64_t worker_wrong, verifier_wrong, open, given_up;
-    uint64_t lost; /* attempts */
+    uint64_t expired; /* of those given up: nobody came to check them within recheck_hours */
+    uint64_t lost;    /* attempts */
     uint64_t convicted;
     uint64_t honeytokens, leaks;
     uint64_t compared;   /* answers of runtimes, with another worker's */

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "ledger/finding.h"
+#include "os/clock.h"
 #include "proof/convict.h"
 #include "proof/place.h"
 #include "proof/standings.h"
@@ -147,7 +148,23 @@ void verdict_lost(check *c, bool evaded) {
     }
 }
 
+/* Many may at once, so that it is said once in a while. */
+static void count_expired(const check *c) {
+    proof *f = c->proof;
+    uint64_t now = ev_now_ms(f->pool->loop);
+    f->statistics.expired++;
+    if (f->warned_of_expired_ms == 0 || now - f->warned_of_expired_ms >= CLOCK_MINUTE_MS) {
+        f->warned_of_expired_ms = now;
+        log_warning("answers that were drawn were not checked: no worker that may check them had time within "
+                    "recheck_hours; enrol more, or raise checks_at_once",
+                    LOG_U64("until_now", f->statistics.expired));
+    }
+}
+
 void check_expire(check *c) {
+    if (c->v.state == VERIFICATION_WAITING) {
+        count_expired(c);
+    }
     if (check_move(c, VERIFICATION_EXPIRED)) {
         settle(c);
     } else {
