@@ -1,6 +1,7 @@
 """Attacks on the proof of inference by whoever has a worker, and maybe a user's key: answers that nothing can be held
 against, and ways to keep others from being checked."""
 
+import signal
 import threading
 
 import tap
@@ -133,6 +134,41 @@ class Forger(ProofCase):
             for job in jobs:
                 receipt = connection.ask("GET", f"/v1/receipts/{job}", key=self.site.user_key)
                 self.assertEqual(receipt.status, 200, receipt.body)
+
+
+class Unchecked(ProofCase):
+    """What the pool notices without a check."""
+    settings = ProofCase.settings | {"verify": "off"}
+
+    def test_a_forged_signature_costs_the_place_whenever_it_is_found(self):
+        for behave in ("forged-receipt", "forges-later"):
+            forger = self.fake("--behave", behave, "--tokens", 4, "--reply-bytes", 20)
+            for _ in range(400):
+                if not forger.of("closed"):
+                    self.question().finish()
+            self.assertEqual(forger.wait("closed")["code"], 4002)
+            self.assertEqual(self.enrolled(forger)[0]["state"], "revoked")
+
+    def test_who_leaves_before_it_signs_other_words_has_evaded(self):
+        cheat = self.fake("--behave", "different-text", "--events-per-second", 40)
+        answer = self.question("a long one", seed=1)
+        answer.wait_for_text(10)
+        honest = self.fake()
+        cheat.signal(signal.SIGKILL)
+        answer.finish()
+        self.assertEqual(answer.error["code"], "answer_differs", answer.raw[-600:])
+        eventually("it is counted", lambda: self.standings(cheat)[0]["evasions"] == 1)
+        self.assertEqual(self.standings(cheat)[0]["state"], "new")
+        self.assertEqual(self.standings(honest)[0]["evasions"], 0)
+
+    def test_who_leaves_after_right_words_has_not(self):
+        left = self.fake("--events-per-second", 40)
+        answer = self.question("a long one", seed=1)
+        answer.wait_for_text(10)
+        other = self.fake()
+        left.signal(signal.SIGKILL)
+        self.assert_whole(answer)
+        self.assertEqual([self.standings(worker)[0]["evasions"] for worker in (left, other)], [0, 0])
 
 
 class Busy(ProofCase):

@@ -220,8 +220,14 @@ static bool take_text(job *j, slice text, slice *fresh, error *err) {
 }
 
 /* Two workers gave different answers where the model promises the same. Which of them is wrong can't be told
- * here, so neither is blamed: else one that lies and leaves could have the others thrown out. */
+ * here, so neither is thrown out: else one that lies and leaves could have that done to the others. But the
+ * one that left before it signed its words has evaded whatever they could be held against. */
 static void end_as_different(job *j) {
+    if (j->writer != NULL) {
+        log_warning("a worker left in mid-answer, and another says something else",
+                    LOG_TEXT("job", j->work.id_hex), LOG_TEXT("worker", j->writer->id_hex));
+        proof_left_unsigned(j->work.pool, j->writer);
+    }
     job_end_with_error(j, 502, "answer_differs",
                        "two workers computed different answers, so neither can be relied on; ask again");
 }
@@ -252,6 +258,9 @@ static bool job_delta(work *w, const proto_delta *delta, error *err) {
         job_end_for_memory(j);
         return true;
     }
+    if (fresh.length > 0) {
+        j->writer = session_worker(dispatch_job_worker(j->handle));
+    }
     buffer_append(&j->tokens, slice_of(delta->tokens, delta->token_count * sizeof delta->tokens[0]));
     j->token_count += delta->token_count;
     p->counters.tokens += delta->token_count;
@@ -279,6 +288,7 @@ static bool job_is_short(work *w) {
 bool job_submit_again(job *j, error *err) {
     buffer_clear(&j->tokens);
     buffer_clear(&j->text);
+    j->writer = NULL;
     j->replayed = 0;
     j->token_count = 0;
     return submit(j, err);
@@ -329,6 +339,7 @@ static void job_restarted(work *w, bool resumed) {
     j->replayed = 0;
     j->token_count = 0;
     if (!resumed) {
+        j->writer = NULL;
         buffer_clear(&j->text);
     }
 }

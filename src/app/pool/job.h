@@ -37,9 +37,10 @@ typedef struct job {
     uint8_t check_draw; /* random, known to nobody else: receipts.h */
     uint8_t nonce[32];
     uint8_t salt[RECEIPT_SALT_SIZE];
-    buffer text;     /* of the answer */
-    size_t replayed; /* bytes of `text` that the current worker has produced */
-    buffer tokens;   /* ids of the current worker's run, uint32_t each */
+    buffer text;                /* of the answer */
+    const fleet_worker *writer; /* of the last of `text`; NULL: there is none */
+    size_t replayed;            /* bytes of `text` that the current worker has produced */
+    buffer tokens;              /* ids of the current worker's run, uint32_t each */
     uint64_t token_count;
     bool head_sent;     /* streaming: the HTTP head is out */
     bool started;       /* streaming: the first byte of the answer is out */

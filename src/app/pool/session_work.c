@@ -48,6 +48,9 @@ void session_handle_done(session *s, const proto_done *done) {
     }
     bool checked = w != NULL && w->kind->check_done(w, s->worker, done, &entry, &err);
     if (w != NULL && !checked && (err.code == ERROR_INVALID || err.code == ERROR_CORRUPT)) {
+        if (err.code == ERROR_CORRUPT) {
+            session_revoke_forger(p, s->worker->id);
+        }
         session_violation(s, PROTO_CLOSE_JOB, err.text);
         return;
     }

@@ -25,7 +25,8 @@ typedef struct work_kind {
      * the job has ended with an error. NULL: can't be. */
     bool (*is_short)(work *w);
     /* Before the dispatcher hears that the job is done: makes and checks what the worker signed.
-     * ERROR_INVALID and ERROR_CORRUPT are the worker's fault, others the pool's own. */
+     * ERROR_INVALID and ERROR_CORRUPT are the worker's fault, others the pool's own; ERROR_CORRUPT is that
+     * its signature is forged: it is revoked. */
     bool (*check_done)(work *w, const fleet_worker *worker, const proto_done *done, signed_receipt *entry,
                        error *err);
     /* The dispatcher has let go. NULL: the entry could not be made. */
