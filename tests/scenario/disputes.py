@@ -231,18 +231,19 @@ class Cleared(DisputeCase):
         self.assertEqual(self.state_of(self.cheat), "convicted")
         self.eventually_state(kept, "waiting")
         self.site.admin("worker", "clear", self.enrolled(self.cheat)[0]["id"])
-        others = [self.fake_again(verifier.name), self.fake(referee=True)]
+        self.fake_again(verifier.name)
+        self.eventually_state(kept, "open")
+        self.fake(referee=True)
+        for dispute in self.open_disputes():
+            self.site.admin("verification", "judge", dispute["id"])
         self.eventually_state(kept, "worker_wrong")
         self.assertEqual(self.state_of(self.cheat), "new")
         self.assertNotEqual(self.enrolled(self.cheat)[0]["state"], "revoked")
         eventually("who asked is told of it all the same", lambda: kept.job in
                    {notice["job"] for notice in self.site.admin("verification", "wrong")["notices"]})
-        for one in others:
-            one.stop()
+        self.idle()
         self.fake_again(self.cheat.name, "--behave", "different-text").wait("serving")
-        self.caught()
-        for one in others:
-            self.fake_again(one.name)
+        self.caught()  # the others had their turns
         self.convicted(self.cheat)
 
 

@@ -133,7 +133,7 @@ class CheatCase(ProofCase):
                        lambda: self.standings(worker)[0]["state"] in ("new", "regular", "alert"))
 
     def caught(self, **members):
-        """The cheat's answer, while nobody else is there to give one."""
+        """The cheat's answer, while nobody else is there to give one or all others had a turn since it came."""
         answer, = self.answered(**members)
         self.assertEqual(self.worker_of(answer), self.enrolled(self.cheat)[0]["id"])
         return answer
