@@ -149,6 +149,20 @@ class Unchecked(ProofCase):
             self.assertEqual(forger.wait("closed")["code"], 4002)
             self.assertEqual(self.enrolled(forger)[0]["state"], "revoked")
 
+    def test_one_worker_s_word_does_not_make_a_question_impossible(self):
+        liar, honest = self.fake("--behave", "refuses-input"), self.fake()
+        for _ in range(4):
+            self.assert_whole(self.question())
+        self.assertGreater(len(liar.of("job")), 0)
+        self.assertEqual(self.standings(liar)[0]["evasions"], len(liar.of("job")))
+        self.assertEqual(self.standings(honest)[0]["evasions"], 0)
+
+    def test_two_are_believed_and_so_is_one_that_is_alone(self):
+        for _ in range(2):
+            self.fake("--behave", "refuses-input")
+            refused = self.question().finish()
+            self.assertEqual((refused.status, refused.error["code"]), (400, "bad_input"), refused.raw)
+
     def test_who_leaves_before_it_signs_other_words_has_evaded(self):
         cheat = self.fake("--behave", "different-text", "--events-per-second", 40)
         answer = self.question("a long one", seed=1)

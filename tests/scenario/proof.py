@@ -384,7 +384,7 @@ class Evasion(ProofCase):
         worker.stop()
         verifier = self.fake()
         self.eventually_state(answer, "agreed")
-        self.assertGreaterEqual(len(verifier.of("scored")), 1)
+        verifier.wait("scored")
 
 
 class Restart(ProofCase):

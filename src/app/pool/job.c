@@ -226,7 +226,7 @@ static void end_as_different(job *j) {
     if (j->writer != NULL) {
         log_warning("a worker left in mid-answer, and another says something else",
                     LOG_TEXT("job", j->work.id_hex), LOG_TEXT("worker", j->writer->id_hex));
-        proof_left_unsigned(j->work.pool, j->writer);
+        proof_evaded(j->work.pool, j->writer);
     }
     job_end_with_error(j, 502, "answer_differs",
                        "two workers computed different answers, so neither can be relied on; ask again");
@@ -371,11 +371,25 @@ static void hold(job *j, const fleet_worker *worker, const signed_receipt *entry
     }
 }
 
+/* The same file has answered what it called impossible, and there was room in its own context. */
+static void settle_doubt(const job *j, const receipt *fields) {
+    if (j->doubted != NULL && fields->prompt_tokens < j->doubted_context &&
+        memcmp(j->doubted_digest, fields->model_digest, sizeof j->doubted_digest) == 0 &&
+        slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-"))) {
+        log_warning("a worker refused a question that another has answered", LOG_TEXT("job", j->work.id_hex),
+                    LOG_TEXT("worker", j->doubted->id_hex));
+        proof_evaded(j->work.pool, j->doubted);
+    }
+}
+
 static void job_complete(work *w, const fleet_worker *worker, const signed_receipt *entry) {
     job *j = job_of(w);
     error err = {0};
     j->handle = NULL;
     list_remove(&j->stalled_node);
+    if (entry != NULL) {
+        settle_doubt(j, &entry->fields);
+    }
     if (j->hold) {
         hold(j, worker, entry);
         return;
@@ -439,6 +453,23 @@ static void job_gave_up(work *w, const fleet_worker *worker, const proto_fail *f
     job_note_refusal(job_of(w), fail);
 }
 
+/* One worker's word doesn't end a question while another can be asked. What the prompt's length is nobody
+ * knows before it was answered. */
+static bool job_doubts(work *w, const fleet_worker *worker, const proto_fail *fail) {
+    job *j = job_of(w);
+    receipt fields = {0};
+    error ignored = {0};
+    if (j->doubted != NULL || !slice_equal_text(fail->code, PROTO_FAIL_INPUT) || j->handle == NULL ||
+        !dispatch_job_has_another(j->handle) ||
+        !session_describe_model(worker->session, w->model, &fields, &ignored)) {
+        return false;
+    }
+    j->doubted = worker;
+    j->doubted_context = session_context(worker->session, w->model);
+    memcpy(j->doubted_digest, fields.model_digest, sizeof j->doubted_digest);
+    return true;
+}
+
 static const work_kind job_kind = {.name = "question",
                                    .describe = job_describe,
                                    .delta = job_delta,
@@ -447,5 +478,6 @@ static const work_kind job_kind = {.name = "question",
                                    .complete = job_complete,
                                    .placed = job_placed,
                                    .gave_up = job_gave_up,
+                                   .doubts = job_doubts,
                                    .restarted = job_restarted,
                                    .failed = job_failed};

@@ -46,6 +46,9 @@ typedef struct job {
     bool started;       /* streaming: the first byte of the answer is out */
     slice chunk_prefix; /* streaming: what every event begins with */
     bool input_refused;
+    const fleet_worker *doubted; /* called the question impossible, and another was asked; NULL: nobody has */
+    uint32_t doubted_context;    /* that it says it has for this model */
+    uint8_t doubted_digest[HASH_SIZE];
     char refusal[256];        /* what the worker said when it refused the job */
     receipt_storing *storing; /* the receipt is with the store */
     buffer end; /* what completes the answer: made before its receipt is stored, so that nothing but the

@@ -95,13 +95,15 @@ void session_handle_fail(session *s, const proto_fail *fail) {
     dispatch_id id;
     memcpy(id.bytes, fail->id, sizeof id.bytes);
     work *w = dispatch_worker_job(s->handle, &id);
+    bool retryable = fail->retryable;
     if (w != NULL) {
         w->kind->gave_up(w, s->worker, fail);
+        retryable = retryable || (w->kind->doubts != NULL && w->kind->doubts(w, s->worker, fail));
         log_info("worker gave a job up", LOG_TEXT("worker", s->worker->id_hex),
                  LOG_TEXT("kind", w->kind->name), LOG_TEXT("job", w->id_hex), LOG_SLICE("code", fail->code),
                  LOG_U64("retryable", fail->retryable));
     }
-    if (dispatch_job_fail(s->handle, &id, fail->retryable, ev_now_ms(s->pool->loop)) == DISPATCH_VIOLATION) {
+    if (dispatch_job_fail(s->handle, &id, retryable, ev_now_ms(s->pool->loop)) == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "fail, for a job not held");
     }
     pool_arm_dispatch(s->pool);

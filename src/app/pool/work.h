@@ -41,6 +41,9 @@ typedef struct work_kind {
     void (*placed)(work *w, session *s);
     /* The worker gives it up; `failed` or `restarted` follows. */
     void (*gave_up)(work *w, const fleet_worker *worker, const proto_fail *fail);
+    /* The worker calls it impossible, after `gave_up`: true if another is to be asked all the same. NULL:
+     * none ever is. */
+    bool (*doubts)(work *w, const fleet_worker *worker, const proto_fail *fail);
     /* Hooks of the dispatcher. `restarted` may be NULL for an assigned job. */
     void (*restarted)(work *w, bool resumed);
     void (*failed)(work *w, dispatch_failure reason);

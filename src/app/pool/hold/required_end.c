@@ -49,7 +49,7 @@ static void accuse(required *r, size_t side) {
     if (has_signed) {
         have_checked(r, side);
     } else {
-        proof_left_unsigned(r->job->work.pool, worker);
+        proof_evaded(r->job->work.pool, worker);
     }
 }
 

@@ -187,7 +187,7 @@ bool proof_two_agreed(pool *p, const job *j, const fleet_worker *worker, const s
     return true;
 }
 
-void proof_left_unsigned(pool *p, const fleet_worker *worker) {
+void proof_evaded(pool *p, const fleet_worker *worker) {
     standings_move(p->proof, worker->id, STANDING_EVADED, 0);
 }
 

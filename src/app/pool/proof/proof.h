@@ -38,9 +38,9 @@ bool proof_can_check(const receipt *fields);
  * alike, so that a share of such answers is checked as in `spot`. False: as proof_answer_done. */
 MUST_CHECK bool proof_two_agreed(pool *p, const job *j, const fleet_worker *worker,
                                  const signed_receipt *entry, error *err);
-/* Another, or with VERIFY_REQUIRED two, contradict what it said, and it never came to sign it: nothing can be
- * proved by that, but it is an evasion. */
-void proof_left_unsigned(pool *p, const fleet_worker *worker);
+/* Another, or with VERIFY_REQUIRED two, contradict what it said, and it never came to sign it; or it called a
+ * question impossible that another has answered: nothing can be proved by that, but it is an evasion. */
+void proof_evaded(pool *p, const fleet_worker *worker);
 /* The least that its tiers ask for; VERIFY_OFF for none. */
 verify_mode proof_mode_of_worker(const pool *p, const fleet_worker *worker);
 
