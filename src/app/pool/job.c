@@ -237,10 +237,25 @@ bool job_check_delta(const proto_delta *delta, error *err) {
            error_set(err, ERROR_INVALID, "a delta has more text than its tokens can hold");
 }
 
+/* Who gives none with the first token has given none. */
+static void keep_logprobs(job *j, const proto_delta *delta, size_t before) {
+    if (j->token_count == 0 && delta->logprob_count > 0 && !(j->chat.temperature > 0)) {
+        j->logprobs = arena_allocate(http_request_arena(j->request), sizeof *j->logprobs);
+        if (j->logprobs != NULL) {
+            *j->logprobs = (agreement_logprobs){0};
+        }
+    }
+    if (j->logprobs != NULL) {
+        agreement_logprobs_add(j->logprobs, delta->logprobs, delta->logprob_count, delta->token_count, before,
+                               j->replayed);
+    }
+}
+
 static bool job_delta(work *w, const proto_delta *delta, error *err) {
     job *j = job_of(w);
     pool *p = j->work.pool;
     slice fresh = {0};
+    size_t before = j->replayed;
     if (!job_check_delta(delta, err)) {
         return false;
     }
@@ -262,6 +277,7 @@ static bool job_delta(work *w, const proto_delta *delta, error *err) {
         j->writer = session_worker(dispatch_job_worker(j->handle));
     }
     buffer_append(&j->tokens, slice_of(delta->tokens, delta->token_count * sizeof delta->tokens[0]));
+    keep_logprobs(j, delta, before);
     j->token_count += delta->token_count;
     p->counters.tokens += delta->token_count;
     if (!j->hold) {
@@ -291,6 +307,7 @@ bool job_submit_again(job *j, error *err) {
     j->writer = NULL;
     j->replayed = 0;
     j->token_count = 0;
+    j->logprobs = NULL;
     return submit(j, err);
 }
 
@@ -338,6 +355,7 @@ static void job_restarted(work *w, bool resumed) {
     buffer_clear(&j->tokens);
     j->replayed = 0;
     j->token_count = 0;
+    j->logprobs = NULL;
     if (!resumed) {
         j->writer = NULL;
         buffer_clear(&j->text);

@@ -5,6 +5,7 @@
 #include "ledger/receipt.h"
 #include "proto/message.h"
 #include "state.h"
+#include "verify/agreement.h"
 #include "verify/policy.h"
 #include "work.h"
 
@@ -42,9 +43,10 @@ typedef struct job {
     size_t replayed;            /* bytes of `text` that the current worker has produced */
     buffer tokens;              /* ids of the current worker's run, uint32_t each */
     uint64_t token_count;
-    bool head_sent;     /* streaming: the HTTP head is out */
-    bool started;       /* streaming: the first byte of the answer is out */
-    slice chunk_prefix; /* streaming: what every event begins with */
+    agreement_logprobs *logprobs; /* of these tokens, in the request's arena; NULL: none were given */
+    bool head_sent;               /* streaming: the HTTP head is out */
+    bool started;                 /* streaming: the first byte of the answer is out */
+    slice chunk_prefix;           /* streaming: what every event begins with */
     bool input_refused;
     const fleet_worker *doubted; /* called the question impossible, and another was asked; NULL: nobody has */
     uint32_t doubted_context;    /* that it says it has for this model */

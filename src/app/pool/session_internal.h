@@ -30,7 +30,8 @@ struct session {
     size_t model_count;
     ev_timer timer; /* handshake, then expiry */
     uint64_t receipts;
-    size_t party; /* place among those who may check, from 1 (proof/parties.h); 0: none */
+    bool gives_logprobs; /* with an answer that was compared, of all its tokens */
+    size_t party;        /* place among those who may check, from 1 (proof/parties.h); 0: none */
     char peer[NET_ADDRESS_SIZE];
 };
 

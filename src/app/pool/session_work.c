@@ -109,6 +109,20 @@ void session_handle_fail(session *s, const proto_fail *fail) {
     pool_arm_dispatch(s->pool);
 }
 
+void session_note_logprobs(session *s) {
+    s->gives_logprobs = true;
+}
+
+bool session_gives_logprobs(const session *s) {
+    return s->gives_logprobs;
+}
+
+/* Whatever the job is for, so that nothing tells a check from a question. */
+static bool may_be_compared(const session_model *model, const proto_job *told) {
+    return told->kind == PROTO_GENERATE && !(told->temperature > 0) &&
+           slice_starts_with(slice_of_text(model->profile), SLICE_LITERAL("runtime-"));
+}
+
 static const session_model *find_model(const session *s, slice name) {
     for (size_t i = 0; i < s->model_count; i++) {
         if (slice_equal(s->models[i].name, name)) {
@@ -176,6 +190,7 @@ void session_send_job(session *s, work *w, uint64_t credit) {
     message.job.credit = (uint32_t)credit;
     if (model != NULL) {
         memcpy(message.job.digest, model->digest, sizeof message.job.digest);
+        message.job.logprobs = may_be_compared(model, &message.job);
     }
     if (model == NULL || !session_send(s, &message)) {
         session_close(s, PROTO_CLOSE_INTERNAL, "a job could not be sent");
