@@ -72,6 +72,14 @@ class Honeytokens(ProofCase):
         self.assertIn(worker_id, [line for line in self.pool_log().splitlines() if "honeytoken was seen" in line][0])
         self.assertEqual({self.standings(one)[0]["state"] for one in (worker, other)}, {"new"})
 
+    def test_both_workers_that_answer_at_once_are_sent_markers(self):
+        workers = [self.fake(owner=owner) for owner in ("ann", "bob")]
+        self.answered(headers=["X-Cellule-Verify: required"])
+        self.assertEqual(len({self.marker_of(worker) for worker in workers}), 2)
+        for worker in workers:
+            worker.wait("job", 2)
+            worker.stop()
+
     def test_a_marker_is_found_in_documents_in_whatever_coding(self):
         worker, marker = self.baited()
         worker_id = self.enrolled(worker)[0]["id"]

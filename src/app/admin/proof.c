@@ -126,6 +126,11 @@ int admin_worker_evidence(int argc, char **argv) {
     return status == 0 && !evidence_written ? 1 : status;
 }
 
+static void print_shut_out(const json_value *answer) {
+    unsigned long long count = (unsigned long long)admin_number(answer, "workers");
+    printf("done: %llu enrolled worker%s shut out by it\n", count, count == 1 ? " is" : "s are");
+}
+
 static int change_blacklist(const char *program, const char *summary, const char *path, bool add, int argc,
                             char **argv) {
     admin_options options = {0};
@@ -162,7 +167,7 @@ static int change_blacklist(const char *program, const char *summary, const char
                        .method = "POST",
                        .path = path,
                        .body = buffer_slice(&body),
-                       .print = admin_print_done};
+                       .print = add ? print_shut_out : admin_print_done};
     status = admin_run(&options, &call);
     buffer_free(&body);
     return status;

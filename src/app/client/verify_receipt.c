@@ -25,7 +25,7 @@ static const char more[] =
     "  proved                          exit 0: the model gives this answer, to the bit\n"
     "  refuted, refuted at token 17    exit 1: it doesn't, or the receipt isn't valid or about something "
     "else\n"
-    "  cannot be checked here: ...     exit 2: why not\n"
+    "  cannot be checked here: ...     exit 2: why not; also where FILE is no whole receipt\n"
     "Without --model, 0 says that the receipt is valid and about what is given. A line end behind the answer "
     "in FILE, as `ask` prints\none, doesn't count.";
 
@@ -112,8 +112,8 @@ static outcome tell(outcome result, error *err) {
 /* What a receipt says by itself. */
 static outcome check_receipt(verification *v, const uint8_t pool_id[HASH_SIZE], error *err) {
     const receipt_claims claims = {.pool_id = pool_id};
-    if (!file_read_all(v->path, &v->file, err)) {
-        return tell(outcome_of_reading(err), err);
+    if (!verify_read(v->path, "cellule.receipt", &v->file, err)) {
+        return tell(OUTCOME_UNCHECKED, err);
     }
     if (!receipt_check(buffer_slice(&v->file), &claims, &v->entry, err)) {
         error_context(err, "%s", v->path);
@@ -262,7 +262,7 @@ static bool parse(int argc, char **argv, verification *v, int *status) {
         .summary = "Checks a receipt offline: that the worker signed it, that the pool countersigned it, "
                    "and, where\n"
                    "they are given, that it is about this question and this answer, and that the model gives "
-                   "this answer.",
+                   "this answer. - is the standard input.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
         .takes_word = true,

@@ -202,6 +202,9 @@ void observe_status(pool *p, http_request *request, const account *who, slice se
     json_add_u64(w, "jobs_queued", stats.queued);
     json_add_u64(w, "answers", p->counters.answers);
     json_add_u64(w, "workers_quarantined", checks.quarantined);
+    json_add_u64(w, "workers_convicted", checks.convicted_now);
+    json_add_u64(w, "checks_waiting", checks.waiting);
+    json_add_u64(w, "checks_running", checks.running);
     json_add_u64(w, "disputes_waiting", checks.disputed_now);
     json_add_u64(w, "disputes_open", checks.open_now);
     json_write_object_end(w);

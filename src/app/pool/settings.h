@@ -1,6 +1,7 @@
 #ifndef POOL_SETTINGS_H
 #define POOL_SETTINGS_H
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "proto/message.h"
 
@@ -80,6 +81,9 @@ MUST_CHECK bool pool_settings_load(const char *path, pool_settings *settings, er
 void pool_settings_free(pool_settings *settings);
 /* Exchanges the LIVE settings of the two, so that `running` takes what was read; twice undoes it. */
 void pool_settings_swap(pool_settings *running, pool_settings *read);
+
+/* Appends the names of the AT_START settings that differ: "listen, beat_ms"; nothing if none does. */
+void pool_settings_list_waiting(const pool_settings *running, const pool_settings *read, buffer *names);
 
 /* Every setting with default, bounds and documentation, as the commented YAML that --help shows. Owned by the
  * caller (memory_free); NULL if memory is out. */

@@ -7,6 +7,7 @@
 #include "job.h"
 #include "os/host.h"
 #include "os/random.h"
+#include "proof/names.h"
 #include "proof/proof.h"
 #include "receipts.h"
 #include "routes.h"
@@ -15,7 +16,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-enum { SCRATCH_LIMIT = 8 * 1024 * 1024, OUTPUT_LIMIT = 4 * 1024 * 1024 };
+enum { SCRATCH_LIMIT = 8 * 1024 * 1024, OUTPUT_LIMIT = 4 * 1024 * 1024, NAMES_LIMIT = 4096 };
 
 void pool_arm_dispatch(pool *p) {
     uint64_t now = ev_now_ms(p->loop);
@@ -36,6 +37,11 @@ static void tick_dispatch(void *context) {
 static void keep_house(void *context) {
     receipts_expire(context);
     proof_keep_house(context);
+    pool *p = context;
+    if (!p->models_compared) { /* the workers have had time to come */
+        p->models_compared = true;
+        names_warn_of_models(p);
+    }
 }
 
 static void on_request(void *context, http_request *request) {
@@ -222,6 +228,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
         return false;
     }
     proof_start(p);
+    names_warn_of_tiers(p);
     return true;
 }
 
@@ -271,6 +278,17 @@ static void reload_certificate(pool *p) {
     certificate_pair_free(&server);
 }
 
+/* Settings that count at the start only. */
+static void tell_what_waits(const pool *p, const pool_settings *read) {
+    buffer names = buffer_make(NAMES_LIMIT);
+    pool_settings_list_waiting(&p->settings, read, &names);
+    if (buffer_length(&names) > 0 && !buffer_failed(&names)) {
+        log_warning("these settings were changed, but don't count before the pool is started again",
+                    LOG_SLICE("settings", buffer_slice(&names)));
+    }
+    buffer_free(&names);
+}
+
 static void reload_settings(pool *p) {
     pool_settings settings;
     error err = {0};
@@ -284,6 +302,9 @@ static void reload_settings(pool *p) {
     if (dispatch_configure(p->dispatch, &config, &err)) {
         pool_configure_log(&p->settings);
         log_info("settings reloaded");
+        tell_what_waits(p, &settings);
+        names_warn_of_tiers(p);
+        names_warn_of_models(p);
     } else {
         pool_settings_swap(&p->settings, &settings);
         log_error("settings not reloaded", LOG_CAUSE(&err));

@@ -50,6 +50,7 @@ typedef struct pool {
     struct proof *proof; /* answers are checked: proof/proof.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
+    bool models_compared; /* with what the settings name, once since the start (proof/names.h) */
     error start_failure;
     uint16_t port;
     char host_name[254];   /* this machine's, for join tokens */

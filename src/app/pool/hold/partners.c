@@ -24,7 +24,7 @@ static bool other_owner(const fleet_worker *a, const fleet_worker *b) {
 }
 
 /* What isn't known is equal to everything. */
-static bool nothing_in_common(const fleet_worker *a, const fleet_worker *b) {
+bool partners_are_independent(const fleet_worker *a, const fleet_worker *b) {
     return other_owner(a, b) && a->approved_by != 0 && b->approved_by != 0 &&
            a->approved_by != b->approved_by && a->network[0] != '\0' && b->network[0] != '\0' &&
            strcmp(a->network, b->network) != 0;
@@ -93,7 +93,7 @@ static bool fits(const part *t, const fleet_worker *worker, bool strictly) {
             continue;
         }
         bool fit = t->judges && worker->referee ? worker != other->worker
-                   : strictly                   ? nothing_in_common(worker, other->worker)
+                   : strictly                   ? partners_are_independent(worker, other->worker)
                                                 : other_owner(worker, other->worker);
         if (!fit) {
             return false;

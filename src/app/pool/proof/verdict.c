@@ -108,7 +108,7 @@ static void log_check(const char *what, const check *c) {
     hex_encode(slice_of(c->worker_id, sizeof c->worker_id), worker);
     hex_encode(slice_of(c->verifier_id, sizeof c->verifier_id), verifier);
     log_warning(what, LOG_TEXT("verification", id), LOG_TEXT("job", job_hex), LOG_TEXT("worker", worker),
-                LOG_TEXT("verifier", verifier), LOG_U64("position", c->position < 0 ? 0 : c->position));
+                LOG_TEXT("verifier", verifier), LOG_U64("token", c->position + 1));
 }
 
 static void again_later(check *c) {
