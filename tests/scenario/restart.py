@@ -13,6 +13,7 @@ import time
 import unittest
 
 import tap
+from fleet import FleetCase
 from wire import BINARY, Connection, Site, SiteCase, free_port, frozen, request, scratch_site, trust, wait_for
 
 BACK_SECONDS = 15  # the bound for workers to be back
@@ -150,15 +151,18 @@ class Stopped(unittest.TestCase):
             pass  # reached a listener that was just being closed
         return False
 
+
+class Drained(FleetCase):
+    settings = {"drain_timeout_ms": 0}
+
     def test_what_takes_longer_than_the_drain_ends_with_an_error_event(self):
-        with scratch_site({"drain_timeout_ms": 0}) as site:
-            stream = self.long_stream(site)
-            with frozen(site):
-                site.pool.signal(signal.SIGTERM)
-                last = self.finish(stream)
-            self.assertIn(b"pool_stopping", last)
-            self.assertNotIn(b"[DONE]", last)
-            self.assertEqual(site.pool.child.wait(20), 0)
+        self.fake("--behave", "answer-then-hang")
+        answer = self.question()
+        answer.wait_for_text()
+        self.site.pool.signal(signal.SIGTERM)
+        self.assert_broken_off(answer, "pool_stopping")
+        self.assertEqual(self.site.pool.child.wait(60), 0)
+        self.site.start_pool()  # what follows each case looks at it
 
 
 class Reread(SiteCase):
