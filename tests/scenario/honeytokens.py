@@ -119,6 +119,11 @@ class Honeytokens(ProofCase):
         self.assertEqual([one["marker"] for one in found], [marker])
         self.assertEqual(found[0]["worker"], self.enrolled(worker)[0]["id"])
 
+    def test_what_comes_on_standard_input_is_searched(self):
+        _, marker = self.baited()
+        said = self.site.cellule("admin", "honeytoken", "check", "-", "--json", key=self.site.admin_key, stdin=f"seen: {marker}")
+        self.assertEqual([one["marker"] for one in json.loads(said.stdout)["honeytokens"]], [marker])
+
     def test_what_only_looks_like_a_marker_accuses_nobody(self):
         worker, marker = self.baited()
         leaks = self.metric("honeytokens_seen_total")
