@@ -134,7 +134,7 @@ class Honeytokens(ProofCase):
         document = self.folder / "document"
         said = self.site.cellule("admin", "honeytoken", "check", document, key=self.site.admin_key).stdout
         self.assertIn("No marker", said)
-        self.fake("--says", innocent)
+        self.fake("--says", f"{innocent}x")  # lest what it goes on with happens to be the missing digit
         answer = self.question(f"What is {innocent}?")
         self.assert_whole(answer)
         self.answered()
