@@ -2,8 +2,9 @@
 SITE ?= ./site
 SECONDS_EACH ?= 60
 DESTDIR ?=
+MAINTAINERS ?=
 
-.PHONY: build demo run test bench lint fuzz format architecture roles install clean help
+.PHONY: build demo run test bench lint fuzz format architecture roles install release clean help
 
 build: ## build build/release/src/cellule (installs missing packages)
 	@tools/bootstrap build
@@ -52,6 +53,10 @@ roles: ## write the table of addresses and roles into docs/roles.md
 
 install: build ## install binary, man page and completion below DESTDIR/usr/local
 	@DESTDIR="$(DESTDIR)" meson install -C build/release --no-rebuild
+
+release: ## build and pack a release, MAINTAINERS=FILE with its keys in it: build/package
+	@tools/bootstrap build
+	@tools/release $(if $(MAINTAINERS),--maintainers "$(MAINTAINERS)")
 
 clean: ## remove build/ (the site stays)
 	@rm -rf build

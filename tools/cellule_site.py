@@ -132,8 +132,10 @@ class Site:
         made = json.loads(self.cellule("pool", "init", "--site", self.folder, "--listen", listen, "--json").stdout)
         write_private(self.admin_key_file, made["admin_key"])
         if self.settings:
-            with open(self.folder / "pool.yaml", "a", encoding="utf-8") as file:
-                file.writelines(f"{name}: {json.dumps(value)}\n" for name, value in self.settings.items())
+            lines = (self.folder / "pool.yaml").read_text().splitlines()
+            kept = [line for line in lines if line.partition(":")[0] not in self.settings]
+            added = [f"{name}: {json.dumps(value)}" for name, value in self.settings.items()]
+            (self.folder / "pool.yaml").write_text("\n".join([*kept, *added, ""]))
         return True
 
     # Running it.

@@ -45,6 +45,17 @@ class Documents(unittest.TestCase):
                     broken.append(f"{name}: {link}")
         self.assertEqual(broken, [])
 
+    def test_the_tests_that_the_document_on_security_names_are_there(self):
+        """Behind a link to a test's file stand names of tests in it, in code and without "test_"."""
+        text = read("docs/security.md")
+        named = re.findall(r"\]\(\.\./(tests/[^)]+)\):?((?:,?(?: and)?\s+`[^`]+`)+)", text)
+        pairs = [(file, name) for file, names in named for name in re.findall(r"`([^`]+)`", names)]
+        self.assertGreater(len(pairs), 50)
+        self.assertEqual([], [f"{file}: {name}" for file, name in pairs
+                              if not re.search(rf"\btest_{name}\(|^test\('{re.escape(name)}'", read(file), re.MULTILINE)])
+        elsewhere = set(re.findall(r"`([a-z0-9]+(?:_[a-z0-9]+){3,})`", text)) - {name for _, name in pairs}
+        self.assertEqual(elsewhere, set())  # a name that no link stands before
+
 
 if __name__ == "__main__":
     tap.main()

@@ -1,6 +1,7 @@
 """Answers are computed again by other workers, and who is wrong is shut out: workers and verifiers that lie, go away,
 refuse, forge or never answer, a pool killed between answer and check, and the way back."""
 
+import contextlib
 import signal
 import sqlite3
 
@@ -413,6 +414,30 @@ class Tiers(ProofCase):
         worker.stop()
         eventually("it has gone", lambda: self.metric("workers_connected") == self.workers_before + 1)
         self.assertEqual(self.verification_of(self.answered()[0]), "none")
+
+
+class Secrecy(ProofCase):
+    SAID = "the takeover of Ostrich is off"
+
+    def test_no_word_of_a_question_or_an_answer_is_readable_on_the_pool_s_disk(self):
+        """Neither while its check waits, which has all of it, nor in what is kept of those that weren't drawn."""
+        asked = "may I tell Quincy of the merger on Tuesday"
+        self.fake("--says", self.SAID, owner="solo").wait("serving")  # alone, so that nobody checks it
+        for mode in ("every", "spot"):
+            answer = self.question(asked, headers=[f"X-Cellule-Verify: {mode}"])
+            self.assert_whole(answer)
+            self.assertIn(self.SAID, answer.text)
+        with contextlib.closing(sqlite3.connect(self.folder / "pool.db")) as database:
+            eventually("a check waits", lambda: database.execute("SELECT count(*) FROM inference_payloads").fetchone()[0] > 0)
+        read = 0
+        for file in self.folder.rglob("*"):
+            if file.is_file():
+                content = file.read_bytes()
+                read += len(content)
+                for word in ("Quincy", "merger", "takeover", "Ostrich"):
+                    self.assertNotIn(word.encode(), content, file.name)
+                    self.assertNotIn(word.encode().hex().encode(), content, file.name)
+        self.assertGreater(read, 0)
 
 
 class Blacklist(ProofCase):

@@ -304,6 +304,8 @@ class Booted(Maintainers):
         self.wait_until_connected(site)
         self.assertIn("is the release that was signed", self.log_of(worker))
         self.assertTrue((site.worker_folder(0) / "release.seen").exists())
+        digest = hashlib.sha256(pathlib.Path(site.binary).read_bytes()).hexdigest()
+        self.assertEqual([worker["program"] for worker in site.admin("worker", "list")["workers"]], [digest])
 
     def test_a_pool_refuses_workers_with_another_program_also_while_they_serve(self):
         site = self.site("picky", worker_releases="same")

@@ -44,6 +44,8 @@ int admin_main(int argc, char **argv) {
         {"status", status_main, "say how the pool is"},
         {"user", admin_user_main, "users and their keys"},
         {"worker", admin_worker_main, "workers and join tokens"},
+        {"enrolment", admin_enrolment_main, "ask for a machine to be enrolled"},
+        {"approval", admin_approval_main, "approve what others asked for"},
         {"honeytoken", admin_honeytoken_main, "markers that tell whose prompts leak"},
         {"verification", admin_verification_main, "checks of answers"},
         {"session", admin_session_main, "sessions of people and services"},

@@ -74,6 +74,18 @@ int admin_verification_main(int argc, char **argv);
 int admin_honeytoken_main(int argc, char **argv);
 int admin_audit_main(int argc, char **argv);
 int admin_session_main(int argc, char **argv);
+int admin_enrolment_main(int argc, char **argv);
+int admin_approval_main(int argc, char **argv);
+/* `worker token` and `enrolment request`: both say of a machine what it is to be (machine.c). */
+typedef struct admin_machine_call {
+    const char *program; /* "cellule admin worker token" */
+    const char *summary;
+    const char *path;
+    void (*print)(const json_value *answer);
+} admin_machine_call;
+MUST_CHECK int admin_run_machine(const admin_machine_call *call, int argc, char **argv);
+void admin_print_join_token(const json_value *answer);
+
 /* Verbs of `worker` (proof.c). */
 int admin_worker_standing(int argc, char **argv);
 int admin_worker_evidence(int argc, char **argv);

@@ -1,15 +1,8 @@
 #include "call.h"
 
-#include "codec/json_writer.h"
-
 #include <stdio.h>
 
-enum { BODY_LIMIT = 16384, MACHINE_SHOWN = 12 };
-
-static void print_token(const json_value *answer) {
-    printf("On the machine, within %llu minutes:\n\ncellule worker join %.*s\n",
-           (unsigned long long)admin_number(answer, "minutes"), SLICE_FORMAT(admin_text(answer, "token")));
-}
+enum { MACHINE_SHOWN = 12 };
 
 static void print_workers(const json_value *answer) {
     const json_value *workers = json_find(answer, "workers");
@@ -36,50 +29,14 @@ static void print_workers(const json_value *answer) {
 }
 
 static int worker_token(int argc, char **argv) {
-    admin_options options = {0};
-    const char *owner = NULL;
-    const char *tiers = NULL;
-    uint64_t days = 0;
-    bool referee = false;
-    const option_row rows[] = {
-        ADMIN_OPTION_ROWS(&options),
-        {"owner", OPTION_REQUIRED, &owner, "NAME", "whose machine it is", 0, 0},
-        {"tiers", OPTION_TEXT, &tiers, "NAMES", "tiers that it belongs to, for verify_tiers: \"laptop, lab\"",
-         0, 0},
-        {"days", OPTION_U64, &days, "N", "days that the worker is enrolled for; 0: as configured", 0, 3650},
-        {"referee", OPTION_FLAG, &referee, NULL,
-         "the pool's own trusted machine: it checks others and decides", 0, 0},
-    };
-    const option_table table = {.usage = "cellule admin worker token --owner NAME [options]",
-                                .summary = "Makes a join token: one machine may enrol with it, once, soon.",
-                                .rows = rows,
-                                .row_count = sizeof rows / sizeof rows[0]};
-    int status = 0;
-    if (!options_parse(&table, argc, argv, NULL, &status)) {
-        return status;
-    }
-    buffer body = buffer_make(BODY_LIMIT);
-    json_writer w = json_writer_make(&body);
-    json_write_object_begin(&w);
-    json_add_text(&w, "owner", slice_of_text(owner));
-    if (tiers != NULL) {
-        json_add_text(&w, "tiers", slice_of_text(tiers));
-    }
-    if (days > 0) {
-        json_add_u64(&w, "days", days);
-    }
-    if (referee) {
-        json_add_bool(&w, "referee", true);
-    }
-    json_write_object_end(&w);
-    admin_call call = {.program = "cellule admin worker token",
-                       .method = "POST",
-                       .path = "/v1/admin/join-tokens",
-                       .body = buffer_slice(&body),
-                       .print = print_token};
-    status = admin_run(&options, &call);
-    buffer_free(&body);
-    return status;
+    static const admin_machine_call token = {
+        .program = "cellule admin worker token",
+        .summary =
+            "Makes a join token: one machine may enrol with it, once, soon.\n"
+            "Where the site asks that another person approves each worker, see: cellule admin enrolment.",
+        .path = "/v1/admin/join-tokens",
+        .print = admin_print_join_token};
+    return admin_run_machine(&token, argc, argv);
 }
 
 static const admin_request requests[] = {

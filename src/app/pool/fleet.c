@@ -81,7 +81,11 @@ bool fleet_put_stored(fleet *f, const store_worker *stored, error *err) {
     copy_text(worker->name, sizeof worker->name, stored->name);
     copy_text(worker->owner, sizeof worker->owner, stored->owner);
     copy_text(worker->tiers, sizeof worker->tiers, stored->tiers);
+    copy_text(worker->class_name, sizeof worker->class_name, stored->class_name);
+    worker->requested_by = stored->requested_by;
     worker->approved_by = stored->approved_by;
+    worker->approval = stored->approval;
+    worker->contractor = stored->contractor;
     worker->referee = stored->referee;
     f->has_referee = f->has_referee || stored->referee;
     worker->has_machine = stored->has_machine;
@@ -90,6 +94,9 @@ bool fleet_put_stored(fleet *f, const store_worker *stored, error *err) {
     worker->expires_ms = stored->expires_ms;
     if (worker->revoked_ms == 0) { /* revoking counts at once, and what was read before it must not undo it */
         worker->revoked_ms = stored->revoked_ms;
+    }
+    if (worker->suspected_ms == 0) {
+        worker->suspected_ms = stored->suspected_ms;
     }
     worker->last_seen_ms = stored->last_seen_ms;
     return true;
@@ -119,9 +126,19 @@ fleet_worker *fleet_next(const fleet *f, size_t *position) {
     return NULL;
 }
 
+const char *fleet_state_name(const fleet_worker *worker) {
+    if (worker->revoked_ms != 0) {
+        return "revoked";
+    }
+    return worker->suspected_ms != 0 ? "quarantined" : "approved";
+}
+
 const char *fleet_refusal(const fleet_worker *worker, uint64_t unix_ms) {
     if (worker->revoked_ms != 0) {
         return PROTO_REFUSE_REVOKED;
+    }
+    if (worker->suspected_ms != 0) {
+        return PROTO_REFUSE_QUARANTINED;
     }
     return worker->expires_ms != 0 && unix_ms >= worker->expires_ms ? PROTO_REFUSE_EXPIRED : NULL;
 }

@@ -8,7 +8,7 @@
 typedef struct fleet fleet;
 typedef struct session session;
 
-enum { FLEET_NETWORK_SIZE = 64 };
+enum { FLEET_NETWORK_SIZE = 64, FLEET_CLASS_SIZE = 8 };
 
 typedef struct fleet_worker {
     uint8_t id[STORE_WORKER_ID_SIZE];
@@ -17,13 +17,18 @@ typedef struct fleet_worker {
     char name[STORE_NAME_MAX + 1];
     char owner[STORE_NAME_MAX + 1];
     char tiers[STORE_TIERS_MAX + 1];
-    uint64_t approved_by; /* user id */
-    bool referee;         /* run by the pool's operator; it may judge others */
-    bool has_machine;     /* `machine` is set */
+    char class_name[FLEET_CLASS_SIZE];
+    uint64_t requested_by; /* user ids */
+    uint64_t approved_by;
+    uint64_t approval; /* the request that was approved; 0: nobody else was asked */
+    bool contractor;
+    bool referee;     /* run by the pool's operator; it may judge others */
+    bool has_machine; /* `machine` is set */
     uint8_t machine[STORE_MACHINE_SIZE];
     uint64_t created_ms;
-    uint64_t expires_ms; /* Unix; 0: never */
-    uint64_t revoked_ms; /* 0: approved */
+    uint64_t expires_ms;   /* Unix; 0: never */
+    uint64_t revoked_ms;   /* 0: approved */
+    uint64_t suspected_ms; /* its key came from another machine; 0: no */
     uint64_t last_seen_ms;
     char network[FLEET_NETWORK_SIZE]; /* "192.0.2.0/24", of its last session; empty: none since the start */
     bool enrolled;                    /* false: only a place, see fleet_reserve */
@@ -50,7 +55,9 @@ bool fleet_has_referee(const fleet *f);
 /* for (size_t i = 0; (w = fleet_next(f, &i)) != NULL;) */
 fleet_worker *fleet_next(const fleet *f, size_t *position);
 
-/* Why it may not serve now (PROTO_REFUSE_REVOKED, PROTO_REFUSE_EXPIRED), or NULL if it may. */
+/* "approved", "revoked" or "quarantined". */
+const char *fleet_state_name(const fleet_worker *worker);
+/* Why it may not serve now (PROTO_REFUSE_REVOKED, ..._QUARANTINED, ..._EXPIRED), or NULL if it may. */
 const char *fleet_refusal(const fleet_worker *worker, uint64_t unix_ms);
 
 #endif

@@ -24,6 +24,7 @@ typedef struct init_options {
     const char *listen;
     const char *names; /* further names and addresses for the certificate, comma-separated */
     const char *admin;
+    const char *approval;
     bool json;
 } init_options;
 
@@ -157,12 +158,15 @@ static bool write_settings(const init_options *options, error *err) {
         return error_memory(err);
     }
     buffer text = buffer_make(SITE_PEM_LIMIT);
-    buffer_append_format(&text,
-                         "# The settings of this pool; those behind a # stand at their default.\n"
-                         "# After a change: cellule pool run --site DIR --check, then send the pool SIGHUP.\n"
-                         "# Those marked (restart) count from the next start.\n"
-                         "listen: \"%s\"\n\n%s",
-                         options->listen, described);
+    buffer_append_format(
+        &text,
+        "# The settings of this pool; those behind a # stand at their default.\n"
+        "# After a change: cellule pool run --site DIR --check, then send the pool SIGHUP.\n"
+        "# Those marked (restart) count from the next start.\n"
+        "listen: \"%s\"\n\n"
+        "# With \"on\" another person must approve each worker: for sites with two or more.\n"
+        "approval: \"%s\"\n\n%s",
+        options->listen, options->approval, described);
     memory_free(described);
     bool done = (!buffer_failed(&text) || error_memory(err)) &&
                 write_file(options->site, SITE_SETTINGS, buffer_slice(&text), 0644, err);
@@ -177,6 +181,9 @@ static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH
     uint16_t port = 0;
     if (!auth_address_split(slice_of_text(options->listen), &host, &port)) {
         return error_set(err, ERROR_INVALID, "--listen takes ADDRESS:PORT, not \"%s\"", options->listen);
+    }
+    if (strcmp(options->approval, "on") != 0 && strcmp(options->approval, "off") != 0) {
+        return error_set(err, ERROR_INVALID, "--approval takes on or off, not \"%s\"", options->approval);
     }
     if (!site_path(options->site, SITE_SETTINGS, path, err)) {
         return false;
@@ -230,13 +237,16 @@ static void print_result(const init_options *options, const site *made, const ch
 }
 
 int pool_init_main(int argc, char **argv) {
-    init_options options = {.site = "./site", .listen = "0.0.0.0:8443", .names = "", .admin = "admin"};
+    init_options options = {
+        .site = "./site", .listen = "0.0.0.0:8443", .names = "", .admin = "admin", .approval = "off"};
     const option_row rows[] = {
         {"site", OPTION_TEXT, &options.site, "DIR", "folder to make it in", 0, 0},
         {"listen", OPTION_TEXT, &options.listen, "ADDRESS:PORT", "where the pool will serve", 0, 0},
         {"names", OPTION_TEXT, &options.names, "NAMES",
          "further names and addresses for the certificate, comma-separated", 0, 0},
         {"admin", OPTION_TEXT, &options.admin, "NAME", "name of the first admin", 0, 0},
+        {"approval", OPTION_TEXT, &options.approval, "POLICY",
+         "on: another person approves each worker; off, if not given: one admin is enough", 0, 0},
         {"json", OPTION_FLAG, &options.json, NULL, "print the result as JSON", 0, 0},
     };
     const option_table table = {

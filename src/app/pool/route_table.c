@@ -4,6 +4,9 @@
 #include "admin_workers.h"
 #include "audit/api.h"
 #include "chat.h"
+#include "enrol/approvals.h"
+#include "enrol/enrolments.h"
+#include "enrol/tokens.h"
 #include "observe.h"
 #include "proof/admin.h"
 #include "receipts.h"
@@ -59,6 +62,20 @@ const route route_table[] = {
           session_api_rotate_key, "change the key that signs session tokens"),
     ROUTE("POST", "/v1/admin/join-tokens", AUTH_WORKER_TOKEN_ADD, AUDIT_OF_OWNER, admin_join_token_add,
           "make a join token"),
+    ROUTE("POST", "/v1/enrolments", AUTH_ENROLMENT_REQUEST, AUDIT_OF_OWNER, enrolment_request,
+          "ask that a machine be enrolled"),
+    ROUTE("GET", "/v1/enrolments", AUTH_ENROLMENT_REQUEST, AUDIT_OF_NOTHING, approvals_list_own,
+          "list one's own requests"),
+    ROUTE("POST", "/v1/enrolments/*/token", AUTH_ENROLMENT_REQUEST, AUDIT_OF_SEGMENT, enrolment_token,
+          "get the join token of one's approved request, once"),
+    ROUTE("GET", "/v1/admin/approvals", AUTH_APPROVAL_LIST, AUDIT_OF_NOTHING, approvals_list,
+          "list what was asked for and who approved it"),
+    ROUTE("GET", "/v1/admin/approvals/*", AUTH_APPROVAL_LIST, AUDIT_OF_SEGMENT, approvals_get,
+          "one request, exactly as it was written"),
+    ROUTE("POST", "/v1/admin/approvals/*/approve", AUTH_APPROVAL_DECIDE, AUDIT_OF_HASH, approvals_approve,
+          "approve another person's request"),
+    ROUTE("POST", "/v1/admin/approvals/*/refuse", AUTH_APPROVAL_DECIDE, AUDIT_OF_SEGMENT, approvals_refuse,
+          "refuse a request"),
     ROUTE("GET", "/v1/admin/workers", AUTH_WORKER_LIST, AUDIT_OF_NOTHING, admin_worker_list, "list workers"),
     ROUTE("POST", "/v1/admin/workers/*/revoke", AUTH_WORKER_REVOKE, AUDIT_OF_SEGMENT, admin_worker_revoke,
           "shut a worker out"),

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "crypto/start.h"
+#include "enrol/approvals.h"
 #include "job.h"
 #include "options/options.h"
 #include "session.h"
@@ -75,6 +76,7 @@ static bool serve(pool *p, error *err) {
     }
     bool ready = start_signals(p, &all, err);
     if (ready) {
+        approvals_announce(p);
         ev_timer_start_repeating(p->loop, &p->housekeeping_timer, HOUSEKEEPING_MS);
         log_info("serving", LOG_TEXT("listen", p->settings.listen), LOG_U64("port", p->port),
                  LOG_TEXT("pool_id", p->site.pool_id_hex), LOG_U64("keys", accounts_count(p->accounts)),
@@ -103,7 +105,7 @@ static bool check_release(pool *p, const run_options *options, error *err) {
     release_check check = {.policy = p->settings.release_check,
                            .keys_file = p->settings.release_keys,
                            .state_folder = options->site,
-                           .remember = !options->check};
+                           .only_look = options->check};
     return release_check_self(&check, &p->release, err);
 }
 

@@ -132,6 +132,7 @@ static void on_closed(void *context, unsigned code, slice reason) {
     s->state = PROTO_CLOSED;
     leave_dispatch(s);
     session_forget_log_ask(s);
+    session_check_replaced(s);
     ev_timer_stop(&s->timer);
     list_remove(&s->node);
     buffer_free(&s->names);
@@ -169,6 +170,7 @@ void session_accept(pool *p, http_request *request) {
 
 void session_closed_by_dispatch(session *s, dispatch_closing reason) {
     s->handle = NULL;
+    s->replaced = reason == DISPATCH_REPLACED;
     proof_worker_left(s);
     session_close(s, reason == DISPATCH_REPLACED ? PROTO_CLOSE_REPLACED : PROTO_CLOSE_DEAD,
                   dispatch_closing_name(reason));
@@ -194,6 +196,12 @@ void session_revoke(fleet_worker *worker, const char *reason) {
     proto_message revoke = {.type = PROTO_REVOKE, .revoke = {.reason = slice_of_text(reason)}};
     (void)!session_send(s, &revoke);
     session_close(s, PROTO_CLOSE_REVOKED, reason);
+}
+
+void session_enrolment_changed(fleet_worker *worker) {
+    if (worker->session != NULL) {
+        session_check_expiry(worker->session);
+    }
 }
 
 static void forger_revoked(void *context, const error *failure) {
@@ -243,8 +251,10 @@ void session_greet_again(pool *p) {
 }
 
 void session_describe(const session *s, session_view *view) {
-    *view =
-        (session_view){.state = proto_state_name(s->state), .peer = s->peer, .model_count = s->model_count};
+    *view = (session_view){.state = proto_state_name(s->state),
+                           .peer = s->peer,
+                           .build = s->build,
+                           .model_count = s->model_count};
     if (s->handle != NULL) {
         dispatch_worker_info info;
         dispatch_worker_describe(s->handle, &info);

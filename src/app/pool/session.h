@@ -39,6 +39,8 @@ uint64_t session_count_receipt(session *s);
 
 /* Tells the worker why and closes its live session, if there is one. Its jobs go elsewhere. */
 void session_revoke(fleet_worker *worker, const char *reason);
+/* It was enrolled anew: its live session, if there is one, ends when it now says. */
+void session_enrolment_changed(fleet_worker *worker);
 /* A receipt of this worker is proven forged: its session is closed and it is revoked. */
 void session_revoke_forger(pool *p, const uint8_t worker_id[STORE_WORKER_ID_SIZE]);
 /* The pool is stopping: no new jobs, then the connection is closed. */
@@ -51,6 +53,7 @@ void session_greet_again(pool *p);
 typedef struct session_view {
     const char *state;
     const char *peer;
+    const uint8_t *build; /* PROTO_DIGEST_SIZE bytes */
     uint32_t running, slots;
     uint64_t completed;
     size_t model_count;

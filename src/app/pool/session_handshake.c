@@ -74,6 +74,10 @@ void session_handle_hello(session *s, const proto_hello *hello) {
         return;
     }
     s->worker = worker;
+    if (!slice_equal_text(slice_of_text(worker->class_name), proto_class_name(hello->class))) {
+        session_refuse(s, PROTO_REFUSE_CLASS, "this worker is enrolled with another class; join anew");
+        return;
+    }
     if (p->draining) {
         session_refuse(s, PROTO_REFUSE_DRAINING, "the pool is stopping; come back in a moment");
         return;
@@ -95,6 +99,7 @@ void session_handle_hello(session *s, const proto_hello *hello) {
     }
     memcpy(s->worker_nonce, hello->nonce, sizeof s->worker_nonce);
     memcpy(s->machine, hello->machine, sizeof s->machine);
+    memcpy(s->build, hello->build, sizeof s->build);
     proto_message challenge = {.type = PROTO_CHALLENGE};
     memcpy(challenge.challenge.pool_id, p->site.pool_id, sizeof challenge.challenge.pool_id);
     memcpy(challenge.challenge.nonce, s->pool_nonce, sizeof challenge.challenge.nonce);
@@ -146,8 +151,9 @@ static void time_is_over(void *context) {
     }
 }
 
-/* A second session under one id has proven the same key: it is the same worker, whose first connection is
- * dead or about to be. The dispatcher replaces the first. */
+/* A second session under one id has proven the same key, on the same machine: it is the same worker, whose
+ * first connection is dead or about to be. The dispatcher replaces the first; session_check_replaced sees to
+ * it if that one is alive after all. */
 static void welcome(session *s) {
     pool *p = s->pool;
     error err = {0};
@@ -226,6 +232,11 @@ void session_handle_proof(session *s, const proto_proof *claim) {
     } else if (proof_shuts_out(s->pool, s->worker, s->machine)) {
         session_refuse(s, PROTO_REFUSE_REVOKED, "this worker is convicted of a wrong answer; ask the admin");
     } else if (proof_holds(s, claim, &err)) {
+        if (session_is_elsewhere(s)) {
+            session_suspect(s->pool, s->worker, "its key came from another machine");
+            session_refuse(s, PROTO_REFUSE_QUARANTINED, "this worker's key belongs to another machine");
+            return;
+        }
         note_machine(s);
         welcome(s);
     } else if (err.code == ERROR_DENIED) {

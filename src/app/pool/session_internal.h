@@ -4,8 +4,8 @@
 #include "dispatch/worker.h"
 #include "session.h"
 
-/* Shared by session.c (the connection and its end), session_handshake.c (hello, proof, welcome) and
- * session_work.c (messages about jobs). */
+/* Shared by session.c (the connection and its end), session_handshake.c (hello, proof, welcome),
+ * session_suspicion.c (keys that were copied) and session_work.c (messages about jobs). */
 
 typedef struct session_model {
     slice name; /* in session.names */
@@ -26,11 +26,13 @@ struct session {
     uint8_t worker_nonce[PROTO_NONCE_SIZE];
     uint8_t pool_nonce[PROTO_NONCE_SIZE];
     uint8_t machine[PROTO_MACHINE_SIZE]; /* as its hello says; zeros: it has no id */
+    uint8_t build[PROTO_DIGEST_SIZE];    /* the program, as its hello says */
     buffer names;                        /* of the models */
     session_model *models;
     dispatch_offer *offers; /* until the welcome */
     size_t model_count;
     ev_timer timer; /* handshake, then expiry */
+    bool replaced;  /* by a newer session of its worker */
     uint64_t receipts;
     session_log_ask *log_ask; /* under way (session_log.c); NULL: none */
     bool gives_logprobs;      /* with an answer that was compared, of all its tokens */
@@ -56,6 +58,12 @@ void session_handle_delta(session *s, const proto_delta *delta);
 void session_handle_done(session *s, const proto_done *done);
 void session_handle_scored(session *s, const proto_scored *scored);
 void session_handle_fail(session *s, const proto_fail *fail);
+/* Whether its worker's key belongs to another machine than this session says. */
+bool session_is_elsewhere(const session *s);
+/* Quarantines the worker: its live session is closed, none is welcomed, until a person clears it. */
+void session_suspect(pool *p, fleet_worker *worker, const char *why);
+/* At the end of a session that a newer one has replaced. */
+void session_check_replaced(session *s);
 /* Of a welcomed session: closes it if its worker's enrolment is over by now, else sets the timer for then.
  * Called with each beat too, for the clock may be put forward and an enrolment renewed. */
 void session_check_expiry(session *s);

@@ -75,6 +75,9 @@ static bool check_words(const pool_settings *settings, error *err) {
         return error_set(err, ERROR_INVALID, "log_format: \"%s\" is neither text nor json",
                          settings->log_format);
     }
+    if (strcmp(settings->approval, "on") != 0 && strcmp(settings->approval, "off") != 0) {
+        return error_set(err, ERROR_INVALID, "approval: \"%s\" is neither on nor off", settings->approval);
+    }
     if (settings->max_tokens_default > settings->max_tokens_limit) {
         return error_set(err, ERROR_INVALID, "max_tokens_default is above max_tokens_limit; lower it");
     }

@@ -46,6 +46,10 @@
     NUMBER(session_token_seconds, 600, 60, 900, LIVE, "a session token is good for this long")               \
     NUMBER(session_hours, 12, 1, 720, LIVE, "a session can be refreshed for this long after it was made")    \
     NUMBER(session_key_days, 30, 1, 365, LIVE, "the key that signs session tokens is changed this often")    \
+    NUMBER(contractor_days, 30, 1, 365, LIVE, "a contractor's worker is enrolled for this long at most")     \
+    TEXT(approval, "on", LIVE,                                                                               \
+         "on: another person approves each worker; off: an admin's own join token is enough")                \
+    NUMBER(approval_hours, 72, 1, 720, LIVE, "a request must be approved and used within this")              \
     NUMBER(receipt_days, 90, 1, 3650, LIVE, "receipts are kept for this long")                               \
     TEXT(verify, "spot", LIVE,                                                                               \
          "least check of answers by another worker: off, spot, every, proved or required")                   \

@@ -4,6 +4,7 @@
 #include "auth/token.h"
 #include "base/log.h"
 #include "codec/json.h"
+#include "enrol/approvals.h"
 #include "hooks.h"
 #include "job.h"
 #include "os/host.h"
@@ -309,6 +310,7 @@ static void reload_settings(pool *p) {
         log_error("settings not reloaded", LOG_CAUSE(&err));
         return;
     }
+    bool asked = approval_is_asked(p);
     pool_settings_swap(&p->settings, &settings);
     dispatch_config config;
     fill_dispatch_config(p, &config);
@@ -321,6 +323,9 @@ static void reload_settings(pool *p) {
         tell_what_waits(p, &settings);
         names_warn_of_tiers(p);
         names_warn_of_models(p);
+        if (approval_is_asked(p) != asked) {
+            approvals_announce(p);
+        }
     } else {
         pool_settings_swap(&p->settings, &settings);
         log_error("settings not reloaded", LOG_CAUSE(&err));

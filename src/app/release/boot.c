@@ -63,7 +63,7 @@ static bool remember(const release_check *check, const release_seen *seen, const
     bool newer =
         release_version_compare(&m->version, &seen->version) > 0 || keys->generation > seen->generation;
     release_seen now = {.version = m->version, .generation = keys->generation};
-    return !check->remember || !newer || release_seen_write(check->state_folder, &now, err);
+    return check->only_look || !newer || release_seen_write(check->state_folder, &now, err);
 }
 
 static bool check_against(const release_check *check, release_status *status, release_manifest *m,
@@ -144,6 +144,9 @@ bool release_check_self(const release_check *check, release_status *status, erro
     if (!release_policy_parse(check->policy, &policy)) {
         return error_set(err, ERROR_INVALID,
                          "the check of the release is refuse, warn, off or auto, not \"%s\"", check->policy);
+    }
+    if (check->only_look && policy == RELEASE_OFF) {
+        return true;
     }
     if (!release_hash_own_program(status->program, err)) {
         return false;

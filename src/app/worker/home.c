@@ -55,21 +55,21 @@ sign_key *worker_home_ensure_key(const char *folder, error *err) {
     return key;
 }
 
-bool worker_home_save(const char *folder, const char *address, slice pool_id_hex, slice worker_id_hex,
-                      slice ca_pem, error *err) {
+bool worker_home_save(const char *folder, const worker_enrolment *enrolment, error *err) {
     char ca_path[HOME_PATH_SIZE];
     char pool_path[HOME_PATH_SIZE];
     buffer text = buffer_make(POOL_FILE_LIMIT);
     json_writer w = json_writer_make(&text);
     json_write_object_begin(&w);
-    json_add_text(&w, "address", slice_of_text(address));
-    json_add_text(&w, "pool_id", pool_id_hex);
-    json_add_text(&w, "worker_id", worker_id_hex);
+    json_add_text(&w, "address", slice_of_text(enrolment->address));
+    json_add_text(&w, "pool_id", enrolment->pool_id_hex);
+    json_add_text(&w, "worker_id", enrolment->worker_id_hex);
+    json_add_text(&w, "class", enrolment->class_name);
     json_write_object_end(&w);
     buffer_append_byte(&text, '\n');
     bool saved = (!buffer_failed(&text) || error_memory(err)) && path_in(folder, "ca.pem", ca_path, err) &&
                  path_in(folder, "pool.json", pool_path, err) &&
-                 file_write_atomic(ca_path, ca_pem, 0644, err) &&
+                 file_write_atomic(ca_path, enrolment->ca_pem, 0644, err) &&
                  file_write_atomic(pool_path, buffer_slice(&text), 0644, err);
     buffer_free(&text);
     return saved;
@@ -80,13 +80,16 @@ static bool read_pool(slice json, worker_home *home, error *err) {
     slice host;
     slice pool_id;
     slice worker_id;
+    slice class_name;
     json_value *root = json_parse(json, (json_limits){.size = POOL_FILE_LIMIT, .depth = 2}, err);
     bool read = root != NULL && json_get_text(root, "address", &address, err) &&
                 json_get_text(root, "pool_id", &pool_id, err) &&
-                json_get_text(root, "worker_id", &worker_id, err);
-    if (read && (!auth_address_split(address, &host, &home->port) || host.length > AUTH_ADDRESS_MAX ||
-                 !hex_decode(pool_id, home->pool_id, sizeof home->pool_id) ||
-                 !hex_decode(worker_id, home->worker_id, sizeof home->worker_id))) {
+                json_get_text(root, "worker_id", &worker_id, err) &&
+                json_get_text_or(root, "class", SLICE_LITERAL("cpu"), &class_name, err);
+    if (read &&
+        (!proto_class_parse(class_name, &home->class) || !auth_address_split(address, &host, &home->port) ||
+         host.length > AUTH_ADDRESS_MAX || !hex_decode(pool_id, home->pool_id, sizeof home->pool_id) ||
+         !hex_decode(worker_id, home->worker_id, sizeof home->worker_id))) {
         read = error_set(err, ERROR_CORRUPT, "pool.json is damaged; join again with a new token");
     }
     if (read) {

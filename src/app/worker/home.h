@@ -21,6 +21,7 @@ typedef struct worker_home {
     uint8_t pool_id[HASH_SIZE];
     uint8_t worker_id[PROTO_ID_SIZE];
     char worker_id_hex[2 * PROTO_ID_SIZE + 1];
+    proto_class class; /* that it was enrolled with */
 } worker_home;
 
 /* $HOME/.cellule/worker, or ./worker without a home. */
@@ -28,9 +29,16 @@ const char *worker_home_default(void);
 
 /* Loads the machine's key, or makes one, and the folder with it. The caller frees it. */
 MUST_CHECK sign_key *worker_home_ensure_key(const char *folder, error *err);
+/* What an enrolment says: where, as whom, under whose authority. */
+typedef struct worker_enrolment {
+    const char *address;
+    slice pool_id_hex;
+    slice worker_id_hex;
+    slice class_name;
+    slice ca_pem;
+} worker_enrolment;
 /* Writes ca.pem and pool.json, in this order: pool.json says that the enrolment is complete. */
-MUST_CHECK bool worker_home_save(const char *folder, const char *address, slice pool_id_hex,
-                                 slice worker_id_hex, slice ca_pem, error *err);
+MUST_CHECK bool worker_home_save(const char *folder, const worker_enrolment *enrolment, error *err);
 /* ERROR_NOT_FOUND tells to join first. */
 MUST_CHECK bool worker_home_load(const char *folder, worker_home *home, error *err);
 /* Where the last checkpoint of this pool's audit log is kept, or (`forked`) the one that contradicts it. */

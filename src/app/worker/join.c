@@ -36,7 +36,13 @@ static void keep_answer(join *j, slice body) {
     json_value *root = json_parse(body, (json_limits){.size = ANSWER_LIMIT, .depth = 3}, err);
     j->done = root != NULL && json_get_text(root, "worker_id", &worker_id, err) &&
               json_get_text(root, "pool_id", &pool_id, err) && json_get_text(root, "ca", &ca, err) &&
-              worker_home_save(j->state, j->token.address, pool_id, worker_id, ca, err);
+              worker_home_save(j->state,
+                               &(worker_enrolment){.address = j->token.address,
+                                                   .pool_id_hex = pool_id,
+                                                   .worker_id_hex = worker_id,
+                                                   .class_name = slice_of_text(j->class_name),
+                                                   .ca_pem = ca},
+                               err);
     if (j->done && j->json) {
         printf("{\"worker_id\":\"%.*s\",\"pool\":\"%s\"}\n", SLICE_FORMAT(worker_id), j->token.address);
     } else if (j->done) {

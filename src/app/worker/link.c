@@ -65,6 +65,7 @@ static void send_hello(agent *a) {
     hello->cores = a->host.cores;
     hello->ram = a->host.ram_bytes;
     memcpy(hello->machine, a->machine, sizeof hello->machine);
+    hello->class = a->home.class;
     hello->model_count = 1;
     hello->models[0] = (proto_model){.name = slice_of_text(a->model_name),
                                      .context = a->context,

@@ -158,7 +158,7 @@ static bool name_model(agent *a, const run_options *options, error *err) {
 /* Its own program, before the network is there. */
 static bool check_release(agent *a, const run_options *o, error *err) {
     release_check check = {
-        .policy = o->release_check, .keys_file = o->release_keys, .state_folder = o->state, .remember = true};
+        .policy = o->release_check, .keys_file = o->release_keys, .state_folder = o->state};
     return (release_acceptance_parse(slice_of_text(o->pool_release), &a->pool_releases, err) ||
             error_context(err, "--pool-release")) &&
            release_check_self(&check, &a->release, err);

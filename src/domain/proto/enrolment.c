@@ -28,8 +28,8 @@ static bool read_fields(const json_value *root, arena *a, proto_enrolment *out, 
     if (name.length == 0 || name.length > PROTO_MACHINE_NAME_MAX) {
         return error_set(err, ERROR_INVALID, "name: must be 1 to %d bytes", PROTO_MACHINE_NAME_MAX);
     }
-    if (!slice_equal_text(class_name, "cpu") && !slice_equal_text(class_name, "gpu") &&
-        !slice_equal_text(class_name, "npu")) {
+    proto_class class_id;
+    if (!proto_class_parse(class_name, &class_id)) {
         return error_set(err, ERROR_INVALID, "class: must be cpu, gpu or npu");
     }
     return (arena_copy(a, name, &out->name) && arena_copy(a, class_name, &out->class_name)) ||

@@ -325,3 +325,17 @@ bool proto_text_is_good(const field *f, slice text) {
     return text.length >= f->least && text.length <= f->most && slice_find(text, 0) == SIZE_MAX &&
            (f->kind == FIELD_CODE ? is_code(text) : slice_is_utf8(text));
 }
+
+const char *proto_class_name(proto_class class_id) {
+    return (unsigned)class_id <= PROTO_NPU ? classes[class_id] : "unknown";
+}
+
+bool proto_class_parse(slice name, proto_class *class_id) {
+    for (unsigned i = 0; classes[i] != NULL; i++) {
+        if (slice_equal_text(name, classes[i])) {
+            *class_id = (proto_class)i;
+            return true;
+        }
+    }
+    return false;
+}

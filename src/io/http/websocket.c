@@ -167,6 +167,7 @@ static void peer_closes(websocket *ws, slice payload) {
         return;
     }
     bool answer = ws->state == WEBSOCKET_OPEN;
+    ws->peer_closed = true;
     if (answer) {
         websocket_keep_reason(ws, code, reason);
         ws->state = WEBSOCKET_ENDING;
@@ -324,6 +325,10 @@ void websocket_resume_reading(websocket *ws) {
 
 void websocket_peer(const websocket *ws, char text[NET_ADDRESS_SIZE]) {
     net_stream_peer(ws->stream, text);
+}
+
+bool websocket_peer_closed(const websocket *ws) {
+    return ws->peer_closed;
 }
 
 uint64_t websocket_last_heard(const websocket *ws) {

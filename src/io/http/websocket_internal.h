@@ -56,6 +56,7 @@ struct websocket {
     uint8_t reason_length;
     uint8_t message_opcode; /* 0: no message has begun */
     bool is_client;
+    bool peer_closed;
     bool paused;
     bool taking;
     char *reason;

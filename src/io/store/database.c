@@ -21,7 +21,7 @@
 
 /* Fewer checkpoints write fewer pages: many change again and again. */
 enum {
-    STATEMENT_MAX = 128,
+    STATEMENT_MAX = 256,
     CACHE_KIB = 16 * 1024,
     CHECKPOINT_PAGES = 4000,
     JOURNAL_SIZE_LIMIT = 16 * 1024 * 1024,

@@ -1,5 +1,6 @@
 #include "store/join_tokens.h"
 
+#include "approvals_internal.h"
 #include "workers_internal.h"
 
 typedef struct join_token_add {
@@ -9,13 +10,29 @@ typedef struct join_token_add {
     void *context;
 } join_token_add;
 
+static void query_id_or_null(query *q, uint64_t id) {
+    if (id == 0) {
+        query_null(q);
+    } else {
+        query_u64(q, id);
+    }
+}
+
 static bool join_token_add_run(request *base, database *d, error *err) {
     const join_token_add *r = (const join_token_add *)base;
+    const store_approval_act act = {.id = r->token.approval,
+                                    .request = r->token.request,
+                                    .user_id = r->token.created_by,
+                                    .now_ms = r->token.now_ms};
+    uint64_t approved_by = 0;
     query q;
+    if (r->token.approval != 0 && !approvals_use(d, &act, &approved_by, err)) {
+        return false;
+    }
     query_start(&q, d,
                 "INSERT INTO join_tokens (id, secret_hash, owner, tiers, expires_ms, worker_expires_ms, "
-                "created_by, referee) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
+                "created_by, referee, class, contractor, approval, approved_by) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     query_bytes(&q, r->token.id, sizeof r->token.id);
     query_bytes(&q, r->token.secret_hash, sizeof r->token.secret_hash);
     query_text(&q, r->token.owner);
@@ -24,6 +41,10 @@ static bool join_token_add_run(request *base, database *d, error *err) {
     query_u64(&q, r->token.worker_expires_ms);
     query_u64(&q, r->token.created_by);
     query_u64(&q, r->token.referee);
+    query_text(&q, r->token.class_name);
+    query_u64(&q, r->token.contractor);
+    query_id_or_null(&q, r->token.approval);
+    query_id_or_null(&q, approved_by);
     return query_run(&q, err) || error_context(err, "join token");
 }
 
@@ -49,6 +70,8 @@ bool store_join_token_add(store *s, const store_join_token *token, store_done *d
     r->token = *token;
     r->token.owner = request_copy(&r->base, token->owner);
     r->token.tiers = request_copy(&r->base, token->tiers);
+    r->token.class_name = request_copy(&r->base, token->class_name);
+    r->token.request = request_copy(&r->base, token->request);
     r->done = done;
     r->context = context;
     return request_submit(s, &r->base, err);
@@ -62,16 +85,39 @@ typedef struct join_token_consume {
     void *context;
 } join_token_consume;
 
-/* The rights that a valid token gives. The secret is compared before anything else is told. A token of
- * somebody who was disabled since gives none. */
-static bool take_token(const store_enrolment *e, database *d, arena *memory, store_join_token *token,
-                       error *err) {
+/* What a valid token gives, and who approved it. */
+typedef struct taken_token {
+    store_join_token token;
+    uint64_t approved_by;
+} taken_token;
+
+/* What stands against it although the secret is right. */
+static bool check_token(const store_enrolment *e, const store_join_token *token, bool used, error *err) {
+    const char *why = used                                        ? "was used already"
+                      : e->now_ms >= token->expires_ms            ? "has expired"
+                      : e->needs_approval && token->approval == 0 ? "was not approved"
+                      : token->worker_expires_ms != 0 && e->now_ms >= token->worker_expires_ms
+                          ? "is for a machine whose time is over"
+                          : NULL;
+    if (why != NULL) {
+        return error_set(err, ERROR_DENIED, "this join token %s; ask the admin for a new one", why);
+    }
+    return token->class_name.length == 0 || slice_equal(token->class_name, e->class_name) ||
+           error_set(err, ERROR_DENIED, "this join token is for a machine of class %.*s: say --class %.*s",
+                     SLICE_FORMAT(token->class_name), SLICE_FORMAT(token->class_name));
+}
+
+/* The secret is compared before anything else is told. A token gives nothing if who made or approved it was
+ * disabled since. */
+static bool take_token(const store_enrolment *e, database *d, arena *memory, taken_token *taken, error *err) {
+    store_join_token *token = &taken->token;
     query q;
     query_start(&q, d,
                 "SELECT secret_hash, used_ms IS NOT NULL, expires_ms, owner, tiers, worker_expires_ms, "
-                "created_by, referee "
-                "FROM join_tokens JOIN users ON users.id = created_by "
-                "WHERE join_tokens.id = ? AND disabled = 0");
+                "created_by, referee, class, contractor, approval, ifnull(approved_by, created_by) "
+                "FROM join_tokens JOIN users AS maker ON maker.id = created_by "
+                "LEFT JOIN users AS approver ON approver.id = approved_by "
+                "WHERE join_tokens.id = ? AND maker.disabled = 0 AND ifnull(approver.disabled, 0) = 0");
     query_bytes(&q, e->token_id, sizeof e->token_id);
     bool row = false;
     if (!query_row(&q, &row, err)) {
@@ -87,14 +133,11 @@ static bool take_token(const store_enrolment *e, database *d, arena *memory, sto
     token->worker_expires_ms = query_read_u64(&q);
     token->created_by = query_read_u64(&q);
     token->referee = query_read_u64(&q) != 0;
-    if (!query_columns_fit(&q, err)) {
-        return false;
-    }
-    if (used || e->now_ms >= token->expires_ms) {
-        return error_set(err, ERROR_DENIED, "this join token %s; ask the admin for a new one",
-                         used ? "was used already" : "has expired");
-    }
-    return true;
+    token->class_name = query_read_slice(&q, memory);
+    token->contractor = query_read_u64(&q) != 0;
+    token->approval = query_read_u64(&q);
+    taken->approved_by = query_read_u64(&q);
+    return query_columns_fit(&q, err) && check_token(e, token, used, err);
 }
 
 static bool mark_used(const store_enrolment *e, database *d, error *err) {
@@ -108,7 +151,8 @@ static bool mark_used(const store_enrolment *e, database *d, error *err) {
 /* A key that is enrolled already stays its owner's, and stays revoked. */
 static bool check_key_is_free(const store_enrolment *e, slice owner, database *d, error *err) {
     query q;
-    query_start(&q, d, "SELECT state = 'approved', owner FROM workers WHERE public_key = ?");
+    query_start(&q, d,
+                "SELECT state = 'approved', suspected_ms IS NULL, owner FROM workers WHERE public_key = ?");
     query_bytes(&q, e->public_key, sizeof e->public_key);
     bool row = false;
     if (!query_row(&q, &row, err)) {
@@ -118,25 +162,30 @@ static bool check_key_is_free(const store_enrolment *e, slice owner, database *d
         return true;
     }
     bool approved = query_read_u64(&q) != 0;
+    bool trusted = query_read_u64(&q) != 0;
     bool same_owner = query_column_equals(&q, owner.data, owner.length);
     if (!query_columns_fit(&q, err)) {
         return false;
     }
-    if (!approved || !same_owner) {
+    if (!approved || !trusted || !same_owner) {
         return error_set(err, ERROR_DENIED, "this machine's key %s; remove the key file and join again",
-                         approved ? "belongs to another owner" : "was revoked");
+                         !approved  ? "was revoked"
+                         : !trusted ? "was seen on another machine"
+                                    : "belongs to another owner");
     }
     return true;
 }
 
-static bool put_worker(const store_enrolment *e, const store_join_token *token, database *d, error *err) {
+static bool put_worker(const store_enrolment *e, const taken_token *taken, database *d, error *err) {
+    const store_join_token *token = &taken->token;
     query q;
     query_start(
         &q, d,
         "INSERT INTO workers (id, public_key, name, owner, class, tiers, requested_by, approved_by, state, "
-        "created_ms, expires_ms, referee) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, 'approved', ?8, ?9, ?10) "
+        "created_ms, expires_ms, referee, contractor, approval) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?11, 'approved', ?8, ?9, ?10, ?12, ?13) "
         "ON CONFLICT (public_key) DO UPDATE SET name = ?3, class = ?5, tiers = ?6, requested_by = ?7, "
-        "approved_by = ?7, expires_ms = ?9, referee = ?10");
+        "approved_by = ?11, expires_ms = ?9, referee = ?10, contractor = ?12, approval = ?13");
     query_bytes(&q, e->worker_id, sizeof e->worker_id);
     query_bytes(&q, e->public_key, sizeof e->public_key);
     query_text(&q, e->name);
@@ -147,6 +196,9 @@ static bool put_worker(const store_enrolment *e, const store_join_token *token, 
     query_u64(&q, e->now_ms);
     query_u64(&q, token->worker_expires_ms);
     query_u64(&q, token->referee);
+    query_u64(&q, taken->approved_by);
+    query_u64(&q, token->contractor);
+    query_id_or_null(&q, token->approval);
     return query_run(&q, err) || error_context(err, "worker");
 }
 
@@ -165,10 +217,10 @@ static bool read_worker(const store_enrolment *e, database *d, arena *memory, st
 
 static bool join_token_consume_run(request *base, database *d, error *err) {
     join_token_consume *r = (join_token_consume *)base;
-    store_join_token token = {0};
-    return take_token(&r->enrolment, d, base->memory, &token, err) &&
-           check_key_is_free(&r->enrolment, token.owner, d, err) &&
-           put_worker(&r->enrolment, &token, d, err) && mark_used(&r->enrolment, d, err) &&
+    taken_token taken = {0};
+    return take_token(&r->enrolment, d, base->memory, &taken, err) &&
+           check_key_is_free(&r->enrolment, taken.token.owner, d, err) &&
+           put_worker(&r->enrolment, &taken, d, err) && mark_used(&r->enrolment, d, err) &&
            read_worker(&r->enrolment, d, base->memory, &r->worker, err);
 }
 

@@ -13,6 +13,9 @@ bool workers_read(query *q, arena *memory, store_worker *worker, error *err) {
     worker->expires_ms = query_read_u64(q);
     worker->revoked_ms = query_read_u64(q);
     worker->last_seen_ms = query_read_u64(q);
+    worker->suspected_ms = query_read_u64(q);
+    worker->approval = query_read_u64(q);
+    worker->contractor = query_read_u64(q) != 0;
     worker->referee = query_read_u64(q) != 0;
     worker->has_machine = query_read_bytes(q, worker->machine, sizeof worker->machine);
     return query_columns_fit(q, err);
@@ -94,17 +97,28 @@ typedef struct worker_revoke {
     void *context;
 } worker_revoke;
 
+static bool run_dated(query *q, const worker_revoke *r, database *d, error *err) {
+    query_u64(q, r->now_ms);
+    query_bytes(q, r->worker_id, sizeof r->worker_id);
+    if (!query_run(q, err)) {
+        return false;
+    }
+    return database_changes(d) == 1 || error_set(err, ERROR_NOT_FOUND, "there is no such worker");
+}
+
 static bool worker_revoke_run(request *base, database *d, error *err) {
     const worker_revoke *r = (const worker_revoke *)base;
     query q;
     query_start(&q, d,
                 "UPDATE workers SET state = 'revoked', revoked_ms = ifnull(revoked_ms, ?) WHERE id = ?");
-    query_u64(&q, r->now_ms);
-    query_bytes(&q, r->worker_id, sizeof r->worker_id);
-    if (!query_run(&q, err)) {
-        return false;
-    }
-    return database_changes(d) == 1 || error_set(err, ERROR_NOT_FOUND, "there is no such worker");
+    return run_dated(&q, r, d, err);
+}
+
+static bool worker_suspect_run(request *base, database *d, error *err) {
+    const worker_revoke *r = (const worker_revoke *)base;
+    query q;
+    query_start(&q, d, "UPDATE workers SET suspected_ms = ifnull(suspected_ms, ?) WHERE id = ?");
+    return run_dated(&q, r, d, err);
 }
 
 static void worker_revoke_answer(request *base, const error *failure) {
@@ -115,12 +129,15 @@ static void worker_revoke_answer(request *base, const error *failure) {
 static const operation worker_revoke_operation = {DATABASE_WRITE_SYNCED, worker_revoke_run,
                                                   worker_revoke_answer};
 
-bool store_worker_revoke(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE], uint64_t now_ms,
+static const operation worker_suspect_operation = {DATABASE_WRITE_SYNCED, worker_suspect_run,
+                                                   worker_revoke_answer};
+
+static bool submit_dated(store *s, const operation *o, const uint8_t *worker_id, uint64_t now_ms,
                          store_done *done, void *context, error *err) {
     if (now_ms == 0) {
         return error_set(err, ERROR_INVALID, "a revocation needs its date");
     }
-    worker_revoke *r = request_new(&worker_revoke_operation, sizeof *r, err);
+    worker_revoke *r = request_new(o, sizeof *r, err);
     if (r == NULL) {
         return false;
     }
@@ -129,6 +146,16 @@ bool store_worker_revoke(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE]
     r->done = done;
     r->context = context;
     return request_submit(s, &r->base, err);
+}
+
+bool store_worker_revoke(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE], uint64_t now_ms,
+                         store_done *done, void *context, error *err) {
+    return submit_dated(s, &worker_revoke_operation, worker_id, now_ms, done, context, err);
+}
+
+bool store_worker_suspect(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE], uint64_t now_ms,
+                          store_done *done, void *context, error *err) {
+    return submit_dated(s, &worker_suspect_operation, worker_id, now_ms, done, context, err);
 }
 
 typedef struct worker_change {
@@ -154,11 +181,25 @@ static bool run_change(query *q, database *d, error *err) {
 static bool worker_restore_run(request *base, database *d, error *err) {
     const worker_change *r = (const worker_change *)base;
     query q;
-    query_start(&q, d, "UPDATE workers SET state = 'approved', revoked_ms = NULL WHERE id = ?");
+    query_start(&q, d,
+                "UPDATE workers SET state = 'approved', revoked_ms = NULL, suspected_ms = NULL, "
+                "machine = CASE WHEN suspected_ms IS NULL THEN machine END WHERE id = ?");
     query_bytes(&q, r->worker_id, sizeof r->worker_id);
     return run_change(&q, d, err);
 }
 
+static bool worker_trust_run(request *base, database *d, error *err) {
+    const worker_change *r = (const worker_change *)base;
+    query q;
+    query_start(&q, d,
+                "UPDATE workers SET suspected_ms = NULL, "
+                "machine = CASE WHEN suspected_ms IS NULL THEN machine END WHERE id = ?");
+    query_bytes(&q, r->worker_id, sizeof r->worker_id);
+    return run_change(&q, d, err);
+}
+
+static const operation worker_trust_operation = {DATABASE_WRITE_SYNCED, worker_trust_run,
+                                                 worker_change_answer};
 static const operation worker_restore_operation = {DATABASE_WRITE_SYNCED, worker_restore_run,
                                                    worker_change_answer};
 
@@ -192,6 +233,11 @@ static bool submit_change(store *s, const operation *o, const uint8_t *worker_id
 bool store_worker_restore(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE], store_done *done,
                           void *context, error *err) {
     return submit_change(s, &worker_restore_operation, worker_id, NULL, done, context, err);
+}
+
+bool store_worker_trust(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE], store_done *done,
+                        void *context, error *err) {
+    return submit_change(s, &worker_trust_operation, worker_id, NULL, done, context, err);
 }
 
 bool store_worker_set_machine(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE],

@@ -122,7 +122,13 @@ static bool keep_home(enrolment *e, slice body, error *err) {
     kept = kept && next_line(&rest, &line) && auth_join_token_parse(line, &token, err) &&
            json_get_text(root, "pool_id", &pool_id, err) && json_get_text(root, "ca", &ca, err) &&
            sign_key_save(e->owner->identities[0].key, path, err) &&
-           worker_home_save(state, token.address, pool_id, slice_of_text(worker_id), ca, err);
+           worker_home_save(state,
+                            &(worker_enrolment){.address = token.address,
+                                                .pool_id_hex = pool_id,
+                                                .worker_id_hex = slice_of_text(worker_id),
+                                                .class_name = SLICE_LITERAL("cpu"),
+                                                .ca_pem = ca},
+                            err);
     buffer_wipe(&tokens);
     json_free(root);
     return kept;

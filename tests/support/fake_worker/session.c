@@ -67,6 +67,7 @@ void fake_send_hello(fake_session *s) {
     hello->isa = SLICE_LITERAL("fake");
     hello->cores = 1;
     memcpy(hello->machine, f->machine, sizeof hello->machine);
+    hello->class = f->home.class;
     hello->model_count = 1;
     hello->models[0] = (proto_model){.name = slice_of_text(o->model),
                                      .context = (uint32_t)o->context,

@@ -271,6 +271,38 @@ static void test_a_machine_without_an_id_says_nothing_of_it(void **state) {
     buffer_free(&out);
 }
 
+static void test_a_welcome_says_what_the_pool_runs_or_nothing_of_it(void **state) {
+    (void)state;
+    static const uint8_t zeros[PROTO_DIGEST_SIZE];
+    proto_message message = {.type = PROTO_WELCOME, .welcome = {.lease_ms = 1, .beat_ms = 1}};
+    proto_message back;
+    error err;
+    buffer out = buffer_make(PROTO_MESSAGE_MAX);
+    assert_true(proto_encode(&message, &out, &err));
+    assert_true(slice_find_slice(buffer_slice(&out), SLICE_LITERAL("build")) == SIZE_MAX);
+    assert_true(slice_find_slice(buffer_slice(&out), SLICE_LITERAL("release")) == SIZE_MAX);
+    memset(&back, 0xff, sizeof back);
+    assert_true(proto_decode(buffer_slice(&out), memory_of_test, &back, &err));
+    assert_memory_equal(back.welcome.build, zeros, sizeof zeros);
+    assert_int_equal(back.welcome.release.length, 0);
+    memset(message.welcome.build, 7, sizeof message.welcome.build);
+    message.welcome.release = SLICE_LITERAL("a note\n\n\xE2\x80\x94 ann Zg==\n");
+    buffer_clear(&out);
+    assert_true(proto_encode(&message, &out, &err));
+    assert_true(proto_decode(buffer_slice(&out), memory_of_test, &back, &err));
+    assert_memory_equal(back.welcome.build, message.welcome.build, sizeof back.welcome.build);
+    assert_true(slice_equal(back.welcome.release, message.welcome.release));
+    char *text = test_malloc(PROTO_RELEASE_MAX + 1);
+    memset(text, 'a', PROTO_RELEASE_MAX + 1);
+    message.welcome.release = slice_of(text, PROTO_RELEASE_MAX);
+    buffer_clear(&out);
+    assert_true(proto_encode(&message, &out, &err));
+    message.welcome.release.length++;
+    assert_false(proto_encode(&message, &out, &err));
+    test_free(text);
+    buffer_free(&out);
+}
+
 /* The longest text that leaves a job of that kind no room for one byte more. */
 static size_t fill_question(proto_message *message, proto_chat *chat, char *text, buffer *out) {
     error err;
@@ -617,6 +649,7 @@ int main(void) {
         TEST(test_an_answer_to_be_scored_comes_out),
         TEST(test_what_is_expected_instead_comes_out_or_is_missing),
         TEST(test_a_machine_without_an_id_says_nothing_of_it),
+        TEST(test_a_welcome_says_what_the_pool_runs_or_nothing_of_it),
         TEST(test_whatever_was_answered_fits_a_score_job),
         TEST(test_a_question_as_long_as_a_check_is_refused),
         TEST(test_deltas_come_out_the_same_in_any_form),

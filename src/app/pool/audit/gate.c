@@ -57,10 +57,17 @@ static void read_body(const pool *p, const http_request *request, subject *s) {
         (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES}, &err);
 }
 
+static void add_to_target(subject *s, const char *word, slice value) {
+    size_t length = strlen(s->target);
+    snprintf(s->target + length, sizeof s->target - length, " %s %.*s", word,
+             SLICE_FORMAT(slice_part(value, 0, 128)));
+}
+
 /* A body that can't be read names nobody: its handler refuses it. */
 static void describe(const pool *p, const http_request *request, const audit_act *act, subject *s) {
     *s = (subject){.body = NULL};
-    describe_path(act, act->subject == AUDIT_OF_SEGMENT ? act->segment : (slice){NULL, 0}, s->target);
+    bool names_segment = act->subject == AUDIT_OF_SEGMENT || act->subject == AUDIT_OF_HASH;
+    describe_path(act, names_segment ? act->segment : (slice){NULL, 0}, s->target);
     switch (act->subject) {
     case AUDIT_OF_NOTHING:
     case AUDIT_OF_SEGMENT:
@@ -76,15 +83,18 @@ static void describe(const pool *p, const http_request *request, const audit_act
         read_body(p, request, s);
         s->person = text_in(s, "owner");
         return;
+    case AUDIT_OF_HASH:
+        read_body(p, request, s);
+        add_to_target(s, "sha256", text_in(s, "hash"));
+        return;
     case AUDIT_OF_LISTED:
         read_body(p, request, s);
         if (slice_equal_text(text_in(s, "kind"), "owner")) {
             s->person = text_in(s, "value");
         } else {
-            size_t length = strlen(s->target);
-            snprintf(s->target + length, sizeof s->target - length, " %.*s %.*s",
-                     SLICE_FORMAT(slice_part(text_in(s, "kind"), 0, 32)),
-                     SLICE_FORMAT(slice_part(text_in(s, "value"), 0, 128)));
+            char kind[33];
+            snprintf(kind, sizeof kind, "%.*s", SLICE_FORMAT(text_in(s, "kind")));
+            add_to_target(s, kind, text_in(s, "value"));
         }
         return;
     }

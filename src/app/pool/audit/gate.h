@@ -10,6 +10,7 @@ typedef enum audit_subject {
     AUDIT_OF_PERSON,  /* that segment, a user's name */
     AUDIT_OF_NAME,    /* "name" in the body, a user's */
     AUDIT_OF_OWNER,   /* "owner" in the body, a person */
+    AUDIT_OF_HASH,    /* the segment, with "hash" in the body: what exactly is approved */
     AUDIT_OF_LISTED   /* "value" in the body, a person if its "kind" is "owner" */
 } audit_subject;
 

@@ -74,11 +74,32 @@ void admin_standing_get(pool *p, http_request *request, const account *who, slic
     }
 }
 
+/* The machine that it comes from next is its own. */
+static void forget_suspicion(fleet_worker *worker) {
+    worker->has_machine = worker->has_machine && worker->suspected_ms == 0;
+    worker->suspected_ms = 0;
+}
+
+static void worker_trusted(void *context, const error *failure) {
+    reply_later later = reply_later_take(context);
+    fleet_worker *worker = fleet_find(later.pool->fleet, later.bytes);
+    if (failure == NULL && worker != NULL) {
+        forget_suspicion(worker);
+        log_info("worker let out of quarantine", LOG_U64("by", later.user_id),
+                 LOG_TEXT("worker", worker->id_hex));
+    }
+    if (reply_later_waits(&later, failure)) {
+        reply_done(later.request);
+    }
+    reply_later_end(&later);
+}
+
 static void worker_restored(void *context, const error *failure) {
     reply_later later = reply_later_take(context);
     fleet_worker *worker = fleet_find(later.pool->fleet, later.bytes);
     if (failure == NULL && worker != NULL) {
         worker->revoked_ms = 0;
+        forget_suspicion(worker);
         log_info("worker cleared", LOG_U64("by", later.user_id), LOG_TEXT("worker", worker->id_hex));
         standings_move(later.pool->proof, worker->id, STANDING_REHABILITATED, 0);
     }
@@ -94,7 +115,8 @@ void admin_worker_clear(pool *p, http_request *request, const account *who, slic
     if (worker == NULL) {
         return;
     }
-    if (standing_may_serve(standings_of(p->proof->standings, worker->id))) {
+    bool convicted = !standing_may_serve(standings_of(p->proof->standings, worker->id));
+    if (!convicted && worker->suspected_ms == 0) {
         reply_error(request, 409, NULL, "nothing_to_clear",
                     "this worker is neither convicted nor in quarantine");
         return;
@@ -104,7 +126,9 @@ void admin_worker_clear(pool *p, http_request *request, const account *who, slic
         return;
     }
     memcpy(later->bytes, worker->id, sizeof worker->id);
-    if (!store_worker_restore(p->store, worker->id, worker_restored, later, &err)) {
+    bool queued = convicted ? store_worker_restore(p->store, worker->id, worker_restored, later, &err)
+                            : store_worker_trust(p->store, worker->id, worker_trusted, later, &err);
+    if (!queued) {
         reply_later_fail(later, &err);
     }
 }

@@ -16,7 +16,7 @@ typedef struct release_check {
     const char *policy;       /* a word of release_policy_parse */
     const char *keys_file;    /* NULL or empty: the keys in the program; an error if there are both */
     const char *state_folder; /* remembers what ran here; must exist */
-    bool remember;            /* false: nothing is written */
+    bool only_look;           /* nothing is written, and what nothing depends on isn't looked at */
 } release_check;
 
 typedef enum release_state { RELEASE_UNCHECKED, RELEASE_VERIFIED, RELEASE_WRONG } release_state;

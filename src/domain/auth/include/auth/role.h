@@ -33,6 +33,9 @@ typedef enum auth_role {
     X(AUTH_KEY_LIST, "key_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                              \
     X(AUTH_KEY_REVOKE, "key_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
     X(AUTH_WORKER_TOKEN_ADD, "worker_token_add", AUTH_IT_ADMIN_BIT)                                          \
+    X(AUTH_ENROLMENT_REQUEST, "enrolment_request", AUTH_WORKER_OWNER_BIT | AUTH_IT_ADMIN_BIT)                \
+    X(AUTH_APPROVAL_LIST, "approval_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
+    X(AUTH_APPROVAL_DECIDE, "approval_decide", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                \
     X(AUTH_WORKER_LIST, "worker_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
     X(AUTH_WORKER_REVOKE, "worker_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
     X(AUTH_PROOF_READ, "proof_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \

@@ -83,12 +83,14 @@ typedef enum proto_availability { PROTO_AVAILABLE, PROTO_LIMITED, PROTO_PAUSED }
 #define PROTO_REFUSE_PROOF "bad_proof"
 #define PROTO_REFUSE_REVOKED "revoked"
 #define PROTO_REFUSE_EXPIRED "expired"
-#define PROTO_REFUSE_MODEL "model"       /* no such file or profile is wanted under this name */
-#define PROTO_REFUSE_RELEASE "release"   /* the pool doesn't accept the program that the worker runs */
-#define PROTO_REFUSE_FULL "full"         /* come back later */
-#define PROTO_REFUSE_DRAINING "draining" /* the pool is stopping: come back later */
-#define PROTO_FAIL_MODEL "unknown_model" /* name and digest don't match what is loaded */
-#define PROTO_FAIL_INPUT "bad_input"     /* the prompt can't be tokenized, or doesn't fit the context */
+#define PROTO_REFUSE_QUARANTINED "quarantined" /* its key came from another machine than it belongs to */
+#define PROTO_REFUSE_CLASS "class"             /* it is enrolled as another */
+#define PROTO_REFUSE_MODEL "model"             /* no such file or profile is wanted under this name */
+#define PROTO_REFUSE_RELEASE "release"         /* the pool doesn't accept the program that the worker runs */
+#define PROTO_REFUSE_FULL "full"               /* come back later */
+#define PROTO_REFUSE_DRAINING "draining"       /* the pool is stopping: come back later */
+#define PROTO_FAIL_MODEL "unknown_model"       /* name and digest don't match what is loaded */
+#define PROTO_FAIL_INPUT "bad_input"           /* the prompt can't be tokenized, or doesn't fit the context */
 #define PROTO_FAIL_BUSY "busy"
 #define PROTO_FAIL_ENGINE "engine" /* the engine crashed or hung */
 #define PROTO_FAIL_DEADLINE "deadline"
@@ -282,5 +284,8 @@ MUST_CHECK bool proto_encode(const proto_message *message, buffer *out, error *e
 
 /* "delta"; static text. */
 const char *proto_type_name(proto_type type);
+/* "cpu", "gpu", "npu". Parsing is exact. */
+const char *proto_class_name(proto_class class_id);
+MUST_CHECK bool proto_class_parse(slice name, proto_class *class_id);
 
 #endif

@@ -15,10 +15,13 @@ typedef struct store_worker {
     slice tiers;
     uint64_t requested_by; /* user ids */
     uint64_t approved_by;
+    uint64_t approval; /* the request that was approved; 0: nobody else was asked */
     uint64_t created_ms;
     uint64_t expires_ms;   /* 0: never */
     uint64_t revoked_ms;   /* 0: approved; otherwise revoked then */
     uint64_t last_seen_ms; /* 0: never */
+    uint64_t suspected_ms; /* its key was seen where it doesn't belong; 0: never, or cleared since */
+    bool contractor;       /* its owner is none of the company's own */
     bool referee;          /* run by the pool's operator; it may judge others */
     bool has_machine;      /* `machine` is set: it has said hello since it is asked for */
     uint8_t machine[STORE_MACHINE_SIZE];
@@ -40,8 +43,17 @@ MUST_CHECK bool store_load_workers(store *s, store_workers_listed *done, void *c
 MUST_CHECK bool store_worker_revoke(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE], uint64_t now_ms,
                                     store_done *done, void *context, error *err);
 
-/* Undoes a revocation, as a person decided. Synced to the disk before it is answered. ERROR_NOT_FOUND: no
- * such worker. One that isn't revoked is no error. */
+/* Its key was seen on another machine. Synced to the disk before it is answered. ERROR_NOT_FOUND: no such
+ * worker. Keeps the first date. */
+MUST_CHECK bool store_worker_suspect(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE], uint64_t now_ms,
+                                     store_done *done, void *context, error *err);
+
+/* Takes a suspicion back, as a person decided: it may come from any machine next. As store_worker_suspect. */
+MUST_CHECK bool store_worker_trust(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE], store_done *done,
+                                   void *context, error *err);
+
+/* Undoes a revocation and a suspicion, as a person decided. Synced to the disk before it is answered.
+ * ERROR_NOT_FOUND: no such worker. One that is neither is no error. */
 MUST_CHECK bool store_worker_restore(store *s, const uint8_t worker_id[STORE_WORKER_ID_SIZE],
                                      store_done *done, void *context, error *err);
 
