@@ -34,6 +34,8 @@ int main(int argc, char **argv) {
     static const verb verbs[] = {
         {"pool", pool_main, "make a site (init), serve it (run)"},
         {"worker", worker_main, "enrol this machine (join), lend it (run)"},
+        {"login", login_main, "log in by single sign-on, for ask and admin"},
+        {"logout", logout_main, "end that login"},
         {"ask", ask_main, "ask a question, stream the answer, check its receipt"},
         {"admin", admin_main, "users, keys and workers, over the pool's API"},
         {"verify", verify_main, "check a receipt, evidence, an audit log or a release offline"},

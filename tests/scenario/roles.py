@@ -12,7 +12,14 @@ ROLES = TABLE["roles"]
 
 # Written out by hand: an address that asks for no key is to be noticed.
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/v1/pool"), ("GET", "/v1/release"), ("GET", "/v1/worker"),
-        ("POST", "/v1/worker/enrol"), ("GET", "/.well-known/jwks.json"), ("POST", "/auth/token")}
+        ("POST", "/v1/worker/enrol"), ("GET", "/.well-known/jwks.json"), ("POST", "/auth/token"),
+        ("POST", "/auth/device"), ("GET", "/auth/login"), ("GET", "/auth/callback"), ("POST", "/auth/refresh"),
+        ("POST", "/auth/logout"), ("POST", "/auth/backchannel-logout"),
+        # With the SCIM token of a provider alone (tests/clients/sso.py).
+        ("GET", "/scim/v2/Users"), *((method, "/scim/v2/Users/*") for method in ("GET", "PATCH", "PUT", "DELETE"))}
+# Of these, what refuses a request that doesn't bring its own kind of proof: that it comes from a page of the pool, or a token.
+PROVEN = {("POST", "/auth/refresh"), ("POST", "/auth/logout"),
+          *((method, path) for method, path in OPEN if path.startswith("/scim/"))}
 
 # What a request needs beside its path, so that whoever may is answered.
 QUERIES = {"/v1/audit/proof/inclusion": "?index=0", "/v1/audit/proof/consistency": "?from=1"}
@@ -47,7 +54,9 @@ class Roles(SiteCase):
             for role in (NOBODY, *ROLES):
                 with self.subTest(path=f"{route['method']} {route['path']}", role=role):
                     answer = self.call(route, self.keys.get(role))
-                    if route["open"] or role in route["roles"]:
+                    if (route["method"], route["path"]) in PROVEN:
+                        self.assertIn(answer.status, (401, 403))
+                    elif route["open"] or role in route["roles"]:
                         self.assertNotIn(answer.status, (401, 403), answer.body)
                         self.assertLess(answer.status, 500)
                     elif role == NOBODY:

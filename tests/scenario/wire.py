@@ -125,8 +125,10 @@ class Connection:
         lines = self.until(b"\r\n\r\n").decode().split("\r\n")
         if not lines[0]:
             return 0, {}
-        fields = [line.partition(":") for line in lines[1:] if line]
-        return int(lines[0].split(" ")[1]), {name.lower(): value.strip() for name, _, value in fields}
+        fields = {}
+        for name, _, value in (line.partition(":") for line in lines[1:] if line):
+            fields.setdefault(name.lower(), []).append(value.strip())
+        return int(lines[0].split(" ")[1]), {name: ", ".join(values) for name, values in fields.items()}
 
     def chunk(self):
         """The next chunk of a streamed body; empty at its end, None where the connection ends first."""

@@ -1,30 +1,44 @@
 #include "client/api.h"
 
 #include "base/memory.h"
+#include "codec/form.h"
+#include "codec/json_writer.h"
 #include "codec/sse.h"
 #include "crypto/secret.h"
 #include "crypto/start.h"
 #include "http/client.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "os/random.h"
 #include "pool_release.h"
+#include "session_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     FILE_LIMIT = 65536,
     TEXT_SIZE = 4096,
-    KEY_SIZE = 128,
+    KEY_SIZE = SESSION_TOKEN_SIZE,
     EVENT_LIMIT = 4 * 1024 * 1024,
-    TIMEOUT_MS = 900000
+    TIMEOUT_MS = 900000,
+    FORM_LIMIT = 4096,
+    REFRESH_BEFORE_MS = 30000,
+    LOCK_TRIES = 100,
+    LOCK_PAUSE_US = 100000
 };
+
+/* What a caller may be known by. */
+typedef enum api_credential { API_ANY, API_LOGIN, API_NONE } api_credential;
 
 struct api {
     char url[TEXT_SIZE];
     char ca_path[TEXT_SIZE];
     char release[TEXT_SIZE]; /* empty: any */
-    char *authorization;     /* secret memory */
+    char *authorization;     /* secret memory; NULL: a stranger */
+    session_file *session;   /* secret memory; what a login has left, where there is no key */
+    api_credential credential;
     buffer ca_pem;
     ev_loop *loop;
     http_client *http;
@@ -43,8 +57,13 @@ static void take_release(api *a, slice text) {
     take(a->release, sizeof a->release, text.length < sizeof a->release ? text : SLICE_LITERAL("too long"));
 }
 
+static void take_key(const api *a, char key[KEY_SIZE], slice text) {
+    if (a->credential == API_ANY) {
+        take(key, KEY_SIZE, text);
+    }
+}
+
 static bool read_client_file(api *a, const char *path, char key[KEY_SIZE], error *err) {
-    slice text;
     buffer content = buffer_make(FILE_LIMIT);
     if (!file_read_private(path, &content, err)) {
         return false;
@@ -55,8 +74,7 @@ static bool read_client_file(api *a, const char *path, char key[KEY_SIZE], error
         take(a->url, sizeof a->url, json_text_of(json_find(root, "url")));
         take(a->ca_path, sizeof a->ca_path, json_text_of(json_find(root, "ca")));
         take_release(a, json_text_of(json_find(root, "pool_release")));
-        text = json_text_of(json_find(root, "key"));
-        take(key, KEY_SIZE, text);
+        take_key(a, key, json_text_of(json_find(root, "key")));
     }
     json_free(root);
     buffer_wipe(&content);
@@ -74,6 +92,23 @@ static bool client_file(const api_options *options, char path[TEXT_SIZE]) {
     return length > 0 && length < TEXT_SIZE && file_exists(path);
 }
 
+/* What a login has left, if anything; the pool it names counts where no other was named. */
+static bool read_session(api *a, const api_options *options, error *err) {
+    char path[SESSION_PATH_SIZE];
+    if (!session_file_path(options->site, "", path, err) || !file_exists(path)) {
+        return true; /* what is missing is said later */
+    }
+    a->session = secret_allocate(sizeof *a->session, err);
+    if (a->session == NULL || !session_file_read(path, a->session, err)) {
+        return false;
+    }
+    take(a->url, sizeof a->url, slice_of_text(a->session->url));
+    take(a->ca_path, sizeof a->ca_path, slice_of_text(a->session->ca));
+    return strcmp(a->url, a->session->url) == 0 ||
+           error_set(err, ERROR_DENIED, "you are logged in to %s, not to %s: cellule login", a->session->url,
+                     a->url);
+}
+
 static bool settle(api *a, const api_options *options, char key[KEY_SIZE], error *err) {
     char path[TEXT_SIZE];
     take(a->url, sizeof a->url, slice_of_text(options->url));
@@ -82,11 +117,15 @@ static bool settle(api *a, const api_options *options, char key[KEY_SIZE], error
     if (options->site == NULL) {
         take(a->url, sizeof a->url, slice_of_text(getenv("CELLULE_URL")));
         take(a->ca_path, sizeof a->ca_path, slice_of_text(getenv("CELLULE_CA")));
-        take(key, KEY_SIZE, slice_of_text(getenv("CELLULE_KEY")));
+        take_key(a, key, slice_of_text(getenv("CELLULE_KEY")));
         take_release(a, slice_of_text(getenv("CELLULE_POOL_RELEASE")));
     }
-    bool complete = a->url[0] != '\0' && a->ca_path[0] != '\0' && key[0] != '\0';
+    bool complete =
+        a->url[0] != '\0' && a->ca_path[0] != '\0' && (key[0] != '\0' || a->credential != API_ANY);
     if (!complete && client_file(options, path) && !read_client_file(a, path, key, err)) {
+        return false;
+    }
+    if (key[0] == '\0' && a->credential != API_NONE && !read_session(a, options, err)) {
         return false;
     }
     if (a->url[0] == '\0') {
@@ -101,9 +140,20 @@ static bool settle(api *a, const api_options *options, char key[KEY_SIZE], error
         return error_set(err, ERROR_NOT_FOUND,
                          "whom to trust? give --ca FILE (the site's ca.pem), or set CELLULE_CA");
     }
-    return key[0] != '\0' || error_set(err, ERROR_NOT_FOUND,
-                                       "no key: set CELLULE_KEY, or put {\"url\":…,\"ca\":…,\"key\":…} into "
-                                       "~/.cellule/client.json (mode 0600)");
+    return key[0] != '\0' || a->credential == API_NONE || a->session != NULL ||
+           error_set(err, ERROR_NOT_FOUND,
+                     "no key: log in with cellule login, or set CELLULE_KEY, or put "
+                     "{\"url\":…,\"ca\":…,\"key\":…} into ~/.cellule/client.json (mode 0600)");
+}
+
+static bool set_credential(api *a, const char *token, error *err) {
+    secret_free(a->authorization);
+    a->authorization = secret_allocate(KEY_SIZE + 32, err);
+    if (a->authorization == NULL) {
+        return false;
+    }
+    snprintf(a->authorization, KEY_SIZE + 32, "Authorization: Bearer %s", token);
+    return true;
 }
 
 static bool open_parts(api *a, const api_options *options, error *err) {
@@ -113,15 +163,9 @@ static bool open_parts(api *a, const api_options *options, error *err) {
         return false;
     }
     json_start(seed);
-    bool settled = settle(a, options, key, err);
-    if (settled) {
-        a->authorization = secret_allocate(KEY_SIZE + 32, err);
-    }
-    if (a->authorization != NULL) {
-        snprintf(a->authorization, KEY_SIZE + 32, "Authorization: Bearer %s", key);
-    }
+    bool settled = settle(a, options, key, err) && (key[0] == '\0' || set_credential(a, key, err));
     secret_wipe(key, sizeof key);
-    if (a->authorization == NULL) {
+    if (!settled) {
         return false;
     }
     if (!file_read_all(a->ca_path, &a->ca_pem, err)) {
@@ -134,18 +178,31 @@ static bool open_parts(api *a, const api_options *options, error *err) {
 
 static bool check_release(api *a, error *err);
 
-api *api_open(const api_options *options, error *err) {
+static api *open_as(const api_options *options, api_credential credential, error *err) {
     api *a = memory_allocate_zeroed(1, sizeof *a);
     if (a == NULL) {
         error_memory(err);
         return NULL;
     }
     a->ca_pem = buffer_make(FILE_LIMIT);
+    a->credential = credential;
     if (!open_parts(a, options, err) || !check_release(a, err)) {
         api_close(a);
         return NULL;
     }
     return a;
+}
+
+api *api_open_stranger(const api_options *options, error *err) {
+    return open_as(options, API_NONE, err);
+}
+
+const char *api_url(const api *a) {
+    return a->url;
+}
+
+const char *api_ca_path(const api *a) {
+    return a->ca_path;
 }
 
 void api_close(api *a) {
@@ -156,6 +213,7 @@ void api_close(api *a) {
     ev_loop_free(a->loop);
     buffer_free(&a->ca_pem);
     secret_free(a->authorization);
+    secret_free(a->session);
     memory_free(a);
     crypto_stop();
 }
@@ -169,6 +227,7 @@ typedef struct call {
     sse_reader events;
     bool (*on_event)(void *context, slice data);
     void *context;
+    bool is_form; /* a refusal is an answer too */
     bool ended_by_us;
     bool keyless; /* the key isn't shown */
     bool done;
@@ -220,14 +279,15 @@ static void answered(void *context, const http_client_answer *answer) {
     }
     keep_headers(c, answer->exchange);
     c->answer->status = answer->status;
-    bool refused = answer->status < 200 || answer->status > 299;
+    bool refused = !c->is_form && (answer->status < 200 || answer->status > 299);
     if (answer->body.length > 0) {
         c->answer->json = json_parse(answer->body, (json_limits){.size = SIZE_MAX, .depth = 32}, &c->failure);
     }
     if (refused) {
         tell_refusal(c, answer->status);
     }
-    bool whole = c->on_event != NULL || answer->body.length == 0 || c->answer->json != NULL;
+    bool whole = (c->is_form && c->answer->json != NULL) || c->on_event != NULL || answer->body.length == 0 ||
+                 c->answer->json != NULL;
     end_call(c, !refused && whole);
 }
 
@@ -256,7 +316,9 @@ static bool take_events(void *context, slice bytes) {
 static bool run_call(call *c, const char *method, const char *path, slice body, error *err) {
     api *a = c->api;
     char url[2 * TEXT_SIZE];
-    const char *headers[] = {a->authorization, "Content-Type: application/json", c->header, NULL};
+    const char *headers[] = {c->is_form ? "Content-Type: application/x-www-form-urlencoded"
+                                        : "Content-Type: application/json",
+                             c->is_form || c->keyless ? NULL : a->authorization, c->header, NULL};
     http_client_options options = {.ca_pem = buffer_slice(&a->ca_pem), .timeout_ms = TIMEOUT_MS};
     if (c->on_event != NULL) {
         options.on_data = take_events;
@@ -265,8 +327,7 @@ static bool run_call(call *c, const char *method, const char *path, slice body, 
     if (snprintf(url, sizeof url, "%s%s", a->url, path) >= (int)sizeof url) {
         return error_set(err, ERROR_LIMIT, "the address is too long");
     }
-    c->exchange = http_client_request(a->http, method, url, c->keyless ? headers + 1 : headers, body,
-                                      &options, answered, c, err);
+    c->exchange = http_client_request(a->http, method, url, headers, body, &options, answered, c, err);
     if (c->exchange == NULL) {
         return false;
     }
@@ -282,6 +343,99 @@ static bool run_call(call *c, const char *method, const char *path, slice body, 
 bool api_call(api *a, const char *method, const char *path, slice body, api_answer *answer, error *err) {
     call c = {.api = a, .answer = answer};
     return run_call(&c, method, path, body, err);
+}
+
+bool api_post_form(api *a, const char *path, slice form, api_answer *answer, error *err) {
+    call c = {.api = a, .answer = answer, .is_form = true};
+    bool done = run_call(&c, "POST", path, form, err);
+    if (done && answer->json == NULL) {
+        return error_set(err, ERROR_IO, "the pool gave an answer that is none");
+    }
+    return done;
+}
+
+/* Another program of the same person may be refreshing: a refresh token is good once. */
+static file_lock *wait_for_lock(const char *path, error *err) {
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        file_lock *lock = file_lock_take(path, err);
+        if (lock != NULL || err->code != ERROR_CONFLICT) {
+            return lock;
+        }
+        usleep(LOCK_PAUSE_US);
+    }
+    return NULL;
+}
+
+static bool is_fresh(const api *a) {
+    return clock_unix_ms() + REFRESH_BEFORE_MS < a->session->access_expires_ms;
+}
+
+static bool take_refreshed(api *a, const char *path, const api_answer *answer, error *err) {
+    buffer json = buffer_make(FILE_LIMIT);
+    (void)!buffer_reserve(&json, FILE_LIMIT);
+    json_writer w = json_writer_make(&json);
+    json_write_value(&w, answer->json);
+    bool taken = answer->status == 200
+                     ? session_file_take(a->session, buffer_slice(&json), clock_unix_ms(), err) &&
+                           session_file_write(path, a->session, err)
+                     : error_set(err, ERROR_DENIED, "your login is over: log in again with cellule login");
+    buffer_wipe(&json);
+    return taken;
+}
+
+static bool refresh_locked(api *a, const char *path, error *err) {
+    api_answer answer = {0};
+    buffer form = buffer_make(FORM_LIMIT);
+    if (!session_file_read(path, a->session, err)) {
+        return false;
+    }
+    if (is_fresh(a)) {
+        return true;
+    }
+    (void)!buffer_reserve(&form, FORM_LIMIT);
+    form_add(&form, "grant_type", SLICE_LITERAL("refresh_token"));
+    form_add(&form, "refresh_token", slice_of_text(a->session->refresh));
+    bool done = (!buffer_failed(&form) || error_memory(err)) &&
+                api_post_form(a, "/auth/token", buffer_slice(&form), &answer, err) &&
+                take_refreshed(a, path, &answer, err);
+    json_free(answer.json);
+    buffer_wipe(&form);
+    return done;
+}
+
+static bool use_session(api *a, const api_options *options, error *err) {
+    char path[SESSION_PATH_SIZE];
+    char lock_path[SESSION_PATH_SIZE];
+    if (!is_fresh(a)) {
+        if (!session_file_path(options->site, "", path, err) ||
+            !session_file_path(options->site, ".lock", lock_path, err)) {
+            return false;
+        }
+        file_lock *lock = wait_for_lock(lock_path, err);
+        bool refreshed = lock != NULL && refresh_locked(a, path, err);
+        file_lock_release(lock);
+        if (!refreshed) {
+            return false;
+        }
+    }
+    return set_credential(a, a->session->access, err);
+}
+
+static api *open_with_session(const api_options *options, api_credential credential, error *err) {
+    api *a = open_as(options, credential, err);
+    if (a != NULL && a->session != NULL && !use_session(a, options, err)) {
+        api_close(a);
+        return NULL;
+    }
+    return a;
+}
+
+api *api_open(const api_options *options, error *err) {
+    return open_with_session(options, API_ANY, err);
+}
+
+api *api_open_login(const api_options *options, error *err) {
+    return open_with_session(options, API_LOGIN, err);
 }
 
 bool api_stream(api *a, const char *path, const char *header, slice body,

@@ -98,6 +98,16 @@ void accounts_set_mode(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE],
     }
 }
 
+void accounts_set_role(accounts *all, uint64_t user_id, auth_role role) {
+    void *value = NULL;
+    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
+        account *one = value;
+        if (one->user_id == user_id) {
+            one->role = role;
+        }
+    }
+}
+
 void accounts_remove_key(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]) {
     memory_free(map_remove(all->by_hash, key_of(token_hash)));
 }

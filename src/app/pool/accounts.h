@@ -35,6 +35,8 @@ const account *accounts_find(const accounts *all, const uint8_t token_hash[STORE
                              uint64_t unix_ms);
 /* `mode`: one that exists. */
 void accounts_set_mode(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE], slice mode);
+/* Of all keys of a user, from now on. */
+void accounts_set_role(accounts *all, uint64_t user_id, auth_role role);
 /* Harmless when there is none. */
 void accounts_remove_key(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]);
 void accounts_remove_user(accounts *all, uint64_t user_id);

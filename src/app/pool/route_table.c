@@ -11,6 +11,10 @@
 #include "proof/admin.h"
 #include "receipts.h"
 #include "session.h"
+#include "sso/backchannel.h"
+#include "sso/browser.h"
+#include "sso/device.h"
+#include "sso/scim.h"
 #include "sso/session_api.h"
 
 /* What strangers may call carries its own proof, or tells nothing that a stranger may not know. */
@@ -28,6 +32,19 @@ const route route_table[] = {
     OPEN("POST", "/v1/worker/enrol", admin_enrol, "a machine enrols, with a join token"),
     OPEN("GET", "/.well-known/jwks.json", session_api_keys, "the keys that session tokens are verified with"),
     OPEN("POST", "/auth/token", session_api_token, "new session tokens for a refresh token"),
+    OPEN("GET", "/auth/login", browser_login, "send a browser to the identity provider"),
+    OPEN("GET", "/auth/callback", browser_callback, "where the identity provider sends it back"),
+    OPEN("POST", "/auth/refresh", browser_refresh, "new cookies for a browser that is logged in"),
+    OPEN("POST", "/auth/logout", browser_logout, "end a browser's session"),
+    OPEN("POST", "/auth/backchannel-logout", backchannel_logout,
+         "an identity provider says whose session has ended with it"),
+    OPEN("POST", "/auth/device", device_authorize, "begin a login by single sign-on from a program"),
+    OPEN("GET", "/scim/v2/Users", scim_list,
+         "an identity provider lists those it knows here, with its SCIM token"),
+    OPEN("GET", "/scim/v2/Users/*", scim_get, "one of them"),
+    OPEN("PATCH", "/scim/v2/Users/*", scim_patch, "it says whether somebody is active"),
+    OPEN("PUT", "/scim/v2/Users/*", scim_put, "the same"),
+    OPEN("DELETE", "/scim/v2/Users/*", scim_delete, "it shuts somebody out"),
     ROUTE("POST", "/v1/session", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_make,
           "make a session with a key"),
     ROUTE("GET", "/v1/session", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_show, "who asks"),

@@ -12,7 +12,7 @@ static const char *const file_names[SITE_FILE_COUNT] = {
     [SITE_SETTINGS] = "pool.yaml",     [SITE_DATABASE] = "pool.db",  [SITE_LOCK] = "lock",
     [SITE_CA_CERTIFICATE] = "ca.pem",  [SITE_CA_KEY] = "ca.key",     [SITE_SERVER_CERTIFICATE] = "server.pem",
     [SITE_SERVER_KEY] = "server.key",  [SITE_POOL_KEY] = "pool.key", [SITE_VERIFY_KEY] = "verify.key",
-    [SITE_AUDIT] = "audit.checkpoint",
+    [SITE_AUDIT] = "audit.checkpoint", [SITE_SSO] = "sso.yaml",
 };
 
 bool site_path(const char *folder, site_file file, char path[SITE_PATH_SIZE], error *err) {

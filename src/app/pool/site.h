@@ -15,6 +15,8 @@
  *   lock        held while running  pool.key                the pool's Ed25519 key
  *                                              verify.key              32 random bytes: see site_verify_keys
  *                                              audit.checkpoint        of the audit log, beside the database
+ *                                              sso.yaml                providers of single sign-on; may be
+ * absent
  */
 typedef enum site_file {
     SITE_SETTINGS,
@@ -27,6 +29,7 @@ typedef enum site_file {
     SITE_POOL_KEY,
     SITE_VERIFY_KEY,
     SITE_AUDIT,
+    SITE_SSO,
     SITE_FILE_COUNT
 } site_file;
 

@@ -14,7 +14,11 @@
 #include "receipts.h"
 #include "routes.h"
 #include "session.h"
+#include "sso/backchannel.h"
+#include "sso/browser.h"
+#include "sso/device.h"
 #include "sso/logins.h"
+#include "sso/providers.h"
 #include "store/keys.h"
 
 #include <stdio.h>
@@ -42,6 +46,9 @@ static void keep_house(void *context) {
     receipts_expire(context);
     proof_keep_house(context);
     logins_keep_house(context);
+    devices_keep_house(context);
+    browsers_keep_house(context);
+    backchannel_keep_house(context);
     pool *p = context;
     if (!p->models_compared) { /* the workers have had time to come */
         p->models_compared = true;
@@ -238,6 +245,10 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
         !start_network(p, err) || !start_server(p, err)) {
         return false;
     }
+    if (!providers_load(p, err) || !devices_start(p, err) || !browsers_start(p, err) ||
+        !backchannel_start(p, err)) {
+        return false;
+    }
     proof_start(p);
     names_warn_of_tiers(p);
     return true;
@@ -250,11 +261,15 @@ void pool_stop(pool *p) {
     }
     proof_stop(p);
     http_server_free(p->server);
+    providers_free(p->providers);
     net_free(p->net);
     net_tls_free(p->tls);
     store_close(p->store);
     audit_stop(p);
     dispatch_free(p->dispatch);
+    devices_free(p->devices);
+    browsers_free(p->browsers);
+    backchannel_free(p->backchannel);
     logins_free(p->logins);
     accounts_free(p->accounts);
     fleet_free(p->fleet);

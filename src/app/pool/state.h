@@ -49,9 +49,13 @@ typedef struct pool {
     ev_timer stall_timer;
     ev_timer housekeeping_timer;
     ev_timer drain_timer;
-    struct logins *logins; /* sessions of people and services: sso/logins.h */
-    struct audit *audit;   /* what privileged callers do: audit/audit.h */
-    struct proof *proof;   /* answers are checked: proof/proof.h */
+    struct logins *logins;           /* sessions of people and services: sso/logins.h */
+    struct providers *providers;     /* of identities: sso/providers.h */
+    struct backchannel *backchannel; /* of providers: sso/backchannel.h */
+    struct browsers *browsers;       /* logins of browsers under way: sso/browser.h */
+    struct devices *devices;         /* logins of programs under way: sso/device.h */
+    struct audit *audit;             /* what privileged callers do: audit/audit.h */
+    struct proof *proof;             /* answers are checked: proof/proof.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
     bool check_only; /* to see whether all is in order: it won't serve */

@@ -27,7 +27,8 @@ static bool sessions_end_run(request *base, database *d, error *err) {
     } else if (r->issuer.length > 0) {
         query_start(&q, d,
                     "UPDATE sessions SET ended_ms = ?1 WHERE ended_ms IS NULL AND issuer = ?2 "
-                    "AND (?3 = '' OR subject = ?3) AND (?4 = '' OR provider_session = ?4)");
+                    "AND (?3 = '' OR subject = ?3) AND (?4 = '' OR provider_session = ?4 "
+                    "OR (?3 <> '' AND provider_session = ''))");
         query_u64(&q, r->now_ms);
         query_text(&q, r->issuer);
         query_text(&q, r->subject);

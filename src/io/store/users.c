@@ -150,7 +150,13 @@ static bool user_disable_run(request *base, database *d, error *err) {
         return error_set(err, ERROR_NOT_FOUND, "there is no user %.*s", SLICE_FORMAT(r->name));
     }
     r->user_id = query_read_u64(&q);
-    return query_columns_fit(&q, err) && query_run(&q, err);
+    if (!query_columns_fit(&q, err) || !query_run(&q, err)) {
+        return false;
+    }
+    /* From now on it isn't for a provider to let him in again. */
+    query_start(&q, d, "UPDATE identities SET inactive = 0 WHERE user_id = ?");
+    query_u64(&q, r->user_id);
+    return query_run(&q, err);
 }
 
 static void user_disable_answer(request *base, const error *failure) {

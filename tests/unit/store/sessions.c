@@ -231,6 +231,15 @@ static void test_sessions_end_by_what_was_said_of_them(void **state) {
     end(&(store_session_choice){
         .issuer = issuer, .subject = SLICE_LITERAL("subject-1"), .provider_session = SLICE_LITERAL("odd")});
     assert_int_equal(load().count, 5); /* 11 */
+    store_new_session unnamed = new_session(16, true);
+    unnamed.subject = SLICE_LITERAL("subject-1");
+    unnamed.provider_session = (slice){NULL, 0};
+    assert_int_equal(add(&unnamed).o.code, ERROR_NONE);
+    end(&(store_session_choice){.issuer = issuer, .provider_session = SLICE_LITERAL("another")});
+    assert_int_equal(load().count, 6);
+    end(&(store_session_choice){
+        .issuer = issuer, .subject = SLICE_LITERAL("subject-1"), .provider_session = SLICE_LITERAL("odd")});
+    assert_int_equal(load().count, 5); /* 16: it may be it */
     end(&(store_session_choice){.issuer = issuer, .subject = SLICE_LITERAL("subject-1")});
     assert_int_equal(load().count, 3); /* 10, 12 */
     end(&(store_session_choice){.issuer = issuer, .provider_session = SLICE_LITERAL("odd")});
@@ -286,6 +295,50 @@ static void test_keys_are_kept_in_their_order_and_one_may_replace_all(void **sta
     assert_int_equal(o.code, ERROR_NONE);
 }
 
+static void on_person(void *context, const store_known_person *person, const error *failure) {
+    found *f = context;
+    keep(&f->o, failure);
+    f->user_id = person == NULL ? 0 : person->user_id;
+    f->count = person != NULL && person->role_changed;
+    slice name = person == NULL ? (slice){NULL, 0} : person->user_name;
+    snprintf(f->user, sizeof f->user, "%.*s", SLICE_FORMAT(name));
+}
+
+static found log_in(const char *subject, const char *name, const char *role) {
+    found f = {0};
+    store_person person = {.issuer = SLICE_LITERAL("https://login.example"),
+                           .subject = slice_of_text(subject),
+                           .name = slice_of_text(name),
+                           .role = slice_of_text(role),
+                           .now_ms = NOW_MS};
+    if (!store_person_log_in(site, &person, on_person, &f, &err)) {
+        f.o.code = err.code;
+    }
+    return f;
+}
+
+static void test_a_person_is_who_the_provider_s_id_says(void **state) {
+    (void)state;
+    found f = log_in("s-1", "bea", "employee");
+    assert_int_equal(f.o.code, ERROR_NONE);
+    uint64_t bea = f.user_id;
+    f = log_in("s-1", "another", "it_admin");
+    assert_int_equal(f.user_id, bea);
+    assert_string_equal(f.user, "bea");
+    assert_int_equal(f.count, 1);
+    assert_int_equal(log_in("s-1", "", "it_admin").count, 0);
+    assert_int_equal(log_in("s-2", "bea", "employee").o.code, ERROR_CONFLICT);
+    assert_int_equal(log_in("s-2", "ana", "it_admin").o.code, ERROR_CONFLICT); /* has keys alone */
+    assert_int_equal(log_in("s-2", "", "employee").o.code, ERROR_DENIED);
+    assert_int_equal(log_in("s-2", "B b", "employee").o.code, ERROR_DENIED);
+    assert_int_equal(log_in("", "cara", "employee").o.code, ERROR_INVALID);
+    assert_int_equal(log_in("s-2", "cara", "root").o.code != ERROR_NONE, 1);
+    assert_int_equal(log_in("s-2", "cara", "employee").o.code, ERROR_NONE);
+    outcome o = {0};
+    assert_true(store_user_disable(site, SLICE_LITERAL("bea"), on_user_id, &o, &err));
+    assert_int_equal(log_in("s-1", "bea", "employee").o.code, ERROR_DENIED);
+}
+
 static void test_each_failed_allocation_keeps_the_session_whole(void **state) {
     (void)state;
     store_new_session session = new_session(9, false);
@@ -311,6 +364,7 @@ int main(void) {
         SITE_TEST(test_sessions_end_by_what_was_said_of_them),
         SITE_TEST(test_what_is_over_is_deleted_after_a_while),
         SITE_TEST(test_keys_are_kept_in_their_order_and_one_may_replace_all),
+        SITE_TEST(test_a_person_is_who_the_provider_s_id_says),
         SITE_TEST(test_each_failed_allocation_keeps_the_session_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

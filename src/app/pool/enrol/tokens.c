@@ -11,35 +11,13 @@
 #include "os/random.h"
 #include "proof/proof.h"
 #include "proto/enrolment.h"
+#include "public_address.h"
 #include "session.h"
 #include "store/join_tokens.h"
 
 #include <stdio.h>
 
 enum { JOIN_ANSWER_SIZE = 1024 /* at most, without the CA's certificate */ };
-
-/* Where workers dial: as configured, or this machine's first name and the port that is served. */
-static bool public_address(const pool *p, char address[AUTH_ADDRESS_MAX + 1], error *err) {
-    if (p->settings.public_address[0] != '\0') {
-        snprintf(address, AUTH_ADDRESS_MAX + 1, "%s", p->settings.public_address);
-        return true;
-    }
-    slice host;
-    uint16_t port = 0;
-    if (auth_address_split(slice_of_text(p->settings.listen), &host, &port) &&
-        !slice_equal_text(host, "0.0.0.0") && !slice_equal_text(host, "::")) {
-        bool is_ipv6 = slice_find(host, ':') != SIZE_MAX;
-        snprintf(address, AUTH_ADDRESS_MAX + 1, "%s%.*s%s:%u", is_ipv6 ? "[" : "", SLICE_FORMAT(host),
-                 is_ipv6 ? "]" : "", p->port);
-        return true;
-    }
-    if (p->host_name[0] == '\0') {
-        return error_set(err, ERROR_INVALID,
-                         "this machine has no name that workers could dial: set public_address");
-    }
-    snprintf(address, AUTH_ADDRESS_MAX + 1, "%s:%u", p->host_name, p->port);
-    return true;
-}
 
 static void join_token_stored(void *context, const error *failure) {
     reply_later later = reply_later_take(context);
@@ -81,7 +59,8 @@ static bool make_token(reply_later *later, const machine_wish *wish, const token
     memcpy(token.pin, p->site.ca_pin, sizeof token.pin);
     bool made = random_bytes(token.id, sizeof token.id, err) &&
                 random_bytes(token.secret, sizeof token.secret, err) &&
-                public_address(p, token.address, err) && auth_join_token_make(&token, later->secret, err) &&
+                pool_public_address(p, token.address, err) &&
+                auth_join_token_make(&token, later->secret, err) &&
                 auth_join_secret_hash(token.secret, stored.secret_hash, err);
     memcpy(stored.id, token.id, sizeof stored.id);
     secret_wipe(&token, sizeof token);

@@ -2,6 +2,7 @@
 
 #include "auth/token.h"
 #include "os/clock.h"
+#include "sso/cookies.h"
 #include "sso/logins.h"
 
 static const account *find_key(const pool *p, slice token, error *err) {
@@ -18,10 +19,22 @@ static const account *find_key(const pool *p, slice token, error *err) {
     return found;
 }
 
+/* A browser sends cookies with whatever another site's page has it ask, so they count from pages of this pool
+ * alone. */
+static const account *find_cookie(pool *p, const http_request *request, error *err) {
+    slice token;
+    return cookie_get(request, COOKIE_ACCESS, &token) && cookie_request_is_own(request)
+               ? logins_find_token(p, token, err)
+               : NULL;
+}
+
 const account *identify(pool *p, const http_request *request, error *err) {
     slice field;
     slice token;
     err->code = ERROR_NONE;
+    if (http_request_header_count(request, "authorization") == 0) {
+        return find_cookie(p, request, err);
+    }
     if (http_request_header_count(request, "authorization") != 1 ||
         !http_request_header(request, "authorization", &field)) {
         return NULL;

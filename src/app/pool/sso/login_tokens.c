@@ -12,6 +12,7 @@ enum { HOUR_MS = 60 * CLOCK_MINUTE_MS };
 typedef struct granting {
     pool *pool;
     uint8_t id[STORE_SESSION_ID_SIZE];
+    uint8_t refresh_hash[HASH_SIZE];
     char refresh[AUTH_REFRESH_LENGTH + 1];
     login_granted *done;
     void *context;
@@ -35,6 +36,7 @@ static granting *granting_new(pool *p, const uint8_t *id, uint8_t refresh_hash[H
     drawn = drawn && hash_sha256(slice_of(secret, sizeof secret), refresh_hash, err);
     auth_refresh_make(g->id, secret, g->refresh);
     secret_wipe(secret, sizeof secret);
+    memcpy(g->refresh_hash, refresh_hash, HASH_SIZE);
     if (!drawn) {
         memory_free(g);
         return NULL;
@@ -156,6 +158,7 @@ static void session_refreshed(void *context, store_refresh result, const error *
     granting g = take(context);
     error err = {0};
     if (failure == NULL && result == STORE_REFRESHED) {
+        logins_set_refresh(g.pool->logins, g.id, g.refresh_hash);
         give(&g);
         return;
     }

@@ -147,6 +147,7 @@ static login *make_login(const store_session *stored, error *err) {
     list_init(&l->node);
     list_init(&l->tokens);
     memcpy(l->id, stored->id, sizeof l->id);
+    memcpy(l->refresh_hash, stored->refresh_hash, sizeof l->refresh_hash);
     l->created_ms = stored->created_ms;
     l->expires_ms = stored->expires_ms;
     l->by_provider = stored->key_id == 0;
@@ -306,10 +307,11 @@ static bool is_of_key(const login *l, const void *by) {
 
 static bool is_provided(const login *l, const void *by) {
     const store_session_choice *choice = by;
-    return l->by_provider && slice_equal(l->issuer, choice->issuer) &&
-           (choice->subject.length == 0 || slice_equal(l->subject, choice->subject)) &&
-           (choice->provider_session.length == 0 ||
-            slice_equal(l->provider_session, choice->provider_session));
+    bool may_be_it = choice->provider_session.length == 0 ||
+                     slice_equal(l->provider_session, choice->provider_session) ||
+                     (choice->subject.length > 0 && l->provider_session.length == 0);
+    return l->by_provider && slice_equal(l->issuer, choice->issuer) && may_be_it &&
+           (choice->subject.length == 0 || slice_equal(l->subject, choice->subject));
 }
 
 /* Each is found anew: to end one may end others. */
@@ -344,6 +346,22 @@ size_t logins_end_user(pool *p, uint64_t user_id) {
         count++;
     }
     return count;
+}
+
+void logins_set_role(logins *all, uint64_t user_id, auth_role role) {
+    login_person *person = logins_find_person(all, user_id);
+    for (list_node *node = person == NULL ? NULL : person->logins.next;
+         node != NULL && node != &person->logins; node = node->next) {
+        LIST_ENTRY(node, login, node)->account.role = role;
+    }
+}
+
+void logins_set_refresh(logins *all, const uint8_t id[STORE_SESSION_ID_SIZE],
+                        const uint8_t refresh_hash[STORE_HASH_SIZE]) {
+    login *l = map_get(all->by_id, id_key(id));
+    if (l != NULL) {
+        memcpy(l->refresh_hash, refresh_hash, STORE_HASH_SIZE);
+    }
 }
 
 const login *logins_find(const logins *all, const uint8_t id[STORE_SESSION_ID_SIZE]) {

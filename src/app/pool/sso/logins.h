@@ -16,6 +16,7 @@ enum { LOGIN_ID_HEX_SIZE = 2 * STORE_SESSION_ID_SIZE + 1, LOGINS_OF_USER_MAX = 2
 typedef struct login {
     account account; /* first: key_id is that of the key it was made with, or 0; `login` is its number */
     uint8_t id[STORE_SESSION_ID_SIZE];
+    uint8_t refresh_hash[STORE_HASH_SIZE]; /* of the secret that the next refresh must bring */
     uint64_t created_ms;
     uint64_t expires_ms;
     bool by_provider;
@@ -69,9 +70,16 @@ size_t logins_end(pool *p, const uint8_t id[STORE_SESSION_ID_SIZE]);
 void logins_end_expired(pool *p, uint64_t now_ms);
 size_t logins_end_user(pool *p, uint64_t user_id);
 size_t logins_end_key(pool *p, uint64_t key_id);
-/* Of a provider; `subject` or `provider_session` may be empty. */
+/* Of a provider; `subject` or `provider_session` may be empty. Where both are given, the subject's sessions
+ * of which the provider named none end too. */
 size_t logins_end_provided(pool *p, slice issuer, slice subject, slice provider_session);
 
+/* Of all sessions of a user, from now on. */
+void logins_set_role(logins *all, uint64_t user_id, auth_role role);
+
+/* Notes that the next refresh must bring another secret. */
+void logins_set_refresh(logins *all, const uint8_t id[STORE_SESSION_ID_SIZE],
+                        const uint8_t refresh_hash[STORE_HASH_SIZE]);
 /* NULL: no such session goes on. */
 const login *logins_find(const logins *all, const uint8_t id[STORE_SESSION_ID_SIZE]);
 /* for (size_t i = 0; (l = logins_next(all, &i)) != NULL;) in the order in which they were made; none is to be

@@ -6,6 +6,7 @@
 #include "crypto/secret.h"
 #include "os/clock.h"
 #include "reply.h"
+#include "sso/device.h"
 #include "sso/logins.h"
 #include "sso/oauth_reply.h"
 
@@ -209,12 +210,17 @@ void session_api_token(pool *p, http_request *request) {
     arena *a = http_request_arena(request);
     slice grant_type;
     slice token;
+    slice device_code;
     if (!form_get(body, "grant_type", a, &grant_type, &err) ||
-        !form_get(body, "refresh_token", a, &token, &err)) {
+        !form_get(body, "refresh_token", a, &token, &err) ||
+        !form_get(body, "device_code", a, &device_code, &err)) {
         oauth_reply_failure(request, &err);
     } else if (slice_equal_text(grant_type, "refresh_token")) {
         refresh(p, request, token);
+    } else if (slice_equal_text(grant_type, "urn:ietf:params:oauth:grant-type:device_code")) {
+        device_poll(p, request, device_code);
     } else {
-        oauth_reply_error(request, 400, "unsupported_grant_type", "grant_type is refresh_token");
+        oauth_reply_error(request, 400, "unsupported_grant_type",
+                          "grant_type is refresh_token or urn:ietf:params:oauth:grant-type:device_code");
     }
 }

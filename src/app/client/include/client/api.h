@@ -29,9 +29,16 @@ typedef struct api_options {
 
 typedef struct api api;
 
-/* ERROR_NOT_FOUND says what is missing and where it may come from; ERROR_DENIED: the pool runs another
- * program. */
+/* Where there is no key, what `cellule login` has left is used, and refreshed when it is due. ERROR_NOT_FOUND
+ * says what is missing and where it may come from; ERROR_DENIED: the pool runs another program. */
 MUST_CHECK api *api_open(const api_options *options, error *err);
+/* By what `cellule login` has left alone. */
+MUST_CHECK api *api_open_login(const api_options *options, error *err);
+/* Of somebody who has neither yet. */
+MUST_CHECK api *api_open_stranger(const api_options *options, error *err);
+/* The pool's address and the path of the site's CA, as they were settled. */
+const char *api_url(const api *a);
+const char *api_ca_path(const api *a);
 void api_close(api *a); /* NULL is allowed */
 
 typedef struct api_answer {
@@ -44,6 +51,8 @@ typedef struct api_answer {
 /* `body` NULL: none. A status that isn't 2xx is an error with the pool's own words. */
 MUST_CHECK bool api_call(api *a, const char *method, const char *path, slice body, api_answer *answer,
                          error *err);
+/* Posts a form. Any status with a JSON answer is a success: `answer->status` says which. */
+MUST_CHECK bool api_post_form(api *a, const char *path, slice form, api_answer *answer, error *err);
 /* The same for an answer of server-sent events: `on_event` gets each one's data; false ends the call, which
  * is then taken to have succeeded. `header` NULL: no further one. */
 MUST_CHECK bool api_stream(api *a, const char *path, const char *header, slice body,

@@ -55,12 +55,59 @@ MUST_CHECK bool store_session_refresh(store *s, const uint8_t id[STORE_SESSION_I
                                       uint64_t now_ms, store_session_refreshed *done, void *context,
                                       error *err);
 
+/* Somebody whom a provider names has logged in: finds the user that is bound to this issuer and subject,
+ * gives it the role, or makes a user of that name. ERROR_DENIED: the user is disabled. ERROR_CONFLICT:
+ * another user has the name; nobody becomes somebody else by being called alike. */
+typedef struct store_person {
+    slice issuer;
+    slice subject;
+    slice name; /* of a user that is made; as the provider says: it may be none */
+    slice role;
+    uint64_t now_ms;
+} store_person;
+typedef struct store_known_person {
+    uint64_t user_id;
+    slice user_name;
+    bool is_new;
+    bool role_changed;
+} store_known_person;
+typedef void store_person_known(void *context, const store_known_person *person, const error *failure);
+MUST_CHECK bool store_person_log_in(store *s, const store_person *person, store_person_known *done,
+                                    void *context, error *err);
+
+/* Whom a provider knows here. */
+typedef struct store_identity {
+    uint64_t user_id;
+    slice user_name;
+    slice subject;
+    bool active; /* not shut out by anybody */
+} store_identity;
+typedef struct store_identity_choice {
+    slice issuer;
+    uint64_t user_id; /* 0: any; so with the next two if they are empty */
+    slice user_name;
+    slice subject;
+    uint64_t skip; /* so many come before */
+    size_t limit;  /* 1 to STORE_LIST_MAX */
+} store_identity_choice;
+/* By user id. `total`: how many there are, unless none is given. */
+typedef void store_identities_listed(void *context, const store_identity *identities, size_t count,
+                                     size_t total, const error *failure);
+MUST_CHECK bool store_identity_list(store *s, const store_identity_choice *choice,
+                                    store_identities_listed *done, void *context, error *err);
+/* A provider shuts its person out: the user is disabled, its keys are revoked, its sessions end, for good. Or
+ * it lets the person in again, if nobody else has shut the user out. ERROR_NOT_FOUND: nobody whom it knows.
+ */
+MUST_CHECK bool store_identity_set_active(store *s, slice issuer, uint64_t user_id, bool active,
+                                          uint64_t now_ms, store_done *done, void *context, error *err);
+
 /* Whose sessions end: exactly one of these is given. */
 typedef struct store_session_choice {
     const uint8_t *id; /* STORE_SESSION_ID_SIZE bytes */
     uint64_t user_id;
     uint64_t key_id;
-    slice issuer; /* with at least one of the next two */
+    slice issuer; /* with at least one of the next two; with both, also the subject's that have no session of
+                     the provider's */
     slice subject;
     slice provider_session;
 } store_session_choice;
