@@ -40,9 +40,9 @@ struct session {
     uint64_t rekey_epoch;
     uint64_t rekey_since_ms;
     uint8_t rekey_nonce[PROTO_NONCE_SIZE];
-    uint8_t
-        ca[PROTO_PIN_SIZE]; /* of the authority that it trusts, as it says or was told; zeros: it doesn't */
-    size_t party;           /* place among those who may check, from 1 (proof/parties.h); 0: none */
+    uint8_t ca[PROTO_PIN_SIZE]; /* of the authority that it trusts, as it says or was told; zeros: neither */
+    bool gives_logprobs;        /* with an answer that was compared, of all its tokens */
+    size_t party;               /* place among those who may check, from 1 (proof/parties.h); 0: none */
     char peer[NET_ADDRESS_SIZE];
 };
 
