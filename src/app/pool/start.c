@@ -114,7 +114,7 @@ static bool load_database(pool *p, const char *path, error *err) {
 
 static bool start_store(pool *p, error *err) {
     char path[SITE_PATH_SIZE];
-    p->accounts = accounts_new(p->map_seed, err);
+    p->accounts = accounts_new(err);
     p->fleet = p->accounts == NULL ? NULL : fleet_new(p->map_seed, err);
     p->scratch = arena_new(SCRATCH_LIMIT);
     if (p->fleet == NULL || p->scratch == NULL) {
