@@ -40,14 +40,13 @@ static double cpu_us(void) {
 
 /* Megabytes of this process. */
 static double resident_mb(void) {
-    unsigned long long size = 0;
-    unsigned long long resident = 0;
+    char line[256] = "";
     FILE *file = fopen("/proc/self/statm", "r");
-    bool read = file != NULL && fscanf(file, "%llu %llu", &size, &resident) == 2;
+    const char *resident = file != NULL && fgets(line, sizeof line, file) != NULL ? strchr(line, ' ') : NULL;
     if (file != NULL) {
         fclose(file);
     }
-    return read ? (double)resident * (double)sysconf(_SC_PAGESIZE) / 1e6 : 0;
+    return resident == NULL ? 0 : (double)strtoull(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE) / 1e6;
 }
 
 /* The key of that number, the same each time. */
@@ -186,8 +185,9 @@ static bool make_tokens(bench *b, error *err) {
         buffer text = buffer_make(AUTH_SESSION_TOKEN_MAX);
         bool made = logins_put(&b->logins, &stored, err) &&
                     auth_session_token_make(&token, stored.id, pool_id, &b->logins.ring, &text, err);
-        if (made) {
-            memcpy(b->texts[i], buffer_slice(&text).data, buffer_length(&text));
+        slice whole = buffer_slice(&text);
+        if (made && whole.data != NULL) {
+            memcpy(b->texts[i], whole.data, whole.length);
         }
         buffer_free(&text);
         if (!made) {

@@ -58,9 +58,9 @@ class Answer:
 class Connection:
     """One TLS connection to a pool. Sends what it is told to, right or wrong."""
 
-    def __init__(self, address, context=None, timeout=PATIENCE):
+    def __init__(self, address, context=None, timeout=PATIENCE, source=None):
         host, _, port = address.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout)
+        self.socket = socket.create_connection((host, int(port)), timeout, source and (source, 0))
         if context is not None:
             try:
                 self.socket = context.wrap_socket(self.socket, server_hostname=host)

@@ -19,6 +19,7 @@
 #include "sso/device.h"
 #include "sso/logins.h"
 #include "sso/providers.h"
+#include "sso/strangers.h"
 #include "store/keys.h"
 
 #include <stdio.h>
@@ -246,7 +247,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
         return false;
     }
     if (!providers_load(p, err) || !devices_start(p, err) || !browsers_start(p, err) ||
-        !backchannel_start(p, err)) {
+        !backchannel_start(p, err) || !strangers_start(p, err)) {
         return false;
     }
     proof_start(p);
@@ -270,6 +271,7 @@ void pool_stop(pool *p) {
     devices_free(p->devices);
     browsers_free(p->browsers);
     backchannel_free(p->backchannel);
+    strangers_free(p->strangers);
     logins_free(p->logins);
     accounts_free(p->accounts);
     fleet_free(p->fleet);
