@@ -8,7 +8,7 @@ import tempfile
 import time
 
 import tap
-from wire import Connection, SiteCase, frozen, request, wait_for
+from wire import Connection, SiteCase
 
 
 def to_base64url(data):
@@ -151,19 +151,10 @@ class Sessions(SiteCase):
         made = self.make(user["key"])
         listed = self.admin_ask("GET", "/v1/admin/users/streamer/sessions").json["sessions"]
         self.assertEqual([session["session"] for session in listed], [made["session"]])
-        with self.connect() as connection:
-            with frozen(self.site):
-                connection.send(request("POST", "/v1/chat/completions", self.long_body(), made["access_token"]))
-                wait_for("it runs", lambda: self.metrics()["cellule_jobs_running"] == 1)
-            self.assertEqual(connection.head()[0], 200)
-            with frozen(self.site):
-                self.assertEqual(self.site.cellule("admin", "session", "end", made["session"],
-                                                   key=self.site.admin_key).stdout, "done\n")
-                last = b""
-                while chunk := connection.chunk():
-                    last = chunk
-            self.assertEqual(chunk, b"")
-            self.assertIn(b"session_ended", last)
+        with self.answering(made["access_token"]) as connection:
+            self.assertEqual(self.site.cellule("admin", "session", "end", made["session"],
+                                               key=self.site.admin_key).stdout, "done\n")
+            self.check_cut(connection, "session_ended")
         self.assertFalse(self.works(made["access_token"]))
         self.assertEqual(self.ask("GET", "/v1/models", key=user["key"]).status, 200, "the key goes on")
         self.check_error(self.admin_ask("POST", f"/v1/admin/sessions/{made['session']}/end"), 404)
