@@ -175,14 +175,10 @@ void accounts_remove_user(accounts *all, uint64_t user_id) {
 }
 
 void accounts_remove_all_but(accounts *all, const uint8_t *token_hash) {
-    void *value = NULL;
-    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
-        account *one = value;
-        bool kept = one->key_id == 0 ||
-                    (token_hash != NULL && memcmp(one->token_hash, token_hash, STORE_HASH_SIZE) == 0);
-        if (!kept) {
-            map_remove(all->by_hash, key_of(one->token_hash));
-            memory_free(one);
+    for (size_t i = 0; i < all->slot_count; i++) {
+        while (all->slots[i] != NULL && all->slots[i]->key_id != 0 &&
+               (token_hash == NULL || memcmp(all->slots[i]->token_hash, token_hash, STORE_HASH_SIZE) != 0)) {
+            remove_at(all, i); /* another may have moved up */
         }
     }
 }
