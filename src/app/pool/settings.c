@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "model_files.h"
+#include "os/file.h"
 #include "proof/policy.h"
 #include "yaml.h"
 
@@ -115,20 +116,28 @@ void pool_settings_swap(pool_settings *running, pool_settings *read) {
 #undef LIVE
 }
 
-bool pool_settings_load(const char *path, pool_settings *settings, error *err) {
+bool pool_settings_parse(slice text, pool_settings *settings, error *err) {
     settings_file none = {0};
     settings_file *file = NULL;
     *settings = (pool_settings){0};
-    if (path != NULL && !yaml_file_load(path, &schema, (void **)&file, err)) {
+    if (!yaml_text_load(text, &schema, (void **)&file, err)) {
         return false;
     }
     bool filled = fill(settings, file == NULL ? &none : file, err);
     yaml_file_free(&schema, file);
     if (!filled) {
         pool_settings_free(settings);
-        return path == NULL ? false : error_context(err, "the configuration %s", path);
     }
-    return true;
+    return filled;
+}
+
+bool pool_settings_load(const char *path, pool_settings *settings, error *err) {
+    buffer text = buffer_make(YAML_SIZE_MAX);
+    *settings = (pool_settings){0};
+    bool loaded = (path == NULL || file_read_all(path, &text, err)) &&
+                  pool_settings_parse(buffer_slice(&text), settings, err);
+    buffer_free(&text);
+    return loaded || (path == NULL ? false : error_context(err, "the configuration %s", path));
 }
 
 char *pool_settings_describe(void) {

@@ -2,6 +2,7 @@
 #define POOL_SETTINGS_H
 
 #include "base/error.h"
+#include "base/slice.h"
 #include "proto/message.h"
 
 #include <stdint.h>
@@ -89,6 +90,8 @@ typedef struct pool_settings {
 /* Reads the YAML file: an absent key takes its default; an unknown one, a wrong type or a value out of bounds
  * is an error that names it. A NULL path gives the defaults. The caller frees with pool_settings_free. */
 MUST_CHECK bool pool_settings_load(const char *path, pool_settings *settings, error *err);
+/* The same from its text, which the error doesn't name. */
+MUST_CHECK bool pool_settings_parse(slice text, pool_settings *settings, error *err);
 void pool_settings_free(pool_settings *settings);
 /* Exchanges the LIVE settings of the two, so that `running` takes what was read; twice undoes it. */
 void pool_settings_swap(pool_settings *running, pool_settings *read);

@@ -72,6 +72,8 @@ MUST_CHECK bool site_exists(const char *folder, error *err);
 /* Takes the lock (refused while another pool has it) and reads the keys; makes verify.key for a site of an
  * older version, which has none. Blocks. */
 MUST_CHECK bool site_open(const char *folder, site *s, error *err);
+/* The same with the pool's key given, which it takes: pool.key is left alone. */
+MUST_CHECK bool site_open_with(const char *folder, sign_key *key, site *s, error *err);
 void site_close(site *s); /* harmless after a failed site_open */
 
 /* Reads server.pem and server.key; the caller frees with certificate_pair_free. Blocks. */
