@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "model_files.h"
+#include "net/egress.h"
 #include "os/file.h"
 #include "proof/policy.h"
 #include "yaml.h"
@@ -66,6 +67,9 @@ static bool check_words(const pool_settings *settings, error *err) {
     }
     if (settings->max_tokens_default > settings->max_tokens_limit) {
         return error_set(err, ERROR_INVALID, "max_tokens_default is above max_tokens_limit; lower it");
+    }
+    if (!net_egress_check_list(slice_of_text(settings->egress), err)) {
+        return error_context(err, "egress");
     }
     return check_releases(settings, err) && policy_check_settings(settings, err) &&
            model_files_check(settings->model_files, err);

@@ -16,6 +16,8 @@
          "host:port that workers and clients dial; empty: this host's name and the port")                    \
     TEXT(log_level, "info", LIVE, "least level logged: debug, info, warning or error")                       \
     TEXT(log_format, "text", LIVE, "text (key=value) or json (a JSON object a line)")                        \
+    TEXT(egress, "", AT_START,                                                                               \
+         "what the pool may connect to: \"host:443, 10.1.0.0/16, host:443=public, ...\"; empty: nothing")    \
     NUMBER(connections_limit, 16384, 16, 1000000, AT_START, "open connections at most")                      \
     NUMBER(body_limit, 4194304, 1024, 67108864, AT_START, "bytes of a request body at most")                 \
     NUMBER(head_timeout_ms, 10000, 100, 600000, AT_START, "a request's head must be whole within this")      \

@@ -4,6 +4,7 @@
 #include "auth/token.h"
 #include "base/log.h"
 #include "codec/json.h"
+#include "egress.h"
 #include "enrol/approvals.h"
 #include "hooks.h"
 #include "job.h"
@@ -231,7 +232,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     json_start(json_seed);
     raise_descriptor_limit(p);
     find_host_name(p);
-    if (!site_open(site_folder, &p->site, err)) {
+    if (!egress_start(p, err) || !site_open(site_folder, &p->site, err)) {
         return false;
     }
     p->loop = ev_loop_new(err);
@@ -252,6 +253,7 @@ void pool_stop(pool *p) {
     if (p->dispatch != NULL) {
         job_end_all(p);
     }
+    egress_stop();
     proof_stop(p);
     http_server_free(p->server);
     providers_free(p->providers);

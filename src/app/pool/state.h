@@ -64,6 +64,9 @@ typedef struct pool {
     char host_name[254];   /* this machine's, for join tokens */
     uint64_t check_second; /* receipts verified at once are counted by the second (receipts.h) */
     uint32_t checked_in_second;
+    uint64_t egress_second; /* refused connections are entered in the audit log up to a rate (egress.h) */
+    uint32_t egress_refused_in_second;
+    uint64_t egress_unwritten;
     pool_counters counters;
 } pool;
 

@@ -8,6 +8,7 @@
 #include "crypto/start.h"
 #include "engine_process.h"
 #include "machine.h"
+#include "net/egress.h"
 #include "options/options.h"
 #include "os/file.h"
 #include "os/random.h"
@@ -27,6 +28,7 @@ typedef struct run_options {
     const char *runtime; /* NULL: the model is a file for the engine */
     const char *runtime_key_file;
     const char *runtime_ca;
+    bool is_public;
     const char *profile;
     const char *release_check;
     const char *release_keys;
@@ -169,6 +171,14 @@ typedef struct engine_plan {
     const run_options *options;
 } engine_plan;
 
+/* Its pool and its runtime, and nobody else. */
+static bool name_egress(const agent *a, const run_options *options, error *err) {
+    net_egress_begin("give --public if that is meant");
+    return net_egress_allow_host(slice_of_text(a->home.host), a->home.port, options->is_public, err) &&
+           (options->runtime == NULL || net_egress_allow_url(options->runtime, options->is_public, err) ||
+            error_context(err, "--runtime"));
+}
+
 /* `model` NULL: the one that is enrolled. */
 static backend *start_engine(void *context, const char *model, const backend_handlers *handlers,
                              void *handlers_context, error *err) {
@@ -220,7 +230,7 @@ static bool agent_start(agent *a, engine_plan *plan, error *err) {
                          options->model);
     }
     if (!random_bytes(&seed, sizeof seed, err) || !worker_home_load(options->state, &a->home, err) ||
-        !link_log_load(a, err) || !host_describe(&a->host, err) ||
+        !name_egress(a, options, err) || !link_log_load(a, err) || !host_describe(&a->host, err) ||
         !machine_identify(MACHINE_ID_PATH, a->home.pool_id, a->machine, err) ||
         !check_release(a, options, err) || !name_model(a, options, err)) {
         return false;
@@ -327,6 +337,8 @@ int worker_run_main(int argc, char **argv) {
         {"runtime-key-file", OPTION_TEXT, &options.runtime_key_file, "FILE", "the key that it asks for", 0,
          0},
         {"runtime-ca", OPTION_TEXT, &options.runtime_ca, "FILE", "its CA (PEM); else the system's", 0, 0},
+        {"public", OPTION_FLAG, &options.is_public, NULL,
+         "the pool, or the runtime, may be at a public address", 0, 0},
         {"profile", OPTION_TEXT, &options.profile, "NAME",
          "its name in receipts, runtime-NAME; else as it says", 0, 0},
         {"state", OPTION_TEXT, &options.state, "DIR", "folder that `worker join` made", 0, 0},
