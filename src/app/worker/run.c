@@ -5,6 +5,7 @@
 #include "cheat.h"
 #include "codec/json.h"
 #include "commands.h"
+#include "confine.h"
 #include "crypto/start.h"
 #include "engine_process.h"
 #include "machine.h"
@@ -18,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SCRATCH_LIMIT = 8 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20, ENGINE_SLOTS = 2 };
 
@@ -29,6 +31,7 @@ typedef struct run_options {
     const char *runtime_key_file;
     const char *runtime_ca;
     bool is_public;
+    bool unconfined;
     const char *profile;
     const char *release_check;
     const char *release_keys;
@@ -268,10 +271,20 @@ static void agent_stop(agent *a) {
     release_status_free(&a->release);
 }
 
-static bool agent_serve(agent *a, error *err) {
+static bool confine(const run_options *options, error *err) {
+    if (options->unconfined) {
+        log_warning("this worker keeps the rights of its user, as --unconfined asks");
+        return true;
+    }
+    return worker_confine(options->state, options->runtime == NULL ? options->model : NULL, options->cache,
+                          err);
+}
+
+/* All is open; threads begin behind the walls. */
+static bool agent_serve(agent *a, const run_options *options, error *err) {
     ev_signal *stop = ev_signal_new(a->loop, SIGTERM, terminate, a, err);
     ev_signal *interrupt = stop == NULL ? NULL : ev_signal_new(a->loop, SIGINT, terminate, a, err);
-    bool ready = interrupt != NULL && log_start(err);
+    bool ready = interrupt != NULL && confine(options, err) && log_start(err);
     if (ready) {
         ev_loop_run(a->loop);
     }
@@ -308,7 +321,7 @@ static int run_worker(const run_options *options) {
     } else {
         log_configure(level, options->log_json);
         if (check_options(options, &err) && crypto_start(&err) && agent_start(a, &plan, &err) &&
-            agent_serve(a, &err)) {
+            agent_serve(a, options, &err)) {
             status = a->exit_status;
         }
     }
@@ -319,6 +332,10 @@ static int run_worker(const run_options *options) {
     memory_free(a);
     log_stop();
     crypto_stop();
+    if (!options->unconfined) {
+        (void)fflush(NULL);
+        _exit(status); /* not by way of exit handlers, which may want rights that are gone */
+    }
     return status;
 }
 
@@ -339,6 +356,8 @@ int worker_run_main(int argc, char **argv) {
         {"runtime-ca", OPTION_TEXT, &options.runtime_ca, "FILE", "its CA (PEM); else the system's", 0, 0},
         {"public", OPTION_FLAG, &options.is_public, NULL,
          "the pool, or the runtime, may be at a public address", 0, 0},
+        {"unconfined", OPTION_FLAG, &options.unconfined, NULL,
+         "keep the rights of the user who runs it: for debuggers", 0, 0},
         {"profile", OPTION_TEXT, &options.profile, "NAME",
          "its name in receipts, runtime-NAME; else as it says", 0, 0},
         {"state", OPTION_TEXT, &options.state, "DIR", "folder that `worker join` made", 0, 0},
