@@ -9,6 +9,7 @@
 #include "fleet.h"
 #include "http/server.h"
 #include "net/net.h"
+#include "privilege/privilege.h"
 #include "settings.h"
 #include "site.h"
 #include "store/store.h"
@@ -33,6 +34,7 @@ typedef struct pool {
     release_status release; /* what this very program is */
     const char *settings_path;
     site site;
+    privilege privilege;
     ev_loop *loop;
     net *net;
     net_tls *tls;
