@@ -54,7 +54,9 @@ static bool derive_verify_keys(site *s, slice root, error *err) {
            hash_derive(root, salt, SLICE_LITERAL("cellule draw secret v1"), keys->draw, sizeof keys->draw,
                        err) &&
            hash_derive(root, salt, SLICE_LITERAL("cellule honeytoken v1"), keys->honeytoken,
-                       sizeof keys->honeytoken, err);
+                       sizeof keys->honeytoken, err) &&
+           hash_derive(root, salt, SLICE_LITERAL("cellule session key seal v1"), keys->session_keys,
+                       sizeof keys->session_keys, err);
 }
 
 static bool read_verify_key(site *s, error *err) {

@@ -236,7 +236,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
         sign_key_free(key);
         return false;
     }
-    if (!site_open_with(site_folder, key, &p->site, err)) {
+    if (!site_open_with(site_folder, key, &p->site, err) || !privilege_hand_over(p, err)) {
         return false;
     }
     p->loop = ev_loop_new(err);

@@ -29,6 +29,7 @@ struct sign_key {
     uint8_t public_key[SIGN_PUBLIC_SIZE];
     uint8_t secret_key[crypto_sign_SECRETKEYBYTES];
     sign_elsewhere *sign; /* NULL: secret_key is there */
+    void (*drop)(void *context);
     void *context;
 };
 
@@ -48,18 +49,22 @@ sign_key *sign_key_generate(error *err) {
     return key;
 }
 
-sign_key *sign_key_elsewhere(const uint8_t public_key[SIGN_PUBLIC_SIZE], sign_elsewhere *sign, void *context,
-                             error *err) {
+sign_key *sign_key_elsewhere(const uint8_t public_key[SIGN_PUBLIC_SIZE], sign_elsewhere *sign,
+                             void (*drop)(void *context), void *context, error *err) {
     sign_key *key = secret_allocate(sizeof *key, err);
     if (key != NULL) {
         memcpy(key->public_key, public_key, sizeof key->public_key);
         key->sign = sign;
+        key->drop = drop;
         key->context = context;
     }
     return key;
 }
 
 void sign_key_free(sign_key *key) {
+    if (key != NULL && key->drop != NULL) {
+        key->drop(key->context);
+    }
     secret_free(key);
 }
 

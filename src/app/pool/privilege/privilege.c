@@ -1,6 +1,7 @@
 #include "privilege/privilege.h"
 
 #include "base/log.h"
+#include "crypto/secret.h"
 #include "net/egress.h"
 #include "os/sandbox.h"
 #include "state.h"
@@ -20,6 +21,13 @@ bool privilege_start(pool *p, const char *site_folder, error *err) {
     own->keeper = keeper_start(site_folder, p->settings_path, &keeper_confined, err);
     own->helpers_confined = signer_confined && keeper_confined;
     return own->keeper != NULL;
+}
+
+bool privilege_hand_over(pool *p, error *err) {
+    uint8_t *seal_key = p->site.verify->session_keys;
+    bool handed = session_keys_open(&p->privilege.session_keys, p->privilege.signer, seal_key, err);
+    secret_wipe(seal_key, SEAL_KEY_SIZE);
+    return handed;
 }
 
 static void lose(pool *p, const char *what) {
@@ -108,6 +116,7 @@ void privilege_unwatch(pool *p) {
 void privilege_stop(pool *p) {
     privilege *own = &p->privilege;
     sign_key_free(own->key);
+    session_keys_close(&own->session_keys);
     helper_stop(own->signer);
     helper_stop(own->keeper);
     *own = (privilege){.signer = NULL};

@@ -2,6 +2,7 @@
 #define POOL_PRIVILEGE_H
 
 #include "privilege/keeper.h"
+#include "privilege/session_keys.h"
 #include "privilege/signer.h"
 
 typedef struct pool pool;
@@ -13,7 +14,8 @@ typedef struct ev_watch ev_watch;
 typedef struct privilege {
     helper *signer; /* NULL, with all the rest: the pool keeps its rights */
     helper *keeper;
-    sign_key *key; /* the signer's, until the site has it */
+    sign_key *key;             /* the signer's, until the site has it */
+    session_keys session_keys; /* the signer's; its own where there is none */
     bool helpers_confined;
     ev_watch *signer_watch;
     ev_watch *keeper_watch;
@@ -21,6 +23,9 @@ typedef struct privilege {
 
 /* Starts the helpers. Before the pool opens anything and before threads. */
 MUST_CHECK bool privilege_start(pool *p, const char *site_folder, error *err);
+/* Gives the seal of session keys out of the pool's hands. Before their first use, and before anybody is
+ * listened to. */
+MUST_CHECK bool privilege_hand_over(pool *p, error *err);
 /* Gives up the rights and says so in the log, in one line, with what the kernel lacks. After all has been
  * opened, before threads. Nothing if the helpers weren't started. */
 MUST_CHECK bool privilege_drop(pool *p, error *err);

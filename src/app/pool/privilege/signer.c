@@ -1,28 +1,31 @@
 #include "privilege/signer.h"
 
 #include "os/sandbox.h"
+#include "privilege/vault.h"
 #include "site.h"
+
+enum { SIGN = 0 }; /* with the pool's key; the other questions are the vault's */
 
 typedef struct signer {
     const char *folder;
     sign_key *key;
+    vault *vault;
 } signer;
 
 static bool prepare(void *context, buffer *first, error *err) {
+    static const sandbox_profile nothing = {.rights = 0};
+    sandbox_walls walls;
     signer *s = context;
     char path[SITE_PATH_SIZE];
     if (!site_path(s->folder, SITE_POOL_KEY, path, err)) {
         return false;
     }
     s->key = sign_key_load(path, err);
-    if (s->key == NULL) {
+    s->vault = s->key == NULL ? NULL : vault_new(err);
+    if (s->vault == NULL || !sandbox_confine(&nothing, &walls, err)) {
         return false;
     }
-    bool confined = sandbox_enter(err);
-    if (!confined && err->code != ERROR_UNSUPPORTED) {
-        return false;
-    }
-    buffer_append_byte(first, confined);
+    buffer_append_byte(first, walls.calls);
     buffer_append(first, slice_of(sign_key_public(s->key), SIGN_PUBLIC_SIZE));
     return true;
 }
@@ -30,7 +33,10 @@ static bool prepare(void *context, buffer *first, error *err) {
 static bool answer(void *context, uint8_t what, slice question, buffer *signature, error *err) {
     const signer *s = context;
     uint8_t bytes[SIGN_SIGNATURE_SIZE];
-    if (what != 0 || question.length > SIGNER_MESSAGE_MAX) {
+    if (what != SIGN) {
+        return vault_answer(s->vault, what, question, signature, err);
+    }
+    if (question.length > SIGNER_MESSAGE_MAX) {
         return error_set(err, ERROR_INVALID, "the signer doesn't sign this");
     }
     if (!sign_bytes(s->key, question, bytes, err)) {
@@ -42,7 +48,7 @@ static bool answer(void *context, uint8_t what, slice question, buffer *signatur
 
 static bool ask(void *context, slice message, uint8_t signature[SIGN_SIGNATURE_SIZE], error *err) {
     buffer bytes = buffer_make(SIGN_SIGNATURE_SIZE);
-    bool done = helper_ask(context, 0, message, &bytes, err) &&
+    bool done = helper_ask(context, SIGN, message, &bytes, err) &&
                 (buffer_length(&bytes) == SIGN_SIGNATURE_SIZE ||
                  error_set(err, ERROR_INTERNAL, "the signer's answer is no signature"));
     if (done) {
@@ -61,7 +67,7 @@ helper *signer_start(const char *site_folder, bool *confined, sign_key **key, er
     *key = NULL;
     if (h != NULL && told.length == 1 + SIGN_PUBLIC_SIZE) {
         *confined = told.data[0] != 0;
-        *key = sign_key_elsewhere(told.data + 1, ask, h, err);
+        *key = sign_key_elsewhere(told.data + 1, ask, NULL, h, err);
     } else if (h != NULL) {
         error_set(err, ERROR_INTERNAL, "the signer's first words are wrong");
     }

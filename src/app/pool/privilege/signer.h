@@ -4,11 +4,11 @@
 #include "crypto/sign.h"
 #include "privilege/helper.h"
 
-/* A process that holds the pool's private key and signs with it: whoever takes over the serving process may
- * ask for signatures as long as it is there, but can't carry the key away. It has the engine's sandbox: no
- * file, no socket, no program. A signature costs a message there and one back (the README has the figure);
- * none is made on the way of an answer, only where a receipt is fetched and for each batch of the audit
- * log. */
+/* A process that holds the pool's private key, and those of session tokens (privilege/vault.h), and signs
+ * with them: whoever takes over the serving process may ask for signatures as long as it is there, but can't
+ * carry a key away. It opens no file and no socket, and starts nothing. A signature costs a message there and
+ * one back (the README has the figure); none is made on the way of an answer, only where a receipt is fetched
+ * and for each batch of the audit log. */
 enum { SIGNER_MESSAGE_MAX = 256 * 1024 };
 
 /* Loads pool.key in the new process; `confined` false: the kernel has no seccomp. */
