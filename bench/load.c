@@ -32,7 +32,7 @@ typedef struct client {
 } client;
 
 struct load {
-    const char *host, *ca, *path, *token, *body_file, *processes;
+    const char *host, *ca, *path, *token, *body_file, *verify, *processes;
     uint64_t port, connections, warm_up_ms, measure_ms, pause_ms;
     bool streams;
     ev_loop *loop;
@@ -249,6 +249,9 @@ static bool make_request(load *l, error *err) {
     if (l->token != NULL) {
         buffer_append_format(r, "Authorization: Bearer %s\r\n", l->token);
     }
+    if (l->verify != NULL) {
+        http1_write_field(r, SLICE_LITERAL("X-Cellule-Verify"), slice_of_text(l->verify));
+    }
     http1_write_field_u64(r, SLICE_LITERAL("Content-Length"), buffer_length(&body));
     http1_write_head_end(r);
     buffer_append(r, buffer_slice(&body));
@@ -334,6 +337,7 @@ int main(int argc, char **argv) {
         {"ca", OPTION_TEXT, &l.ca, "FILE", "whom to trust, PEM", 0, 0},
         {"path", OPTION_TEXT, &l.path, "PATH", "what to ask for", 0, 0},
         {"body", OPTION_TEXT, &l.body_file, "FILE", "body of each request", 0, 0},
+        {"verify", OPTION_TEXT, &l.verify, "MODE", "asked for with X-Cellule-Verify", 0, 0},
         {"connections", OPTION_U64, &l.connections, "N", "clients at a time", 1, CONNECTIONS_LIMIT},
         {"stream", OPTION_FLAG, &l.streams, NULL, "count the events of streamed answers", 0, 0},
         {"warm-up", OPTION_U64, &l.warm_up_ms, "MS", "before measuring", 0, 600000},

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import resource
+import secrets
 import signal
 import socket
 import ssl
@@ -111,7 +112,7 @@ class Bench:
         self.fake_worker = build / "tests" / "fake_worker"
         self.site = Site(self.folder / "site", build / "src" / "cellule", worker_count=0,
                          settings={"connections_limit": 32768, "queue_limit": 10000, "queue_limit_per_user": 10000,
-                                   "log_level": "warning"})
+                                   "log_level": "warning", "verify": "off", "check_delay_ms": 0})
         self.started = []
         self.nginx_port = free_port()
         self.backend_ports = {}
@@ -154,8 +155,9 @@ class Bench:
 
     # Workers.
 
-    def join_tokens(self, name, count, owner="bench"):
-        """Over a few connections at a time: thousands of runs of the command line would take minutes."""
+    def join_tokens(self, name, count, owner=None):
+        """Over a few connections at a time: thousands of runs of the command line would take minutes. Unless one is named, each
+        worker has an owner of its own, so that any may check any other."""
         shares = [count // TOKEN_CONNECTIONS + (i < count % TOKEN_CONNECTIONS) for i in range(TOKEN_CONNECTIONS)]
         path = self.folder / f"{name}.tokens"
         with concurrent.futures.ThreadPoolExecutor(TOKEN_CONNECTIONS) as threads:
@@ -169,7 +171,8 @@ class Bench:
         headers = {"Authorization": f"Bearer {self.site.admin_key}", "Content-Type": "application/json"}
         tokens = []
         for _ in range(count):
-            connection.request("POST", "/v1/admin/join-tokens", json.dumps({"owner": owner}), headers)
+            body = {"owner": owner or f"owner-{secrets.token_hex(6)}"}
+            connection.request("POST", "/v1/admin/join-tokens", json.dumps(body), headers)
             answer = connection.getresponse()
             body = answer.read()
             if answer.status not in (200, 201):

@@ -18,6 +18,7 @@ from parts import (ANSWER_TOKENS, EVENT_BYTES, EVENTS_PER_SECOND, IDLE_MODEL, MO
 CONNECTIONS = 32
 STREAMS = 200
 FEW_WORKERS = 10
+SPOT_WARM_UP = 8000  # until no worker is new, of which every answer is checked
 SLOTS = 64  # of each: none of the clients ever waits for one
 SPARE_DESCRIPTORS = 2000
 
@@ -48,10 +49,13 @@ class Runs:
         return cpu_each(self.keep("nginx requests", b.load(b.nginx_port, b.nginx_processes, "whole", self.milliseconds,
                                                            "--connections", CONNECTIONS)), "answers")
 
-    def pool_requests(self):
+    def pool_requests(self, name="pool requests", *options):
         b = self.bench
-        return cpu_each(self.keep("pool requests", b.load(b.pool_port, [b.pool_process], "whole", self.milliseconds,
-                                               "--connections", CONNECTIONS)), "answers")
+        return cpu_each(self.keep(name, b.load(b.pool_port, [b.pool_process], "whole", self.milliseconds, "--connections",
+                                               CONNECTIONS, *options)), "answers")
+
+    def spot_requests(self):
+        return self.pool_requests("spot requests", "--verify", "spot")
 
     def nginx_events(self):
         b = self.bench
@@ -84,6 +88,9 @@ class Runs:
         serving = self.start_serving("serving")
         self.request_row = self.alternate("request_cpu", f"CPU per request, {CONNECTIONS} clients, µs",
                                           self.nginx_requests, self.pool_requests, 1.5)
+        self.bench.load(self.bench.pool_port, [self.bench.pool_process], "whole", 1000, "--connections", 1, "--pause", 5,
+                        "--verify", "spot", warm_up=SPOT_WARM_UP)
+        self.alternate("request_cpu_spot", "  with spot checks, beside off, µs", self.pool_requests, self.spot_requests, None)
         self.latencies(serving.child.pid)
         self.bench.stop_process(serving)
         streaming = self.start_streaming()

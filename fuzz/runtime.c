@@ -1,3 +1,4 @@
+#include "runtime_logprobs.h"
 #include "runtime_pieces.h"
 #include "runtime_request.h"
 #include "runtime_stream.h"
@@ -27,6 +28,20 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
     return 0;
 }
 
+static void read_logprobs(const json_value *choice, slice text) {
+    runtime_part parts[RUNTIME_PARTS_MAX];
+    size_t count = runtime_logprobs_read(choice, text, parts);
+    size_t length = 0;
+    require(count <= RUNTIME_PARTS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        require(parts[i].logprob <= 0 && parts[i].logprob >= -PROTO_LOGPROB_MAX);
+        require(parts[i].text.data == text.data + length && parts[i].text.length > 0 &&
+                parts[i].text.length <= RUNTIME_PIECE_MAX && slice_is_utf8(parts[i].text));
+        length += parts[i].text.length;
+    }
+    require(count == 0 || length == text.length);
+}
+
 /* What is told of a stream, whatever it holds, is within its bounds. */
 static void read_stream(slice input, size_t step) {
     runtime_stream stream = runtime_stream_make(MAX_TOKENS);
@@ -42,6 +57,9 @@ static void read_stream(slice input, size_t step) {
             over = event == RUNTIME_BAD || event == RUNTIME_DONE;
             require(event != RUNTIME_TEXT || (text.length > 0 && slice_is_utf8(text)));
             require(event != RUNTIME_DONE || stream.has_finish);
+            if (event == RUNTIME_TEXT) {
+                read_logprobs(stream.choice, text);
+            }
             while (runtime_pieces_take(&pieces, &text, &piece) == RUNTIME_PIECE_GIVEN) {
                 require(piece.length > 0 && piece.length <= RUNTIME_PIECE_MAX && slice_is_utf8(piece));
             }

@@ -108,11 +108,11 @@ class Site:
     def environment(self, key):
         return {"CELLULE_URL": self.url, "CELLULE_CA": str(self.ca_file), "CELLULE_KEY": key}
 
-    def cellule(self, *arguments, key=None, check=True, timeout=60):
-        """Runs the program to its end; the completed process, output as text."""
+    def cellule(self, *arguments, key=None, check=True, timeout=60, stdin=""):
+        """Runs the program to its end, with that text as its standard input; the completed process, output as text."""
         environment = {**os.environ, **(self.environment(key) if key else {})}
         done = subprocess.run([self.binary, *map(str, arguments)], env=environment, text=True, timeout=timeout,
-                              capture_output=True, check=False, stdin=subprocess.DEVNULL)
+                              capture_output=True, check=False, input=stdin)
         if check and done.returncode != 0:
             raise SiteError(f"cellule {' '.join(map(str, arguments[:3]))}: {done.stderr.strip()}")
         return done

@@ -32,7 +32,7 @@ ARM_RUNNER = "qemu-aarch64"
 
 
 def run(command):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=1800, check=False)
     if done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, command))}\n{done.stderr}")
     return done.stdout

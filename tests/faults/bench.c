@@ -117,9 +117,10 @@ const char *bench_question(bench *b, bool stream) {
 
 void bench_enrol(bench *b, honest_worker *w) {
     char token[512];
-    char wish[64];
-    snprintf(wish, sizeof wish, "{\"owner\":\"test%td\",\"referee\":%s}", b->proves ? w - b->workers : 0,
-             b->runtimes && w > b->workers ? "true" : "false");
+    char wish[96];
+    snprintf(wish, sizeof wish, "{\"owner\":\"test%td\",\"referee\":%s,\"tiers\":\"%s\"}",
+             b->proves ? w - b->workers : 0, b->runtimes && w > b->workers ? "true" : "false",
+             b->tiers ? "lent" : "");
     reply_text(bench_ask(b, "POST", "/v1/admin/join-tokens", b->site.admin_key, wish, 201), "token", token,
                sizeof token);
     honest_worker_write_enrolment(w, token, b->text, sizeof b->text);
@@ -268,9 +269,15 @@ void bench_run_proof(bench *b, const char *mode, const scenario *what) {
     b->client.mode = mode;
     b->control.mode = mode;
     site_add_setting(&b->site, "check_delay_ms: 0");
+    site_add_setting(&b->site, "verify_tiers: lent=required");
     start(b, sizeof b->workers / sizeof b->workers[0]);
     bench_run_rounds(b, what);
     bench_end(b);
+}
+
+void bench_run_tiers(bench *b, const scenario *what) {
+    b->tiers = true;
+    bench_run_proof(b, NULL, what);
 }
 
 void bench_run_runtimes(bench *b, double temperature, const scenario *what) {

@@ -16,6 +16,7 @@ typedef struct bench {
     honest_worker workers[3];
     size_t worker_count;
     bool proves;   /* the workers have different owners, so that they can check each other */
+    bool tiers;    /* the workers' tier asks for two at once */
     bool runtimes; /* the workers have no bits to check; all but the first are referees */
     double temperature;
     bool vanish; /* see honest_worker.h */
@@ -56,6 +57,8 @@ typedef struct scenario {
 void bench_run(bench *b, size_t worker_count, const scenario *what);
 /* The same with three workers of different owners, checks that begin at once, and questions in this mode. */
 void bench_run_proof(bench *b, const char *mode, const scenario *what);
+/* The same without a mode: the workers' tier asks for two at once. */
+void bench_run_tiers(bench *b, const scenario *what);
 /* The same, mode `every`, with workers that are compared with each other. */
 void bench_run_runtimes(bench *b, double temperature, const scenario *what);
 /* Of that: only the site, without a pool that serves; and the rounds, on a bench that is ready. */

@@ -3,7 +3,7 @@
 
 /* Questions whose answers are proved: two workers at once, or a check before or after the answer goes out. */
 
-enum { CHECKED_MS = 400, DENSE = 120, POINTS = 150 };
+enum { CHECKED_MS = 400, DENSE = 120, POINTS = 150, ALL = 320 };
 
 static void be_connected(bench *b) {
     assert_true(client_connect(&b->client));
@@ -40,6 +40,16 @@ void required_streamed(void **state) {
 
 void required_whole(void **state) {
     bench_run_proof(*state, "required", &whole);
+}
+
+void a_tier_asks_for_two_streamed(void **state) {
+    static const scenario what = {be_connected, act_stream, check_job, ALL, ALL + 20};
+    bench_run_tiers(*state, &what);
+}
+
+void a_tier_asks_for_two_whole(void **state) {
+    static const scenario what = {be_connected, act_whole, check_job, ALL, ALL + 20};
+    bench_run_tiers(*state, &what);
 }
 
 static void lose_a_worker(bench *b) {

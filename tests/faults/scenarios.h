@@ -14,6 +14,8 @@
 #define PROOF(X)                                                                                             \
     X(required_streamed)                                                                                     \
     X(required_whole)                                                                                        \
+    X(a_tier_asks_for_two_streamed)                                                                          \
+    X(a_tier_asks_for_two_whole)                                                                             \
     X(required_without_a_worker_in_mid_answer)                                                               \
     X(required_and_the_client_leaves)                                                                        \
     X(proved_streamed)                                                                                       \

@@ -1,9 +1,11 @@
 """Attacks on the proof of inference by whoever has a worker, and maybe a user's key: answers that nothing can be held
 against, and ways to keep others from being checked."""
 
+import signal
 import threading
 
 import tap
+from disputes import DisputeCase
 from fleet import eventually
 from proof import CheatCase, ProofCase
 from wire import Connection, trust
@@ -20,8 +22,8 @@ class Unprovable(CheatCase):
 
     def test_a_lie_about_the_prompt_s_length_does_not_excuse_a_short_answer(self):
         self.cheat = self.fake("--behave", "cut-short", "--context", 150)
-        honest = [self.fake(), self.fake()]
         answer = self.caught()
+        honest = [self.fake(), self.fake()]
         self.convicted(self.cheat)
         self.eventually_state(answer, "worker_wrong")
         self.settled(*honest)
@@ -88,6 +90,25 @@ class Friends(ProofCase):
             eventually("it is convicted", lambda: self.standings(friend)[0]["state"] == "convicted")
 
 
+class Judges(DisputeCase):
+    def test_two_friends_convict_nobody_while_the_referee_is_away(self):
+        """One lies about an honest answer, the other is the third and confirms the lie."""
+        referee = self.fake(referee=True)
+        referee.stop()
+        honest = self.fake()
+        answer, = self.answered()
+        lie = ("--checks", "wrong-expected", "--noise", 7)
+        friends = [self.fake(*lie), self.fake(*lie)]
+        self.eventually_state(answer, "open")
+        self.assertEqual(self.state_of(honest), "quarantined")
+        self.assertEqual(sum(len(friend.of("scored")) for friend in friends), 1)
+        self.fake_again(referee.name).wait("serving")
+        dispute, = self.open_disputes()
+        self.site.admin("verification", "judge", dispute["id"])
+        self.eventually_state(answer, "verifier_wrong")
+        self.settled(honest)
+
+
 class Forger(ProofCase):
     def test_no_answer_that_is_to_be_checked_lacks_its_signature(self):
         """Of many at once not every signature is verified when it comes."""
@@ -113,6 +134,82 @@ class Forger(ProofCase):
             for job in jobs:
                 receipt = connection.ask("GET", f"/v1/receipts/{job}", key=self.site.user_key)
                 self.assertEqual(receipt.status, 200, receipt.body)
+
+
+class Unchecked(ProofCase):
+    """What the pool notices without a check."""
+    settings = ProofCase.settings | {"verify": "off"}
+
+    def test_a_forged_signature_costs_the_place_whenever_it_is_found(self):
+        for behave in ("forged-receipt", "forges-later"):
+            forger = self.fake("--behave", behave, "--tokens", 4, "--reply-bytes", 20)
+            for _ in range(400):
+                if not forger.of("closed"):
+                    self.question().finish()
+            self.assertEqual(forger.wait("closed")["code"], 4002)
+            self.assertEqual(self.enrolled(forger)[0]["state"], "revoked")
+
+    def test_one_worker_s_word_does_not_make_a_question_impossible(self):
+        liar, honest = self.fake("--behave", "refuses-input"), self.fake()
+        for _ in range(4):
+            self.assert_whole(self.question())
+        self.assertGreater(len(liar.of("job")), 0)
+        self.assertEqual(self.standings(liar)[0]["evasions"], len(liar.of("job")))
+        self.assertEqual(self.standings(honest)[0]["evasions"], 0)
+
+    def test_two_are_believed_and_so_is_one_that_is_alone(self):
+        for _ in range(2):
+            self.fake("--behave", "refuses-input")
+            refused = self.question().finish()
+            self.assertEqual((refused.status, refused.error["code"]), (400, "bad_input"), refused.raw)
+
+    def test_who_leaves_before_it_signs_other_words_has_evaded(self):
+        cheat = self.fake("--behave", "different-text", "--events-per-second", 40)
+        answer = self.question("a long one", seed=1)
+        answer.wait_for_text(10)
+        honest = self.fake()
+        cheat.signal(signal.SIGKILL)
+        answer.finish()
+        self.assertEqual(answer.error["code"], "answer_differs", answer.raw[-600:])
+        eventually("it is counted", lambda: self.standings(cheat)[0]["evasions"] == 1)
+        self.assertEqual(self.standings(cheat)[0]["state"], "new")
+        self.assertEqual(self.standings(honest)[0]["evasions"], 0)
+
+    def test_who_leaves_after_right_words_has_not(self):
+        left = self.fake("--events-per-second", 40)
+        answer = self.question("a long one", seed=1)
+        answer.wait_for_text(10)
+        other = self.fake()
+        left.signal(signal.SIGKILL)
+        self.assert_whole(answer)
+        self.assertEqual([self.standings(worker)[0]["evasions"] for worker in (left, other)], [0, 0])
+
+
+class Busy(ProofCase):
+    settings = ProofCase.settings | {"check_patience_ms": 300, "checks_at_once": 1}
+
+    def test_checks_come_about_though_questions_never_leave_a_slot_idle(self):
+        for _ in range(2):
+            self.fake("--slots", 1, "--events-per-second", 20)
+        over = threading.Event()
+        first = []
+
+        def ask_on():
+            while not over.is_set():
+                answer = self.question("more", seed=1).finish()
+                first.extend([answer] if answer.error is None and not first else [])
+
+        threads = [threading.Thread(target=ask_on) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        try:
+            eventually("one is answered", lambda: first)
+            self.eventually_state(first[0], "agreed")
+            self.assertGreater(self.metric("jobs_queued"), 0)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
 
 
 class Flood(ProofCase):

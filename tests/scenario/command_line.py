@@ -17,12 +17,18 @@ UNCHECKED = 2  # what `verify` can't tell
 
 VERBS = ["pool init", "pool run", "worker join", "worker run", "ask", "admin status", "admin user add",
          "admin user list", "admin user key", "admin user keys", "admin user revoke", "admin user disable",
-         "admin user verify", "admin worker token", "admin worker list", "admin worker revoke", "verify receipt", "verify evidence",
+         "admin user verify", "admin worker token", "admin worker list", "admin worker revoke", "admin worker standing",
+         "admin worker clear", "admin worker evidence", "admin worker blacklist add", "admin worker blacklist remove",
+         "admin worker blacklist list", "admin honeytoken list", "admin honeytoken check", "admin verification list",
+         "admin verification wrong", "verify receipt", "verify evidence",
          "engine serve", "engine info"]
-GROUPS = ["", "pool", "worker", "admin", "admin user", "admin worker", "verify", "engine"]
+GROUPS = ["", "pool", "worker", "admin", "admin user", "admin worker", "admin worker blacklist",
+          "admin honeytoken", "admin verification", "verify", "engine"]
 WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user key", "admin user keys",
                "admin user revoke", "admin user disable", "admin user verify", "admin worker token",
-               "admin worker revoke", "verify receipt", "verify evidence", "engine serve", "engine info"]
+               "admin worker revoke", "admin worker clear", "admin worker evidence",
+               "admin worker blacklist add", "admin worker blacklist remove", "admin honeytoken check", "verify receipt",
+               "verify evidence", "engine serve", "engine info"]
 
 
 def run(*arguments, environment=None, timeout=60, **more):
@@ -142,7 +148,7 @@ class Usage(Case):
         self.check(run("engine", "info", path), FAILED, str(path), "part 1 of 2")
         self.check(run("engine", "--check", "--model", path), FAILED, str(path))
 
-    def test_receipts_and_evidence_that_are_none_are_refused(self):
+    def test_receipts_and_evidence_that_are_none_cannot_be_checked(self):
         pool = "0" * 64
         path = self.folder / "signed.json"
         for what in ("receipt", "evidence"):
@@ -150,10 +156,13 @@ class Usage(Case):
             for text in ("", "{", "{}", "[]", "null", "x" * 100000, "[" * 100000, '{"receipt":"AAAA"}'):
                 with self.subTest(what, length=len(text)):
                     path.write_text(text)
-                    self.check(run("verify", what, "--pool-id", pool, path), FAILED)
+                    self.check(run("verify", what, "--pool-id", pool, path), UNCHECKED, str(path))
             self.check(run("verify", what, "--pool-id", pool, self.folder), UNCHECKED, str(self.folder))
             self.check(run("verify", what, "--pool-id", "short", path), UNCHECKED, "--pool-id")
             self.check(run("verify", what, path), USAGE, "--pool-id")
+        for option in ("--messages", "--answer"):
+            done = run("verify", "receipt", "--pool-id", pool, option, self.folder / "none", path)
+            self.check(done, UNCHECKED, "cannot be checked here", str(self.folder / "none"))
         self.check(run("verify", "receipt", "--pool-id", pool, "--question", "a", "--messages", path, path), USAGE,
                    "--messages")
 

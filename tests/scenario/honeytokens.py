@@ -72,6 +72,14 @@ class Honeytokens(ProofCase):
         self.assertIn(worker_id, [line for line in self.pool_log().splitlines() if "honeytoken was seen" in line][0])
         self.assertEqual({self.standings(one)[0]["state"] for one in (worker, other)}, {"new"})
 
+    def test_both_workers_that_answer_at_once_are_sent_markers(self):
+        workers = [self.fake(owner=owner) for owner in ("ann", "bob")]
+        self.answered(headers=["X-Cellule-Verify: required"])
+        self.assertEqual(len({self.marker_of(worker) for worker in workers}), 2)
+        for worker in workers:
+            worker.wait("job", 2)
+            worker.stop()
+
     def test_a_marker_is_found_in_documents_in_whatever_coding(self):
         worker, marker = self.baited()
         worker_id = self.enrolled(worker)[0]["id"]
@@ -111,6 +119,11 @@ class Honeytokens(ProofCase):
         self.assertEqual([one["marker"] for one in found], [marker])
         self.assertEqual(found[0]["worker"], self.enrolled(worker)[0]["id"])
 
+    def test_what_comes_on_standard_input_is_searched(self):
+        _, marker = self.baited()
+        said = self.site.cellule("admin", "honeytoken", "check", "-", "--json", key=self.site.admin_key, stdin=f"seen: {marker}")
+        self.assertEqual([one["marker"] for one in json.loads(said.stdout)["honeytokens"]], [marker])
+
     def test_what_only_looks_like_a_marker_accuses_nobody(self):
         worker, marker = self.baited()
         leaks = self.metric("honeytokens_seen_total")
@@ -121,7 +134,7 @@ class Honeytokens(ProofCase):
         document = self.folder / "document"
         said = self.site.cellule("admin", "honeytoken", "check", document, key=self.site.admin_key).stdout
         self.assertIn("No marker", said)
-        self.fake("--says", innocent)
+        self.fake("--says", f"{innocent}x")  # lest what it goes on with happens to be the missing digit
         answer = self.question(f"What is {innocent}?")
         self.assert_whole(answer)
         self.answered()

@@ -45,11 +45,11 @@ class BrokenJob(FleetCase):
 
     def test_a_forged_receipt_is_refused_before_the_answer_is_complete(self):
         refused = self.metric("receipts_refused_total")
-        self.break_rule("forged-receipt", 4005, "--events-per-second", 300)
+        self.break_rule("forged-receipt", 4002, "--events-per-second", 300)
         self.assertEqual(self.metric("receipts_refused_total"), refused + 1)
 
     def test_a_forged_receipt_of_an_answer_in_one_piece_is_refused(self):
-        self.break_rule("forged-receipt", 4005, "--events-per-second", 300, stream=False)
+        self.break_rule("forged-receipt", 4002, "--events-per-second", 300, stream=False)
 
     def test_a_token_count_that_the_pool_did_not_count_is_refused(self):
         self.break_rule("wrong-token-count", 4005, "--events-per-second", 300)

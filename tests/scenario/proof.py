@@ -7,7 +7,6 @@ import sqlite3
 
 import tap
 from fleet import FleetCase, eventually
-from wire import wait_for
 
 
 class ProofCase(FleetCase):
@@ -47,11 +46,8 @@ class ProofCase(FleetCase):
             answers.append(answer)
         return answers
 
-    def rest(self):
-        """Before a question, waits for checks, but not for those that nobody can do: of two workers the one that is busy
-        with a check would never be asked."""
-        with contextlib.suppress(AssertionError):
-            wait_for("nothing is being checked", lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0, 10)
+    def idle(self):
+        eventually("all is checked", lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0)
 
     def eventually_state(self, answer, state):
         eventually(f"the check says {state}", lambda: self.verification_of(answer) == state)
@@ -138,16 +134,10 @@ class CheatCase(ProofCase):
                        lambda: self.standings(worker)[0]["state"] in ("new", "regular", "alert"))
 
     def caught(self, **members):
-        """Asks until the cheat has answered; the wrong answer."""
-        cheat, = self.enrolled(self.cheat)
-        for i in range(50):
-            self.rest()
-            answer = self.question(f"question {i}", seed=i, **members)
-            self.assert_whole(answer)
-            if self.worker_of(answer) == cheat["id"]:
-                return answer
-        raise AssertionError("the cheat was never asked")
-
+        """The cheat's answer, while nobody else is there to give one or all others had a turn since it came."""
+        answer, = self.answered(**members)
+        self.assertEqual(self.worker_of(answer), self.enrolled(self.cheat)[0]["id"])
+        return answer
 
     def eventually_right(self, answer):
         seen = []
@@ -167,24 +157,25 @@ class SpotCheats(CheatCase):
 
     def test_a_cheat_is_convicted_by_spot_checks_too(self):
         self.cheat = self.fake("--behave", "different-text")
-        honest = [self.fake(), self.fake()]
         answer = self.caught()
+        honest = [self.fake(), self.fake()]
         self.convicted(self.cheat)
         self.eventually_state(answer, "worker_wrong")
         self.settled(*honest)
 
     def test_right_tokens_from_other_logits_convict(self):
         self.cheat = self.fake("--behave", "other-commitment")
-        honest = [self.fake(), self.fake()]
         self.caught()
+        honest = [self.fake(), self.fake()]
         self.convicted(self.cheat)
         self.settled(*honest)
 
 
 class DisputeRestart(CheatCase):
     def test_a_dispute_waits_for_a_third_worker_over_a_kill(self):
-        self.cheat, honest = self.fake("--behave", "different-text"), self.fake()
+        self.cheat = self.fake("--behave", "different-text")
         answer = self.caught()
+        honest = self.fake()
         self.eventually_state(answer, "disputed")
         states = {self.standings(worker)[0]["state"] for worker in (self.cheat, honest)}
         self.assertEqual(states, {"quarantined"})
@@ -213,9 +204,6 @@ class Disputes(CheatCase):
 class Recheck(CheatCase):
     settings = {"check_delay_ms": 0, "verify": "spot", "verify_floor": 1}
 
-    def idle(self):
-        eventually("all is checked", lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0)
-
     def test_what_a_convicted_worker_answered_lately_is_checked(self):
         """Its answers while it was trusted were kept and not checked; who asked is told of each."""
         worker = self.fake()
@@ -243,8 +231,8 @@ class Recheck(CheatCase):
 class Cheats(CheatCase):
     def test_a_worker_that_answers_other_bits_is_convicted_and_never_asked_again(self):
         self.cheat = self.fake("--behave", "different-text")
-        honest = [self.fake(), self.fake()]
         answer = self.caught()
+        honest = [self.fake(), self.fake()]
         self.convicted(self.cheat)
         self.eventually_state(answer, "worker_wrong")
         self.settled(*honest)
@@ -257,37 +245,51 @@ class Cheats(CheatCase):
         self.assertNotIn("x-cellule-notice", self.answered()[0].headers)
         self.assertEqual(len(self.cheat.of("job")), asked)
 
+    def test_ask_says_which_answer_was_wrong(self):
+        self.cheat = self.fake("--behave", "different-text")
+        answer = self.caught()
+        honest = [self.fake(), self.fake()]
+        self.convicted(self.cheat)
+        self.eventually_state(answer, "worker_wrong")
+        self.settled(*honest)
+        told = self.site.cellule("ask", "--verify", "proved", "What is Cellule?", key=self.site.user_key)
+        self.assertIn("notice: ", told.stderr)
+        self.assertIn(answer.job, told.stderr)
+        wrong = self.site.cellule("ask", "--verify", "perhaps", "What is Cellule?", key=self.site.user_key, check=False)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn("off, spot, every, proved, required", wrong.stderr)
+
     def test_right_tokens_in_other_words_convict_too(self):
         self.cheat = self.fake("--behave", "other-words")
-        honest = [self.fake(), self.fake()]
         answer = self.caught()
+        honest = [self.fake(), self.fake()]
         self.convicted(self.cheat)
         self.settled(*honest)
         self.assert_evidence_holds(self.cheat, answer.job)
 
     def test_a_false_length_of_the_prompt_convicts(self):
         self.cheat = self.fake("--behave", "other-prompt")
-        honest = [self.fake(), self.fake()]
         answer = self.caught()
+        honest = [self.fake(), self.fake()]
         self.convicted(self.cheat)
         self.settled(*honest)
         self.assert_evidence_holds(self.cheat, answer.job)
 
     def test_a_false_reason_for_the_end_convicts(self):
         self.cheat = self.fake("--behave", "other-finish")
-        honest = [self.fake(), self.fake()]
         answer = self.caught(max_tokens=9)
+        honest = [self.fake(), self.fake()]
         self.convicted(self.cheat)
         self.settled(*honest)
         self.assert_evidence_holds(self.cheat, answer.job)
 
     def test_an_answer_without_a_token_is_nobody_s(self):
         """There is nothing in it to check, and no honest worker gives one: somebody else answers."""
-        silent = self.fake("--behave", "nothing")
         honest = [self.fake(), self.fake()]
-        for i in range(50):
-            if not silent.of("done"):
-                self.assertTrue(self.answered()[0].text, i)
+        self.answered()
+        self.idle()
+        silent = self.fake("--behave", "nothing")  # the only one who had no turn yet
+        self.assertTrue(self.answered()[0].text)
         silent.wait("done")
         self.assertEqual(silent.wait("closed")["code"], 4005)
         self.settled(*honest)
@@ -299,20 +301,19 @@ class Cheats(CheatCase):
         self.liar_is_convicted("other-prompt")
 
     def liar_is_convicted(self, checks):
+        honest = [self.fake()]
+        answer, = self.answered()
         liar = self.fake("--checks", checks)
-        honest = [self.fake(), self.fake()]
-        answers = []
-        for _ in range(50):
-            answers += self.answered() if not liar.of("scored") else []
+        liar.wait("scored")
+        honest.append(self.fake())
         self.convicted(liar)
         self.settled(*honest)
-        for answer in answers:
-            self.eventually_right(answer)
+        self.eventually_right(answer)
 
     def test_a_cleared_worker_is_asked_again(self):
         self.cheat = self.fake("--behave", "different-text")
-        honest = [self.fake(), self.fake()]
         self.caught()
+        honest = [self.fake(), self.fake()]
         self.convicted(self.cheat)
         self.settled(*honest)
         worker = self.enrolled(self.cheat)[0]["id"]
@@ -326,27 +327,27 @@ class Cheats(CheatCase):
         self.assertEqual(len(again.of("job")), 1)
 
 
-class Referees(ProofCase):
+class OneReferee(ProofCase):
     def test_workers_alone_do_not_convict_a_referee(self):
         opened = self.metric("verify_open_total")
+        self.fake()
+        self.answered()
         referee = self.fake("--checks", "wrong-expected", referee=True)
-        for _ in range(4):  # one answers, three judge
-            self.fake()
-        for _ in range(50):
-            if not referee.of("score"):
-                self.answered()
         referee.wait("scored")
+        for _ in range(3):  # who judge
+            self.fake()
         eventually("a human has to decide", lambda: self.metric("verify_open_total") > opened)
         self.assertEqual(self.standings(referee)[0]["state"], "quarantined")
         self.assertEqual(referee.of("closed"), [])
 
+
+class Referees(ProofCase):
     def test_a_referee_convicts_another(self):
+        honest = [self.fake()]
+        self.answered()
         liar = self.fake("--checks", "wrong-expected", referee=True)
-        honest = [self.fake(referee=True), self.fake(referee=True)]  # one may be the answer's worker
-        for _ in range(50):
-            if not liar.of("score"):
-                self.answered()
         liar.wait("scored")
+        honest.append(self.fake(referee=True))
         eventually("it is convicted", lambda: self.standings(liar)[0]["state"] == "convicted")
         for other in honest:
             eventually("nobody else is out", lambda: self.standings(other)[0]["state"] in ("new", "regular", "alert"))
@@ -357,15 +358,12 @@ class Evasion(ProofCase):
 
     def check_goes_elsewhere(self, behaviour):
         worker = self.fake()
-        bad = self.fake("--checks", behaviour)
         worker_id = self.enrolled(worker)[0]["id"]
-        for _ in range(20):
-            if not bad.of("score"):
-                self.rest()
-                self.answered()
+        self.answered()
+        bad = self.fake("--checks", behaviour)
         bad.wait("score")
         self.fake()
-        eventually("all is checked", lambda: self.metric("verify_waiting") + self.metric("verify_running") == 0)
+        self.idle()
         self.assertEqual(self.standing(worker_id)["mismatches"], 0)
         self.assertGreater(self.standings(bad)[0]["evasions"], 0)
 
@@ -387,7 +385,7 @@ class Evasion(ProofCase):
         worker.stop()
         verifier = self.fake()
         self.eventually_state(answer, "agreed")
-        self.assertGreaterEqual(len(verifier.of("scored")), 1)
+        verifier.wait("scored")
 
 
 class Restart(ProofCase):
@@ -401,6 +399,21 @@ class Restart(ProofCase):
         verifier = self.fake()
         self.eventually_state(answer, "agreed")
         self.assertEqual(len(verifier.of("scored")), 1)
+
+
+class Tiers(ProofCase):
+    settings = {"check_delay_ms": 0, "verify": "off", "verify_tiers": "lent=every, leased=proved"}
+
+    def test_a_tier_of_its_join_token_asks_for_more(self):
+        worker = self.fake(tiers="office, lent")
+        self.assertEqual(self.enrolled(worker)[0]["tiers"], "office, lent")
+        answer = self.answered()[0]
+        self.eventually_state(answer, "waiting")
+        self.fake(tiers="office")
+        self.eventually_state(answer, "agreed")
+        worker.stop()
+        eventually("it has gone", lambda: self.metric("workers_connected") == self.workers_before + 1)
+        self.assertEqual(self.verification_of(self.answered()[0]), "none")
 
 
 class Secrecy(ProofCase):
@@ -437,6 +450,10 @@ class Blacklist(ProofCase):
         self.assertEqual(good.of("closed"), [])
         entry = self.site.admin("worker", "blacklist", "list")["entries"][0]
         self.assertEqual((entry["kind"], entry["value"], entry["reason"]), ("owner", "mallory", "test"))
+        never = self.site.cellule("admin", "worker", "blacklist", "remove", "--kind", "owner", "nobody", check=False,
+                                  key=self.site.admin_key)
+        self.assertEqual(never.returncode, 1)
+        self.assertNotIn("taken off", self.pool_log())
         self.site.admin("worker", "blacklist", "remove", "--kind", "owner", "mallory")
         back = self.fake_again(bad.name)
         back.wait("serving")
@@ -460,6 +477,9 @@ class Honeytokens(ProofCase):
         self.assertEqual([(one["marker"], one["worker"]) for one in found],
                          [(marker, self.enrolled(worker)[0]["id"])])
         self.assertEqual(len(self.site.admin("honeytoken", "list")["honeytokens"]), 1)
+        document.write_text("nothing of the kind")
+        clean = self.site.cellule("admin", "honeytoken", "check", document, key=self.site.admin_key)
+        self.assertEqual(clean.stdout, "No marker of this pool is in it.\n")
         self.assertNotIn(marker, self.pool_log())
 
 

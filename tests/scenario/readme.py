@@ -13,7 +13,7 @@ import unittest
 
 import tap
 
-BINARY, TOP = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
+BINARY, TOP = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
 sys.path.insert(0, str(TOP / "tools"))
 from cellule_site import free_port  # noqa: E402
 

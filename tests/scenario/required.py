@@ -45,6 +45,19 @@ class RequiredCase(FleetCase):
         self.assertTrue(answer.complete)
         self.assert_receipt_holds(answer)
 
+    def assert_shown_as_agreed(self, answer):
+        """Who asked can show that two computed it, by two signed receipts; the admin sees it as well."""
+        mine = self.ask("GET", f"/v1/receipts/{answer.job}", key=self.site.user_key).json
+        other = self.ask("GET", f"/v1/receipts/{mine['agreed_with']['receipt']}", key=self.site.user_key).json
+        self.assertEqual(other["fields"]["worker"], mine["agreed_with"]["worker"])
+        self.assertNotEqual(other["fields"]["worker"], mine["fields"]["worker"])
+        self.assertEqual(other["fields"]["commitment"], mine["fields"]["commitment"])
+        self.assertIn(mine["verification"], ("agreed", "waiting"))  # a third may be asked, too
+        listed = [check for check in self.site.admin("verification", "list")["verifications"]
+                  if check["job"] == answer.job and check["mode"] == "required"]
+        self.assertEqual([(check["state"], check["worker"], check["verifier"]) for check in listed],
+                         [("agreed", mine["fields"]["worker"], other["fields"]["worker"])])
+
     def frames(self, answer):
         """The chunks of a stream as they are on the wire."""
         body = answer.raw.partition(b"\r\n\r\n")[2]
@@ -69,6 +82,7 @@ class Required(RequiredCase):
         for stream in [True, False]:
             answer = self.required(stream=stream)
             self.assert_right(answer, expected)
+            self.assert_shown_as_agreed(answer)
         for worker in workers:
             self.assertEqual(len(worker.of("done")), 2)
             for done in worker.of("done"):
@@ -263,7 +277,7 @@ class Referee(RequiredCase):
 
 
 class Proved(RequiredCase):
-    settings = {**RequiredCase.settings, "check_delay_ms": 0}
+    settings = {**RequiredCase.settings, "check_delay_ms": 0, "model_grace_ms": 600000}
 
     def proved(self, **members):
         return self.question(headers=PROVED, **{**SEED, **members})
@@ -357,6 +371,17 @@ class Tiers(RequiredCase):
         answer = self.question(**SEED)
         self.assert_right(answer, expected)
         self.assertEqual(len(self.site.admin("verification", "list")["verifications"]), 1)
+
+
+class ProvedAlone(RequiredCase):
+    settings = {**RequiredCase.settings, "check_delay_ms": 0, "model_grace_ms": 500}
+
+    def test_who_has_one_worker_only_is_told_soon(self):
+        """Not when the answer's ten minutes are over."""
+        self.worker("ann")
+        answer = self.question(headers=PROVED, stream=False, **SEED).finish()
+        self.assertEqual((answer.status, answer.error["code"]), (503, "not_proved"))
+        self.assertIn("another owner", answer.error["message"])
 
 
 if __name__ == "__main__":

@@ -17,8 +17,9 @@ class Liars(RequiredCase):
         answer = self.required()
         self.assert_whole(answer)
         self.assertNotEqual(answer.text, expected)  # nobody else was there to say so
-        waiting = self.site.admin("verification", "list")["verifications"]
-        self.assertEqual([row["state"] for row in waiting], ["waiting", "waiting"])
+        rows = self.site.admin("verification", "list")["verifications"]
+        self.assertEqual(sorted((row["mode"], row["state"]) for row in rows),
+                         [("required", "agreed"), ("spot", "waiting"), ("spot", "waiting")])
         for liar in liars:
             liar.stop()
         self.site.pool.stop()  # what was put off begins at once after a restart

@@ -13,6 +13,7 @@ import time
 import unittest
 
 import tap
+from fleet import FleetCase
 from wire import BINARY, Connection, Site, SiteCase, free_port, frozen, request, scratch_site, trust, wait_for
 
 BACK_SECONDS = 15  # the bound for workers to be back
@@ -150,15 +151,18 @@ class Stopped(unittest.TestCase):
             pass  # reached a listener that was just being closed
         return False
 
+
+class Drained(FleetCase):
+    settings = {"drain_timeout_ms": 0}
+
     def test_what_takes_longer_than_the_drain_ends_with_an_error_event(self):
-        with scratch_site({"drain_timeout_ms": 0}) as site:
-            stream = self.long_stream(site)
-            with frozen(site):
-                site.pool.signal(signal.SIGTERM)
-                last = self.finish(stream)
-            self.assertIn(b"pool_stopping", last)
-            self.assertNotIn(b"[DONE]", last)
-            self.assertEqual(site.pool.child.wait(20), 0)
+        self.fake("--behave", "answer-then-hang")
+        answer = self.question()
+        answer.wait_for_text()
+        self.site.pool.signal(signal.SIGTERM)
+        self.assert_broken_off(answer, "pool_stopping")
+        self.assertEqual(self.site.pool.child.wait(60), 0)
+        self.site.start_pool()  # what follows each case looks at it
 
 
 class Reread(SiteCase):
@@ -240,15 +244,32 @@ class Twice(SiteCase):
     worker_count = 0
 
     def test_a_second_pool_on_the_same_site_is_refused(self):
-        for options in ((), ("--check",)):
-            with self.subTest(options):
-                second = self.site.cellule("pool", "run", "--site", self.site.folder, *options, check=False, timeout=20)
-                self.assertEqual(second.returncode, 1)
-                self.assertIn("another", second.stderr)
-                self.assertIn(str(self.site.folder), second.stderr)
+        second = self.site.cellule("pool", "run", "--site", self.site.folder, check=False, timeout=20)
+        self.assertEqual(second.returncode, 1)
+        self.assertIn("another", second.stderr)
+        self.assertIn(str(self.site.folder), second.stderr)
         moved = self.site.folder / "linked"
         moved.symlink_to(self.site.folder)
         self.assertEqual(self.site.cellule("pool", "run", "--site", moved, check=False, timeout=20).returncode, 1)
+        self.assertEqual(self.ask("GET", "/readyz").status, 200)
+
+    def test_settings_are_checked_while_the_pool_runs(self):
+        """As pool.yaml says: after a change, --check, then SIGHUP."""
+        def check(*options):
+            return self.site.cellule("pool", "run", "--site", self.site.folder, "--check", *options, check=False,
+                                     timeout=60)
+        done = check()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        wrong = self.site.folder / "wrong.yaml"
+        wrong.write_text("verify: sometimes\n")
+        self.assertEqual(check("--config", wrong).returncode, 1)
+        key = self.site.folder / "server.key"
+        before = key.read_bytes()
+        key.write_text("none")
+        self.addCleanup(key.write_bytes, before)
+        done = check()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("server.key", done.stderr)
         self.assertEqual(self.ask("GET", "/readyz").status, 200)
 
     def test_a_second_init_leaves_the_site_as_it_is(self):

@@ -193,8 +193,9 @@ class Runtimes(FleetCase):
         def slowly(handler, body):
             under_way.append(1)
             most.append(len(under_way))
-            good(handler, body, pause=0.02)
-            under_way.pop()
+            time.sleep(0.2)
+            under_way.pop()  # before the answer's end is sent: the next question may come before this thread goes on
+            good(handler, body)
 
         self.runtime.answer = slowly
         self.start()  # three slots, as /props says

@@ -4,6 +4,7 @@ while the site begins doesn't make it usual where two referees teach."""
 
 import hashlib
 import os
+import random
 
 import tap
 from fleet import FleetCase, eventually
@@ -27,6 +28,44 @@ def model(name):
         handler.event("[DONE]")
         handler.end()
     return answer
+
+
+def telling(name, error=0.0):
+    """The words of `model(name)`, with logprobs that differ a little each time, and by up to `error` from the model's."""
+    def answer(handler, body):
+        prompt = body["messages"][-1]["content"]
+        digests = [hashlib.sha256(f"{name} {prompt} {i}".encode()).digest() for i in range(8)][:body["max_tokens"]]
+        handler.begin()
+        for i, digest in enumerate(digests):
+            word = hashlib.sha256(f"{name} {prompt}  {i}".encode()).hexdigest()[:6] + " "
+            logprob = -digest[0] / 256 - error * digest[1] / 256 - random.random() / 200
+            handler.event(chunk(word, logprob=logprob if body.get("logprobs") else None))
+        handler.event(chunk(finish="stop"))
+        handler.event(usage(5, len(digests)))
+        handler.event("[DONE]")
+        handler.end()
+    return answer
+
+
+def knows_no_logprobs(handler, body):
+    """A server that refuses what it doesn't know."""
+    if "logprobs" in body:
+        handler.whole(400, '{"error": {"message": "unknown field: logprobs"}}')
+    else:
+        model("good")(handler, body)
+
+
+def strange_logprobs(handler, body):
+    """Words of the model, and for logprobs what can't be one."""
+    prompt = body["messages"][-1]["content"]
+    handler.begin()
+    for i, logprob in enumerate([-0.5, 3, "-1", True, [], {}, float("nan"), -1e30]):
+        word = hashlib.sha256(f"good {prompt}  {i}".encode()).hexdigest()[:6] + " "
+        handler.event(chunk(word, logprob=logprob) if i != 6 else chunk(word))
+    handler.event(chunk(finish="stop"))
+    handler.event(usage(5, 8))
+    handler.event("[DONE]")
+    handler.end()
 
 
 def silent(handler, body):
@@ -193,6 +232,26 @@ class NoSecondAnswer(RuntimeCase):
         self.assertGreater(standings["owner1"]["evasions"], 0, standings)
         self.assertEqual([standings[owner]["evasions"] for owner in ("owner2", "owner3")], [0, 0])
         self.assertEqual(self.quarantined(), set())
+
+
+class Logprobs(RuntimeCase):
+    def test_who_says_the_same_words_with_other_logprobs_or_keeps_them_back_is_found_and_nobody_else(self):
+        runtimes = [self.start(index, telling("good")) for index in range(5)]
+        refusing = self.start(5, knows_no_logprobs)
+        strange = self.start(6, strange_logprobs)
+        for _ in range(60):
+            if "of=logprobs" in self.pool_log():
+                break
+            self.ask_settled(16)
+        self.assertIn("of=logprobs", self.pool_log())
+        self.assertEqual(self.quarantined(), set(), self.all_standings())
+        self.assertIn("logprobs", strange.chats()[-1])
+        self.assertIn("logprobs", refusing.chats()[0])
+        self.assertNotIn("logprobs", refusing.chats()[-1])
+        runtimes[2].answer = telling("good", error=1.0)  # the words of a better model
+        self.ask_until_quarantined({"owner3"})
+        runtimes[3].answer = model("good")  # in the session in which it told them
+        self.ask_until_quarantined({"owner3", "owner4"})
 
 
 class Flood(RuntimeCase):

@@ -17,9 +17,9 @@ TOP = pathlib.Path(sys.argv[2]).resolve()
 QUESTION = "What is a receipt?"
 
 
-def run(*arguments):
+def run(*arguments, given=""):
     return subprocess.run([BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False,
-                          stdin=subprocess.DEVNULL)
+                          input=given)
 
 
 class Case:
@@ -143,6 +143,19 @@ class Receipts(SiteCase, Case):
                 path.write_text(json.dumps({**spoiled, member: ("B" if value[0] != "B" else "C") + value[1:]}))
                 self.check(self.verify("--question", QUESTION, receipt=path), REFUTED, "refuted: ")
 
+    def test_what_is_no_receipt_at_all_accuses_nobody(self):
+        whole = self.receipt.read_text()
+        path = self.site.folder / "nothing.json"
+        for content in ("", "{}", "[]", "Not found", whole[:len(whole) // 2], whole[:-3], whole.replace("cellule.receipt", "x")):
+            path.write_text(content)
+            self.check(self.verify(receipt=path, model=False), UNCHECKED, "cannot be checked here: ", str(path))
+        told = self.verify("--json", receipt=path, model=False)
+        self.assertEqual(json.loads(told.stdout)["result"], "unchecked")
+
+    def test_a_receipt_may_come_through_a_pipe(self):
+        self.check(run("verify", "receipt", "--pool-id", self.fields["pool"], "-", given=self.receipt.read_text()), PROVED,
+                   "receipt: valid")
+
     def test_a_whole_conversation_is_proved_from_its_request(self):
         body = {"model": self.site.model.stem, "temperature": 1.25, "top_p": 0.9, "seed": 4711, "max_tokens": 60,
                 "stop": ["pool", "\n\n"],
@@ -232,9 +245,9 @@ class Cheats(SiteCase, Case):
 class Evidence(unittest.TestCase, Case):
     seeds = TOP / "fuzz" / "corpus" / "evidence"
 
-    def verify(self, path, pool=None, *arguments):
+    def verify(self, path, pool=None, *arguments, given=""):
         pool = pool or json.loads((self.seeds / "answer").read_text())["pool"]
-        return run("verify", "evidence", "--pool-id", pool, *arguments, path)
+        return run("verify", "evidence", "--pool-id", pool, *arguments, path, given=given)
 
     def test_who_was_convicted_and_why_is_said_in_plain_words(self):
         for name, of in (("answer", "answer"), ("finding", "finding"), ("answers", "answer")):
@@ -254,10 +267,17 @@ class Evidence(unittest.TestCase, Case):
                             {"findings": bundle["findings"][::-1]}, {"findings": bundle["findings"][:1]}, {"pool": "0" * 64}):
                 path.write_text(json.dumps({**bundle, **changed}))
                 self.check(self.verify(path), REFUTED, "refuted: ")
-            path.write_text("{")
-            self.check(self.verify(path), REFUTED, "refuted: ")
+            for nothing in ("", "{", "{}", "not JSON", (self.seeds / "answer").read_text()[:-9], '{"object":"cellule.receipt"}'):
+                path.write_text(nothing)
+                self.check(self.verify(path), UNCHECKED, "cannot be checked here: ", str(path))
+            path.write_bytes(b" " * 20_000_000)
+            self.check(self.verify(path), UNCHECKED, "cannot be checked here: ", str(path))
         self.check(self.verify(self.seeds / "answer", "0" * 64), REFUTED, "another pool")
         self.assertEqual(json.loads(self.verify(self.seeds / "answer", "0" * 64, "--json").stdout)["result"], "refuted")
+
+    def test_it_may_come_through_a_pipe(self):
+        self.check(self.verify("-", given=(self.seeds / "answer").read_text()), PROVED, "evidence: holds")
+        self.check(self.verify("-"), UNCHECKED, "cannot be checked here: ")
 
     def test_what_is_not_there_cannot_be_checked(self):
         self.check(self.verify(self.seeds / "none"), UNCHECKED, "cannot be checked here: ")

@@ -206,7 +206,22 @@ static bool has_referee(const site *s, const uint32_t *subjects, size_t count) {
     return false;
 }
 
-/* Without a referee, a third worker. */
+static verify_bench bench_of(const site *s, const check *c) {
+    return (verify_bench){.site_has_referees = s->plan->referees > 0,
+                          .worker_is_referee = s->workers[c->worker].referee,
+                          .verifier_is_referee = s->workers[c->verifier].referee};
+}
+
+/* Both stay out until a human decides. */
+static void leave_to_human(site *s, check *c) {
+    s->totals.open++;
+    s->totals.false_holds += is_honest(&s->workers[c->worker]) || is_honest(&s->workers[c->verifier]);
+    seat_empty(s, c->worker, ENDED_HELD);
+    seat_empty(s, c->verifier, ENDED_HELD);
+    end_check(s, c);
+}
+
+/* Where there is no referee, a third worker if it could decide anything. */
 static void start_judging(site *s, check *c) {
     uint32_t subjects[2 + VERIFICATION_REFEREES_MAX] = {c->worker, c->verifier};
     for (uint32_t i = 0; i < c->state.referees; i++) {
@@ -214,9 +229,16 @@ static void start_judging(site *s, check *c) {
     }
     size_t count = 2 + c->state.referees;
     uint64_t number = c->number << 8 | 128 | c->state.referees << 4 | c->state.attempts;
+    bool referee_there = has_referee(s, subjects, count);
+    const verify_bench bench = bench_of(s, c);
+    if (!referee_there && !verify_worker_may_judge(&bench)) {
+        move(s, c, VERIFICATION_EXPIRED);
+        leave_to_human(s, c);
+        return;
+    }
     s->judging = true;
-    c->judge = choose(s, subjects, count, has_referee(s, subjects, count),
-                      draw(s, VERIFY_DRAW_VERIFIER, number, c->claim.commitment));
+    c->judge =
+        choose(s, subjects, count, referee_there, draw(s, VERIFY_DRAW_VERIFIER, number, c->claim.commitment));
     s->judging = false;
     if (c->judge == NOBODY) {
         schedule(s, c, JUDGE_STARTS, RETRY_MS);
@@ -243,7 +265,8 @@ static void end_judging(site *s, check *c) {
     move_standing(s, c->judge, STANDING_VERIFIED, 0);
     verify_verdict verdict = verify_judge(&said, &c->finding, &found);
     if (!judge->referee) {
-        verdict = verify_verdict_of_worker(verdict, s->workers[c->verifier].referee);
+        const verify_bench bench = bench_of(s, c);
+        verdict = verify_verdict_of_worker(verdict, &bench);
     }
     switch (verdict) {
     case VERDICT_WORKER_WRONG:
@@ -263,11 +286,8 @@ static void end_judging(site *s, check *c) {
             start_judging(s, c);
             return;
         }
-        s->totals.open++; /* both stay out until a human decides */
-        s->totals.false_holds += is_honest(claimant) || is_honest(&s->workers[c->verifier]);
-        seat_empty(s, c->worker, ENDED_HELD);
-        seat_empty(s, c->verifier, ENDED_HELD);
-        break;
+        leave_to_human(s, c);
+        return;
     }
     end_check(s, c);
 }

@@ -12,12 +12,15 @@ import time
 WORDS = ["A", " receipt", " says", " who", " answered", ",", " what", " and", " when", ": ", "ünïcödé", " 世界", "."]
 
 
-def chunk(content=None, finish=None, **delta):
+def chunk(content=None, finish=None, logprob=None, **delta):
     """One event of a stream, as JSON."""
     if content is not None:
         delta["content"] = content
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    if logprob is not None:
+        choice["logprobs"] = {"content": [{"token": content, "logprob": logprob, "bytes": list(content.encode())}]}
     return json.dumps({"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "tiny",
-                       "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+                       "choices": [choice]})
 
 
 def usage(prompt, completion):

@@ -14,6 +14,15 @@ static void print_status(const json_value *answer) {
            (unsigned long long)admin_number(answer, "jobs_running"),
            (unsigned long long)admin_number(answer, "jobs_queued"),
            (unsigned long long)admin_number(answer, "answers"));
+    printf("checks   %llu waiting, %llu under way\n"
+           "disputes %llu waiting for a referee, %llu open\n"
+           "workers out of service: %llu in quarantine, %llu convicted\n",
+           (unsigned long long)admin_number(answer, "checks_waiting"),
+           (unsigned long long)admin_number(answer, "checks_running"),
+           (unsigned long long)admin_number(answer, "disputes_waiting"),
+           (unsigned long long)admin_number(answer, "disputes_open"),
+           (unsigned long long)admin_number(answer, "workers_quarantined"),
+           (unsigned long long)admin_number(answer, "workers_convicted"));
     uint64_t waiting = admin_number(answer, "disputes_waiting");
     uint64_t open = admin_number(answer, "disputes_open");
     if (waiting + open > 0) {

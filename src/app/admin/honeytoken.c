@@ -115,7 +115,8 @@ static bool check_stream(checking *c, FILE *file) {
 }
 
 static bool check_file(checking *c, const char *path) {
-    FILE *file = fopen(path, "rb");
+    bool is_input = strcmp(path, "-") == 0;
+    FILE *file = is_input ? stdin : fopen(path, "rb");
     if (file == NULL) {
         return error_set_errno(c->err, ERROR_IO, errno, "cannot read %s", path);
     }
@@ -123,7 +124,9 @@ static bool check_file(checking *c, const char *path) {
     if (!read && c->err->code == ERROR_NONE) {
         error_set_errno(c->err, ERROR_IO, errno, "cannot read %s", path);
     }
-    fclose(file);
+    if (!is_input) {
+        fclose(file);
+    }
     return read;
 }
 
@@ -164,7 +167,7 @@ static int honeytoken_check(int argc, char **argv) {
         .usage = "cellule admin honeytoken check [options] FILE",
         .summary = "Looks in a file that turned up somewhere for the pool's markers, also as UTF-16, base64, "
                    "hexadecimal\ndigits or with escapes, and names the workers whose prompts it comes from. "
-                   "Only what looks like a\nmarker is sent to the pool.",
+                   "Only what looks like a\nmarker is sent to the pool. - is the standard input.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
         .takes_word = true};

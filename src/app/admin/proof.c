@@ -11,7 +11,7 @@ enum { BODY_LIMIT = 16384, PATH_SIZE = 512, EVIDENCE_LIMIT = 4 * 1024 * 1024 };
 
 static void print_standing(const json_value *one) {
     char changed[32];
-    printf("%-32.*s %-20.*s %-16.*s %-12.*s %8llu %7llu %7llu %5llu %7llu %5.1f%% %s\n",
+    printf("%-32.*s %-20.*s %-16.*s %-12.*s %8llu %7llu %7llu %8llu %7llu %5.1f%% %s\n",
            SLICE_FORMAT(admin_text(one, "id")), SLICE_FORMAT(admin_text(one, "name")),
            SLICE_FORMAT(admin_text(one, "owner")), SLICE_FORMAT(admin_text(one, "state")),
            (unsigned long long)admin_number(one, "answers"), (unsigned long long)admin_number(one, "checks"),
@@ -22,8 +22,8 @@ static void print_standing(const json_value *one) {
 }
 
 static void print_standing_head(void) {
-    printf("%-32s %-20s %-16s %-12s %8s %7s %7s %5s %7s %6s %s\n", "ID", "NAME", "OWNER", "STANDING",
-           "ANSWERS", "CHECKS", "AGREED", "WRONG", "EVADED", "SPOT", "SINCE");
+    printf("%-32s %-20s %-16s %-12s %8s %7s %7s %8s %7s %6s %s\n", "ID", "NAME", "OWNER", "STANDING",
+           "ANSWERS", "CHECKS", "AGREED", "DIFFERED", "EVADED", "SPOT", "SINCE");
 }
 
 static void print_one_standing(const json_value *answer) {
@@ -48,7 +48,9 @@ int admin_worker_standing(int argc, char **argv) {
         .usage = "cellule admin worker standing [options] [WORKER_ID]",
         .summary =
             "Says what the pool thinks of its workers, or of one: how its answers were checked and what\n"
-            "came of it. SPOT is the share of its answers that the mode spot checks now.",
+            "came of it. DIFFERED counts its disputes, also those that it was right in; SPOT is the share of "
+            "its\n"
+            "answers that the mode spot checks now.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
         .words = &words};
@@ -124,6 +126,11 @@ int admin_worker_evidence(int argc, char **argv) {
     return status == 0 && !evidence_written ? 1 : status;
 }
 
+static void print_shut_out(const json_value *answer) {
+    unsigned long long count = (unsigned long long)admin_number(answer, "workers");
+    printf("done: %llu enrolled worker%s shut out by it\n", count, count == 1 ? " is" : "s are");
+}
+
 static int change_blacklist(const char *program, const char *summary, const char *path, bool add, int argc,
                             char **argv) {
     admin_options options = {0};
@@ -160,7 +167,7 @@ static int change_blacklist(const char *program, const char *summary, const char
                        .method = "POST",
                        .path = path,
                        .body = buffer_slice(&body),
-                       .print = admin_print_done};
+                       .print = add ? print_shut_out : admin_print_done};
     status = admin_run(&options, &call);
     buffer_free(&body);
     return status;

@@ -69,9 +69,9 @@ static void print_one(const json_value *one) {
     print_line(one, "model", "model");
     print_line(one, "mode", "mode");
     print_line(one, "state", "state");
-    if (json_find(one, "position") != NULL) {
+    if (json_find(one, "token") != NULL) {
         printf("%-13s token %llu of the answer\n", "differs at",
-               (unsigned long long)admin_number(one, "position") + 1);
+               (unsigned long long)admin_number(one, "token"));
     }
     if (slice_equal_text(state, "open")) {
         puts("\nWorker and verifier say different things, one of them is wrong, and both are out of service "

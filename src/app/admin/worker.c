@@ -2,11 +2,13 @@
 
 #include <stdio.h>
 
+enum { MACHINE_SHOWN = 12 };
+
 static void print_workers(const json_value *answer) {
     const json_value *workers = json_find(answer, "workers");
     char expires[32];
-    printf("%-32s %-20s %-16s %-11s %-7s %-12s %-7s %s\n", "ID", "NAME", "OWNER", "STATE", "REFEREE",
-           "EXPIRES", "JOBS", "SESSION");
+    printf("%-32s %-20s %-16s %-11s %-7s %-12s %-12s %-7s %s\n", "ID", "NAME", "OWNER", "STATE", "REFEREE",
+           "MACHINE", "EXPIRES", "JOBS", "SESSION");
     for (size_t i = 0; i < json_count(workers); i++) {
         const json_value *worker = json_at(workers, i);
         char jobs[32] = "-";
@@ -16,10 +18,12 @@ static void print_workers(const json_value *answer) {
         }
         slice session =
             admin_flag(worker, "connected") ? admin_text(worker, "session") : SLICE_LITERAL("not connected");
-        printf("%-32.*s %-20.*s %-16.*s %-11.*s %-7s %-12s %-7s %.*s\n",
+        slice machine = admin_text(worker, "machine"); /* whole with --json */
+        machine = machine.length == 0 ? SLICE_LITERAL("-") : slice_part(machine, 0, MACHINE_SHOWN);
+        printf("%-32.*s %-20.*s %-16.*s %-11.*s %-7s %-12.*s %-12s %-7s %.*s\n",
                SLICE_FORMAT(admin_text(worker, "id")), SLICE_FORMAT(admin_text(worker, "name")),
                SLICE_FORMAT(admin_text(worker, "owner")), SLICE_FORMAT(admin_text(worker, "state")),
-               admin_flag(worker, "referee") ? "yes" : "-",
+               admin_flag(worker, "referee") ? "yes" : "-", SLICE_FORMAT(machine),
                admin_date(admin_number(worker, "expires_ms"), expires), jobs, SLICE_FORMAT(session));
     }
 }
@@ -36,8 +40,8 @@ static int worker_token(int argc, char **argv) {
 }
 
 static const admin_request requests[] = {
-    {"list", NULL, "Lists the enrolled workers and their sessions.", "GET", "/v1/admin/workers", "",
-     print_workers},
+    {"list", NULL, "Lists the enrolled workers and their sessions; the whole of a machine's id with --json.",
+     "GET", "/v1/admin/workers", "", print_workers},
     {"revoke", "WORKER_ID", "Shuts a worker out at once; its jobs go to others.", "POST",
      "/v1/admin/workers/", "/revoke", admin_print_done},
     {"clear", "WORKER_ID", "Lets a worker that was convicted, or is in quarantine, begin anew.", "POST",

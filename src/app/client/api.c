@@ -231,6 +231,7 @@ void api_close(api *a) {
 /* One call under way. */
 typedef struct call {
     api *api;
+    const char *header; /* NULL: no further one */
     api_answer *answer;
     http_exchange *exchange;
     sse_reader events;
@@ -248,10 +249,14 @@ static void end_call(call *c, bool done) {
     ev_loop_stop(c->api->loop);
 }
 
-static void keep_job(call *c, const http_exchange *exchange) {
+static void keep_headers(call *c, const http_exchange *exchange) {
     slice job;
+    slice notice;
     if (c->answer->job[0] == '\0' && http_exchange_header(exchange, "x-cellule-job", &job)) {
         take(c->answer->job, sizeof c->answer->job, job);
+    }
+    if (c->answer->notice[0] == '\0' && http_exchange_header(exchange, "x-cellule-notice", &notice)) {
+        take(c->answer->notice, sizeof c->answer->notice, notice);
     }
 }
 
@@ -282,7 +287,7 @@ static void answered(void *context, const http_client_answer *answer) {
         end_call(c, false);
         return;
     }
-    keep_job(c, answer->exchange);
+    keep_headers(c, answer->exchange);
     c->answer->status = answer->status;
     bool refused = !c->is_form && (answer->status < 200 || answer->status > 299);
     if (answer->body.length > 0) {
@@ -299,7 +304,7 @@ static void answered(void *context, const http_client_answer *answer) {
 static bool take_events(void *context, slice bytes) {
     call *c = context;
     if (c->exchange != NULL) {
-        keep_job(c, c->exchange);
+        keep_headers(c, c->exchange);
     }
     while (bytes.length > 0) {
         size_t consumed = 0;
@@ -323,7 +328,7 @@ static bool run_call(call *c, const char *method, const char *path, slice body, 
     char url[2 * TEXT_SIZE];
     const char *headers[] = {c->is_form ? "Content-Type: application/x-www-form-urlencoded"
                                         : "Content-Type: application/json",
-                             c->is_form || c->keyless ? NULL : a->authorization, NULL};
+                             c->is_form || c->keyless ? NULL : a->authorization, c->header, NULL};
     http_client_options options = {.ca_pem = buffer_slice(&a->ca_pem), .timeout_ms = TIMEOUT_MS};
     if (c->on_event != NULL) {
         options.on_data = take_events;
@@ -443,9 +448,10 @@ api *api_open_login(const api_options *options, error *err) {
     return open_with_session(options, API_LOGIN, err);
 }
 
-bool api_stream(api *a, const char *path, slice body, bool (*on_event)(void *context, slice data),
-                void *context, api_answer *answer, error *err) {
+bool api_stream(api *a, const char *path, const char *header, slice body,
+                bool (*on_event)(void *context, slice data), void *context, api_answer *answer, error *err) {
     call c = {.api = a,
+              .header = header,
               .answer = answer,
               .events = sse_reader_make(EVENT_LIMIT),
               .on_event = on_event,

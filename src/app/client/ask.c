@@ -8,12 +8,19 @@
 
 #include <stdio.h>
 
-enum { ANSWER_LIMIT = 16 * 1024 * 1024, BODY_LIMIT = 1024 * 1024, NAME_SIZE = 256, RECEIPT_PATH_SIZE = 128 };
+enum {
+    ANSWER_LIMIT = 16 * 1024 * 1024,
+    BODY_LIMIT = 1024 * 1024,
+    NAME_SIZE = 256,
+    HEADER_SIZE = 64,
+    RECEIPT_PATH_SIZE = 128
+};
 
 typedef struct ask {
     api_options pool;
     const char *model;
     const char *system;
+    const char *mode;
     const char *receipt_path;
     const char *request_path;
     uint64_t max_tokens;
@@ -28,6 +35,7 @@ typedef struct ask {
     char finish[16];
     bool complete; /* [DONE] came */
     error failure; /* that the pool told in mid-answer */
+    char notice[513];
 } ask;
 
 /* The first model there is, where the user names none. */
@@ -111,11 +119,14 @@ static bool take_chunk(void *context, slice data) {
 static bool stream_answer(ask *a, char job[64], error *err) {
     api_answer answer = {0};
     buffer body = buffer_make(BODY_LIMIT);
+    char header[HEADER_SIZE];
     build_body(a, &body);
+    snprintf(header, sizeof header, "X-Cellule-Verify: %.32s", a->mode == NULL ? "" : a->mode);
     bool done =
         (!buffer_failed(&body) || error_set(err, ERROR_LIMIT, "the question is too long")) &&
         (a->request_path == NULL || file_write_atomic(a->request_path, buffer_slice(&body), 0600, err)) &&
-        api_stream(a->api, "/v1/chat/completions", buffer_slice(&body), take_chunk, a, &answer, err);
+        api_stream(a->api, "/v1/chat/completions", a->mode == NULL ? NULL : header, buffer_slice(&body),
+                   take_chunk, a, &answer, err);
     buffer_wipe(&body);
     json_free(answer.json);
     if (done && !a->complete) {
@@ -124,6 +135,7 @@ static bool stream_answer(ask *a, char job[64], error *err) {
                                              : false;
     }
     memcpy(job, answer.job, sizeof answer.job);
+    memcpy(a->notice, answer.notice, sizeof a->notice);
     return done;
 }
 
@@ -178,6 +190,9 @@ static void print_json(const ask *a, const char *job, const signed_receipt *entr
     json_add_u64(&w, "completion_tokens", entry->fields.completion_tokens);
     json_add_text(&w, "job", slice_of_text(job));
     json_add_text(&w, "receipt", SLICE_LITERAL("valid"));
+    if (a->notice[0] != '\0') {
+        json_add_text(&w, "notice", slice_of_text(a->notice));
+    }
     json_write_object_end(&w);
     printf("%.*s\n", SLICE_FORMAT(buffer_slice(&text)));
     buffer_wipe(&text);
@@ -204,6 +219,11 @@ static bool run_ask(ask *a, error *err) {
     if (buffer_length(&a->answer) > 0) {
         show(a, SLICE_LITERAL("\n"));
     }
+    if (a->notice[0] != '\0') {
+        fputs("notice: ", stderr);
+        terminal_write(stderr, slice_of_text(a->notice));
+        fputs("\n", stderr);
+    }
     if (!answered) {
         return false;
     }
@@ -229,6 +249,8 @@ int ask_main(int argc, char **argv) {
         {"system", OPTION_TEXT, &a.system, "TEXT", "a system message before the question", 0, 0},
         {"max-tokens", OPTION_U64, &a.max_tokens, "N", "length of the answer; 0: as the pool has it", 0,
          1048576},
+        {"verify", OPTION_TEXT, &a.mode, "MODE",
+         "check the answer at least like this: spot, every, proved or required", 0, 0},
         {"save-receipt", OPTION_TEXT, &a.receipt_path, "FILE", "keep the receipt, for cellule verify", 0, 0},
         {"save-request", OPTION_TEXT, &a.request_path, "FILE",
          "keep what is asked, for cellule verify receipt --messages", 0, 0},

@@ -10,7 +10,3 @@ outcome outcome_of(const error *err) {
         return OUTCOME_UNCHECKED;
     }
 }
-
-outcome outcome_of_reading(const error *err) {
-    return err->code == ERROR_LIMIT ? OUTCOME_REFUTED : OUTCOME_UNCHECKED;
-}

@@ -13,7 +13,5 @@ typedef enum outcome {
 /* What an error says of the thing that was looked at: what is wrong in it refutes it; that memory is out, or
  * its version isn't known here, doesn't. */
 outcome outcome_of(const error *err);
-/* The same of reading its file: one larger than any such thing is none; else nothing is known of it. */
-outcome outcome_of_reading(const error *err);
 
 #endif

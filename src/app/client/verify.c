@@ -4,7 +4,10 @@
 #include "codec/json.h"
 #include "crypto/start.h"
 #include "options/options.h"
+#include "os/file.h"
 #include "os/random.h"
+
+enum { SIZE_LIMIT = 4 * 1024 * 1024, DEPTH = 16, VALUES = 100000 };
 
 bool verify_start(const char *pool_id_hex, uint8_t pool_id[HASH_SIZE], error *err) {
     uint64_t seed = 0;
@@ -18,6 +21,20 @@ bool verify_start(const char *pool_id_hex, uint8_t pool_id[HASH_SIZE], error *er
     }
     json_start(seed);
     return true;
+}
+
+bool verify_read(const char *path, const char *object, buffer *json, error *err) {
+    static const json_limits limits = {.size = SIZE_LIMIT, .depth = DEPTH, .values = VALUES};
+    slice said = {0};
+    if (!file_read_input(path, json, err)) {
+        return false;
+    }
+    json_value *root = json_parse(buffer_slice(json), limits, err);
+    bool is_one = root != NULL && json_get_text(root, "object", &said, err) &&
+                  (slice_equal_text(said, object) ||
+                   error_set(err, ERROR_INVALID, "\"object\" must be \"%s\"", object));
+    json_free(root);
+    return is_one || error_context(err, "%s isn't what is to be checked, or not whole", path);
 }
 
 int verify_main(int argc, char **argv) {

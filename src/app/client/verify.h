@@ -1,6 +1,7 @@
 #ifndef CLIENT_VERIFY_H
 #define CLIENT_VERIFY_H
 
+#include "base/buffer.h"
 #include "crypto/hash.h"
 #include "outcome.h"
 
@@ -12,5 +13,9 @@ int verify_release_main(int argc, char **argv);
 
 /* Makes ready to verify; the id is what --pool-id gives. */
 MUST_CHECK bool verify_start(const char *pool_id_hex, uint8_t pool_id[HASH_SIZE], error *err);
+
+/* Reads what a file, or for "-" the standard input, holds. False: it isn't such an object at all (empty, cut,
+ * something else), or can't be read; that says nothing about anybody. */
+MUST_CHECK bool verify_read(const char *path, const char *object, buffer *json, error *err);
 
 #endif

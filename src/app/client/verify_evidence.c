@@ -2,7 +2,6 @@
 #include "crypto/start.h"
 #include "ledger/evidence.h"
 #include "options/options.h"
-#include "os/file.h"
 #include "verify.h"
 
 #include <inttypes.h>
@@ -13,9 +12,9 @@ enum { RESULT_LIMIT = 16384, TIME_SIZE = 32, WORKER_HEX_SIZE = 2 * RECEIPT_WORKE
 
 static const char program[] = "cellule verify evidence";
 
-static const char more[] =
-    "Exit 0: it holds; 1: it doesn't, and says why; 2: it can't be checked here. That the workers in it are "
-    "different machines and\npeople is the pool's word; all else is checked.";
+static const char more[] = "Exit 0: it holds; 1: it doesn't, and says why; 2: it can't be checked here, or "
+                           "is no whole evidence. That the workers in it are "
+                           "different machines and\npeople is the pool's word; all else is checked.";
 
 static bool read_evidence(const char *path, const char *pool_id_hex, evidence *e, outcome *result,
                           error *err) {
@@ -25,11 +24,10 @@ static bool read_evidence(const char *path, const char *pool_id_hex, evidence *e
     if (!verify_start(pool_id_hex, pool_id, err)) {
         return false;
     }
-    bool good = file_read_all(path, &json, err);
-    if (!good) {
-        *result = outcome_of_reading(err);
-    } else {
-        good = evidence_read_json(buffer_slice(&json), e, err) && evidence_verify(e, pool_id, err);
+    bool good = verify_read(path, "cellule.evidence", &json, err);
+    if (good) {
+        good = (evidence_read_json(buffer_slice(&json), e, err) && evidence_verify(e, pool_id, err)) ||
+               error_context(err, "%s", path);
         *result = good ? OUTCOME_GOOD : outcome_of(err);
     }
     buffer_free(&json);
@@ -214,7 +212,7 @@ int verify_evidence_main(int argc, char **argv) {
         .summary =
             "Checks offline why a worker was convicted: every signature, and that what it signed "
             "contradicts what two\nothers signed who agree with each other, or what one signed where a "
-            "human decided, and says so.",
+            "human decided, and says so. - is the standard input.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
         .takes_word = true,

@@ -25,7 +25,7 @@ static const char more[] =
     "  proved                          exit 0: the model gives this answer, to the bit\n"
     "  refuted, refuted at token 17    exit 1: it doesn't, or the receipt isn't valid or about something "
     "else\n"
-    "  cannot be checked here: ...     exit 2: why not\n"
+    "  cannot be checked here: ...     exit 2: why not; also where FILE is no whole receipt\n"
     "Without --model, 0 says that the receipt is valid and about what is given. A line end behind the answer "
     "in FILE, as `ask` prints\none, doesn't count.";
 
@@ -112,10 +112,11 @@ static outcome tell(outcome result, error *err) {
 /* What a receipt says by itself. */
 static outcome check_receipt(verification *v, const uint8_t pool_id[HASH_SIZE], error *err) {
     const receipt_claims claims = {.pool_id = pool_id};
-    if (!file_read_all(v->path, &v->file, err)) {
-        return tell(outcome_of_reading(err), err);
+    if (!verify_read(v->path, "cellule.receipt", &v->file, err)) {
+        return tell(OUTCOME_UNCHECKED, err);
     }
     if (!receipt_check(buffer_slice(&v->file), &claims, &v->entry, err)) {
+        error_context(err, "%s", v->path);
         return tell(outcome_of(err), err);
     }
     v->valid = true;
@@ -142,8 +143,11 @@ static outcome check_answer(verification *v, error *err) {
 
 static outcome verify(verification *v, error *err) {
     uint8_t pool_id[HASH_SIZE];
-    if (!verify_start(v->pool_id_hex, pool_id, err) || !read_files(v, err)) {
+    if (!verify_start(v->pool_id_hex, pool_id, err)) {
         return OUTCOME_UNCHECKED;
+    }
+    if (!read_files(v, err)) {
+        return tell(OUTCOME_UNCHECKED, err);
     }
     outcome result = check_receipt(v, pool_id, err);
     return result == OUTCOME_GOOD && v->load.model != NULL ? check_answer(v, err) : result;
@@ -258,7 +262,7 @@ static bool parse(int argc, char **argv, verification *v, int *status) {
         .summary = "Checks a receipt offline: that the worker signed it, that the pool countersigned it, "
                    "and, where\n"
                    "they are given, that it is about this question and this answer, and that the model gives "
-                   "this answer.",
+                   "this answer. - is the standard input.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
         .takes_word = true,

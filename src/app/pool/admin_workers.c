@@ -2,19 +2,27 @@
 
 #include "base/log.h"
 #include "os/clock.h"
+#include "proof/proof.h"
 #include "reply.h"
 #include "session.h"
 
 #include <stdio.h>
 
-static void write_worker(json_writer *w, const fleet_worker *worker) {
+static slice state_of(const pool *p, const fleet_worker *worker) {
+    return worker->revoked_ms == 0 && proof_is_blacklisted(p, worker)
+               ? SLICE_LITERAL("blacklisted")
+               : slice_of_text(fleet_state_name(worker));
+}
+
+static void write_worker(const pool *p, json_writer *w, const fleet_worker *worker) {
     json_write_object_begin(w);
     json_add_text(w, "id", slice_of_text(worker->id_hex));
     json_add_text(w, "name", slice_of_text(worker->name));
     json_add_text(w, "owner", slice_of_text(worker->owner));
     json_add_text(w, "tiers", slice_of_text(worker->tiers));
     json_add_text(w, "class", slice_of_text(worker->class_name));
-    json_add_text(w, "state", slice_of_text(fleet_state_name(worker)));
+    json_add_text(w, "state", state_of(p, worker));
+    json_add_bool(w, "blacklisted", proof_is_blacklisted(p, worker));
     json_add_u64(w, "created_ms", worker->created_ms);
     json_add_u64(w, "expires_ms", worker->expires_ms);
     json_add_u64(w, "revoked_ms", worker->revoked_ms);
@@ -65,7 +73,7 @@ void admin_worker_list(pool *p, http_request *request, const account *who, slice
     json_write_key(&answer.w, "workers");
     json_write_array_begin(&answer.w);
     for (size_t i = 0; (worker = fleet_next(p->fleet, &i)) != NULL;) {
-        write_worker(&answer.w, worker);
+        write_worker(p, &answer.w, worker);
     }
     json_write_array_end(&answer.w);
     json_write_object_end(&answer.w);

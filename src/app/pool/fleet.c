@@ -7,6 +7,7 @@
 struct fleet {
     map *by_id;
     size_t reserved; /* of these, places only */
+    bool has_referee;
 };
 
 fleet *fleet_new(const uint8_t seed[MAP_SEED_SIZE], error *err) {
@@ -86,6 +87,7 @@ bool fleet_put_stored(fleet *f, const store_worker *stored, error *err) {
     worker->approval = stored->approval;
     worker->contractor = stored->contractor;
     worker->referee = stored->referee;
+    f->has_referee = f->has_referee || stored->referee;
     worker->has_machine = stored->has_machine;
     memcpy(worker->machine, stored->machine, sizeof worker->machine);
     worker->created_ms = stored->created_ms;
@@ -107,6 +109,10 @@ fleet_worker *fleet_find(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE])
 
 size_t fleet_count(const fleet *f) {
     return map_count(f->by_id) - f->reserved;
+}
+
+bool fleet_has_referee(const fleet *f) {
+    return f->has_referee;
 }
 
 fleet_worker *fleet_next(const fleet *f, size_t *position) {

@@ -50,6 +50,8 @@ void fleet_release(fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]);
 /* NULL if none is enrolled under this id. Valid until fleet_free. */
 fleet_worker *fleet_find(const fleet *f, const uint8_t id[STORE_WORKER_ID_SIZE]);
 size_t fleet_count(const fleet *f);
+/* One was ever enrolled, whatever became of it. */
+bool fleet_has_referee(const fleet *f);
 /* for (size_t i = 0; (w = fleet_next(f, &i)) != NULL;) */
 fleet_worker *fleet_next(const fleet *f, size_t *position);
 

@@ -221,8 +221,14 @@ static bool take_text(job *j, slice text, slice *fresh, error *err) {
 }
 
 /* Two workers gave different answers where the model promises the same. Which of them is wrong can't be told
- * here, so neither is blamed: else one that lies and leaves could have the others thrown out. */
+ * here, so neither is thrown out: else one that lies and leaves could have that done to the others. But the
+ * one that left before it signed its words has evaded whatever they could be held against. */
 static void end_as_different(job *j) {
+    if (j->writer != NULL) {
+        log_warning("a worker left in mid-answer, and another says something else",
+                    LOG_TEXT("job", j->work.id_hex), LOG_TEXT("worker", j->writer->id_hex));
+        proof_evaded(j->work.pool, j->writer);
+    }
     job_end_with_error(j, 502, "answer_differs",
                        "two workers computed different answers, so neither can be relied on; ask again");
 }
@@ -232,10 +238,25 @@ bool job_check_delta(const proto_delta *delta, error *err) {
            error_set(err, ERROR_INVALID, "a delta has more text than its tokens can hold");
 }
 
+/* Who gives none with the first token has given none. */
+static void keep_logprobs(job *j, const proto_delta *delta, size_t before) {
+    if (j->token_count == 0 && delta->logprob_count > 0 && !(j->chat.temperature > 0)) {
+        j->logprobs = arena_allocate(http_request_arena(j->request), sizeof *j->logprobs);
+        if (j->logprobs != NULL) {
+            *j->logprobs = (agreement_logprobs){0};
+        }
+    }
+    if (j->logprobs != NULL) {
+        agreement_logprobs_add(j->logprobs, delta->logprobs, delta->logprob_count, delta->token_count, before,
+                               j->replayed);
+    }
+}
+
 static bool job_delta(work *w, const proto_delta *delta, error *err) {
     job *j = job_of(w);
     pool *p = j->work.pool;
     slice fresh = {0};
+    size_t before = j->replayed;
     if (!job_check_delta(delta, err)) {
         return false;
     }
@@ -253,7 +274,11 @@ static bool job_delta(work *w, const proto_delta *delta, error *err) {
         job_end_for_memory(j);
         return true;
     }
+    if (fresh.length > 0) {
+        j->writer = session_worker(dispatch_job_worker(j->handle));
+    }
     buffer_append(&j->tokens, slice_of(delta->tokens, delta->token_count * sizeof delta->tokens[0]));
+    keep_logprobs(j, delta, before);
     j->token_count += delta->token_count;
     p->counters.tokens += delta->token_count;
     if (!j->hold) {
@@ -280,8 +305,10 @@ static bool job_is_short(work *w) {
 bool job_submit_again(job *j, error *err) {
     buffer_clear(&j->tokens);
     buffer_clear(&j->text);
+    j->writer = NULL;
     j->replayed = 0;
     j->token_count = 0;
+    j->logprobs = NULL;
     return submit(j, err);
 }
 
@@ -329,7 +356,9 @@ static void job_restarted(work *w, bool resumed) {
     buffer_clear(&j->tokens);
     j->replayed = 0;
     j->token_count = 0;
+    j->logprobs = NULL;
     if (!resumed) {
+        j->writer = NULL;
         buffer_clear(&j->text);
     }
 }
@@ -361,11 +390,25 @@ static void hold(job *j, const fleet_worker *worker, const signed_receipt *entry
     }
 }
 
+/* The same file has answered what it called impossible, and there was room in its own context. */
+static void settle_doubt(const job *j, const receipt *fields) {
+    if (j->doubted != NULL && fields->prompt_tokens < j->doubted_context &&
+        memcmp(j->doubted_digest, fields->model_digest, sizeof j->doubted_digest) == 0 &&
+        slice_starts_with(slice_of_text(fields->engine_profile), SLICE_LITERAL("exact-"))) {
+        log_warning("a worker refused a question that another has answered", LOG_TEXT("job", j->work.id_hex),
+                    LOG_TEXT("worker", j->doubted->id_hex));
+        proof_evaded(j->work.pool, j->doubted);
+    }
+}
+
 static void job_complete(work *w, const fleet_worker *worker, const signed_receipt *entry) {
     job *j = job_of(w);
     error err = {0};
     j->handle = NULL;
     list_remove(&j->stalled_node);
+    if (entry != NULL) {
+        settle_doubt(j, &entry->fields);
+    }
     if (j->hold) {
         hold(j, worker, entry);
         return;
@@ -429,6 +472,23 @@ static void job_gave_up(work *w, const fleet_worker *worker, const proto_fail *f
     job_note_refusal(job_of(w), fail);
 }
 
+/* One worker's word doesn't end a question while another can be asked. What the prompt's length is nobody
+ * knows before it was answered. */
+static bool job_doubts(work *w, const fleet_worker *worker, const proto_fail *fail) {
+    job *j = job_of(w);
+    receipt fields = {0};
+    error ignored = {0};
+    if (j->doubted != NULL || !slice_equal_text(fail->code, PROTO_FAIL_INPUT) || j->handle == NULL ||
+        !dispatch_job_has_another(j->handle) ||
+        !session_describe_model(worker->session, w->model, &fields, &ignored)) {
+        return false;
+    }
+    j->doubted = worker;
+    j->doubted_context = session_context(worker->session, w->model);
+    memcpy(j->doubted_digest, fields.model_digest, sizeof j->doubted_digest);
+    return true;
+}
+
 static const work_kind job_kind = {.name = "question",
                                    .describe = job_describe,
                                    .delta = job_delta,
@@ -437,5 +497,6 @@ static const work_kind job_kind = {.name = "question",
                                    .complete = job_complete,
                                    .placed = job_placed,
                                    .gave_up = job_gave_up,
+                                   .doubts = job_doubts,
                                    .restarted = job_restarted,
                                    .failed = job_failed};

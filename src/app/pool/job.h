@@ -5,6 +5,7 @@
 #include "ledger/receipt.h"
 #include "proto/message.h"
 #include "state.h"
+#include "verify/agreement.h"
 #include "verify/policy.h"
 #include "work.h"
 
@@ -38,14 +39,19 @@ typedef struct job {
     uint8_t check_draw; /* random, known to nobody else: receipts.h */
     uint8_t nonce[32];
     uint8_t salt[RECEIPT_SALT_SIZE];
-    buffer text;     /* of the answer */
-    size_t replayed; /* bytes of `text` that the current worker has produced */
-    buffer tokens;   /* ids of the current worker's run, uint32_t each */
+    buffer text;                /* of the answer */
+    const fleet_worker *writer; /* of the last of `text`; NULL: there is none */
+    size_t replayed;            /* bytes of `text` that the current worker has produced */
+    buffer tokens;              /* ids of the current worker's run, uint32_t each */
     uint64_t token_count;
-    bool head_sent;     /* streaming: the HTTP head is out */
-    bool started;       /* streaming: the first byte of the answer is out */
-    slice chunk_prefix; /* streaming: what every event begins with */
+    agreement_logprobs *logprobs; /* of these tokens, in the request's arena; NULL: none were given */
+    bool head_sent;               /* streaming: the HTTP head is out */
+    bool started;                 /* streaming: the first byte of the answer is out */
+    slice chunk_prefix;           /* streaming: what every event begins with */
     bool input_refused;
+    const fleet_worker *doubted; /* called the question impossible, and another was asked; NULL: nobody has */
+    uint32_t doubted_context;    /* that it says it has for this model */
+    uint8_t doubted_digest[HASH_SIZE];
     char refusal[256];        /* what the worker said when it refused the job */
     receipt_storing *storing; /* the receipt is with the store */
     buffer end; /* what completes the answer: made before its receipt is stored, so that nothing but the

@@ -157,6 +157,8 @@ static void add_proof_metrics(buffer *out, const pool *p) {
     add_metric(out, "workers_quarantined", "gauge",
                "Connected workers that get no prompt: suspected or convicted.", stats.quarantined);
     add_metric(out, "verify_given_up_total", "counter", "Checks that came to no result.", stats.given_up);
+    add_metric(out, "verify_expired_total", "counter", "Of these, checks that nobody could do in time.",
+               stats.expired);
     add_metric(out, "verify_lost_total", "counter", "Checks that their verifier didn't do.", stats.lost);
     add_metric(out, "verify_waiting", "gauge", "Checks that wait for a verifier.", stats.waiting);
     add_metric(out, "verify_running", "gauge", "Checks that a verifier has.", stats.running);
@@ -227,6 +229,9 @@ void observe_status(pool *p, http_request *request, const account *who, slice se
     json_add_u64(w, "jobs_queued", stats.queued);
     json_add_u64(w, "answers", p->counters.answers);
     json_add_u64(w, "workers_quarantined", checks.quarantined);
+    json_add_u64(w, "workers_convicted", checks.convicted_now);
+    json_add_u64(w, "checks_waiting", checks.waiting);
+    json_add_u64(w, "checks_running", checks.running);
     json_add_u64(w, "disputes_waiting", checks.disputed_now);
     json_add_u64(w, "disputes_open", checks.open_now);
     json_write_object_end(w);

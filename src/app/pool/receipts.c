@@ -119,8 +119,31 @@ static bool sign_found(pool *p, const store_receipt *found, signed_receipt *entr
     return receipt_verify_worker(entry, err) && receipt_countersign(entry, p->site.key, err);
 }
 
-/* Outside of what is signed: a last member of the object that has just been written. */
-static void add_verification(buffer *body, const char *state) {
+/* Lies in reply_later's `bytes` while the store is asked. */
+typedef struct pair_found {
+    uint8_t job_id[STORE_JOB_ID_SIZE]; /* of the answer that is asked about */
+    uint8_t worker[STORE_WORKER_ID_SIZE];
+    uint8_t other_worker[STORE_WORKER_ID_SIZE];
+    uint8_t other_job[STORE_JOB_ID_SIZE]; /* all zero: no two workers answered at once */
+} pair_found;
+_Static_assert(sizeof(pair_found) == sizeof((reply_later){0}.bytes), "it fits");
+
+static void add_partner(buffer *body, const pair_found *pair) {
+    static const uint8_t none[STORE_JOB_ID_SIZE];
+    char worker[2 * STORE_WORKER_ID_SIZE + 1];
+    char receipt_id[2 * STORE_JOB_ID_SIZE + 1];
+    if (memcmp(pair->other_job, none, sizeof none) != 0) {
+        hex_encode(slice_of(pair->other_worker, sizeof pair->other_worker), worker);
+        hex_encode(slice_of(pair->other_job, sizeof pair->other_job), receipt_id);
+        buffer_append_format(body, ",\"agreed_with\":{\"worker\":\"%s\",\"receipt\":\"%s\"}", worker,
+                             receipt_id);
+    }
+}
+
+/* Outside of what is signed: last members of the object that has just been written. */
+static void add_verification(buffer *body, const reply_later *later) {
+    pair_found pair;
+    memcpy(&pair, later->bytes, sizeof pair);
     slice text = buffer_slice(body);
     size_t length = text.length;
     while (length > 0 && text.data[length - 1] != '}') {
@@ -128,7 +151,9 @@ static void add_verification(buffer *body, const char *state) {
     }
     if (length > 0) {
         buffer_truncate(body, length - 1);
-        buffer_append_format(body, ",\"verification\":\"%s\"}", state);
+        buffer_append_format(body, ",\"verification\":\"%s\"", later->name);
+        add_partner(body, &pair);
+        buffer_append_byte(body, '}');
     }
 }
 
@@ -170,25 +195,56 @@ static void receipt_found(void *context, const store_receipt *found, const error
         reply_failure(later.request, &err);
         return;
     }
-    add_verification(&answer.body, later.name);
+    add_verification(&answer.body, &later);
     reply_json_end(&answer, later.request, 200);
 }
 
+static void note_state(reply_later *later, const store_verification *row) {
+    snprintf(later->name, sizeof later->name, "%.*s",
+             SLICE_FORMAT(proof_is_doubtful(later->pool, row) ? SLICE_LITERAL("doubtful") : row->state));
+}
+
 /* How its check stands goes into the request's name; then the receipt itself is asked for. */
-static void verification_found(void *context, const store_verification *found, const error *failure) {
+static void latest_found(void *context, const store_verification *found, const error *failure) {
     reply_later *later = context;
     error err = {0};
-    uint8_t job_id[STORE_JOB_ID_SIZE];
-    memcpy(job_id, later->bytes, sizeof job_id);
+    pair_found pair;
+    memcpy(&pair, later->bytes, sizeof pair);
     if (failure != NULL && failure->code != ERROR_NOT_FOUND) {
         reply_later_fail(later, failure);
         return;
     }
-    snprintf(later->name, sizeof later->name, "%.*s",
-             SLICE_FORMAT(failure != NULL                         ? SLICE_LITERAL("none")
-                          : proof_is_doubtful(later->pool, found) ? SLICE_LITERAL("doubtful")
-                                                                  : found->state));
-    if (!store_receipt_get(later->pool->store, job_id, later->user_id, receipt_found, later, &err)) {
+    /* Of two and a third that they contradict, the third may have had the job's id. */
+    if (failure == NULL && memcmp(found->worker_id, pair.worker, sizeof pair.worker) == 0) {
+        note_state(later, found);
+    }
+    if (!store_receipt_get(later->pool->store, pair.job_id, later->user_id, receipt_found, later, &err)) {
+        reply_later_fail(later, &err);
+    }
+}
+
+/* Whether two workers agreed at once is put down before any check of what they said. */
+static void first_found(void *context, const store_verification *found, const error *failure) {
+    reply_later *later = context;
+    error err = {0};
+    pair_found pair = {0};
+    if (failure != NULL && failure->code != ERROR_NOT_FOUND) {
+        reply_later_fail(later, failure);
+        return;
+    }
+    memcpy(pair.job_id, later->bytes, sizeof pair.job_id);
+    snprintf(later->name, sizeof later->name, "none");
+    if (failure == NULL) {
+        memcpy(pair.worker, found->worker_id, sizeof pair.worker);
+        memcpy(pair.other_worker, found->verifier_id, sizeof pair.other_worker);
+        if (!proof_read_pair(found, pair.other_job)) {
+            memset(pair.other_job, 0, sizeof pair.other_job);
+        }
+        note_state(later, found);
+    }
+    memcpy(later->bytes, &pair, sizeof pair);
+    if (!store_verification_of_job(later->pool->store, pair.job_id, later->user_id, latest_found, later,
+                                   &err)) {
         reply_later_fail(later, &err);
     }
 }
@@ -205,7 +261,7 @@ void receipts_get(pool *p, http_request *request, const account *who, slice job_
         return;
     }
     memcpy(later->bytes, job_id, sizeof job_id);
-    if (!store_verification_of_job(p->store, job_id, who->user_id, verification_found, later, &err)) {
+    if (!store_verification_first_of_job(p->store, job_id, who->user_id, first_found, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

@@ -134,9 +134,17 @@ static int run_pool(const run_options *options, const char *settings_path) {
         pool_configure_log(&p->settings);
     }
     bool apart = settled && !options->check && !options->unconfined;
-    bool started = settled && check_release(p, options, &err) &&
-                   (!apart || privilege_start(p, options->site, &err)) && pool_start(p, options->site, &err);
-    if (started && options->check) {
+    bool released = settled && check_release(p, options, &err);
+    bool served = released && options->check && site_is_served(options->site);
+    bool started = released && !served && (!apart || privilege_start(p, options->site, &err)) &&
+                   pool_start(p, options->site, &err);
+    if (served && pool_check_certificate(options->site, &err)) {
+        printf("the settings and the server certificate are in order; a pool serves the site %s and holds "
+               "its keys "
+               "and its database\n",
+               options->site);
+        status = 0;
+    } else if (started && options->check) {
         printf("the settings and the site %s are in order\n", options->site);
         status = 0;
     } else if (started && serve(p, &err)) {

@@ -225,9 +225,12 @@ void session_handle_proof(session *s, const proto_proof *claim) {
     error err = {0};
     if (refusal != NULL) {
         session_refuse(s, refusal, "this worker may not serve any more; ask the admin");
-    } else if (proof_shuts_out(s->pool, s->worker, s->machine)) {
+    } else if (proof_lists(s->pool, s->worker, s->machine)) {
         session_refuse(s, PROTO_REFUSE_REVOKED,
-                       "this worker is convicted, or it, its owner or its machine is on the blacklist");
+                       "this worker, its owner or its machine is on the pool's blacklist; once the admin has "
+                       "taken it off, start this worker again: no new enrolment is needed");
+    } else if (proof_shuts_out(s->pool, s->worker, s->machine)) {
+        session_refuse(s, PROTO_REFUSE_REVOKED, "this worker is convicted of a wrong answer; ask the admin");
     } else if (proof_holds(s, claim, &err)) {
         if (session_is_elsewhere(s)) {
             session_suspect(s->pool, s->worker, "its key came from another machine");

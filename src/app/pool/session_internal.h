@@ -35,6 +35,7 @@ struct session {
     bool replaced;  /* by a newer session of its worker */
     uint64_t receipts;
     session_log_ask *log_ask; /* under way (session_log.c); NULL: none */
+    bool gives_logprobs;      /* with an answer that was compared, of all its tokens */
     size_t party;             /* place among those who may check, from 1 (proof/parties.h); 0: none */
     char peer[NET_ADDRESS_SIZE];
 };

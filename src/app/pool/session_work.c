@@ -48,6 +48,9 @@ void session_handle_done(session *s, const proto_done *done) {
     }
     bool checked = w != NULL && w->kind->check_done(w, s->worker, done, &entry, &err);
     if (w != NULL && !checked && (err.code == ERROR_INVALID || err.code == ERROR_CORRUPT)) {
+        if (err.code == ERROR_CORRUPT) {
+            session_revoke_forger(p, s->worker->id);
+        }
         session_violation(s, PROTO_CLOSE_JOB, err.text);
         return;
     }
@@ -92,16 +95,32 @@ void session_handle_fail(session *s, const proto_fail *fail) {
     dispatch_id id;
     memcpy(id.bytes, fail->id, sizeof id.bytes);
     work *w = dispatch_worker_job(s->handle, &id);
+    bool retryable = fail->retryable;
     if (w != NULL) {
         w->kind->gave_up(w, s->worker, fail);
+        retryable = retryable || (w->kind->doubts != NULL && w->kind->doubts(w, s->worker, fail));
         log_info("worker gave a job up", LOG_TEXT("worker", s->worker->id_hex),
                  LOG_TEXT("kind", w->kind->name), LOG_TEXT("job", w->id_hex), LOG_SLICE("code", fail->code),
                  LOG_U64("retryable", fail->retryable));
     }
-    if (dispatch_job_fail(s->handle, &id, fail->retryable, ev_now_ms(s->pool->loop)) == DISPATCH_VIOLATION) {
+    if (dispatch_job_fail(s->handle, &id, retryable, ev_now_ms(s->pool->loop)) == DISPATCH_VIOLATION) {
         session_violation(s, PROTO_CLOSE_JOB, "fail, for a job not held");
     }
     pool_arm_dispatch(s->pool);
+}
+
+void session_note_logprobs(session *s) {
+    s->gives_logprobs = true;
+}
+
+bool session_gives_logprobs(const session *s) {
+    return s->gives_logprobs;
+}
+
+/* Whatever the job is for, so that nothing tells a check from a question. */
+static bool may_be_compared(const session_model *model, const proto_job *told) {
+    return told->kind == PROTO_GENERATE && !(told->temperature > 0) &&
+           slice_starts_with(slice_of_text(model->profile), SLICE_LITERAL("runtime-"));
 }
 
 static const session_model *find_model(const session *s, slice name) {
@@ -171,6 +190,7 @@ void session_send_job(session *s, work *w, uint64_t credit) {
     message.job.credit = (uint32_t)credit;
     if (model != NULL) {
         memcpy(message.job.digest, model->digest, sizeof message.job.digest);
+        message.job.logprobs = may_be_compared(model, &message.job);
     }
     if (model == NULL || !session_send(s, &message)) {
         session_close(s, PROTO_CLOSE_INTERNAL, "a job could not be sent");

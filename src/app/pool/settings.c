@@ -10,11 +10,16 @@
 #include "proof/policy.h"
 #include "yaml.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
 enum { DESCRIPTION_LIMIT = 64 * 1024 };
 
-/* What the YAML says: a NULL is a key that is not there. */
+/* What the YAML says: a NULL is a key that is not there. Numbers are read here: libcyaml takes 3.5 for 3, and
+ * -1 for the largest there is. */
 typedef struct settings_file {
-#define NUMBER(name, initial, least, most, when, doc) uint64_t *name;
+#define NUMBER(name, initial, least, most, when, doc) char *name;
 #define TEXT(name, initial, when, doc) char *name;
     POOL_SETTINGS(NUMBER, TEXT)
 #undef NUMBER
@@ -23,7 +28,7 @@ typedef struct settings_file {
 
 static const cyaml_schema_field_t fields[] = {
 #define NUMBER(name, initial, least, most, when, doc)                                                        \
-    CYAML_FIELD_UINT_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, settings_file, name),
+    CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, settings_file, name, 0, 64),
 #define TEXT(name, initial, when, doc)                                                                       \
     CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, settings_file, name, 0, 1024),
     POOL_SETTINGS(NUMBER, TEXT)
@@ -33,10 +38,20 @@ static const cyaml_schema_field_t fields[] = {
 
 static const cyaml_schema_value_t schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, settings_file, fields)};
 
-static bool check_number(const char *name, uint64_t value, uint64_t least, uint64_t most, error *err) {
-    if (value < least || value > most) {
-        return error_set(err, ERROR_INVALID, "%s: %llu is not within %llu to %llu; correct it", name,
-                         (unsigned long long)value, (unsigned long long)least, (unsigned long long)most);
+static bool read_number(const char *name, const char *text, uint64_t least, uint64_t most, uint64_t *value,
+                        error *err) {
+    char *end = NULL;
+    bool digits = text[0] != '\0' && strspn(text, "0123456789") == strlen(text);
+    errno = 0;
+    *value = digits ? strtoull(text, &end, 10) : 0;
+    if (!digits) {
+        return error_set(err, ERROR_INVALID, "%s: %s is not a whole number from %llu to %llu; correct it",
+                         name, text[0] == '\0' ? "nothing" : text, (unsigned long long)least,
+                         (unsigned long long)most);
+    }
+    if (errno != 0 || *value < least || *value > most) {
+        return error_set(err, ERROR_INVALID, "%s: %s is not within %llu to %llu; correct it", name, text,
+                         (unsigned long long)least, (unsigned long long)most);
     }
     return true;
 }
@@ -77,8 +92,8 @@ static bool check_words(const pool_settings *settings, error *err) {
 
 static bool fill(pool_settings *settings, const settings_file *file, error *err) {
 #define NUMBER(name, initial, least, most, when, doc)                                                        \
-    settings->name = file->name == NULL ? (initial) : *file->name;                                           \
-    if (!check_number(#name, settings->name, least, most, err)) {                                            \
+    settings->name = (initial);                                                                              \
+    if (file->name != NULL && !read_number(#name, file->name, least, most, &settings->name, err)) {          \
         return false;                                                                                        \
     }
 #define TEXT(name, initial, when, doc)                                                                       \
@@ -116,6 +131,24 @@ void pool_settings_swap(pool_settings *running, pool_settings *read) {
 #undef NUMBER
 #undef TEXT
 #undef SWAP
+#undef AT_START
+#undef LIVE
+}
+
+void pool_settings_list_waiting(const pool_settings *running, const pool_settings *read, buffer *names) {
+#define AT_START true
+#define LIVE false
+#define NUMBER(name, initial, least, most, when, doc)                                                        \
+    if ((when) && running->name != read->name) {                                                             \
+        buffer_append_text(names, buffer_length(names) > 0 ? ", " #name : #name);                            \
+    }
+#define TEXT(name, initial, when, doc)                                                                       \
+    if ((when) && strcmp(running->name, read->name) != 0) {                                                  \
+        buffer_append_text(names, buffer_length(names) > 0 ? ", " #name : #name);                            \
+    }
+    POOL_SETTINGS(NUMBER, TEXT)
+#undef NUMBER
+#undef TEXT
 #undef AT_START
 #undef LIVE
 }

@@ -1,6 +1,7 @@
 #ifndef POOL_SETTINGS_H
 #define POOL_SETTINGS_H
 
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/slice.h"
 #include "proto/message.h"
@@ -62,9 +63,11 @@
     NUMBER(verify_floor, 3, 1, 100, LIVE, "percent of a worker's answers that spot checks at least")         \
     NUMBER(check_delay_ms, 3000, 0, 3600000, LIVE, "a check begins at a random time up to this later")       \
     NUMBER(check_deadline_ms, 300000, 1000, 86400000, LIVE, "a check must be done within this")              \
+    NUMBER(check_patience_ms, 600000, 0, 86400000, LIVE,                                                     \
+           "a check or dispute that found no idle slot for this long goes before questions")                 \
     NUMBER(dispute_wait_ms, 1800000, 1, 86400000, LIVE,                                                      \
            "a dispute that nobody could judge for this long is left to an admin")                            \
-    NUMBER(checks_at_once, 8, 1, 1024, LIVE, "checks under way at most, on slots that are idle")             \
+    NUMBER(checks_at_once, 8, 1, 1024, LIVE, "checks under way at most")                                     \
     NUMBER(recheck_answers, 100, 0, 10000, LIVE,                                                             \
            "answers of a worker kept, sealed, to be checked if it is convicted; 0 keeps none")               \
     NUMBER(recheck_hours, 24, 1, 720, LIVE, "they, and checks that find no verifier, are kept this long")    \
@@ -97,6 +100,9 @@ MUST_CHECK bool pool_settings_parse(slice text, pool_settings *settings, error *
 void pool_settings_free(pool_settings *settings);
 /* Exchanges the LIVE settings of the two, so that `running` takes what was read; twice undoes it. */
 void pool_settings_swap(pool_settings *running, pool_settings *read);
+
+/* Appends the names of the AT_START settings that differ: "listen, beat_ms"; nothing if none does. */
+void pool_settings_list_waiting(const pool_settings *running, const pool_settings *read, buffer *names);
 
 /* Every setting with default, bounds and documentation, as the commented YAML that --help shows. Owned by the
  * caller (memory_free); NULL if memory is out. */

@@ -91,6 +91,14 @@ bool site_exists(const char *folder, error *err) {
                       "there is no site in %s; make one with: cellule pool init --site %s", folder, folder));
 }
 
+bool site_is_served(const char *folder) {
+    char path[SITE_PATH_SIZE];
+    error err = {0};
+    file_lock *lock = site_path(folder, SITE_LOCK, path, &err) ? file_lock_take(path, &err) : NULL;
+    file_lock_release(lock);
+    return lock == NULL && err.code == ERROR_CONFLICT;
+}
+
 bool site_open(const char *folder, site *s, error *err) {
     return site_open_with(folder, NULL, s, err);
 }

@@ -70,6 +70,8 @@ MUST_CHECK bool site_open_sealed(const site *s, const char *table, const uint8_t
 MUST_CHECK bool site_make_verify_key(const char *folder, error *err);
 /* ERROR_NOT_FOUND, which says how to make one. */
 MUST_CHECK bool site_exists(const char *folder, error *err);
+/* Whether another process has the lock: looks by trying to take it. Blocks. */
+bool site_is_served(const char *folder);
 /* Takes the lock (refused while another pool has it) and reads the keys; makes verify.key for a site of an
  * older version, which has none. Blocks. */
 MUST_CHECK bool site_open(const char *folder, site *s, error *err);

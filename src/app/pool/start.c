@@ -10,6 +10,7 @@
 #include "job.h"
 #include "os/host.h"
 #include "os/random.h"
+#include "proof/names.h"
 #include "proof/proof.h"
 #include "receipts.h"
 #include "routes.h"
@@ -25,7 +26,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-enum { SCRATCH_LIMIT = 8 * 1024 * 1024, OUTPUT_LIMIT = 4 * 1024 * 1024 };
+enum { SCRATCH_LIMIT = 8 * 1024 * 1024, OUTPUT_LIMIT = 4 * 1024 * 1024, NAMES_LIMIT = 4096 };
 
 void pool_arm_dispatch(pool *p) {
     uint64_t now = ev_now_ms(p->loop);
@@ -50,6 +51,11 @@ static void keep_house(void *context) {
     devices_keep_house(context);
     browsers_keep_house(context);
     backchannel_keep_house(context);
+    pool *p = context;
+    if (!p->models_compared) { /* the workers have had time to come */
+        p->models_compared = true;
+        names_warn_of_models(p);
+    }
 }
 
 static void on_request(void *context, http_request *request) {
@@ -249,6 +255,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
         return false;
     }
     proof_start(p);
+    names_warn_of_tiers(p);
     return true;
 }
 
@@ -282,6 +289,18 @@ void pool_stop(pool *p) {
     pool_settings_free(&p->settings);
 }
 
+bool pool_check_certificate(const char *site_folder, error *err) {
+    certificate_pair server;
+    if (!site_read_server(site_folder, &server, err)) {
+        return false;
+    }
+    net_tls *tls = net_tls_server_new(buffer_slice(&server.certificate), buffer_slice(&server.key), err);
+    bool good = tls != NULL || error_context(err, "%s/server.pem, %s/server.key", site_folder, site_folder);
+    certificate_pair_free(&server);
+    net_tls_free(tls);
+    return good;
+}
+
 static void reload_certificate(pool *p) {
     certificate_pair server;
     error err = {0};
@@ -310,6 +329,17 @@ static bool read_settings(pool *p, pool_settings *settings, error *err) {
     return loaded || error_context(err, "the configuration %s", p->settings_path);
 }
 
+/* Settings that count at the start only. */
+static void tell_what_waits(const pool *p, const pool_settings *read) {
+    buffer names = buffer_make(NAMES_LIMIT);
+    pool_settings_list_waiting(&p->settings, read, &names);
+    if (buffer_length(&names) > 0 && !buffer_failed(&names)) {
+        log_warning("these settings were changed, but don't count before the pool is started again",
+                    LOG_SLICE("settings", buffer_slice(&names)));
+    }
+    buffer_free(&names);
+}
+
 static void reload_settings(pool *p) {
     pool_settings settings;
     error err = {0};
@@ -327,6 +357,9 @@ static void reload_settings(pool *p) {
         if (strcmp(settings.worker_releases, p->settings.worker_releases) != 0) {
             session_greet_again(p);
         }
+        tell_what_waits(p, &settings);
+        names_warn_of_tiers(p);
+        names_warn_of_models(p);
         if (approval_is_asked(p) != asked) {
             approvals_announce(p);
         }

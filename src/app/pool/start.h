@@ -11,6 +11,9 @@ MUST_CHECK bool pool_start(pool *p, const char *site_folder, error *err);
 /* Ends every job and frees all but `p` itself; harmless for what wasn't started. Blocks. */
 void pool_stop(pool *p);
 
+/* Whether what a pool on this site would serve with, or takes at SIGHUP, is good. Blocks. */
+MUST_CHECK bool pool_check_certificate(const char *site_folder, error *err);
+
 /* SIGHUP: reads certificate and settings again. What is wrong with either is logged, and the old one stays.
  */
 void pool_reload(pool *p);

@@ -25,7 +25,8 @@ typedef struct work_kind {
      * the job has ended with an error. NULL: can't be. */
     bool (*is_short)(work *w);
     /* Before the dispatcher hears that the job is done: makes and checks what the worker signed.
-     * ERROR_INVALID and ERROR_CORRUPT are the worker's fault, others the pool's own. */
+     * ERROR_INVALID and ERROR_CORRUPT are the worker's fault, others the pool's own; ERROR_CORRUPT is that
+     * its signature is forged: it is revoked. */
     bool (*check_done)(work *w, const fleet_worker *worker, const proto_done *done, signed_receipt *entry,
                        error *err);
     /* The dispatcher has let go. NULL: the entry could not be made. */
@@ -40,6 +41,9 @@ typedef struct work_kind {
     void (*placed)(work *w, session *s);
     /* The worker gives it up; `failed` or `restarted` follows. */
     void (*gave_up)(work *w, const fleet_worker *worker, const proto_fail *fail);
+    /* The worker calls it impossible, after `gave_up`: true if another is to be asked all the same. NULL:
+     * none ever is. */
+    bool (*doubts)(work *w, const fleet_worker *worker, const proto_fail *fail);
     /* Hooks of the dispatcher. `restarted` may be NULL for an assigned job. */
     void (*restarted)(work *w, bool resumed);
     void (*failed)(work *w, dispatch_failure reason);

@@ -17,6 +17,7 @@ enum {
 typedef struct piece {
     uint32_t token;
     uint32_t text_length;
+    float logprob; /* above 0: not known */
 } piece;
 
 typedef struct generate_job {
@@ -27,6 +28,7 @@ typedef struct generate_job {
     buffer pieces;   /* piece[]; the first `sent` have been sent */
     size_t sent;
     size_t sent_text;
+    bool wants_logprobs;
     uint64_t credit; /* tokens that may still be sent */
     uint64_t seq;
     uint64_t last_sent_ms;
@@ -111,6 +113,8 @@ static void send_done(generate_job *j) {
 /* One delta of what has come and the credit allows. False if nothing could be sent. */
 static bool send_delta(generate_job *j) {
     uint32_t tokens[PIECE_TOKENS];
+    float logprobs[PIECE_TOKENS];
+    bool has_logprobs = j->wants_logprobs;
     size_t count = piece_count(j) - j->sent;
     count = count > PIECE_TOKENS ? PIECE_TOKENS : count;
     count = count > j->credit ? (size_t)j->credit : count;
@@ -121,13 +125,17 @@ static bool send_delta(generate_job *j) {
     for (size_t i = 0; i < count; i++) {
         piece p = piece_at(j, j->sent + i);
         tokens[i] = p.token;
+        logprobs[i] = p.logprob;
+        has_logprobs = has_logprobs && p.logprob <= 0;
         text_length += p.text_length;
     }
     proto_message delta = {.type = PROTO_DELTA,
                            .delta = {.seq = j->seq,
                                      .text = slice_part(buffer_slice(&j->text), j->sent_text, text_length),
                                      .tokens = tokens,
-                                     .token_count = count}};
+                                     .token_count = count,
+                                     .logprobs = logprobs,
+                                     .logprob_count = has_logprobs ? count : 0}};
     memcpy(delta.delta.id, j->base.id, sizeof delta.delta.id);
     if (!agent_send(j->base.agent, &delta)) {
         return false;
@@ -179,6 +187,7 @@ worker_job *generate_job_new(agent *a, const proto_job *wanted, error *err) {
     j->text = buffer_make(TEXT_LIMIT);
     j->pieces = buffer_make(TOKENS_LIMIT);
     j->credit = wanted->credit;
+    j->wants_logprobs = wanted->logprobs;
     memcpy(j->salt, wanted->salt, sizeof j->salt);
     if (!fill_receipt(a, wanted, &j->receipt, err)) {
         memory_free(j);
@@ -202,7 +211,9 @@ static bool keep_delta(generate_job *j, const pipe_delta *delta) {
     uint32_t text_length = (uint32_t)worker_job_append_text(&j->text, delta->text);
     for (size_t i = 0; i < delta->token_count; i++) {
         bool last = i + 1 == delta->token_count;
-        piece p = {.token = delta->tokens[i], .text_length = last ? text_length : 0};
+        piece p = {.token = delta->tokens[i],
+                   .text_length = last ? text_length : 0,
+                   .logprob = delta->logprobs == NULL ? 1 : delta->logprobs[i].logprob};
         buffer_append(&j->pieces, slice_of(&p, sizeof p));
     }
     return !buffer_failed(&j->pieces) && !buffer_failed(&j->text);

@@ -48,8 +48,11 @@ static void keep_answer(join *j, slice body) {
     if (j->done && j->json) {
         printf("{\"worker_id\":\"%.*s\",\"pool\":\"%s\"}\n", SLICE_FORMAT(worker_id), j->token.address);
     } else if (j->done) {
-        printf("this machine is enrolled at %s as worker %.*s\nNext: cellule worker run --model FILE.gguf\n",
-               j->token.address, SLICE_FORMAT(worker_id));
+        bool usual = strcmp(j->state, worker_home_default()) == 0;
+        printf("this machine is enrolled at %s as worker %.*s\n"
+               "Next: cellule worker run %s%s%s--model FILE.gguf\n",
+               j->token.address, SLICE_FORMAT(worker_id), usual ? "" : "--state ", usual ? "" : j->state,
+               usual ? "" : " ");
     }
     json_free(root);
 }

@@ -42,6 +42,7 @@ void runtime_lose(runtime *r, const char *reason) {
         r->question = NULL;
     }
     runtime_job_drop_all(r);
+    r->refuses_logprobs = false; /* another may come back */
     ask_later(r, r->pause_ms);
     r->pause_ms = r->pause_ms * 2 < LONGEST_PAUSE_MS ? r->pause_ms * 2 : LONGEST_PAUSE_MS;
     if (r->is_up) {

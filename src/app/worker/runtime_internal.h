@@ -5,6 +5,7 @@
 #include "crypto/hash.h"
 #include "http/client.h"
 #include "runtime.h"
+#include "runtime_logprobs.h"
 #include "runtime_pieces.h"
 #include "runtime_request.h"
 #include "runtime_stream.h"
@@ -29,8 +30,9 @@ typedef struct runtime {
     http_exchange *question;   /* what it serves */
     ev_timer question_timer;
     uint32_t pause_ms;
-    list_node jobs;       /* runtime_job.node */
-    runtime_job *current; /* whose stream is being read; NULL when that job is gone meanwhile */
+    bool refuses_logprobs; /* it answers without being asked for them alone */
+    list_node jobs;        /* runtime_job.node */
+    runtime_job *current;  /* whose stream is being read; NULL when that job is gone meanwhile */
 } runtime;
 
 /* Sends a request to `path` below the URL. */

@@ -22,6 +22,10 @@ struct runtime_job {
     runtime_stream stream;
     runtime_pieces pieces;
     hash *text_hash;
+    buffer plain;        /* the request without logprobs, until it is known that they aren't refused */
+    bool gives_logprobs; /* so far: of every token with text */
+    bool is_second_try;  /* without logprobs, since it refused the first */
+    float last_logprob;  /* of what runtime_pieces holds back */
     bool type_is_known;
     bool is_over; /* told as done or failed: waits only for the end of the HTTP answer */
 };
@@ -32,6 +36,7 @@ static void job_free(runtime_job *j) {
     }
     list_remove(&j->node);
     runtime_stream_free(&j->stream);
+    buffer_wipe(&j->plain);
     hash_free(j->text_hash);
     memory_free(j);
 }
@@ -55,26 +60,43 @@ static void tell_failure(runtime_job *j, error_code code, const char *text, bool
     tell(j, &message);
 }
 
-/* One token of text, or some without. False: the job is gone meanwhile. */
-static bool tell_tokens(runtime_job *j, size_t count, slice text) {
+/* One token. False: the job is gone meanwhile. */
+static bool tell_piece(runtime_job *j, slice text, float logprob) {
+    static const uint32_t no_id;
+    runtime *r = j->runtime;
+    const pipe_logprobs logprobs = {.logprob = logprob};
+    pipe_message message = {.type = PIPE_DELTA,
+                            .delta = {.tokens = &no_id,
+                                      .token_count = 1,
+                                      .text = text,
+                                      .logprobs = j->gives_logprobs ? &logprobs : NULL}};
+    tell(j, &message);
+    return r->current == j;
+}
+
+/* Tokens without text. False: the job is gone meanwhile. */
+static bool tell_empty(runtime_job *j, size_t count) {
     static const uint32_t no_ids[PIPE_DELTA_TOKENS_MAX];
+    static const pipe_logprobs no_logprobs[PIPE_DELTA_TOKENS_MAX];
     runtime *r = j->runtime;
     while (count > 0 && r->current == j) {
         size_t now = count < PIPE_DELTA_TOKENS_MAX ? count : PIPE_DELTA_TOKENS_MAX;
         pipe_message message = {.type = PIPE_DELTA,
-                                .delta = {.tokens = no_ids, .token_count = now, .text = text}};
+                                .delta = {.tokens = no_ids,
+                                          .token_count = now,
+                                          .logprobs = j->gives_logprobs ? no_logprobs : NULL}};
         count -= now;
         tell(j, &message);
     }
     return r->current == j;
 }
 
-static bool tell_text(runtime_job *j, slice text) {
+static bool tell_part(runtime_job *j, slice text, float logprob) {
     slice piece = {0};
-    hash_update(j->text_hash, text);
+    size_t held = j->pieces.held;
     runtime_piece kind = runtime_pieces_take(&j->pieces, &text, &piece);
     while (kind == RUNTIME_PIECE_GIVEN) {
-        if (!tell_tokens(j, 1, piece)) {
+        if (!tell_piece(j, piece, logprob)) {
             return false;
         }
         kind = runtime_pieces_take(&j->pieces, &text, &piece);
@@ -83,7 +105,33 @@ static bool tell_text(runtime_job *j, slice text) {
         tell_failure(j, ERROR_IO, "the runtime sends more than was asked for", true);
         return false;
     }
+    if (j->pieces.held > held) { /* one piece for two tokens has no logprob */
+        j->gives_logprobs = j->gives_logprobs && held == 0;
+        j->last_logprob = logprob;
+    }
     return true;
+}
+
+static bool tell_text(runtime_job *j, slice text) {
+    runtime_part parts[RUNTIME_PARTS_MAX] = {{.text = text}};
+    size_t count = j->gives_logprobs ? runtime_logprobs_read(j->stream.choice, text, parts) : 0;
+    hash_update(j->text_hash, text);
+    if (count == 0) {
+        j->gives_logprobs = false;
+        return tell_part(j, text, 0);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!tell_part(j, parts[i].text, parts[i].logprob)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What is thought has logprobs of its own, and is cut elsewhere. */
+static bool tell_hidden(runtime_job *j) {
+    j->gives_logprobs = false;
+    return !runtime_pieces_take_empty(&j->pieces) || tell_empty(j, 1);
 }
 
 /* A count that the pool can't believe would cost the session: then none is told. */
@@ -104,7 +152,7 @@ static void tell_end(runtime_job *j) {
         tell_failure(j, err.code, err.text, true);
         return;
     }
-    if ((last.length == 0 || tell_tokens(j, 1, last)) && tell_tokens(j, missing, (slice){0})) {
+    if ((last.length == 0 || tell_piece(j, last, j->last_logprob)) && tell_empty(j, missing)) {
         j->is_over = true;
         tell(j, &done);
     }
@@ -116,7 +164,7 @@ static bool handle(runtime_job *j, runtime_event event, slice text, const error 
     case RUNTIME_TEXT:
         return tell_text(j, text);
     case RUNTIME_HIDDEN:
-        return !runtime_pieces_take_empty(&j->pieces) || tell_tokens(j, 1, (slice){0});
+        return tell_hidden(j);
     case RUNTIME_DONE:
         tell_end(j);
         return false;
@@ -135,6 +183,14 @@ static bool is_event_stream(const runtime_job *j) {
            slice_equal_ignore_case(slice_trim(slice_part(type, 0, slice_find(type, ';'))), wanted);
 }
 
+/* It answers: what it was asked, it doesn't refuse. */
+static void was_accepted(runtime_job *j) {
+    runtime *r = j->runtime;
+    r->refuses_logprobs = r->refuses_logprobs || j->is_second_try;
+    j->is_second_try = false;
+    buffer_wipe(&j->plain);
+}
+
 /* What comes after the end is not read: the connection is closed. */
 static bool on_data(void *context, slice bytes) {
     runtime_job *j = context;
@@ -150,6 +206,7 @@ static bool on_data(void *context, slice bytes) {
     j = r->current;
     if (j != NULL) {
         j->type_is_known = true;
+        was_accepted(j);
     }
     while (more && bytes.length > 0) {
         slice text = {0};
@@ -186,14 +243,35 @@ static bool is_alone(const runtime_job *j) {
     return j->runtime->jobs.next == &j->node && j->node.next == &j->runtime->jobs;
 }
 
+static http_exchange *post(runtime_job *j, slice body, error *err);
+
+/* Some know no logprobs, and refuse what they don't know. */
+static bool try_without_logprobs(runtime_job *j, const http_client_answer *answer) {
+    error err = {0};
+    bool may = answer->cause == NULL && (answer->status == 400 || answer->status == 422) &&
+               buffer_length(&j->plain) > 0;
+    http_exchange *exchange = may ? post(j, buffer_slice(&j->plain), &err) : NULL;
+    if (exchange == NULL) {
+        return false;
+    }
+    buffer_wipe(&j->plain);
+    j->exchange = exchange;
+    j->gives_logprobs = false;
+    j->is_second_try = true;
+    return true;
+}
+
 static void on_answer(void *context, const http_client_answer *answer) {
     runtime_job *j = context;
     runtime *r = j->runtime;
-    r->current = j;
     if (j->is_over) {
         job_free(j);
         return;
     }
+    if (try_without_logprobs(j, answer)) {
+        return;
+    }
+    r->current = j;
     if (answer->cause == NULL && answer->status >= 200 && answer->status <= 299 && j->stream.has_finish) {
         tell_end(j); /* some close without "[DONE]" */
     } else if (answer->cause == NULL) {
@@ -262,15 +340,23 @@ static uint64_t bound_prompt_tokens(const pipe_generate *wanted) {
     return bytes + (wanted->message_count + 1) * MESSAGE_TOKENS;
 }
 
-static http_exchange *post(runtime_job *j, const pipe_generate *wanted, error *err) {
-    runtime *r = j->runtime;
-    buffer body = buffer_make(REQUEST_MAX);
+static http_exchange *post(runtime_job *j, slice body, error *err) {
     http_client_options options = {.timeout_ms = SILENCE_MS, .max_bytes = FAILURE_MAX, .on_data = on_data};
-    http_exchange *exchange = NULL;
-    if (runtime_request_write(slice_of_text(r->options.model), wanted, &body, err)) {
-        exchange =
-            runtime_ask(r, "POST", "/v1/chat/completions", buffer_slice(&body), &options, on_answer, j, err);
+    return runtime_ask(j->runtime, "POST", "/v1/chat/completions", body, &options, on_answer, j, err);
+}
+
+static http_exchange *ask(runtime_job *j, const pipe_generate *wanted, error *err) {
+    const slice model = slice_of_text(j->runtime->options.model);
+    buffer body = buffer_make(REQUEST_MAX);
+    pipe_generate plain = *wanted;
+    plain.parameters.with_logprob = false;
+    bool written = runtime_request_write(model, &plain, &body, err);
+    if (written && j->gives_logprobs) {
+        j->plain = body;
+        body = buffer_make(REQUEST_MAX);
+        written = runtime_request_write(model, wanted, &body, err);
     }
+    http_exchange *exchange = written ? post(j, buffer_slice(&body), err) : NULL;
     buffer_wipe(&body);
     return exchange;
 }
@@ -286,11 +372,13 @@ bool runtime_job_start(runtime *r, const uint8_t id[PIPE_JOB_SIZE], const pipe_g
                        .stream = runtime_stream_make(wanted->parameters.max_tokens),
                        .pieces = {.most = wanted->parameters.max_tokens},
                        .prompt_tokens_max = bound_prompt_tokens(wanted),
+                       .plain = buffer_make(REQUEST_MAX),
+                       .gives_logprobs = wanted->parameters.with_logprob && !r->refuses_logprobs,
                        .text_hash = hash_new(&err)};
     memcpy(j->id, id, sizeof j->id);
     memcpy(j->nonce, wanted->nonce, sizeof j->nonce);
     list_append(&r->jobs, &j->node);
-    j->exchange = j->text_hash == NULL ? NULL : post(j, wanted, &err);
+    j->exchange = j->text_hash == NULL ? NULL : ask(j, wanted, &err);
     if (j->exchange == NULL) {
         job_free(j);
         return false;

@@ -146,6 +146,9 @@ bool runtime_request_write(slice model, const pipe_generate *wanted, buffer *out
     json_write_object_begin(&w);
     json_add_bool(&w, "include_usage", true);
     json_write_object_end(&w);
+    if (wanted->parameters.with_logprob) {
+        json_add_bool(&w, "logprobs", true);
+    }
     json_write_object_end(&w);
     return !buffer_failed(out) || error_memory(err);
 }

@@ -11,6 +11,7 @@ void runtime_stream_free(runtime_stream *s) {
     sse_reader_free(&s->reader);
     json_free(s->root);
     s->root = NULL;
+    s->choice = NULL;
 }
 
 static runtime_event bad(error *err, const char *what) {
@@ -86,6 +87,7 @@ static runtime_event take_event(runtime_stream *s, slice data, slice *text, erro
         return bad(err, "sends more events than the answer can have tokens");
     }
     json_free(s->root);
+    s->choice = NULL;
     s->root = json_parse(data, (json_limits){RUNTIME_EVENT_MAX, EVENT_DEPTH, RUNTIME_VALUES_MAX}, &cause);
     if (s->root == NULL && cause.code == ERROR_MEMORY) {
         error_memory(err);
@@ -98,7 +100,8 @@ static runtime_event take_event(runtime_stream *s, slice data, slice *text, erro
         return bad(err, "reported an error of its own");
     }
     take_usage(s, json_find(s->root, "usage"));
-    return take_choice(s, first_choice(s->root), text, err);
+    s->choice = first_choice(s->root);
+    return take_choice(s, s->choice, text, err);
 }
 
 runtime_event runtime_stream_next(runtime_stream *s, slice *input, slice *text, error *err) {

@@ -16,7 +16,8 @@ enum {
 
 typedef struct runtime_stream {
     sse_reader reader;
-    json_value *root; /* of the event that was last given out */
+    json_value *root;         /* of the event that was last given out */
+    const json_value *choice; /* in there: what `text` is from */
     uint64_t events;
     uint64_t events_max;
     bool has_finish;

@@ -65,14 +65,21 @@ void worker_job_begin(worker_job *j, agent *a, const proto_job *wanted, void (*r
     a->job_count++;
 }
 
-/* The protocol names no user whose jobs might share beginnings: no salt. */
-static void describe(const proto_job *wanted, const engine_message *messages, pipe_generate *g) {
+static bool is_exact(const agent *a) {
+    return slice_starts_with(slice_of_text(a->profile), SLICE_LITERAL("exact-"));
+}
+
+/* The protocol names no user whose jobs might share beginnings: no salt. An exact engine's logprobs are in
+ * its commitment, and asked for by nobody. */
+static void describe(const worker_job *j, const proto_job *wanted, const engine_message *messages,
+                     pipe_generate *g) {
     *g = (pipe_generate){.messages = messages,
                          .message_count = wanted->message_count,
                          .parameters = {.temperature = wanted->temperature,
                                         .top_p = wanted->top_p,
                                         .repetition_penalty = 1,
                                         .max_tokens = wanted->max_tokens,
+                                        .with_logprob = wanted->logprobs && !is_exact(j->agent),
                                         .stop_count = wanted->stop_count},
                          .seed = wanted->seed};
     memcpy(g->parameters.stops, wanted->stop, sizeof wanted->stop);
@@ -90,7 +97,7 @@ static bool send_to_engine(worker_job *j, const proto_job *wanted) {
         messages[i].content = wanted->messages[i].content;
     }
     memcpy(message.job, wanted->id, sizeof message.job);
-    describe(wanted, messages, j->kind == PROTO_SCORE ? &message.score.claim : &message.generate);
+    describe(j, wanted, messages, j->kind == PROTO_SCORE ? &message.score.claim : &message.generate);
     bool sent = (j->kind != PROTO_SCORE || score_job_describe(j, wanted, &message.score)) &&
                 backend_send(j->agent->engine, &message);
     memory_free(messages);
@@ -104,8 +111,7 @@ void worker_job_start(agent *a, const proto_job *wanted) {
     } else if (!slice_equal_text(wanted->model, a->model_name) ||
                memcmp(wanted->digest, a->model_digest, sizeof a->model_digest) != 0) {
         send_fail(a, wanted->id, PROTO_FAIL_MODEL, SLICE_LITERAL("this worker has another model"), true);
-    } else if (wanted->kind == PROTO_SCORE &&
-               !slice_starts_with(slice_of_text(a->profile), SLICE_LITERAL("exact-"))) {
+    } else if (wanted->kind == PROTO_SCORE && !is_exact(a)) {
         send_fail(a, wanted->id, PROTO_OTHER,
                   SLICE_LITERAL("this worker can't compute an answer again exactly"), true);
     } else {

@@ -66,6 +66,10 @@ bool crypto_start(error *err) {
         return error_set(err, ERROR_INTERNAL, "crypto_start must come before any other use of OpenSSL");
     }
     crypto.allocator_given = true;
+    /* Without memory for its context OpenSSL 3.0 has none ever after, and would crash at the first use. */
+    if (OSSL_LIB_CTX_get0_global_default() == NULL) {
+        return error_memory(err);
+    }
     crypto.algorithms = (crypto_algorithms){
         .sha256 = EVP_MD_fetch(NULL, "SHA256", NULL),
         .hmac = EVP_MAC_fetch(NULL, "HMAC", NULL),

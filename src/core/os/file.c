@@ -116,6 +116,11 @@ bool file_read_all(const char *path, buffer *content, error *err) {
     return good;
 }
 
+bool file_read_input(const char *path, buffer *content, error *err) {
+    return strcmp(path, "-") == 0 ? read_descriptor(STDIN_FILENO, -1, content, "standard input", err)
+                                  : file_read_all(path, content, err);
+}
+
 bool file_read_private(const char *path, buffer *content, error *err) {
     struct stat status;
     int file = open_regular(path, &status, err);

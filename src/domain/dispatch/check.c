@@ -67,12 +67,14 @@ static bool check_worker(const dispatch *d, const dispatch_worker *w, recount *c
         return false;
     }
     size_t busy = 0;
+    size_t reserved = 0;
     for (size_t i = 0; i < w->offer_count; i++) {
         const offer *o = &w->offers[i];
+        reserved += o->reserved;
         REQUIRE(o->busy <= o->slots && o->worker == w);
         busy += o->busy;
     }
-    REQUIRE(busy == w->busy);
+    REQUIRE(busy == w->busy && reserved == w->reserved);
     REQUIRE(w->state != DISPATCH_DRAINING || w->busy > 0 || w->drained);
     count->workers++;
     count->slots += w->slots;

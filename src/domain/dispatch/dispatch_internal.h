@@ -65,6 +65,7 @@ typedef struct offer {
     variant *variant;
     uint32_t slots;
     uint32_t busy; /* leases */
+    bool reserved; /* one slot is kept from the queue, by dispatch_worker_reserve */
 } offer;
 
 typedef enum lease_state { LEASE_FREE, LEASE_RUNNING, LEASE_LINGERING } lease_state;
@@ -115,8 +116,9 @@ struct dispatch_worker {
     uint32_t busy;    /* leases running or lingering */
     uint32_t foreign; /* jobs of its own telling that we hold no lease for */
     uint32_t slots;
-    uint32_t hung; /* leases; while there is one it gets no jobs */
-    bool held;     /* by dispatch_worker_hold */
+    uint32_t hung;     /* leases; while there is one it gets no jobs */
+    bool held;         /* by dispatch_worker_hold */
+    uint32_t reserved; /* offers that are */
     bool suspect;
     bool drained;
     uint64_t assigned; /* number of its last assignment: equal workers take turns */
@@ -199,7 +201,7 @@ variant *variant_take(dispatch *d, const dispatch_offer *spec);
 void model_drop(dispatch *d, model *m);
 void variant_drop(dispatch *d, variant *v);
 bool offer_can_take(const offer *o);
-/* As that, but a held worker's too: for dispatch_assign. */
+/* As that, but a held worker's too, and a slot that is reserved: for dispatch_assign. */
 bool offer_has_room(const offer *o);
 
 /* lease.c: the offer has room. */
@@ -220,6 +222,8 @@ void queue_fill(dispatch_worker *w, uint64_t now);
 void queue_withdrawn(dispatch_worker *w, uint64_t now);
 
 /* worker.c */
+/* NULL: it doesn't have that model. */
+offer *worker_find_offer(const dispatch_worker *w, slice name);
 void worker_changed(dispatch_worker *w);
 void worker_close(dispatch_worker *w, dispatch_closing reason, uint64_t now);
 void worker_expire(dispatch_worker *w, uint64_t now);

@@ -163,24 +163,14 @@ dispatch_job *dispatch_submit(dispatch *d, const dispatch_spec *spec, uint64_t n
     return hand_out(job, NULL, now, err);
 }
 
-static offer *find_offer(const dispatch_worker *w, slice name) {
-    for (size_t i = 0; i < w->offer_count; i++) {
-        const model *m = w->offers[i].model;
-        if (slice_equal(slice_of(m->name, m->name_length), name)) {
-            return &w->offers[i];
-        }
-    }
-    return NULL;
-}
-
 bool dispatch_worker_has_slot(const dispatch_worker *w, slice name) {
-    const offer *o = find_offer(w, name);
+    const offer *o = worker_find_offer(w, name);
     return o != NULL && offer_has_room(o);
 }
 
 dispatch_job *dispatch_assign(dispatch *d, const dispatch_spec *spec, dispatch_worker *w, bool silent,
                               uint64_t now, error *err) {
-    offer *o = find_offer(w, spec->model);
+    offer *o = worker_find_offer(w, spec->model);
     if (o == NULL) {
         error_set(err, ERROR_NOT_FOUND, "the worker doesn't have the model \"%.*s\"",
                   SLICE_FORMAT(spec->model));

@@ -11,7 +11,9 @@ bool offer_has_room(const offer *o) {
 }
 
 bool offer_can_take(const offer *o) {
-    return !o->worker->held && offer_has_room(o);
+    const dispatch_worker *w = o->worker;
+    return !w->held && offer_has_room(o) && (uint64_t)w->busy + w->foreign + w->reserved < w->slots &&
+           o->busy + (o->reserved ? 1U : 0U) < o->slots;
 }
 
 enum { HEALTHY, LIMITED, SUSPECT, CANNOT };

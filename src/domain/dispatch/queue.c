@@ -67,6 +67,16 @@ bool queue_has_candidates(const dispatch_job *job) {
     return false;
 }
 
+bool dispatch_job_has_another(const dispatch_job *job) {
+    const heap *choices = choices_of(job);
+    bool found = false;
+    for (size_t i = 0; i < choices->count && !found; i++) {
+        const dispatch_worker *w = offer_of(job, choices->nodes[i])->worker;
+        found = !w->held && w->availability != DISPATCH_PAUSED && !tried_worker(job, w) && allows(job, w);
+    }
+    return found && job->attempts < job->dispatch->config.max_attempts;
+}
+
 /* Everyone with the model has lost it once: one of the few that came back. */
 static offer *choose_again(const dispatch_job *job) {
     const heap *choices = choices_of(job);

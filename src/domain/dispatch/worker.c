@@ -41,6 +41,16 @@ void worker_changed(dispatch_worker *w) {
     }
 }
 
+offer *worker_find_offer(const dispatch_worker *w, slice name) {
+    for (size_t i = 0; i < w->offer_count; i++) {
+        const model *m = w->offers[i].model;
+        if (slice_equal(slice_of(m->name, m->name_length), name)) {
+            return &w->offers[i];
+        }
+    }
+    return NULL;
+}
+
 void worker_free(dispatch_worker *w) {
     if (w != NULL) {
         memory_free(w->offers);
@@ -282,6 +292,23 @@ void dispatch_worker_hold(dispatch_worker *w, bool hold, uint64_t now) {
     worker_changed(w);
     queue_fill(w, now);
     dispatch_leave(w->dispatch);
+}
+
+bool dispatch_worker_reserve(dispatch_worker *w, slice name, bool reserve, uint64_t now) {
+    offer *o = w->state == DISPATCH_GONE ? NULL : worker_find_offer(w, name);
+    bool hopeless = w->state != DISPATCH_SERVING || w->availability == DISPATCH_PAUSED || w->hung > 0;
+    if (o == NULL || (reserve && hopeless)) {
+        return false;
+    }
+    if (o->reserved != reserve) {
+        dispatch_enter(w->dispatch);
+        o->reserved = reserve;
+        w->reserved = reserve ? w->reserved + 1 : w->reserved - 1;
+        worker_changed(w);
+        queue_fill(w, now);
+        dispatch_leave(w->dispatch);
+    }
+    return true;
 }
 
 void dispatch_worker_drain(dispatch_worker *w, uint64_t now) {

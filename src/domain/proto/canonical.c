@@ -108,6 +108,16 @@ static bool take_text(slice *rest, arena *a, slice *text) {
     return copy != NULL;
 }
 
+static bool take_logprob(slice *rest, const field *f, float *value) {
+    double below = 0;
+    bool is_negative = take(rest, SLICE_LITERAL("-"));
+    if (!take_fraction(rest, f, &below) || (!is_negative && below > 0)) {
+        return false;
+    }
+    *value = (float)-below + 0.0F; /* as the general decoder: -0 becomes 0 */
+    return true;
+}
+
 static size_t count_commas(slice text) {
     size_t count = 0;
     for (size_t i = 0; i < text.length; i++) {
@@ -116,25 +126,37 @@ static size_t count_commas(slice text) {
     return count;
 }
 
+static bool take_element(slice *rest, const field *element, uint8_t *place) {
+    uint64_t number = 0;
+    if (element->kind == FIELD_LOGPROB) {
+        return take_logprob(rest, element, (float *)(void *)place);
+    }
+    bool taken = take_number(rest, element->least, element->most, &number);
+    *(uint32_t *)(void *)place = (uint32_t)number;
+    return taken;
+}
+
+static bool is_numeric(const field *element) {
+    return element->name == NULL && (element->kind == FIELD_U32 || element->kind == FIELD_LOGPROB);
+}
+
 /* Up to the closing bracket. */
 static bool take_numbers(slice *rest, const field *f, arena *a, uint8_t *message) {
     const field *element = &f->inner.fields[0];
     slice list = slice_part(*rest, 0, slice_find(*rest, ']'));
     size_t count = list.length == 0 ? 0 : count_commas(list) + 1;
-    uint32_t *numbers =
-        count < f->least || count > f->most ? NULL : arena_allocate_array(a, count, sizeof *numbers);
-    if (numbers == NULL) {
+    uint8_t *items =
+        count < f->least || count > f->most ? NULL : arena_allocate_array(a, count, f->item_size);
+    if (items == NULL) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {
-        uint64_t number = 0;
         if ((i > 0 && !take(rest, SLICE_LITERAL(","))) ||
-            !take_number(rest, element->least, element->most, &number)) {
+            !take_element(rest, element, items + i * f->item_size)) {
             return false;
         }
-        numbers[i] = (uint32_t)number;
     }
-    *(uint32_t **)(void *)(message + f->offset) = numbers;
+    *(void **)(void *)(message + f->offset) = items;
     *(size_t *)(void *)(message + f->count_offset) = count;
     return take(rest, SLICE_LITERAL("]"));
 }
@@ -200,17 +222,31 @@ static bool take_value(slice *rest, const field *f, arena *a, uint8_t *message) 
     case FIELD_BOOL:
         return take_flag(rest, (bool *)(void *)(message + f->offset));
     case FIELD_ITEMS:
-        return !f->in_place && f->inner.fields[0].name == NULL && f->inner.fields[0].kind == FIELD_U32 &&
-               take(rest, SLICE_LITERAL("[")) && take_numbers(rest, f, a, message);
+        return !f->in_place && is_numeric(&f->inner.fields[0]) && take(rest, SLICE_LITERAL("[")) &&
+               take_numbers(rest, f, a, message);
     default:
         return take_string(rest, f, a, message);
     }
 }
 
+/* Of optional members only lists are frequent: they come last, and one that is missing is empty. */
+static bool is_missing(slice rest, const field *f, uint8_t *message) {
+    if (f->kind != FIELD_ITEMS || !f->optional || slice_starts_with(rest, SLICE_LITERAL(","))) {
+        return false;
+    }
+    *(const void **)(void *)(message + f->offset) = NULL;
+    *(size_t *)(void *)(message + f->count_offset) = 0;
+    return true;
+}
+
 static bool take_member(slice *rest, const field *f, arena *a, uint8_t *message) {
     size_t length = strlen(f->name);
-    return !f->optional && take(rest, SLICE_LITERAL(",\"")) && take(rest, slice_of(f->name, length)) &&
-           take(rest, SLICE_LITERAL("\":")) && take_value(rest, f, a, message);
+    if (is_missing(*rest, f, message)) {
+        return true;
+    }
+    return (!f->optional || f->kind == FIELD_ITEMS) && take(rest, SLICE_LITERAL(",\"")) &&
+           take(rest, slice_of(f->name, length)) && take(rest, SLICE_LITERAL("\":")) &&
+           take_value(rest, f, a, message);
 }
 
 bool proto_canonical_decode(slice text, arena *a, proto_message *out) {
@@ -224,5 +260,6 @@ bool proto_canonical_decode(slice text, arena *a, proto_message *out) {
             return false;
         }
     }
-    return slice_equal(text, SLICE_LITERAL("}"));
+    error ignored;
+    return slice_equal(text, SLICE_LITERAL("}")) && proto_check_members(out, &ignored);
 }

@@ -62,6 +62,12 @@ static bool read_name(const json_value *object, const field *f, unsigned *place,
     return wrong(f, "one of the words that the protocol has for it", err);
 }
 
+static bool read_logprob(const json_value *value, const field *f, float *place) {
+    double number = json_to_double(value);
+    *place = (float)number + 0.0F; /* -0 becomes 0, which is written in one way */
+    return json_kind_of(value) == JSON_KIND_NUMBER && number <= 0 && number >= -(double)f->most;
+}
+
 static bool read_item(const json_value *value, const field *f, uint8_t *place, arena *a, error *err) {
     const field *bare = &f->inner.fields[0];
     if (bare->name != NULL) {
@@ -72,6 +78,10 @@ static bool read_item(const json_value *value, const field *f, uint8_t *place, a
         return json_kind_of(value) == JSON_KIND_TEXT ? take_text(bare, json_text_of(value), place, a, err) ||
                                                            error_context(err, "\"%s\"", f->name)
                                                      : wrong(f, "an array of strings", err);
+    }
+    if (bare->kind == FIELD_LOGPROB) {
+        return read_logprob(value, bare, (float *)(void *)place) ||
+               wrong(f, "an array of numbers that are at most 0", err);
     }
     uint64_t number = 0;
     if (!json_to_u64(value, bare->least, bare->most, &number)) {
@@ -141,6 +151,8 @@ static bool read_field(const json_value *object, const field *f, uint8_t *messag
         return read_object(object, f, message, a, err);
     case FIELD_ITEMS:
         return read_items(object, f, message, a, err);
+    case FIELD_LOGPROB: /* an element: read_item */
+        break;
     }
     return error_set(err, ERROR_INTERNAL, "a field of a kind that has no decoder");
 }

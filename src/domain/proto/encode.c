@@ -53,6 +53,8 @@ static bool field_is_good(const field *f, const uint8_t *message, error *err) {
         return in_range(f, *(const double *)place);
     case FIELD_FLOAT:
         return in_range(f, (double)*(const float *)place);
+    case FIELD_LOGPROB:
+        return *(const float *)place <= 0 && *(const float *)place >= -(float)f->most;
     case FIELD_NAME:
         return *(const unsigned *)place < names_count(f);
     case FIELD_OBJECT:
@@ -130,6 +132,7 @@ static void write_value(json_writer *w, const field *f, const uint8_t *message) 
         json_write_double(w, *(const double *)place);
         break;
     case FIELD_FLOAT:
+    case FIELD_LOGPROB:
         json_write_double(w, (double)*(const float *)place);
         break;
     case FIELD_BOOL:

@@ -141,7 +141,14 @@ static const field job_fields[] = {
      .count_offset = offsetof(proto_job, answer_count),
      .item_size = sizeof(uint32_t),
      .optional = true},
+    {.name = "logprobs",
+     .kind = FIELD_BOOL,
+     .offset = offsetof(proto_job, logprobs),
+     .optional = true,
+     .flag_offset = offsetof(proto_job, logprobs)},
 };
+
+static const field logprob_fields[] = {{.kind = FIELD_LOGPROB, .most = PROTO_LOGPROB_MAX}};
 
 static const field delta_fields[] = {
     HEX(proto_delta, id),
@@ -154,6 +161,15 @@ static const field delta_fields[] = {
      .inner = FIELDS(token_fields),
      .count_offset = offsetof(proto_delta, token_count),
      .item_size = sizeof(uint32_t)},
+    {.name = "logprobs",
+     .kind = FIELD_ITEMS,
+     .offset = offsetof(proto_delta, logprobs),
+     .least = 1,
+     .most = PROTO_TOKENS_MAX,
+     .inner = FIELDS(logprob_fields),
+     .count_offset = offsetof(proto_delta, logprob_count),
+     .item_size = sizeof(float),
+     .optional = true},
 };
 
 static const field done_fields[] = {
@@ -277,6 +293,13 @@ bool proto_field_is_absent(const field *f, const uint8_t *message) {
 bool proto_check_members(const proto_message *message, error *err) {
     if (message->type == PROTO_JOB && (message->job.kind == PROTO_SCORE) != (message->job.answer_count > 0)) {
         return error_set(err, ERROR_INVALID, "\"answer\" belongs to a job of the kind \"score\" alone");
+    }
+    if (message->type == PROTO_JOB && message->job.kind == PROTO_SCORE && message->job.logprobs) {
+        return error_set(err, ERROR_INVALID, "\"logprobs\" belongs to a job of the kind \"generate\" alone");
+    }
+    if (message->type == PROTO_DELTA && message->delta.logprob_count > 0 &&
+        message->delta.logprob_count != message->delta.token_count) {
+        return error_set(err, ERROR_INVALID, "\"logprobs\" must be as many as \"tokens\"");
     }
     if (message->type == PROTO_SCORED && message->scored.complete && message->scored.has_expected) {
         return error_set(err, ERROR_INVALID, "nothing is \"expected\" in a complete answer");

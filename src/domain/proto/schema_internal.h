@@ -15,6 +15,7 @@ typedef enum field_kind {
     FIELD_U64_TEXT, /* uint64_t as a decimal string */
     FIELD_DOUBLE,   /* least..most */
     FIELD_FLOAT,    /* least..most */
+    FIELD_LOGPROB,  /* float, -most..0; an element only */
     FIELD_BOOL,
     FIELD_NAME,   /* an enum, by its place in `names` */
     FIELD_OBJECT, /* the members of `inner` in an object of their own, in the same struct */
@@ -38,8 +39,8 @@ struct field {
     size_t item_size;
     field_kind kind;
     bool in_place; /* FIELD_ITEMS: the array is in the struct */
-    /* May be missing: FIELD_ITEMS as none, FIELD_TEXT as empty, FIELD_BYTES as zeros, FIELD_U32 as its flag
-     * says. */
+    /* May be missing: FIELD_ITEMS as none, FIELD_TEXT as empty, FIELD_BYTES as zeros, FIELD_U32 and FIELD_BOOL
+     * as the flag says (a boolean's is itself: false is missing). */
     bool optional;
     size_t flag_offset; /* of the bool: it is there */
 };

@@ -12,6 +12,7 @@ static const double lowest_rate = 0.005;
 static const double cheat_rate = 0.1;
 static const double confidence = 1.5;
 static const double shortest_cut = 0.125;
+static const size_t logprobs_spare = 2; /* where texts part, the place of a token is known about */
 
 size_t agreement_common_tokens(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count) {
     size_t count = a_count < b_count ? a_count : b_count;
@@ -73,13 +74,53 @@ static slice comparable(const agreement_text *answer, const agreement_text *limi
     return is_credible ? slice_part(answer->text, 0, limited->text.length) : answer->text;
 }
 
+void agreement_logprobs_add(agreement_logprobs *l, const float *values, size_t count, size_t tokens,
+                            size_t before, size_t after) {
+    if (l->count >= AGREEMENT_LOGPROBS_MAX) {
+        return;
+    }
+    l->incomplete = l->incomplete || count != tokens;
+    for (size_t i = 0; i < count && !l->incomplete && l->count < AGREEMENT_LOGPROBS_MAX; i++) {
+        size_t end = before + (size_t)((double)(after - before) * (double)(i + 1) / (double)count);
+        l->values[l->count] = values[i];
+        l->ends[l->count++] = (uint32_t)end;
+    }
+}
+
+bool agreement_logprobs_given(const agreement_logprobs *l) {
+    return l != NULL && l->count > 0 && !l->incomplete;
+}
+
+/* So many tokens lie wholly within the first `common` bytes. */
+static size_t tokens_within(const agreement_logprobs *l, size_t common) {
+    size_t count = 0;
+    while (count < l->count && l->ends[count] <= common) {
+        count++;
+    }
+    return count;
+}
+
+/* False: of so much less than the other that it is as good as none. */
+static bool add_logprobs(agreement_pair *pair, const agreement_logprobs *one,
+                         const agreement_logprobs *other) {
+    size_t a = tokens_within(one, pair->common);
+    size_t b = tokens_within(other, pair->common);
+    size_t fewer = a < b ? a : b;
+    size_t more = a < b ? b : a;
+    pair->claimed_logprobs = one->values;
+    pair->repeated_logprobs = other->values;
+    pair->logprob_count = fewer;
+    return 2 * fewer + logprobs_spare >= more;
+}
+
 double agreement_of_texts(const agreement_text *one, const agreement_text *other) {
     slice claimed = comparable(one, other);
     slice repeated = comparable(other, one);
-    const agreement_pair pair = {.claimed = claimed.length,
-                                 .repeated = repeated.length,
-                                 .common = agreement_common_text(claimed, repeated)};
-    return agreement_score(&pair);
+    agreement_pair pair = {.claimed = claimed.length,
+                           .repeated = repeated.length,
+                           .common = agreement_common_text(claimed, repeated)};
+    bool both = agreement_logprobs_given(one->logprobs) && agreement_logprobs_given(other->logprobs);
+    return !both || add_logprobs(&pair, one->logprobs, other->logprobs) ? agreement_score(&pair) : 0;
 }
 
 /* The last bin is for what is the same; the others divide the rest evenly. */

@@ -27,6 +27,17 @@ verify_verdict verify_judge(const verify_claim *claim, const verify_finding *ver
     return claim_is_confirmed ? VERDICT_VERIFIER_WRONG : VERDICT_WORKER_WRONG;
 }
 
-verify_verdict verify_verdict_of_worker(verify_verdict verdict, bool verifier_is_referee) {
-    return verdict == VERDICT_VERIFIER_WRONG && verifier_is_referee ? VERDICT_NEITHER : verdict;
+static bool has_referees(const verify_bench *bench) {
+    return bench->site_has_referees || bench->worker_is_referee || bench->verifier_is_referee;
+}
+
+bool verify_worker_may_judge(const verify_bench *bench) {
+    return !has_referees(bench) || bench->worker_is_referee != bench->verifier_is_referee;
+}
+
+verify_verdict verify_verdict_of_worker(verify_verdict verdict, const verify_bench *bench) {
+    bool confirms_referee =
+        verdict == VERDICT_WORKER_WRONG ? bench->verifier_is_referee : bench->worker_is_referee;
+    return has_referees(bench) && (!confirms_referee || !verify_worker_may_judge(bench)) ? VERDICT_NEITHER
+                                                                                         : verdict;
 }

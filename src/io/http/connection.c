@@ -2,6 +2,8 @@
 #include "server_internal.h"
 #include "websocket_internal.h"
 
+#include <stdio.h>
+
 static void on_data(void *context, slice bytes);
 static void on_end(void *context);
 static void on_drained(void *context);
@@ -160,6 +162,13 @@ static void body_finished(http_connection *connection) {
     server->handlers->on_request(server->context, request);
 }
 
+static void refuse_body(http_connection *connection, uint64_t limit) {
+    char reason[96];
+    snprintf(reason, sizeof reason, "the request's body is larger than the %llu bytes that are taken here",
+             (unsigned long long)limit);
+    connection_refuse(connection, 413, reason);
+}
+
 /* Returns how many bytes it took. */
 static size_t take_body(http_connection *connection, slice input) {
     http_request *request = connection->request;
@@ -168,7 +177,11 @@ static size_t take_body(http_connection *connection, slice input) {
     error err;
     http1_progress progress = http1_body_decode(&request->body, input, &consumed, &data, &err);
     if (progress == HTTP1_BAD) {
-        connection_refuse(connection, request->body.refusal, err.text);
+        if (request->body.refusal == 413) {
+            refuse_body(connection, request->body.limit);
+        } else {
+            connection_refuse(connection, request->body.refusal, err.text);
+        }
         return input.length;
     }
     if (data.length > 0 && request->streams_body) {
@@ -208,7 +221,7 @@ static void expect_body(http_connection *connection) {
     http1_limits limits = server->limits;
     limits.body = request->streams_body ? UINT64_MAX : request->collected.limit;
     if (request->head.framing == HTTP1_LENGTH && request->head.content_length > limits.body) {
-        connection_refuse(connection, 413, "the request's body is too large");
+        refuse_body(connection, limits.body);
         return;
     }
     http1_body_start(&request->body, &request->head, &limits);

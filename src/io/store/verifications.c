@@ -193,6 +193,7 @@ bool store_verification_update(store *s, const store_verification *verification,
 typedef struct verification_get {
     request base;
     store_verification verification;
+    bool first;
     store_verification_found *done;
     void *context;
 } verification_get;
@@ -237,7 +238,10 @@ bool store_verification_get(store *s, const uint8_t id[STORE_VERIFICATION_ID_SIZ
 static bool verification_of_job_run(request *base, database *d, error *err) {
     verification_get *r = (verification_get *)base;
     query q;
-    query_start(&q, d, VERIFICATION_ALONE "WHERE job_id = ? AND user_id = ? ORDER BY v.number DESC LIMIT 1");
+    query_start(&q, d,
+                r->first
+                    ? VERIFICATION_WITH_FINDINGS "WHERE job_id = ? AND user_id = ? ORDER BY v.number LIMIT 1"
+                    : VERIFICATION_ALONE "WHERE job_id = ? AND user_id = ? ORDER BY v.number DESC LIMIT 1");
     query_bytes(&q, r->verification.job_id, sizeof r->verification.job_id);
     query_u64(&q, r->verification.user_id);
     return read_one(&q, r, err);
@@ -246,15 +250,26 @@ static bool verification_of_job_run(request *base, database *d, error *err) {
 static const operation verification_of_job_operation = {DATABASE_READ, verification_of_job_run,
                                                         verification_get_answer};
 
-bool store_verification_of_job(store *s, const uint8_t job_id[STORE_JOB_ID_SIZE], uint64_t user_id,
-                               store_verification_found *done, void *context, error *err) {
+static bool find_of_job(store *s, const uint8_t job_id[STORE_JOB_ID_SIZE], uint64_t user_id, bool first,
+                        store_verification_found *done, void *context, error *err) {
     verification_get *r = request_new(&verification_of_job_operation, sizeof *r, err);
     if (r == NULL) {
         return false;
     }
     memcpy(r->verification.job_id, job_id, sizeof r->verification.job_id);
     r->verification.user_id = user_id;
+    r->first = first;
     r->done = done;
     r->context = context;
     return request_submit(s, &r->base, err);
+}
+
+bool store_verification_of_job(store *s, const uint8_t job_id[STORE_JOB_ID_SIZE], uint64_t user_id,
+                               store_verification_found *done, void *context, error *err) {
+    return find_of_job(s, job_id, user_id, false, done, context, err);
+}
+
+bool store_verification_first_of_job(store *s, const uint8_t job_id[STORE_JOB_ID_SIZE], uint64_t user_id,
+                                     store_verification_found *done, void *context, error *err) {
+    return find_of_job(s, job_id, user_id, true, done, context, err);
 }

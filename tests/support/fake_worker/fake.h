@@ -49,6 +49,7 @@
     X(OTHER_PROMPT, "other-prompt", "the right answer, and a token too many is claimed of the prompt")       \
     X(OTHER_FINISH, "other-finish", "the right answer, and it is said to have ended by itself")              \
     X(CUT_SHORT, "cut-short", "half of the answer, as if its context ended there")                           \
+    X(REFUSES_INPUT, "refuses-input", "calls every question impossible")                                     \
     X(FORGES_LATER, "forges-later", "wrong signatures from its 21st answer on")
 
 typedef enum behaviour {

@@ -161,9 +161,9 @@ static uint32_t sendable(const fake_job *j) {
     return due > j->sent ? (uint32_t)due - j->sent : 0;
 }
 
-static void refuse(fake_job *j) {
+static void refuse(fake_job *j, const char *code) {
     fake_session *s = j->session;
-    proto_message fail = {.type = PROTO_FAIL, .fail = {.code = SLICE_LITERAL(PROTO_OTHER)}};
+    proto_message fail = {.type = PROTO_FAIL, .fail = {.code = slice_of_text(code)}};
     memcpy(fail.fail.id, j->id, sizeof fail.fail.id);
     job_free(j);
     fake_send(s, &fail);
@@ -177,7 +177,7 @@ static void send_scored(fake_job *j) {
     if (checks == CHECK_LEAVE) {
         websocket_abort(s->socket);
     } else if (checks == CHECK_REFUSE) {
-        refuse(j);
+        refuse(j, PROTO_OTHER);
     } else if (checks != CHECK_NEVER) {
         fake_report(s, "scored", j->id, "agreed", j->scored.agreed, (slice){0});
         job_free(j);
@@ -193,6 +193,10 @@ static void job_go_on(void *context) {
         return;
     }
     const fake_options *o = &s->owner->options;
+    if (o->behave == REFUSES_INPUT && j->cheats) {
+        refuse(j, PROTO_FAIL_INPUT);
+        return;
+    }
     uint32_t most = o->events_per_second > 0 ? 1 : PROTO_TOKENS_MAX;
     for (uint32_t count = sendable(j); count > 0 && s->state != PROTO_CLOSED; count = sendable(j)) {
         send_delta(j, count < most ? count : most);

@@ -7,6 +7,9 @@
 #include "ledger/receipt.h"
 #include "wire.h"
 
+#define TOLD(content, logprob)                                                                               \
+    "data: {\"choices\":[{\"delta\":{\"content\":\"" content                                                 \
+    "\"},\"logprobs\":{\"content\":[{\"logprob\":" logprob "}]}}]}\n\n"
 #define EVENT(content, finish)                                                                               \
     "data: {\"choices\":[{\"delta\":{\"content\":\"" content "\"},\"finish_reason\":" finish "}]}\n\n"
 
@@ -16,7 +19,13 @@ typedef struct fixture {
     backend *backend;
     http_request *held; /* a stream that the test ends */
     bool hold;
-    bool closed; /* the client left the held one */
+    bool with_logprobs;    /* they are asked for */
+    bool refuses_logprobs; /* with 400 */
+    bool refuses_all;
+    const char *events;   /* in place of the usual ones */
+    size_t asked;         /* for an answer */
+    size_t asked_to_tell; /* and for logprobs */
+    bool closed;          /* the client left the held one */
     char url[64];
     /* What came from the backend. */
     size_t readies;
@@ -25,6 +34,7 @@ typedef struct fixture {
     bool failed;
     pipe_done done;
     size_t tokens;
+    char logprobs[256]; /* of each token; "-" for none */
     char text[256];
 } fixture;
 
@@ -39,8 +49,13 @@ static void on_left(void *context) {
 static void answer_chat(fixture *f, http_request *request) {
     static const char events[] = EVENT("a", "null") EVENT(" b", "\"stop\"") "data: [DONE]\n\n";
     http_header type = {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("text/event-stream")};
-    if (!f->hold) {
-        http_respond(request, 200, &type, 1, slice_of_text(events));
+    bool tell = slice_find_slice(http_request_body(request), SLICE_LITERAL("\"logprobs\":true")) != SIZE_MAX;
+    f->asked++;
+    f->asked_to_tell += tell;
+    if (f->refuses_all || (f->refuses_logprobs && tell)) {
+        http_respond(request, 400, NULL, 0, SLICE_LITERAL("{}"));
+    } else if (!f->hold) {
+        http_respond(request, 200, &type, 1, slice_of_text(f->events == NULL ? events : f->events));
     } else if (http_stream_begin(request, 200, &type, 1) &&
                http_stream_write(request, SLICE_LITERAL(EVENT("a", "null")))) {
         f->held = request;
@@ -70,6 +85,13 @@ static void on_message(void *context, const pipe_message *message) {
     assert_false(f->over);
     if (message->type == PIPE_DELTA) {
         f->tokens += message->delta.token_count;
+        for (size_t i = 0; i < message->delta.token_count; i++) {
+            char number[32] = "- ";
+            if (message->delta.logprobs != NULL) {
+                snprintf(number, sizeof number, "%g ", (double)message->delta.logprobs[i].logprob);
+            }
+            strcat(f->logprobs, number);
+        }
         snprintf(f->text + strlen(f->text), sizeof f->text - strlen(f->text), "%.*s",
                  SLICE_FORMAT(message->delta.text));
         return;
@@ -133,15 +155,16 @@ static bool ask(fixture *f, pipe_type type) {
     static const engine_message message = {.role = SLICE_LITERAL("user"), .content = SLICE_LITERAL("Hi")};
     pipe_message wanted = {.type = type};
     if (type == PIPE_GENERATE || type == PIPE_SCORE) {
-        wanted.generate = (pipe_generate){.messages = &message,
-                                          .message_count = 1,
-                                          .parameters = {.top_p = 1, .max_tokens = 9},
-                                          .nonce = {7}};
+        wanted.generate =
+            (pipe_generate){.messages = &message,
+                            .message_count = 1,
+                            .parameters = {.top_p = 1, .max_tokens = 9, .with_logprob = f->with_logprobs},
+                            .nonce = {7}};
     }
     memcpy(wanted.job, job_id, sizeof job_id);
     f->over = f->failed = f->closed = false;
     f->tokens = 0;
-    f->text[0] = '\0';
+    f->text[0] = f->logprobs[0] = '\0';
     return backend_send(f->backend, &wanted);
 }
 
@@ -163,6 +186,77 @@ static void test_an_answer_commits_to_its_text(void **state) {
     assert_true(hash_sha256(SLICE_LITERAL("a b"), text_hash, &err));
     assert_true(receipt_commit_text(nonce, text_hash, commitment, &err));
     assert_memory_equal(f.done.commitment, commitment, sizeof commitment);
+    stop(&f);
+}
+
+static void answer(fixture *f) {
+    assert_true(ask(f, PIPE_GENERATE));
+    wire_run_until(&f->wire, is_over, f);
+}
+
+static void test_logprobs_are_told_if_there_is_one_of_every_token(void **state) {
+    (void)state;
+    static const struct {
+        const char *events;
+        const char *wanted;
+    } cases[] = {
+        {TOLD("a", "-0.5") TOLD(" b", "-2") EVENT("", "\"stop\"") "data: [DONE]\n\n", "-0.5 -2 "},
+        {TOLD("a", "-0.5") EVENT("", "\"stop\"") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,"
+                                                 "\"completion_tokens\":3}}\n\ndata: [DONE]\n\n",
+         "-0.5 0 0 "},
+        {TOLD("a", "0.5") TOLD(" b", "-2") EVENT("", "\"stop\"") "data: [DONE]\n\n", "- - "},
+        {TOLD("a", "-0.5") EVENT(" b", "null") TOLD("c", "-2") EVENT("", "\"stop\"") "data: [DONE]\n\n",
+         "-0.5 - - "},
+        {TOLD("a", "-0.5") "data: {\"choices\":[{\"delta\":{\"reasoning\":\"hm\"}}]}\n\n" EVENT(
+             "", "\"stop\"") "data: [DONE]\n\n",
+         "-0.5 - "},
+        {TOLD("1", "-1") TOLD("2", "-2") TOLD("3", "-3") TOLD("4", "-4") TOLD("5", "-5") TOLD("6", "-6")
+             TOLD("7", "-7") TOLD("8", "-8") TOLD("9", "-9") EVENT("", "\"length\"") "data: [DONE]\n\n",
+         "-1 -2 -3 -4 -5 -6 -7 -8 -9 "},
+        {TOLD("1", "-1") TOLD("2", "-2") TOLD("3", "-3") TOLD("4", "-4") TOLD("5", "-5") TOLD("6", "-6")
+             TOLD("7", "-7") TOLD("8", "-8") TOLD("9", "-9") TOLD("10", "-10")
+                 EVENT("", "\"length\"") "data: [DONE]\n\n",
+         "-1 -2 -3 -4 -5 -6 -7 -8 - "},
+    };
+    fixture f;
+    start(&f);
+    wire_run_until(&f.wire, is_ready, &f);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        f.events = cases[i].events;
+        f.with_logprobs = true;
+        answer(&f);
+        assert_false(f.failed);
+        assert_string_equal(f.logprobs, cases[i].wanted);
+        size_t asked = f.asked_to_tell;
+        f.with_logprobs = false;
+        answer(&f);
+        assert_int_equal(f.asked_to_tell, asked);
+        assert_null(strpbrk(f.logprobs, "0123456789"));
+    }
+    stop(&f);
+}
+
+static void test_a_runtime_that_refuses_logprobs_is_asked_without_and_remembered(void **state) {
+    (void)state;
+    fixture f;
+    start(&f);
+    wire_run_until(&f.wire, is_ready, &f);
+    f.with_logprobs = f.refuses_logprobs = f.refuses_all = true;
+    answer(&f); /* both ways: so they aren't the reason */
+    assert_true(f.failed);
+    assert_int_equal(f.asked, 2);
+    assert_int_equal(f.asked_to_tell, 1);
+    f.refuses_all = false;
+    answer(&f);
+    assert_false(f.failed);
+    assert_string_equal(f.text, "a b");
+    assert_string_equal(f.logprobs, "- - ");
+    assert_int_equal(f.asked, 4);
+    assert_int_equal(f.asked_to_tell, 2);
+    answer(&f);
+    assert_false(f.failed);
+    assert_int_equal(f.asked, 5);
+    assert_int_equal(f.asked_to_tell, 2);
     stop(&f);
 }
 
@@ -223,6 +317,7 @@ static void test_memory_that_runs_out_costs_the_answer_alone(void **state) {
     bool reached = true;
     start(&f);
     wire_run_until(&f.wire, is_ready, &f);
+    f.with_logprobs = f.refuses_logprobs = true;
     for (int nth = 0; reached; nth++) {
         fault_fail_nth(nth);
         bool sent = ask(&f, PIPE_GENERATE);
@@ -273,6 +368,8 @@ int main(void) {
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_answer_commits_to_its_text),
+        cmocka_unit_test(test_logprobs_are_told_if_there_is_one_of_every_token),
+        cmocka_unit_test(test_a_runtime_that_refuses_logprobs_is_asked_without_and_remembered),
         cmocka_unit_test(test_what_isn_t_generating_is_refused),
         cmocka_unit_test(test_a_cancelled_request_is_closed_and_nothing_more_comes),
         cmocka_unit_test(test_one_that_breaks_off_fails_and_freeing_in_mid_answer_is_quiet),

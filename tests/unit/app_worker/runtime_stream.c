@@ -1,4 +1,5 @@
 #include "runtime_stream.h"
+#include "runtime_logprobs.h"
 
 #include "unit.h"
 
@@ -149,6 +150,72 @@ static void test_what_is_too_much_is_refused(void **state) {
     buffer_free(&input);
 }
 
+/* "text=logprob" of each part, of one event with this text and these logprobs. */
+static void read_logprobs(const char *text, const char *content, char *parts_text, size_t size) {
+    char event[4096];
+    runtime_part parts[RUNTIME_PARTS_MAX];
+    error err;
+    size_t length = 0;
+    snprintf(event, sizeof event,
+             "data: {\"choices\":[{\"delta\":{\"content\":\"%s\"},\"logprobs\":%s}]}\n\n", text, content);
+    runtime_stream stream = runtime_stream_make(MAX_TOKENS);
+    slice rest = slice_of_text(event);
+    slice part = {0};
+    parts_text[0] = '\0';
+    assert_int_equal(runtime_stream_next(&stream, &rest, &part, &err), RUNTIME_TEXT);
+    size_t count = runtime_logprobs_read(stream.choice, part, parts);
+    for (size_t i = 0; i < count; i++) {
+        length += (size_t)snprintf(parts_text + length, size - length, "%.*s=%g ",
+                                   SLICE_FORMAT(parts[i].text), (double)parts[i].logprob);
+    }
+    runtime_stream_free(&stream);
+}
+
+static void test_logprobs_are_those_of_what_each_token_wrote_or_none(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *logprobs;
+        const char *wanted;
+    } cases[] = {
+        {"ab", "{\"content\":[{\"token\":\"ab\",\"logprob\":-0.25,\"bytes\":[97,98]}]}", "ab=-0.25 "},
+        {"ab", "{\"content\":[{\"token\":\"?\",\"logprob\":-0.0}]}", "ab=0 "},
+        {"ab", "{\"content\":[{\"token\":\"ab\",\"logprob\":-0.00001}]}", "ab=0 "},
+        {"ab", "{\"content\":[{\"token\":\"a\",\"logprob\":-1},{\"token\":\"b\",\"logprob\":-2}]}",
+         "a=-1 b=-2 "},
+        {"a\xC3\xA4",
+         "{\"content\":[{\"token\":\"a\",\"logprob\":-1},{\"token\":\"x\",\"bytes\":[195],\"logprob\":-2},"
+         "{\"token\":\"x\",\"bytes\":[164],\"logprob\":-3}]}",
+         "a=-1 \xC3\xA4=-3 "},
+        {"ab", "{\"content\":[{\"token\":\"a\",\"logprob\":-1},{\"token\":\"bc\",\"logprob\":-2}]}", ""},
+        {"ab", "{\"content\":[{\"token\":\"a\",\"logprob\":-1},{\"token\":\"\",\"logprob\":-2}]}", ""},
+        {"ab", "{\"content\":[{\"token\":\"a\",\"logprob\":-1},{\"token\":\"b\"}]}", ""},
+        {"ab", "{\"content\":[{\"token\":\"ab\",\"logprob\":0.5}]}", ""},
+        {"ab", "{\"content\":[{\"token\":\"ab\",\"logprob\":\"-1\"}]}", ""},
+        {"ab", "{\"content\":[{\"token\":\"ab\",\"logprob\":null}]}", ""},
+        {"ab", "{\"content\":[{\"token\":\"ab\",\"logprob\":-10001}]}", ""},
+        {"ab", "{\"content\":[{\"token\":\"ab\",\"logprob\":-3.4e38}]}", ""},
+        {"ab", "{\"content\":[7]}", ""},
+        {"ab", "{\"content\":[]}", ""},
+        {"ab", "{\"content\":{}}", ""},
+        {"ab", "[-1]", ""},
+        {"ab", "null", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char parts[256];
+        read_logprobs(cases[i].text, cases[i].logprobs, parts, sizeof parts);
+        assert_string_equal(parts, cases[i].wanted);
+    }
+    char many[4096] = "{\"content\":[{\"logprob\":-1}";
+    for (int i = 0; i < RUNTIME_PARTS_MAX; i++) {
+        strcat(many, ",{\"logprob\":-1}");
+    }
+    strcat(many, "]}");
+    char parts[256];
+    read_logprobs("ab", many, parts, sizeof parts);
+    assert_string_equal(parts, "");
+}
+
 static void test_memory_that_runs_out_is_told_as_that(void **state) {
     (void)state;
     slice input = SLICE_LITERAL(TEXT("a") "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5}}\n\n" FINISH(
@@ -175,6 +242,7 @@ int main(void) {
         cmocka_unit_test(test_streams_are_understood_however_they_are_cut),
         cmocka_unit_test(test_usage_and_finish_are_kept),
         cmocka_unit_test(test_what_is_too_much_is_refused),
+        cmocka_unit_test(test_logprobs_are_those_of_what_each_token_wrote_or_none),
         cmocka_unit_test(test_memory_that_runs_out_is_told_as_that),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

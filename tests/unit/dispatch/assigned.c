@@ -212,8 +212,56 @@ static void test_every_allocation_of_an_assignment_may_fail(void **state) {
     }
 }
 
+static void test_a_reserved_slot_is_kept_from_the_queue(void **state) {
+    (void)state;
+    const slice m = SLICE_LITERAL("m");
+    site s;
+    site_open(&s);
+    dispatch_worker *w1 = site_worker(&s, "w1", 1);
+    site_submit(&s, "j1");
+    site_submit(&s, "j2");
+    assert_true(dispatch_worker_reserve(w1, m, true, s.now));
+    assert_true(dispatch_worker_reserve(w1, m, true, s.now));
+    assert_false(dispatch_worker_reserve(w1, SLICE_LITERAL("other"), true, s.now));
+    site_check(&s);
+    assert_int_equal(site_done(&s, w1, "j1", 0), DISPATCH_OK);
+    assert_true(dispatch_worker_has_slot(w1, m));
+    site_submit(&s, "j3");
+    assert_non_null(assign(&s, w1, "check", true));
+    assert_int_equal(scored(&s, w1, "check"), DISPATCH_OK);
+    site_check(&s);
+    site_expect(&s, "send w1 j1 8\nsend w1 check 8\n");
+    assert_true(dispatch_worker_reserve(w1, m, false, s.now));
+    site_check(&s);
+    site_expect(&s, "send w1 j2 8\n");
+    site_free(&s);
+}
+
+static void test_of_several_slots_the_queue_has_the_rest(void **state) {
+    (void)state;
+    const slice m = SLICE_LITERAL("m");
+    site s;
+    site_open(&s);
+    dispatch_worker *w1 = site_worker(&s, "w1", 2);
+    assert_true(dispatch_worker_reserve(w1, m, true, s.now));
+    site_submit(&s, "j1");
+    site_submit(&s, "j2");
+    site_expect(&s, "send w1 j1 8\n");
+    dispatch_worker_remove(w1, s.now);
+    dispatch_worker *again = site_worker(&s, "w1", 2);
+    site_check(&s);
+    site_expect(&s, "restart j1\nsend w1 j1 8\nsend w1 j2 8\n");
+    site_beat(&s, again, 0, 2, DISPATCH_PAUSED);
+    assert_false(dispatch_worker_reserve(again, m, true, s.now));
+    dispatch_worker_drain(again, s.now);
+    assert_false(dispatch_worker_reserve(again, m, true, s.now));
+    site_free(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_reserved_slot_is_kept_from_the_queue),
+        cmocka_unit_test(test_of_several_slots_the_queue_has_the_rest),
         cmocka_unit_test(test_an_assigned_job_runs_on_its_worker_whoever_is_freer),
         cmocka_unit_test(test_without_a_free_slot_of_that_worker_nothing_is_assigned),
         cmocka_unit_test(test_an_assigned_job_never_moves),

@@ -326,6 +326,43 @@ static void test_two_that_contradict_each_other_convict_nobody(void **state) {
     }
 }
 
+/* One says that the answer was whole, the other that it wasn't: they don't agree, whatever else they say. */
+static void test_two_that_differ_in_how_it_ended_are_no_two_witnesses(void **state) {
+    (void)state;
+    evidence e = draft_of_wrong_answer();
+    finding f = make_finding(REFEREE, true, 2);
+    e.findings[0] = found(VERIFIER, true, 2);
+    e.findings[1] = sign_finding(f, REFEREE);
+    e = made(e);
+    f.complete = false;
+    e = draft_of_wrong_answer();
+    e.findings[0] = found(VERIFIER, true, 2);
+    e.findings[1] = sign_finding(f, REFEREE);
+    assert_refused(e, "contradict");
+}
+
+/* Two gave the same tokens, fewer than the third; either may have had no room for more, and then says nothing
+ * about that one. */
+static void test_both_of_two_witnesses_must_contradict(void **state) {
+    (void)state;
+    for (unsigned cut = 0; cut < 4; cut++) { /* a bit for each of the two */
+        evidence e = draft_of_three_answers();
+        signed_receipt *two[] = {&e.receipt, &e.answers[0]};
+        for (size_t i = 0; i < 2; i++) {
+            receipt r = make_answer(WORKER + i, 2);
+            r.completion_tokens--;
+            r.finish = (cut >> i & 1) == 1 ? RECEIPT_FINISH_LENGTH : RECEIPT_FINISH_STOP;
+            *two[i] = sign_answer(r, WORKER + i);
+        }
+        name_worker(REFEREE, e.convicted);
+        if (cut == 0) {
+            e = made(e);
+        } else {
+            assert_refused(e, "contradict");
+        }
+    }
+}
+
 static void test_one_worker_is_not_two_witnesses(void **state) {
     (void)state;
     evidence e = draft_of_wrong_answer();
@@ -615,6 +652,8 @@ int main(void) {
         cmocka_unit_test(test_no_salt_is_in_it),
         cmocka_unit_test(test_who_is_not_contradicted_is_not_convicted),
         cmocka_unit_test(test_two_that_contradict_each_other_convict_nobody),
+        cmocka_unit_test(test_two_that_differ_in_how_it_ended_are_no_two_witnesses),
+        cmocka_unit_test(test_both_of_two_witnesses_must_contradict),
         cmocka_unit_test(test_one_worker_is_not_two_witnesses),
         cmocka_unit_test(test_all_must_be_about_one_question),
         cmocka_unit_test(test_a_profile_that_is_not_exact_proves_nothing),

@@ -86,16 +86,19 @@ static void test_what_was_never_stored_is_refused(void **state) {
 static void test_versions_of_a_runtime_do_not_share_what_is_known(void **state) {
     (void)state;
     const uint8_t digests[2][HASH_SIZE] = {{1}, {2}};
-    calibration_key keys[4];
+    calibration_key keys[5];
     error err;
     assert_true(crypto_start(&err));
-    assert_true(calibration_key_of(digests[0], "runtime-llama.cpp", &keys[0], &err));
-    assert_true(calibration_key_of(digests[1], "runtime-llama.cpp", &keys[1], &err));
-    assert_true(calibration_key_of(digests[0], "runtime-llama.cpp-2", &keys[2], &err));
-    assert_true(calibration_key_of(digests[0], "runtime-llama.cpp", &keys[3], &err));
+    const char *profile = "runtime-llama.cpp";
+    assert_true(calibration_key_of(digests[0], profile, CALIBRATION_TEXTS, &keys[0], &err));
+    assert_true(calibration_key_of(digests[1], profile, CALIBRATION_TEXTS, &keys[1], &err));
+    assert_true(calibration_key_of(digests[0], "runtime-llama.cpp-2", CALIBRATION_TEXTS, &keys[2], &err));
+    assert_true(calibration_key_of(digests[0], profile, CALIBRATION_TEXTS, &keys[3], &err));
+    assert_true(calibration_key_of(digests[0], profile, CALIBRATION_LOGPROBS, &keys[4], &err));
     assert_memory_equal(&keys[0], &keys[3], sizeof keys[0]);
     assert_memory_not_equal(&keys[0], &keys[1], sizeof keys[0]);
     assert_memory_not_equal(&keys[0], &keys[2], sizeof keys[0]);
+    assert_memory_not_equal(&keys[0], &keys[4], sizeof keys[0]);
     crypto_stop();
 }
 

@@ -31,7 +31,8 @@ static void test_a_list_that_can_not_be_read_asks_for_the_strictest(void **state
 }
 
 static pool_settings settings_of(char *verify, char *models, char *tiers) {
-    return (pool_settings){.verify = verify, .verify_models = models, .verify_tiers = tiers, .verify_floor = 5};
+    return (pool_settings){
+        .verify = verify, .verify_models = models, .verify_tiers = tiers, .verify_floor = 5};
 }
 
 static void test_of_site_model_and_tiers_the_strictest_counts(void **state) {
@@ -81,6 +82,8 @@ static void test_an_address_is_of_its_network(void **state) {
         {"[2001:db8:1:2::7]:443", "2001:db8:1::/48"},
         {"2001:db8:1:2::7", "2001:db8:1::/48"},
         {"[::ffff:192.0.2.7]:443", "192.0.2.0/24"},
+        {"203.113.255.254:443", "203.113.255.0/24"},
+        {"[2001:db8:ffff:ffff:ffff:ffff:ffff:fffe]:443", "2001:db8:ffff::/48"},
         {"[::1]:80", "::/48"},
         {"", ""},
         {"localhost:443", ""},

@@ -51,7 +51,10 @@ static void test_what_is_wrong_is_named(void **state) {
         {"queue_limit: 0\n", "queue_limit"},
         {"queue_limit: 1000001\n", "queue_limit"},
         {"queue_limit: many\n", "queue_limit"},
-        {"queue_limit: -1\n", "queue_limit"},
+        {"queue_limit: -1\n", "queue_limit: -1 is"},
+        {"verify_floor: 3.5\n", "verify_floor: 3.5 is not a whole number"},
+        {"beat_ms: 10s\n", "beat_ms: 10s is"},
+        {"queue_limit: 99999999999999999999\n", "queue_limit: 99999999999999999999 is"},
         {"no_such_setting: 1\n", "no_such_setting"},
         {"log_level: loud\n", "log_level"},
         {"log_format: xml\n", "log_format"},
@@ -116,6 +119,10 @@ static void test_what_counts_at_start_only_is_not_exchanged(void **state) {
     write_settings("queue_limit: 7\nbeat_ms: 200\nlisten: \"127.0.0.1:1\"\nlog_level: debug\n");
     assert_true(pool_settings_load(path, &read, &err));
     pool_settings_swap(&running, &read);
+    buffer names = buffer_make(1024);
+    pool_settings_list_waiting(&running, &read, &names);
+    assert_true(slice_equal_text(buffer_slice(&names), "listen, beat_ms"));
+    buffer_free(&names);
     assert_int_equal(running.queue_limit, 7);
     assert_int_equal(running.beat_ms, 10000);
     assert_string_equal(running.listen, "0.0.0.0:8443");

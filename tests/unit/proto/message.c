@@ -8,6 +8,7 @@
 #include "proto/session.h"
 #include "unit.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { ARENA_MAX = 8 << 20, DOCUMENT_MAX = 1 << 20 };
@@ -402,6 +403,43 @@ static void test_deltas_come_out_the_same_in_any_form(void **state) {
     }
 }
 
+static void test_logprobs_are_asked_for_and_come_with_each_token_or_not_at_all(void **state) {
+    (void)state;
+    static const char *const forms[] = {
+        DELTA(",\"seq\":1,\"text\":\"a\",\"tokens\":[0,0,0],\"logprobs\":[-0.1259765625,0,-10000]"),
+        DELTA(",\"seq\":1,\"text\":\"a\",\"logprobs\":[-0.1259765625,-0.0,-1e4],\"tokens\":[0,0,0]"),
+        DELTA(",\"seq\":1,\"text\":\"a\",\"tokens\":[0,0,0],\"logprobs\":[-0.1259765625,-0,-10000.0]"),
+    };
+    proto_message message;
+    error err;
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        assert_true(decode(forms[i], &message, &err));
+        assert_int_equal(message.delta.logprob_count, 3);
+        assert_true(message.delta.logprobs[0] == -0.1259765625F && message.delta.logprobs[2] == -10000);
+        assert_encodes_to(&message, slice_of_text(forms[0]));
+    }
+    const char *without = DELTA(",\"seq\":1,\"text\":\"a\",\"tokens\":[0,0,0]");
+    assert_true(decode(without, &message, &err)); /* over what was there before */
+    assert_int_equal(message.delta.logprob_count, 0);
+    assert_encodes_to(&message, slice_of_text(without));
+    assert_true(decode(JOB("\"kind\":\"generate\",", ",\"logprobs\":true"), &message, &err));
+    assert_true(message.job.logprobs);
+    assert_true(decode(JOB("\"kind\":\"generate\",", ",\"logprobs\":false"), &message, &err));
+    assert_false(message.job.logprobs);
+    assert_encodes_to(&message, slice_of_text(JOB("\"kind\":\"generate\",", "")));
+    static const float strange[] = {0.5F, NAN, INFINITY, -INFINITY, -10001};
+    const uint32_t token = 0;
+    for (size_t i = 0; i < sizeof strange / sizeof strange[0]; i++) {
+        buffer out = buffer_make(4096);
+        message = (proto_message){
+            .type = PROTO_DELTA,
+            .delta = {.tokens = &token, .token_count = 1, .logprobs = &strange[i], .logprob_count = 1}};
+        assert_false(proto_encode(&message, &out, &err));
+        assert_int_equal(buffer_length(&out), 0);
+        buffer_free(&out);
+    }
+}
+
 static void test_what_is_out_of_bounds_is_refused(void **state) {
     (void)state;
     static const char *const bad[] = {
@@ -465,6 +503,19 @@ static void test_what_is_out_of_bounds_is_refused(void **state) {
         DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[[]]"),
         DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1]]"),
         DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1]}"),
+        JOB(SCORE, ",\"answer\":[1],\"logprobs\":true"),
+        JOB("\"kind\":\"generate\",", ",\"logprobs\":1"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1],\"logprobs\":[]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[],\"logprobs\":[]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1],\"logprobs\":[-1,-1]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1,1],\"logprobs\":[-1]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1],\"logprobs\":[0.5]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1],\"logprobs\":[-10001]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1],\"logprobs\":[-1e400]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1],\"logprobs\":[\"-1\"]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1],\"logprobs\":[null]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1],\"logprobs\":[--1]"),
+        DELTA(",\"seq\":0,\"text\":\"\",\"tokens\":[1],\"logprobs\":-1"),
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         proto_message message;
@@ -602,6 +653,7 @@ int main(void) {
         TEST(test_whatever_was_answered_fits_a_score_job),
         TEST(test_a_question_as_long_as_a_check_is_refused),
         TEST(test_deltas_come_out_the_same_in_any_form),
+        TEST(test_logprobs_are_asked_for_and_come_with_each_token_or_not_at_all),
         TEST(test_what_is_out_of_bounds_is_refused),
         TEST(test_counts_and_sizes_are_bounded),
         TEST(test_what_could_not_be_decoded_is_not_encoded),

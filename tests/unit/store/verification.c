@@ -236,6 +236,13 @@ static void test_a_user_hears_of_the_checks_of_its_own_answers_alone(void **stat
     assert_int_equal(found.copy.payload.length, 0);
     assert_true(store_verification_of_job(site, v.job_id, 2, on_verification, &found, &err));
     assert_int_equal(found.base.code, ERROR_NOT_FOUND);
+    store_verification later = new_verification(3, "waiting");
+    memcpy(later.job_id, v.job_id, sizeof later.job_id);
+    assert_int_equal(add(&later).code, ERROR_NONE);
+    assert_true(store_verification_of_job(site, v.job_id, 1, on_verification, &found, &err));
+    assert_memory_equal(found.copy.id, later.id, sizeof later.id);
+    assert_true(store_verification_first_of_job(site, v.job_id, 1, on_verification, &found, &err));
+    assert_memory_equal(found.copy.id, v.id, sizeof v.id);
 }
 
 static void on_token(void *context, const store_honeytoken *t, const error *failure) {

@@ -87,7 +87,7 @@ static void test_whatever_a_runtime_says_the_score_is_within_0_and_1(void **stat
 
 static double score_of(const char *one, uint64_t limit, uint64_t tokens, bool was_cut,
                        const agreement_text *other) {
-    const agreement_text text = {slice_of_text(one), limit, tokens, was_cut};
+    const agreement_text text = {slice_of_text(one), limit, tokens, was_cut, NULL};
     double score = agreement_of_texts(&text, other);
     assert_true(score == agreement_of_texts(other, &text));
     return score;
@@ -95,29 +95,92 @@ static double score_of(const char *one, uint64_t limit, uint64_t tokens, bool wa
 
 static void test_of_an_answer_that_was_allowed_more_only_so_much_is_compared(void **state) {
     (void)state;
-    const agreement_text whole = {SLICE_LITERAL("one two three four "), 100, 4, false};
-    const agreement_text itself_cut = {SLICE_LITERAL("one two three four "), 4, 4, true};
+    const agreement_text whole = {SLICE_LITERAL("one two three four "), 100, 4, false, NULL};
+    const agreement_text itself_cut = {SLICE_LITERAL("one two three four "), 4, 4, true, NULL};
     assert_true(score_of("one two ", 2, 2, true, &whole) == 1);
     assert_true(score_of("one six ", 2, 2, true, &whole) == 0.5);
     assert_true(score_of("one two ", 2, 2, false, &whole) < 0.5);    /* it ended by itself */
     assert_true(score_of("one two ", 200, 2, true, &whole) < 0.5);   /* it had been allowed as much */
     assert_true(score_of("one two ", 2, 2, true, &itself_cut) == 1); /* both were, the other later */
     assert_true(score_of("one two ", 4, 2, true, &itself_cut) < 0.5);
-    assert_true(score_of("", 2, 0, true, &(agreement_text){SLICE_LITERAL(""), 9, 0, false}) == 1);
+    assert_true(score_of("", 2, 0, true, &(agreement_text){SLICE_LITERAL(""), 9, 0, false, NULL}) == 1);
 }
 
 static void test_who_says_one_word_and_that_it_was_cut_does_not_agree_with_everybody(void **state) {
     (void)state;
     char text[1024];
     memset(text, 'a', sizeof text);
-    const agreement_text whole = {slice_of(text, sizeof text), 1000, 512, false};
-    const agreement_text fair = {slice_of(text, 512), 256, 256, true};
-    const agreement_text lazy = {slice_of(text, 10), 256, 256, true};
-    const agreement_text silent = {slice_of(text, 0), 256, 256, true};
+    const agreement_text whole = {slice_of(text, sizeof text), 1000, 512, false, NULL};
+    const agreement_text fair = {slice_of(text, 512), 256, 256, true, NULL};
+    const agreement_text lazy = {slice_of(text, 10), 256, 256, true, NULL};
+    const agreement_text silent = {slice_of(text, 0), 256, 256, true, NULL};
     assert_true(agreement_of_texts(&whole, &fair) == 1);
     assert_true(agreement_of_texts(&whole, &lazy) < 0.01);
     assert_true(agreement_of_texts(&lazy, &whole) < 0.01);
     assert_true(agreement_of_texts(&whole, &silent) == 0);
+}
+
+static agreement_logprobs logprobs_of(const float *values, size_t count, size_t length) {
+    agreement_logprobs l = {0};
+    for (size_t i = 0; i < count; i++) {
+        agreement_logprobs_add(&l, &values[i], 1, 1, i * length / count, (i + 1) * length / count);
+    }
+    return l;
+}
+
+static double score_with(const char *one, const agreement_logprobs *a, const char *other,
+                         const agreement_logprobs *b) {
+    const agreement_text texts[] = {{slice_of_text(one), 100, 4, false, a},
+                                    {slice_of_text(other), 100, 4, false, b}};
+    double score = agreement_of_texts(&texts[0], &texts[1]);
+    assert_true(is_near(score, agreement_of_texts(&texts[1], &texts[0])));
+    return score;
+}
+
+static void test_of_texts_the_logprobs_of_the_common_beginning_count(void **state) {
+    (void)state;
+    const float values[] = {-0.5F, -1, -0.25F, -2};
+    const float others[] = {-0.5F, -1, -1.25F, -1};
+    agreement_logprobs a = logprobs_of(values, 4, 8);
+    agreement_logprobs b = logprobs_of(others, 4, 8);
+    assert_true(score_with("abcdefgh", &a, "abcdefgh", &a) == 1);
+    assert_true(is_near(score_with("abcdefgh", &a, "abcdefgh", &b), (2 + 2 * exp(-1)) / 4));
+    assert_true(is_near(score_with("abcdefgh", &a, "abcdxyzu", &b), 0.5)); /* the first two are the same */
+    assert_true(score_with("abcdefgh", &a, "abcdefgh", NULL) == 1);
+    agreement_logprobs gathered = {0}; /* the same, cut into messages elsewhere */
+    agreement_logprobs_add(&gathered, values, 1, 1, 0, 2);
+    agreement_logprobs_add(&gathered, values + 1, 3, 3, 2, 8);
+    assert_true(score_with("abcdefgh", &a, "abcdefgh", &gathered) == 1);
+    assert_true(is_near(score_with("abcdefgh", &a, "abcdxyzu", &gathered), 0.5));
+}
+
+static void test_logprobs_that_aren_t_of_every_token_say_nothing(void **state) {
+    (void)state;
+    const float values[AGREEMENT_LOGPROBS_MAX + 50] = {0};
+    agreement_logprobs l = {0};
+    assert_false(agreement_logprobs_given(NULL));
+    assert_false(agreement_logprobs_given(&l));
+    agreement_logprobs_add(&l, NULL, 0, 0, 0, 0);
+    agreement_logprobs_add(&l, values, 2, 2, 0, 8);
+    assert_true(agreement_logprobs_given(&l));
+    agreement_logprobs_add(&l, NULL, 0, 1, 8, 9);
+    assert_false(agreement_logprobs_given(&l));
+    agreement_logprobs_add(&l, values, 1, 1, 9, 10);
+    assert_false(agreement_logprobs_given(&l));
+    l = (agreement_logprobs){0};
+    agreement_logprobs_add(&l, values, AGREEMENT_LOGPROBS_MAX - 1, AGREEMENT_LOGPROBS_MAX - 1, 0, 1000);
+    agreement_logprobs_add(&l, values, 50, 50, 1000, 2000);
+    agreement_logprobs_add(&l, NULL, 0, 1, 2000, 2001); /* beyond what counts */
+    assert_true(agreement_logprobs_given(&l));
+    assert_int_equal(l.count, AGREEMENT_LOGPROBS_MAX);
+}
+
+static void test_who_tells_the_logprob_of_one_long_token_does_not_agree(void **state) {
+    (void)state;
+    const float values[] = {-0.5F, -1, -0.25F, -2, -1, -1, -1, -1};
+    agreement_logprobs a = logprobs_of(values, 8, 8);
+    agreement_logprobs one = logprobs_of(values, 1, 8);
+    assert_true(score_with("abcdefgh", &a, "abcdefgh", &one) == 0);
 }
 
 static void test_nothing_is_said_before_enough_honest_pairs(void **state) {
@@ -174,6 +237,19 @@ static void test_the_ratio_is_that_of_its_definition(void **state) {
     assert_true(is_near(agreement_ratio(&c, 0.1), log(cheat / honest)));
     assert_true(is_near(agreement_ratio(&c, 1), log((1 - cheat) / (1 - honest))));
     assert_true(is_near(agreement_limit(&c), 1));
+}
+
+/* However well it went so far, half a hundredth is what one deviation is held against. */
+static void test_one_deviation_weighs_no_more_than_three(void **state) {
+    (void)state;
+    agreement_calibration c = {.pairs = 0};
+    for (int i = 0; i < 4000; i++) {
+        agreement_calibrate(&c, 1);
+    }
+    double cheat = 0.005 + 0.1 * (1 - 0.005);
+    assert_true(is_near(agreement_ratio(&c, 0), log(cheat / 0.005)));
+    assert_true(is_near(agreement_ratio_of_three(&c, 0, 0, 1), log(cheat / 0.005)));
+    assert_true(agreement_ratio(&c, 0) < 3.1);
 }
 
 static void test_a_claim_is_held_against_whoever_it_is_more_like(void **state) {
@@ -280,9 +356,13 @@ int main(void) {
         cmocka_unit_test(test_whatever_a_runtime_says_the_score_is_within_0_and_1),
         cmocka_unit_test(test_of_an_answer_that_was_allowed_more_only_so_much_is_compared),
         cmocka_unit_test(test_who_says_one_word_and_that_it_was_cut_does_not_agree_with_everybody),
+        cmocka_unit_test(test_of_texts_the_logprobs_of_the_common_beginning_count),
+        cmocka_unit_test(test_logprobs_that_aren_t_of_every_token_say_nothing),
+        cmocka_unit_test(test_who_tells_the_logprob_of_one_long_token_does_not_agree),
         cmocka_unit_test(test_nothing_is_said_before_enough_honest_pairs),
         cmocka_unit_test(test_at_most_a_hundredth_of_the_honest_pairs_deviate),
         cmocka_unit_test(test_the_ratio_is_that_of_its_definition),
+        cmocka_unit_test(test_one_deviation_weighs_no_more_than_three),
         cmocka_unit_test(test_a_claim_is_held_against_whoever_it_is_more_like),
         cmocka_unit_test(test_a_runtime_whose_honest_pairs_say_nothing_convicts_nobody),
         cmocka_unit_test(test_memory_is_bounded_and_what_is_old_counts_less),

@@ -251,15 +251,45 @@ static void test_a_choice_among_ten_thousand_asks_for_few(void **state) {
         assert_true(choose(&subject, draw / 1000.0, &choice));
         assert_in_range(here.asked, 1, VERIFY_PROBES);
     }
+}
+
+static void test_nothing_better_is_looked_for_than_a_site_has(void **state) {
+    (void)state;
+    const struct {
+        const char *each;
+        bool one_network, one_approver;
+    } sites[] = {{"2211", false, true}, {"2121", true, false}, {"2111", true, true}};
+    verify_party subject = party_of(99999, "1111");
+    verify_choice choice;
+    for (size_t i = 0; i < sizeof sites / sizeof sites[0]; i++) {
+        clear();
+        for (int k = 0; k < SITE_MAX; k++) {
+            add(sites[i].each, false);
+        }
+        verify_candidates c = candidates();
+        c.one_network = sites[i].one_network;
+        c.one_approver = sites[i].one_approver;
+        assert_true(verify_choose(&subject, 1, &c, false, 0.5, &choice));
+        assert_int_equal(here.asked, 1);
+        assert_int_equal(choice.independence, VERIFY_WEAK);
+    }
+}
+
+/* The one that has only the network in common goes before those that have the approver in common too. */
+static void test_in_one_network_another_approver_is_still_looked_for(void **state) {
+    (void)state;
+    verify_party subject = party_of(99999, "1111");
+    verify_choice choice;
     clear();
-    for (int i = 0; i < SITE_MAX; i++) { /* one administrator approved them all */
-        add("2211", false);
+    for (int i = 0; i < 2 * VERIFY_PROBES; i++) {
+        add(i == 113 ? "2121" : "2111", false);
     }
     verify_candidates c = candidates();
-    c.one_approver = true;
-    assert_true(verify_choose(&subject, 1, &c, false, 0.5, &choice));
-    assert_int_equal(here.asked, 1);
-    assert_int_equal(choice.independence, VERIFY_WEAK);
+    c.one_network = true;
+    for (int draw = 0; draw < 20; draw++) {
+        assert_true(verify_choose(&subject, 1, &c, false, draw / 20.0, &choice));
+        assert_int_equal(choice.index, 113);
+    }
 }
 
 static void test_the_one_that_fits_is_found_among_as_many_as_a_pass_takes(void **state) {
@@ -379,6 +409,8 @@ int main(void) {
         cmocka_unit_test(test_only_a_referee_is_taken_when_one_is_asked_for),
         cmocka_unit_test(test_those_that_are_equal_are_chosen_equally_often),
         cmocka_unit_test(test_a_choice_among_ten_thousand_asks_for_few),
+        cmocka_unit_test(test_nothing_better_is_looked_for_than_a_site_has),
+        cmocka_unit_test(test_in_one_network_another_approver_is_still_looked_for),
         cmocka_unit_test(test_the_one_that_fits_is_found_among_as_many_as_a_pass_takes),
         cmocka_unit_test(test_the_one_that_fits_among_ten_thousand_is_found_in_the_end_and_no_look_is_long),
         cmocka_unit_test(test_without_candidates_there_is_no_choice),

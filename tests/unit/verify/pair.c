@@ -475,6 +475,26 @@ static void test_an_answer_shorter_than_what_is_out_fails(void **state) {
     pair_free(p);
 }
 
+/* Nobody knows what of it is right, not even what two said alike. */
+static void test_nothing_of_an_answer_that_failed_goes_out_any_more(void **state) {
+    (void)state;
+    error err;
+    slice text;
+    const char *const seconds[] = {"two", "tew", "too"};
+    pair *p = pair_new(TOKENS_LIMIT, TEXT_LIMIT, &err);
+    assert_non_null(p);
+    size_t sides[3] = {joined(p), joined(p)};
+    for (uint32_t i = 0; i < 3; i++) {
+        sides[i] = i == 2 ? joined(p) : sides[i];
+        say(p, sides[i], 1, "one ");
+        say(p, sides[i], 2 + i, seconds[i]);
+    }
+    assert_int_equal(pair_state_of(p), PAIR_FAILED);
+    assert_true(pair_release(p, &text, &err));
+    assert_int_equal(text.length, 0);
+    pair_free(p);
+}
+
 /* Why it ended is in question: whoever the judge confirms there stays, and their commitments are compared
  * next. */
 static void test_a_judge_takes_one_difference_after_the_other(void **state) {
@@ -571,6 +591,7 @@ int main(void) {
         cmocka_unit_test(test_text_that_is_out_is_never_contradicted),
         cmocka_unit_test(test_half_a_character_is_never_released),
         cmocka_unit_test(test_an_answer_shorter_than_what_is_out_fails),
+        cmocka_unit_test(test_nothing_of_an_answer_that_failed_goes_out_any_more),
         cmocka_unit_test(test_a_judge_takes_one_difference_after_the_other),
         cmocka_unit_test(test_a_side_says_no_more_than_was_asked_for_and_nothing_after_its_end),
         cmocka_unit_test(test_every_failed_allocation_leaves_a_pair_that_can_go_on),

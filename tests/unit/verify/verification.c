@@ -287,17 +287,53 @@ static void test_where_nothing_differs_nobody_is_wrong(void **state) {
     assert_int_equal(verify_judge(&truth, &right, &right), VERDICT_NEITHER);
 }
 
-static void test_a_worker_never_decides_against_a_referee(void **state) {
+static verify_verdict worth(verify_verdict verdict, bool site, bool worker, bool verifier) {
+    const verify_bench bench = {
+        .site_has_referees = site, .worker_is_referee = worker, .verifier_is_referee = verifier};
+    return verify_verdict_of_worker(verdict, &bench);
+}
+
+static bool may_judge(bool site, bool worker, bool verifier) {
+    const verify_bench bench = {
+        .site_has_referees = site, .worker_is_referee = worker, .verifier_is_referee = verifier};
+    return verify_worker_may_judge(&bench);
+}
+
+static void test_a_worker_decides_where_no_referee_was_ever_enrolled(void **state) {
     (void)state;
-    assert_int_equal(verify_verdict_of_worker(VERDICT_VERIFIER_WRONG, true), VERDICT_NEITHER);
-    assert_int_equal(verify_verdict_of_worker(VERDICT_VERIFIER_WRONG, false), VERDICT_VERIFIER_WRONG);
-    assert_int_equal(verify_verdict_of_worker(VERDICT_WORKER_WRONG, true), VERDICT_WORKER_WRONG);
-    assert_int_equal(verify_verdict_of_worker(VERDICT_NEITHER, true), VERDICT_NEITHER);
+    assert_true(may_judge(false, false, false));
+    assert_int_equal(worth(VERDICT_WORKER_WRONG, false, false, false), VERDICT_WORKER_WRONG);
+    assert_int_equal(worth(VERDICT_VERIFIER_WRONG, false, false, false), VERDICT_VERIFIER_WRONG);
+    assert_int_equal(worth(VERDICT_NEITHER, false, false, false), VERDICT_NEITHER);
+}
+
+/* One lies about an honest worker, the other confirms it: whichever of the two parties the liar is. */
+static void test_two_friends_convict_nobody_where_a_referee_is_enrolled(void **state) {
+    (void)state;
+    assert_false(may_judge(true, false, false));
+    assert_int_equal(worth(VERDICT_WORKER_WRONG, true, false, false), VERDICT_NEITHER);
+    assert_int_equal(worth(VERDICT_VERIFIER_WRONG, true, false, false), VERDICT_NEITHER);
+}
+
+static void test_a_worker_confirms_a_referee_and_never_decides_against_one(void **state) {
+    (void)state;
+    assert_true(may_judge(true, false, true) && may_judge(true, true, false));
+    assert_int_equal(worth(VERDICT_WORKER_WRONG, true, false, true), VERDICT_WORKER_WRONG);
+    assert_int_equal(worth(VERDICT_VERIFIER_WRONG, true, false, true), VERDICT_NEITHER);
+    assert_int_equal(worth(VERDICT_WORKER_WRONG, true, true, false), VERDICT_NEITHER);
+    assert_int_equal(worth(VERDICT_VERIFIER_WRONG, true, true, false), VERDICT_VERIFIER_WRONG);
+    assert_int_equal(worth(VERDICT_NEITHER, true, false, true), VERDICT_NEITHER);
+    assert_int_equal(worth(VERDICT_VERIFIER_WRONG, false, false, true), VERDICT_NEITHER);
+    assert_false(may_judge(true, true, true));
+    assert_int_equal(worth(VERDICT_WORKER_WRONG, true, true, true), VERDICT_NEITHER);
+    assert_int_equal(worth(VERDICT_VERIFIER_WRONG, true, true, true), VERDICT_NEITHER);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_worker_never_decides_against_a_referee),
+        cmocka_unit_test(test_a_worker_decides_where_no_referee_was_ever_enrolled),
+        cmocka_unit_test(test_two_friends_convict_nobody_where_a_referee_is_enrolled),
+        cmocka_unit_test(test_a_worker_confirms_a_referee_and_never_decides_against_one),
         cmocka_unit_test(test_the_moves_are_those_of_the_table),
         cmocka_unit_test(test_a_check_that_five_verifiers_lost_is_given_up),
         cmocka_unit_test(test_a_dispute_that_three_referees_cannot_settle_is_left_to_a_human),

@@ -1,3 +1,4 @@
+#include "hold/partners.h"
 #include "hold/required_internal.h"
 #include "session_internal.h"
 
@@ -23,10 +24,26 @@ static bool other_owner(const fleet_worker *a, const fleet_worker *b) {
 }
 
 /* What isn't known is equal to everything. */
-static bool nothing_in_common(const fleet_worker *a, const fleet_worker *b) {
+bool partners_are_independent(const fleet_worker *a, const fleet_worker *b) {
     return other_owner(a, b) && a->approved_by != 0 && b->approved_by != 0 &&
            a->approved_by != b->approved_by && a->network[0] != '\0' && b->network[0] != '\0' &&
            strcmp(a->network, b->network) != 0;
+}
+
+bool partners_can_prove(const pool *p, slice model, const uint8_t worker_id[STORE_WORKER_ID_SIZE],
+                        const receipt *answer) {
+    const fleet_worker *worker = fleet_find(p->fleet, worker_id);
+    for (const list_node *node = p->sessions.next; node != &p->sessions; node = node->next) {
+        const session *s = LIST_ENTRY(node, const session, node);
+        const session_model *theirs = s->state == PROTO_SERVING ? exact_model(s, model) : NULL;
+        if (theirs != NULL && worker != NULL && s->worker != worker &&
+            (s->worker->referee || other_owner(s->worker, worker)) &&
+            memcmp(theirs->digest, answer->model_digest, sizeof theirs->digest) == 0 &&
+            strcmp(theirs->profile, answer->engine_profile) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool has_partner(const pool *p, const session *s, const session_model *model) {
@@ -76,7 +93,7 @@ static bool fits(const part *t, const fleet_worker *worker, bool strictly) {
             continue;
         }
         bool fit = t->judges && worker->referee ? worker != other->worker
-                   : strictly                   ? nothing_in_common(worker, other->worker)
+                   : strictly                   ? partners_are_independent(worker, other->worker)
                                                 : other_owner(worker, other->worker);
         if (!fit) {
             return false;

@@ -3,6 +3,7 @@
 #include "answer.h"
 #include "base/log.h"
 #include "dispatch/job.h"
+#include "hold/partners.h"
 #include "hold/release.h"
 #include "proof/await.h"
 #include "proof/proof.h"
@@ -14,6 +15,7 @@ struct proved {
     job *job;
     dispatch_id first_id; /* that the client knows the answer by */
     unsigned tries;
+    bool alone; /* nobody who could check it was there when it was held */
     signed_receipt entry;
     uint8_t worker_id[STORE_WORKER_ID_SIZE];
     proof_waiter waiter;
@@ -32,8 +34,32 @@ static void end_unproved(proved *h) {
         "ask again later");
 }
 
+static bool can_be_proved(const proved *h) {
+    const job *j = h->job;
+    return partners_can_prove(j->work.pool, j->work.model, h->worker_id, &h->entry.fields);
+}
+
+/* As a question waits for a worker: for one that comes back soon, not for the whole time of an answer. */
+static void wait_for_check(proved *h) {
+    pool *p = h->job->work.pool;
+    uint64_t left = job_time_left(h->job);
+    h->alone = left > p->settings.model_grace_ms && !can_be_proved(h);
+    ev_timer_start(p->loop, &h->deadline, h->alone ? p->settings.model_grace_ms : left);
+}
+
 static void out_of_time(void *context) {
-    end_unproved(context);
+    proved *h = context;
+    if (h->alone && can_be_proved(h)) {
+        h->alone = false;
+        ev_timer_start(h->job->work.pool->loop, &h->deadline, job_time_left(h->job));
+    } else if (h->alone) {
+        job_end_with_error(
+            h->job, 503, "not_proved",
+            "this answer is not given out: no worker of another owner, nor a referee, that could "
+            "prove it with the same model file is connected; ask again when there is one");
+    } else {
+        end_unproved(h);
+    }
 }
 
 static void look(void *context);
@@ -100,7 +126,7 @@ void proved_hold(proved *h, const fleet_worker *worker, const signed_receipt *en
         }
         return;
     }
-    ev_timer_start(p->loop, &h->deadline, job_time_left(j));
+    wait_for_check(h);
 }
 
 static void ticked(void *context) {

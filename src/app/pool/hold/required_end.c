@@ -45,11 +45,12 @@ static void accuse(required *r, size_t side) {
     bool has_signed = pair_has_ended(r->pair, side);
     log_warning("a worker is contradicted by two others", LOG_TEXT("job", r->job->work.id_hex),
                 LOG_TEXT("worker", worker->id_hex), LOG_TEXT("about", pair_aspect_name(found.aspect)),
-                LOG_U64("position", found.position), LOG_U64("signed", has_signed));
+                LOG_U64(found.aspect == PAIR_TEXT ? "byte" : "token", found.position + 1),
+                LOG_U64("signed", has_signed));
     if (has_signed) {
         have_checked(r, side);
     } else {
-        proof_left_unsigned(r->job->work.pool, worker);
+        proof_evaded(r->job->work.pool, worker);
     }
 }
 
@@ -62,6 +63,19 @@ void required_leave_dispute(required *r) {
 }
 
 static void stored(void *context, const error *failure);
+
+/* The client's receipt is the one with the job's id, if its worker is right, else any that is. */
+static size_t right_side(const required *r, size_t not_this) {
+    const uint8_t *job_id = r->job->work.id.bytes;
+    size_t found = PAIR_SIDES;
+    for (size_t i = 0; i < PAIR_SIDES; i++) {
+        if (i != not_this && is_right(r, i)) {
+            bool is_jobs = memcmp(r->entries[i].fields.job_id, job_id, RECEIPT_JOB_SIZE) == 0;
+            found = is_jobs || found == PAIR_SIDES ? i : found;
+        }
+    }
+    return found;
+}
 
 static bool keep(required *r, const signed_receipt *entry, const uint8_t *id, error *err) {
     kept *k = &r->kept[r->storing];
@@ -80,19 +94,17 @@ static bool keep(required *r, const signed_receipt *entry, const uint8_t *id, er
 /* Both receipts, each under its own id; the client knows the job's, so one of them under that too. */
 static bool keep_receipts(required *r, error *err) {
     const uint8_t *job_id = r->job->work.id.bytes;
-    const signed_receipt *any = NULL;
-    bool has_job_id = false;
+    const signed_receipt *clients = &r->entries[right_side(r, PAIR_SIDES)];
     for (size_t i = 0; i < PAIR_SIDES; i++) {
         if (is_right(r, i)) {
             const signed_receipt *entry = &r->entries[i];
-            any = entry;
-            has_job_id = has_job_id || memcmp(entry->fields.job_id, job_id, sizeof entry->fields.job_id) == 0;
             if (!keep(r, entry, entry->fields.job_id, err)) {
                 return false;
             }
         }
     }
-    return has_job_id || keep(r, any, job_id, err);
+    return memcmp(clients->fields.job_id, job_id, sizeof clients->fields.job_id) == 0 ||
+           keep(r, clients, job_id, err);
 }
 
 /* In the store before the receipts are, as with any answer. */
@@ -108,6 +120,16 @@ static bool judge_all(required *r, error *err) {
     return decided;
 }
 
+static bool put_down_pair(required *r, error *err) {
+    size_t mine = right_side(r, PAIR_SIDES);
+    size_t other = right_side(r, mine);
+    if (mine == PAIR_SIDES || other == PAIR_SIDES) {
+        return error_set(err, ERROR_INVALID, "an answer that two didn't agree on");
+    }
+    bool weak = !partners_are_independent(r->speakers[mine]->worker, r->speakers[other]->worker);
+    return proof_pair_agreed(r->job->work.pool, r->job, &r->entries[mine], &r->entries[other], weak, err);
+}
+
 /* Agreed: nobody is needed any more. The answer is complete when its receipts are stored. */
 void required_complete(required *r) {
     error err = {0};
@@ -117,7 +139,7 @@ void required_complete(required *r) {
             part_cancel(&r->parts[i]);
         }
     }
-    if (!judge_all(r, &err) || !keep_receipts(r, &err)) {
+    if (!put_down_pair(r, &err) || !judge_all(r, &err) || !keep_receipts(r, &err)) {
         job_end_unstored(r->job, &err);
     }
 }

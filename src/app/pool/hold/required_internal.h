@@ -79,6 +79,8 @@ bool part_counts(const part *t);
 
 /* Whether two different workers with different owners have the model, the same file in an exact profile. */
 bool partners_exist(const pool *p, slice model);
+/* Whether they have neither owner nor network nor approver in common, as far as is known. */
+bool partners_are_independent(const fleet_worker *a, const fleet_worker *b);
 /* Notes how independent of the others it can be, by who is connected now. */
 void partners_look(part *t);
 /* Whether this worker may answer together with those whose parts count. */

@@ -56,7 +56,15 @@ static void listed(void *context, uint64_t id, const error *failure) {
         failure = NULL; /* it was there */
     }
     if (reply_later_waits(&later, failure)) {
-        reply_done(later.request);
+        reply_json answer;
+        uint64_t workers = 0;
+        memcpy(&workers, later.bytes, sizeof workers);
+        reply_json_begin(&answer);
+        json_write_object_begin(&answer.w);
+        json_add_bool(&answer.w, "done", true);
+        json_add_u64(&answer.w, "workers", workers);
+        json_write_object_end(&answer.w);
+        reply_json_end(&answer, later.request, 200);
     }
     reply_later_end(&later);
 }
@@ -70,7 +78,9 @@ void admin_blacklist_add(pool *p, http_request *request, const account *who, sli
     }
     reply_later *later = reply_later_new(p, request, who->user_id);
     if (later != NULL) {
+        const uint64_t workers = blacklist_count(p->proof, w.kind, w.value);
         remember(later, &w);
+        memcpy(later->bytes, &workers, sizeof workers);
         const store_blacklisting row = {.kind = w.kind,
                                         .value = w.value,
                                         .reason = w.reason,
@@ -95,6 +105,8 @@ static void cleared(void *context, uint64_t id, const error *failure) {
     if (failure == NULL || failure->code == ERROR_NOT_FOUND) {
         blacklist_drop(later.pool->proof->blacklist, slice_part(entry, 0, colon),
                        slice_after(entry, colon + 1));
+    }
+    if (failure == NULL) {
         log_warning("taken off the blacklist", LOG_U64("by", later.user_id), LOG_TEXT("entry", later.name));
     }
     if (reply_later_waits(&later, failure)) {

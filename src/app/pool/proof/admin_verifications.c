@@ -34,7 +34,7 @@ static void write_verification(json_writer *w, const proof *f, const store_verif
     json_add_bool(w, "doubtful", proof_is_doubtful(f->pool, row));
     json_add_bool(w, "recheck", row->recheck);
     if (row->position >= 0) {
-        json_add_u64(w, "position", (uint64_t)row->position);
+        json_add_u64(w, "token", (uint64_t)row->position + 1); /* counted as everywhere that users look */
     }
     json_add_u64(w, "created_ms", row->created_ms);
     json_add_u64(w, "decided_ms", row->decided_ms);

@@ -82,12 +82,36 @@ bool blacklist_covers(const proof *f, const fleet_worker *worker, const uint8_t 
            (hex[0] != '\0' && blacklist_has(f->blacklist, SLICE_LITERAL("machine"), slice_of_text(hex)));
 }
 
+static bool is_named(const fleet_worker *worker, slice kind, slice value) {
+    char hex[2 * STORE_MACHINE_SIZE + 1] = "";
+    if (slice_equal_text(kind, "owner")) {
+        return slice_equal_text(value, worker->owner);
+    }
+    if (slice_equal_text(kind, "worker")) {
+        return slice_equal_text(value, worker->id_hex);
+    }
+    hex_encode(slice_of(worker->machine, sizeof worker->machine), hex);
+    return worker->has_machine && slice_equal_text(value, hex);
+}
+
+size_t blacklist_count(const proof *f, slice kind, slice value) {
+    const fleet_worker *worker = NULL;
+    size_t count = 0;
+    for (size_t i = 0; (worker = fleet_next(f->pool->fleet, &i)) != NULL;) {
+        count += worker->revoked_ms == 0 && is_named(worker, kind, value);
+    }
+    return count;
+}
+
 void blacklist_enforce(proof *f) {
     fleet_worker *worker = NULL;
     for (size_t i = 0; (worker = fleet_next(f->pool->fleet, &i)) != NULL;) {
         if (worker->session != NULL &&
             blacklist_covers(f, worker, worker->has_machine ? worker->machine : NULL)) {
-            session_revoke(worker, "on the pool's blacklist; ask the admin");
+            session_revoke(
+                worker,
+                "on the pool's blacklist; once the admin has taken it off, start this worker again: no new "
+                "enrolment is needed");
         }
     }
 }

@@ -16,6 +16,8 @@ bool blacklist_has(const blacklist *all, slice kind, slice value);
 
 /* This worker, its owner, or this machine (NULL: not known) is on it. */
 bool blacklist_covers(const proof *f, const fleet_worker *worker, const uint8_t machine[STORE_MACHINE_SIZE]);
+/* How many enrolled workers, not revoked, this entry is about. */
+size_t blacklist_count(const proof *f, slice kind, slice value);
 /* Closes the sessions of all that are on it. */
 void blacklist_enforce(proof *f);
 

@@ -27,10 +27,12 @@ struct calibrations {
     uint64_t uses;
 };
 
-bool calibration_key_of(const uint8_t digest[HASH_SIZE], const char *profile, calibration_key *key,
-                        error *err) {
+bool calibration_key_of(const uint8_t digest[HASH_SIZE], const char *profile, calibration_kind kind,
+                        calibration_key *key, error *err) {
+    static const char *const labels[CALIBRATION_KINDS] = {"cellule calibration v1",
+                                                          "cellule calibration with logprobs v1"};
     buffer text = buffer_make(256);
-    envelope_begin(&text, "cellule calibration v1");
+    envelope_begin(&text, labels[kind]);
     envelope_add(&text, slice_of(digest, HASH_SIZE));
     envelope_add_text(&text, profile);
     bool made = buffer_failed(&text) ? error_memory(err) : hash_sha256(buffer_slice(&text), key->bytes, err);

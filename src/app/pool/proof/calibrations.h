@@ -19,9 +19,12 @@ enum { CALIBRATIONS_MAX = 64 };
 typedef struct calibration_key {
     uint8_t bytes[HASH_SIZE];
 } calibration_key;
+/* What is compared: texts alone, or their tokens' logprobs too. What the one says of honest pairs says
+ * nothing of the other. */
+typedef enum calibration_kind { CALIBRATION_TEXTS, CALIBRATION_LOGPROBS, CALIBRATION_KINDS } calibration_kind;
 /* Of a runtime's digest (which stands for runtime and model) and its profile. */
-MUST_CHECK bool calibration_key_of(const uint8_t digest[HASH_SIZE], const char *profile, calibration_key *key,
-                                   error *err);
+MUST_CHECK bool calibration_key_of(const uint8_t digest[HASH_SIZE], const char *profile,
+                                   calibration_kind kind, calibration_key *key, error *err);
 
 MUST_CHECK calibrations *calibrations_new(error *err);
 /* Asks the store for what it has, the first time. Until that has come nothing is known or learnt. */

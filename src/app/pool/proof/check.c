@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "os/clock.h"
 #include "proof/await.h"
+#include "proof/place.h"
 #include "proof/standings.h"
 
 #include <stdio.h>
@@ -154,6 +155,17 @@ void check_resume_dispute(check *c) {
                               verifier != STANDING_CONVICTED);
 }
 
+static bool is_referee(const check *c, const uint8_t id[STORE_WORKER_ID_SIZE]) {
+    const fleet_worker *worker = fleet_find(c->work.pool->fleet, id);
+    return worker != NULL && worker->referee;
+}
+
+verify_bench check_bench(const check *c) {
+    return (verify_bench){.site_has_referees = fleet_has_referee(c->work.pool->fleet),
+                          .worker_is_referee = is_referee(c, c->worker_id),
+                          .verifier_is_referee = c->has_verifier && is_referee(c, c->verifier_id)};
+}
+
 bool check_has_any_room(const proof *f) {
     return map_count(f->checks) < CHECKS_MAX && f->sealed_bytes < SEALED_BYTES_MAX;
 }
@@ -200,6 +212,7 @@ bool check_enter(check *c, error *err) {
 
 void check_leave(check *c) {
     proof *f = c->proof;
+    place_release_claim(c);
     map_remove(f->checks, slice_of(c->id, sizeof c->id));
     give_room_back(c);
     list_remove(&c->node);

@@ -9,6 +9,13 @@
 #include "verify/verification.h"
 #include "work.h"
 
+/* Of the next free slot of a worker (dispatch_worker_reserve). */
+typedef struct check_claim {
+    bool holds;
+    uint8_t worker_id[STORE_WORKER_ID_SIZE];
+    uint64_t since_ms; /* loop */
+} check_claim;
+
 /* One check of one answer, from the draw to the verdict. What is secret of the answer is sealed, but while a
  * worker computes it. Invariants: `handle` is not NULL exactly while it is in proof.running, and then
  * `opened` is; it is in proof.checks from when it is made until it is over. */
@@ -25,7 +32,9 @@ typedef struct check {
     verify_mode mode;
     verification v;
     bool recheck;
-    bool quiet;           /* a dispute that puts nobody into quarantine */
+    bool quiet;      /* a dispute that puts nobody into quarantine */
+    uint64_t due_ms; /* loop; since when it could begin; 0: nobody has looked yet */
+    check_claim claimed;
     uint64_t disputed_ms; /* loop; since when it waits for who settles it; 0: nobody has looked yet */
     bool warned;          /* that nobody does */
     verify_independence independence;
@@ -69,6 +78,8 @@ MUST_CHECK check *check_from_stored(proof *f, const store_verification *stored, 
 /* A dispute that comes from the store: is anybody in quarantine for it? */
 void check_resume_dispute(check *c);
 void check_free(check *c);
+/* Who is what in its dispute. */
+verify_bench check_bench(const check *c);
 
 /* Into proof.checks and proof.pending. False: there is no room, or no memory; it is still the caller's. */
 MUST_CHECK bool check_enter(check *c, error *err);

@@ -41,6 +41,8 @@ typedef struct side {
     buffer text;
     uint64_t limit; /* tokens that it could have had */
     uint64_t tokens;
+    agreement_logprobs logprobs;
+    bool withholds; /* it gave logprobs with other answers, and none with this one */
 } side;
 
 /* The worker that is checked, the one it is compared with, and a third: where these two differ, or to learn
@@ -55,7 +57,7 @@ struct comparison {
     size_t held;   /* bytes, of prompt and answer */
     slice model;
     uint8_t digest[HASH_SIZE];
-    calibration_key key;
+    calibration_key keys[CALIBRATION_KINDS];
     char profile[RECEIPT_PROFILE_LIMIT + 1];
     uint8_t commitment[HASH_SIZE];
     const receipt_message *messages;
@@ -67,11 +69,12 @@ struct comparison {
     uint64_t seed;
     uint64_t give_up_at; /* if nobody has time until then */
     unsigned losses;
-    bool is_running; /* counted in statistical.running */
-    bool teaches;    /* REPEATED is a referee, and another shall answer too, to learn from both */
-    bool is_judged;  /* the first two are known: a third is looked for */
-    bool is_settled; /* it came to a result */
-    double score;    /* how alike the first two are */
+    bool is_running;   /* counted in statistical.running */
+    bool teaches;      /* REPEATED is a referee, and another shall answer too, to learn from both */
+    bool is_judged;    /* the first two are known: a third is looked for */
+    bool is_settled;   /* it came to a result */
+    bool has_logprobs; /* of the first two: their logprobs can be compared */
+    double scores[CALIBRATION_KINDS]; /* how alike the first two are */
     side sides[SIDES];
 };
 
@@ -99,6 +102,9 @@ void comparison_time_has_come(void *context);
 bool comparison_ask_third(comparison *c);
 /* Tokens that are asked for. */
 uint32_t comparison_tokens(const comparison *c);
+
+/* comparison_answer.c: its text is complete, and by whom it is. */
+void comparison_note_logprobs(side *s, const fleet_worker *worker);
 
 /* comparison_judge.c: the first two are known. */
 void comparison_judge(comparison *c);

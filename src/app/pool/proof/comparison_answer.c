@@ -37,11 +37,14 @@ static bool take_delta(work *w, const proto_delta *delta, error *err) {
         delta->text.length > TEXT_MAX - buffer_length(&s->text)) {
         return error_set(err, ERROR_INVALID, "more than was asked for");
     }
+    size_t before = buffer_length(&s->text);
     s->tokens += delta->token_count;
     if (!buffer_append(&s->text, delta->text)) {
         comparison_free(s->comparison); /* memory: nothing comes of it */
         return true;
     }
+    agreement_logprobs_add(&s->logprobs, delta->logprobs, delta->logprob_count, delta->token_count, before,
+                           buffer_length(&s->text));
     dispatch_job_consumed(s->handle, s->tokens, ev_now_ms(w->pool->loop)); /* may end it */
     return true;
 }
@@ -55,12 +58,21 @@ static bool check_done(work *w, const fleet_worker *worker, const proto_done *do
            error_set(err, ERROR_INVALID, "the worker says that a job was cancelled which wasn't");
 }
 
+void comparison_note_logprobs(side *s, const fleet_worker *worker) {
+    bool given = agreement_logprobs_given(&s->logprobs);
+    if (worker->session != NULL && given) {
+        session_note_logprobs(worker->session);
+    }
+    s->withholds = !given && worker->session != NULL && session_gives_logprobs(worker->session);
+}
+
 static void complete(work *w, const fleet_worker *worker, const signed_receipt *entry) {
     side *s = side_of(w);
     comparison *c = s->comparison;
     (void)entry;
     s->handle = NULL;
     s->is_known = true;
+    comparison_note_logprobs(s, worker);
     if (s != &c->sides[CLAIMED]) {
         standings_move(c->all->proof, worker->id, STANDING_VERIFIED, 0);
     }
@@ -112,6 +124,7 @@ static void failed(work *w, dispatch_failure reason) {
     } else { /* somebody else may have time */
         buffer_wipe(&s->text);
         s->tokens = 0;
+        s->logprobs = (agreement_logprobs){0};
         s->unable = false;
         comparison_wait(c, RETRY_MS);
     }

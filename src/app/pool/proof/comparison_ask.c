@@ -68,10 +68,21 @@ static session *choose(const comparison *c, const side *asked, bool referee_only
                : NULL;
 }
 
+static bool wants_referees(const comparison *c, calibration_kind kind) {
+    return learning_wants_referees(calibrations_find(c->all->calibrations, &c->keys[kind]));
+}
+
+/* Of logprobs only those can teach who give them, and only where anybody else does. */
+static bool could_teach(const comparison *c, const session *first, const session *second) {
+    bool logprobs = calibrations_find(c->all->calibrations, &c->keys[CALIBRATION_LOGPROBS])->pairs > 0 &&
+                    session_gives_logprobs(first) && session_gives_logprobs(second);
+    return wants_referees(c, CALIBRATION_TEXTS) || (logprobs && wants_referees(c, CALIBRATION_LOGPROBS));
+}
+
 /* While it isn't known from referees what is usual: one of two who both have time now. NULL: no need, or
  * there aren't two. */
 static session *choose_referee(comparison *c) {
-    if (!learning_wants_referees(calibrations_find(c->all->calibrations, &c->key))) {
+    if (!wants_referees(c, CALIBRATION_TEXTS) && !wants_referees(c, CALIBRATION_LOGPROBS)) {
         return NULL;
     }
     side *repeated = &c->sides[REPEATED];
@@ -80,7 +91,8 @@ static session *choose_referee(comparison *c) {
         return NULL;
     }
     memcpy(repeated->worker_id, first->worker->id, sizeof repeated->worker_id);
-    return choose(c, &c->sides[THIRD], true) != NULL ? first : NULL;
+    const session *second = choose(c, &c->sides[THIRD], true);
+    return second != NULL && could_teach(c, first, second) ? first : NULL;
 }
 
 /* False: it could not be given out. */

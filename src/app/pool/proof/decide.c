@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "os/clock.h"
 #include "os/random.h"
 #include "proof/bait.h"
 #include "proof/place.h"
@@ -187,7 +188,45 @@ bool proof_two_agreed(pool *p, const job *j, const fleet_worker *worker, const s
     return true;
 }
 
-void proof_left_unsigned(pool *p, const fleet_worker *worker) {
+static void pair_kept(void *context, const error *failure) {
+    (void)context;
+    if (failure != NULL) {
+        log_error("that two workers agreed was not stored", LOG_CAUSE(failure));
+    }
+}
+
+/* Nobody signed a finding: in its place is the id of the partner's receipt. */
+bool proof_pair_agreed(pool *p, const job *j, const signed_receipt *entry, const signed_receipt *other,
+                       bool weak, error *err) {
+    store_verification row = {.user_id = j->user_id,
+                              .model = j->chat.model,
+                              .mode = slice_of_text(verify_mode_name(VERIFY_REQUIRED)),
+                              .state = slice_of_text(verification_state_name(VERIFICATION_AGREED)),
+                              .created_ms = j->created_ms,
+                              .decided_ms = clock_unix_ms(),
+                              .has_verifier = true,
+                              .independence =
+                                  slice_of_text(verify_independence_name(weak ? VERIFY_WEAK : VERIFY_FULL)),
+                              .position = -1,
+                              .findings = slice_of(other->fields.job_id, sizeof other->fields.job_id)};
+    memcpy(row.job_id, j->work.id.bytes, sizeof row.job_id);
+    memcpy(row.worker_id, entry->fields.worker_id, sizeof row.worker_id);
+    memcpy(row.verifier_id, other->fields.worker_id, sizeof row.verifier_id);
+    return random_bytes(row.id, sizeof row.id, err) &&
+           store_verification_add(p->store, &row, pair_kept, NULL, err);
+}
+
+bool proof_read_pair(const store_verification *row, uint8_t other_job_id[STORE_JOB_ID_SIZE]) {
+    if (!slice_equal_text(row->mode, verify_mode_name(VERIFY_REQUIRED)) ||
+        !slice_equal_text(row->state, verification_state_name(VERIFICATION_AGREED)) ||
+        row->findings.length != STORE_JOB_ID_SIZE) {
+        return false;
+    }
+    memcpy(other_job_id, row->findings.data, STORE_JOB_ID_SIZE);
+    return true;
+}
+
+void proof_evaded(pool *p, const fleet_worker *worker) {
     standings_move(p->proof, worker->id, STANDING_EVADED, 0);
 }
 

@@ -12,6 +12,7 @@
 enum {
     LOOKED_AT_ONCE = 32, /* of those that wait, in one turn of the loop */
     AGAIN_MS = 500,      /* after nobody could take it */
+    CLAIM_MS = 60000,    /* then another worker's next slot is waited for */
     TICK_MS = 50,
     IDLE_MS = 500 /* when nothing could be placed */
 };
@@ -90,9 +91,11 @@ static void forgive(check *c, const party_query *query) {
     }
 }
 
-/* A dispute goes to a referee, and to somebody else only where there is none. */
-session *place_choose(check *c, verify_choice *choice, error *err) {
+/* A dispute goes to a referee, and to somebody else only where there is none and that one could decide.
+ * `busy`: to who has no free slot now, too. */
+static session *choose(check *c, bool busy, verify_choice *choice, error *err) {
     proof *f = c->proof;
+    const verify_bench bench = check_bench(c);
     verify_party subjects[FINDINGS_MAX + 1];
     party_query query = {.model = c->work.model,
                          .digest = c->digest,
@@ -100,6 +103,7 @@ session *place_choose(check *c, verify_choice *choice, error *err) {
                          .excluded = (const uint8_t(*)[RECEIPT_WORKER_SIZE])c->tried,
                          .excluded_count = c->tried_count,
                          .judging = c->v.state == VERIFICATION_DISPUTED,
+                         .busy = busy,
                          .subjects = subjects,
                          .subject_count = subjects_of(c, subjects)};
     if (!random_bytes(&c->work.id, sizeof c->work.id, err) ||
@@ -108,7 +112,8 @@ session *place_choose(check *c, verify_choice *choice, error *err) {
         return NULL;
     }
     hex_encode(slice_of(c->work.id.bytes, sizeof c->work.id.bytes), c->work.id_hex);
-    query.referee_only = query.judging && parties_have_referee(f, &query);
+    query.referee_only =
+        query.judging && (!verify_worker_may_judge(&bench) || parties_have_referee(f, &query));
     query.suspects = query.judging && !query.referee_only && only_suspects_are_left(f, &query);
     session *chosen = parties_choose(f, &query, choice);
     if (chosen == NULL) {
@@ -116,6 +121,64 @@ session *place_choose(check *c, verify_choice *choice, error *err) {
         error_set(err, ERROR_NOT_FOUND, "no worker is free to check it");
     }
     return chosen;
+}
+
+session *place_choose(check *c, verify_choice *choice, error *err) {
+    return choose(c, false, choice, err);
+}
+
+static dispatch_worker *claimed_worker(const proof *f, const check_claim *claim) {
+    const fleet_worker *worker = fleet_find(f->pool->fleet, claim->worker_id);
+    return worker == NULL || worker->session == NULL ? NULL : worker->session->handle;
+}
+
+static void release(proof *f, const check_claim *claim, slice model) {
+    dispatch_worker *w = claim->holds ? claimed_worker(f, claim) : NULL;
+    if (w != NULL) {
+        (void)dispatch_worker_reserve(w, model, false, ev_now_ms(f->pool->loop));
+        pool_arm_dispatch(f->pool);
+    }
+}
+
+/* The claim is the caller's to release. */
+static check_claim take_claim(check *c) {
+    check_claim claim = c->claimed;
+    c->proof->claims -= claim.holds;
+    c->claimed = (check_claim){0};
+    return claim;
+}
+
+void place_release_claim(check *c) {
+    check_claim claim = take_claim(c);
+    release(c->proof, &claim, c->work.model);
+}
+
+/* It has waited for long enough for an idle slot: the next that comes free at somebody who could do it isn't
+ * for the queue. Two may claim the same one; each look renews it. */
+static void claim_slot(check *c, uint64_t now) {
+    proof *f = c->proof;
+    verify_choice ignored;
+    error err = {0};
+    uint64_t since = c->v.state == VERIFICATION_DISPUTED ? c->disputed_ms : c->due_ms;
+    if (c->claimed.holds && now - c->claimed.since_ms >= CLAIM_MS) {
+        place_release_claim(c);
+    }
+    if (now - since < f->pool->settings.check_patience_ms) {
+        return;
+    }
+    if (!c->claimed.holds && f->statistics.running + f->claims < f->pool->settings.checks_at_once) {
+        const session *s = choose(c, true, &ignored, &err);
+        if (s == NULL) {
+            return;
+        }
+        c->claimed = (check_claim){.holds = true, .since_ms = now};
+        memcpy(c->claimed.worker_id, s->worker->id, sizeof c->claimed.worker_id);
+        f->claims++;
+    }
+    dispatch_worker *w = c->claimed.holds ? claimed_worker(f, &c->claimed) : NULL;
+    if (c->claimed.holds && (w == NULL || !dispatch_worker_reserve(w, c->work.model, true, now))) {
+        place_release_claim(c);
+    }
 }
 
 /* A payload that can't be opened, or a job that no message can hold, will never be checked. */
@@ -141,11 +204,15 @@ static bool assign(check *c, session *s, const verify_choice *choice, error *err
     list_remove(&c->node);
     list_append(&f->running, &c->node);
     f->statistics.running++;
+    char model[STORE_MODEL_MAX + 1];
+    check_claim claim = take_claim(c);
+    memcpy(model, c->model, sizeof model);
     c->handle = dispatch_assign(f->pool->dispatch, &spec, s->handle, true, ev_now_ms(f->pool->loop), err);
     pool_arm_dispatch(f->pool);
     if (c->handle == NULL) {
         verdict_lost(c, false);
     }
+    release(f, &claim, slice_of_text(model));
     return true;
 }
 
@@ -205,6 +272,9 @@ void place_due(proof *f) {
         check *c = LIST_ENTRY(list_first(&f->pending), check, node);
         list_remove(&c->node);
         list_append(&f->pending, &c->node);
+        if (c->due_ms == 0) {
+            c->due_ms = c->not_before_ms > now ? c->not_before_ms : now;
+        }
         if (is_too_old(c, now_unix)) {
             check_expire(c);
         } else if (c->not_before_ms > now) {
@@ -215,7 +285,8 @@ void place_due(proof *f) {
             check_expire(c);
         } else {
             warn_of_waiting(c);
-            c->not_before_ms = now + AGAIN_MS;
+            claim_slot(c, now);
+            c->not_before_ms = now + (c->claimed.holds ? TICK_MS : AGAIN_MS);
         }
     }
     arm(f, placed ? TICK_MS : IDLE_MS);

@@ -18,6 +18,26 @@ static bool read_entry(slice entry, slice *name, verify_mode *mode) {
            verify_mode_parse(slice_trim(slice_after(entry, equals + 1)), mode);
 }
 
+bool policy_list_next(slice *rest, slice *name) {
+    verify_mode ignored;
+    while (rest->length > 0) {
+        slice entry = next_entry(rest);
+        if (entry.length > 0 && read_entry(entry, name, &ignored)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool policy_tiers_have(slice tiers, slice name) {
+    for (slice rest = tiers; rest.length > 0;) {
+        if (slice_equal(next_entry(&rest), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static verify_mode stricter(verify_mode a, verify_mode b) {
     const verify_mode both[] = {a, b};
     return verify_strictest(both, 2);

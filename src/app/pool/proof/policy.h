@@ -13,6 +13,12 @@ typedef struct pool_settings pool_settings;
  * mode, for a list that can't be read. */
 MUST_CHECK bool policy_list_find(slice list, slice name, verify_mode *mode);
 
+/* The next name of a list that can be read; `*rest` is the list at first. False: there is none any more. */
+bool policy_list_next(slice *rest, slice *name);
+
+/* Whether `name` is one of a worker's tiers ("a, b"). */
+bool policy_tiers_have(slice tiers, slice name);
+
 /* Every word of the settings that says how answers are checked. ERROR_INVALID names the setting. */
 MUST_CHECK bool policy_check_settings(const pool_settings *settings, error *err);
 

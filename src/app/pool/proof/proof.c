@@ -263,6 +263,14 @@ bool proof_shuts_out(const pool *p, const fleet_worker *worker, const uint8_t *m
     return is_convicted(p, worker->id) || blacklist_covers(p->proof, worker, machine);
 }
 
+bool proof_lists(const pool *p, const fleet_worker *worker, const uint8_t *machine) {
+    return blacklist_covers(p->proof, worker, machine);
+}
+
+bool proof_is_blacklisted(const pool *p, const fleet_worker *worker) {
+    return blacklist_covers(p->proof, worker, worker->has_machine ? worker->machine : NULL);
+}
+
 bool proof_owner_is_blacklisted(const pool *p, slice owner) {
     return blacklist_has(p->proof->blacklist, SLICE_LITERAL("owner"), owner);
 }
@@ -295,6 +303,10 @@ void proof_read_statistics(const pool *p, proof_statistics *statistics) {
     statistics->open_now = p->proof->open;
     statistics->learning = statistical_learning(p->proof->statistical);
     statistics->quarantined = parties_quarantined(p->proof, (slice){0}, NULL);
+    const fleet_worker *worker = NULL;
+    for (size_t i = 0; (worker = fleet_next(p->fleet, &i)) != NULL;) {
+        statistics->convicted_now += is_convicted(p, worker->id);
+    }
     for (const list_node *node = p->proof->pending.next; node != &p->proof->pending; node = node->next) {
         const check *c = LIST_ENTRY(node, const check, node);
         statistics->disputed_now += c->v.state == VERIFICATION_DISPUTED;

@@ -38,15 +38,26 @@ bool proof_can_check(const receipt *fields);
  * alike, so that a share of such answers is checked as in `spot`. False: as proof_answer_done. */
 MUST_CHECK bool proof_two_agreed(pool *p, const job *j, const fleet_worker *worker,
                                  const signed_receipt *entry, error *err);
-/* Two others contradict what it said, and it never came to sign it: nothing can be proved by that, but it is
- * an evasion. */
-void proof_left_unsigned(pool *p, const fleet_worker *worker);
+/* Another, or with VERIFY_REQUIRED two, contradict what it said, and it never came to sign it; or it called a
+ * question impossible that another has answered: nothing can be proved by that, but it is an evasion. */
+void proof_evaded(pool *p, const fleet_worker *worker);
+/* Two workers have said the same at once, and nothing is left to be checked: puts it down under the job's id,
+ * before anything else about it, so that it can be shown. `entry` is the receipt that the client gets,
+ * `other` the partner's, which is stored under its own id. False: as proof_answer_done. */
+MUST_CHECK bool proof_pair_agreed(pool *p, const job *j, const signed_receipt *entry,
+                                  const signed_receipt *other, bool weak, error *err);
+/* Whether the row is one of these; then its partner's receipt has this id. */
+bool proof_read_pair(const store_verification *row, uint8_t other_job_id[STORE_JOB_ID_SIZE]);
 /* The least that its tiers ask for; VERIFY_OFF for none. */
 verify_mode proof_mode_of_worker(const pool *p, const fleet_worker *worker);
 
 /* It is convicted, or it, its owner or its machine (NULL: not known) is on the blacklist: it may not serve,
  * whatever else is known of it. */
 bool proof_shuts_out(const pool *p, const fleet_worker *worker, const uint8_t *machine);
+/* It, its owner or its machine (NULL: not known) is on the blacklist. */
+bool proof_lists(const pool *p, const fleet_worker *worker, const uint8_t *machine);
+/* The same, with the machine that it last came from. */
+bool proof_is_blacklisted(const pool *p, const fleet_worker *worker);
 bool proof_owner_is_blacklisted(const pool *p, slice owner);
 
 /* A welcomed session may check answers; one that ends no longer. Quarantine is put on it. */
@@ -68,7 +79,8 @@ typedef struct proof_statistics {
     uint64_t agreed;   /* checks, by what came out */
     uint64_t disputed; /* differed first */
     uint64_t worker_wrong, verifier_wrong, open, given_up;
-    uint64_t lost; /* attempts */
+    uint64_t expired; /* of those given up: nobody came to check them within recheck_hours */
+    uint64_t lost;    /* attempts */
     uint64_t convicted;
     uint64_t honeytokens, leaks;
     uint64_t compared;   /* answers of runtimes, with another worker's */
@@ -76,9 +88,10 @@ typedef struct proof_statistics {
     uint64_t uncompared; /* drawn, and nothing came of it */
     size_t learning;     /* runtimes of which too little is known yet */
     size_t waiting, running;
-    size_t disputed_now; /* of those that wait */
-    uint64_t open_now;   /* disputes that wait for a human */
-    size_t quarantined;  /* connected workers that get no prompt */
+    size_t disputed_now;  /* of those that wait */
+    uint64_t open_now;    /* disputes that wait for a human */
+    size_t quarantined;   /* connected workers that get no prompt */
+    size_t convicted_now; /* of those enrolled, not cleared since */
 } proof_statistics;
 void proof_read_statistics(const pool *p, proof_statistics *statistics);
 

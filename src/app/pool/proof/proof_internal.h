@@ -21,8 +21,10 @@ struct proof {
     list_node pending;   /* check.node: waiting or disputed; the longest untried first */
     list_node running;   /* check.node: a worker has it */
     size_t sealed_bytes; /* of their payloads */
-    list_node waiters;   /* proof_waiter.node */
-    list_node baits;     /* honeytokens on their way */
+    size_t claims;       /* of these, slots kept from the queue */
+    uint64_t warned_of_expired_ms;
+    list_node waiters; /* proof_waiter.node */
+    list_node baits;   /* honeytokens on their way */
     size_t bait_count;
     list_node decisions;      /* of humans, about disputes, until they are stored */
     statistical *statistical; /* checks of runtimes */
@@ -30,8 +32,8 @@ struct proof {
     size_t notice_count;
     uint64_t open;         /* disputes that wait for a human */
     uint64_t refill_after; /* number of the last one asked of the store */
-    bool more_stored; /* checks that found no room here wait in the store */
-    bool passed_over; /* some of those that were asked of it since the first one */
+    bool more_stored;      /* checks that found no room here wait in the store */
+    bool passed_over;      /* some of those that were asked of it since the first one */
     bool loading;
     bool stopping;
     ev_timer timer;

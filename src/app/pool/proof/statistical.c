@@ -90,6 +90,8 @@ static bool take_claim(side *claimed, const job *j, const fleet_worker *worker, 
         claimed->limit = fields->max_tokens;
         claimed->tokens = fields->completion_tokens;
         claimed->was_cut = fields->finish == RECEIPT_FINISH_LENGTH;
+        claimed->logprobs = j->logprobs == NULL ? (agreement_logprobs){0} : *j->logprobs;
+        comparison_note_logprobs(claimed, worker);
     }
     return !claimed->is_known || buffer_append(&claimed->text, buffer_slice(&j->text));
 }
@@ -103,7 +105,9 @@ static bool take(comparison *c, const job *j, const fleet_worker *worker, const 
     memcpy(c->profile, fields->engine_profile, sizeof c->profile);
     memcpy(c->commitment, fields->commitment, sizeof c->commitment);
     if (!copy_prompt(c, j) || !take_claim(&c->sides[CLAIMED], j, worker, fields) ||
-        !calibration_key_of(c->digest, c->profile, &c->key, err)) {
+        !calibration_key_of(c->digest, c->profile, CALIBRATION_TEXTS, &c->keys[CALIBRATION_TEXTS], err) ||
+        !calibration_key_of(c->digest, c->profile, CALIBRATION_LOGPROBS, &c->keys[CALIBRATION_LOGPROBS],
+                            err)) {
         return false;
     }
     for (size_t i = 0; i < SIDES; i++) {

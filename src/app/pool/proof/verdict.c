@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "ledger/finding.h"
+#include "os/clock.h"
 #include "proof/convict.h"
 #include "proof/place.h"
 #include "proof/standings.h"
@@ -107,7 +108,7 @@ static void log_check(const char *what, const check *c) {
     hex_encode(slice_of(c->worker_id, sizeof c->worker_id), worker);
     hex_encode(slice_of(c->verifier_id, sizeof c->verifier_id), verifier);
     log_warning(what, LOG_TEXT("verification", id), LOG_TEXT("job", job_hex), LOG_TEXT("worker", worker),
-                LOG_TEXT("verifier", verifier), LOG_U64("position", c->position < 0 ? 0 : c->position));
+                LOG_TEXT("verifier", verifier), LOG_U64("token", c->position + 1));
 }
 
 static void again_later(check *c) {
@@ -147,7 +148,23 @@ void verdict_lost(check *c, bool evaded) {
     }
 }
 
+/* Many may at once, so that it is said once in a while. */
+static void count_expired(const check *c) {
+    proof *f = c->proof;
+    uint64_t now = ev_now_ms(f->pool->loop);
+    f->statistics.expired++;
+    if (f->warned_of_expired_ms == 0 || now - f->warned_of_expired_ms >= CLOCK_MINUTE_MS) {
+        f->warned_of_expired_ms = now;
+        log_warning("answers that were drawn were not checked: no worker that may check them had time within "
+                    "recheck_hours; enrol more, or raise checks_at_once",
+                    LOG_U64("until_now", f->statistics.expired));
+    }
+}
+
 void check_expire(check *c) {
+    if (c->v.state == VERIFICATION_WAITING) {
+        count_expired(c);
+    }
     if (check_move(c, VERIFICATION_EXPIRED)) {
         settle(c);
     } else {
@@ -238,10 +255,9 @@ static verify_verdict verdict_of(const check *c, const fleet_worker *judge, cons
                                  bool cut) {
     const verify_finding first = view_of(&c->findings->items[0], cut);
     const verify_finding second = view_of(entry, cut);
-    const fleet_worker *verifier = fleet_find(c->work.pool->fleet, c->verifier_id);
+    const verify_bench bench = check_bench(c);
     verify_verdict verdict = verify_judge(&c->claim, &first, &second);
-    return judge->referee ? verdict
-                          : verify_verdict_of_worker(verdict, verifier != NULL && verifier->referee);
+    return judge->referee ? verdict : verify_verdict_of_worker(verdict, &bench);
 }
 
 static void judged(check *c, const fleet_worker *judge, const signed_finding *entry, bool cut) {

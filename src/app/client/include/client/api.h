@@ -47,6 +47,7 @@ typedef struct api_answer {
     unsigned status;
     json_value *json; /* the caller frees it; NULL for a streamed answer */
     char job[64];     /* X-Cellule-Job, or empty */
+    char notice[513]; /* X-Cellule-Notice, or empty */
 } api_answer;
 
 /* `body` NULL: none. A status that isn't 2xx is an error with the pool's own words. */
@@ -55,8 +56,9 @@ MUST_CHECK bool api_call(api *a, const char *method, const char *path, slice bod
 /* Posts a form. Any status with a JSON answer is a success: `answer->status` says which. */
 MUST_CHECK bool api_post_form(api *a, const char *path, slice form, api_answer *answer, error *err);
 /* The same for an answer of server-sent events: `on_event` gets each one's data; false ends the call, which
- * is then taken to have succeeded. */
-MUST_CHECK bool api_stream(api *a, const char *path, slice body, bool (*on_event)(void *context, slice data),
-                           void *context, api_answer *answer, error *err);
+ * is then taken to have succeeded. `header` NULL: no further one. */
+MUST_CHECK bool api_stream(api *a, const char *path, const char *header, slice body,
+                           bool (*on_event)(void *context, slice data), void *context, api_answer *answer,
+                           error *err);
 
 #endif

@@ -13,6 +13,8 @@
 bool file_exists(const char *path);
 /* Appends the content of a regular file; `content->limit` bounds it. On failure `content` is as before. */
 MUST_CHECK bool file_read_all(const char *path, buffer *content, error *err);
+/* The same; "-" is the standard input, which may be a pipe. */
+MUST_CHECK bool file_read_input(const char *path, buffer *content, error *err);
 /* The same for a secret: ERROR_DENIED unless the file is the caller's own (or root's) and nobody else may
  * read or write it. */
 MUST_CHECK bool file_read_private(const char *path, buffer *content, error *err);

@@ -41,6 +41,9 @@ void *dispatch_job_worker(const dispatch_job *job);
 /* Attempts so far, the running one included. */
 uint32_t dispatch_job_attempts(const dispatch_job *job);
 
+/* There is somebody else to ask, now or later, and another attempt is allowed. Of a running job. */
+bool dispatch_job_has_another(const dispatch_job *job);
+
 /* A byte of the answer is about to go to the client: from here on only a worker with the same bits can take
  * over. False: the job has just lost its worker, and nothing of what came may go out any more. */
 MUST_CHECK bool dispatch_job_started(dispatch_job *job);

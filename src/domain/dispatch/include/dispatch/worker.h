@@ -27,6 +27,10 @@ void dispatch_worker_drain(dispatch_worker *w, uint64_t now);
 /* Quarantine: while held it gets no job but by dispatch_assign. Those that it has go on; what waits for its
  * model waits for others, as if it paused. */
 void dispatch_worker_hold(dispatch_worker *w, bool hold, uint64_t now);
+/* Keeps one free slot of this model, now or as soon as there is one, from the queue, so that dispatch_assign
+ * finds it; or lets it go again, which a new session of the worker has done already. False: nothing is kept,
+ * for it lacks the model, or doesn't serve, pauses or hangs. */
+bool dispatch_worker_reserve(dispatch_worker *w, slice model, bool reserve, uint64_t now);
 /* dispatch_assign would find a free slot of this model now. */
 bool dispatch_worker_has_slot(const dispatch_worker *w, slice model);
 /* The session has ended, for whatever reason: its jobs go elsewhere. No hook is called for the worker. */

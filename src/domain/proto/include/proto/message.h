@@ -34,6 +34,7 @@ enum {
     PROTO_TOKENS_MAX = 4096,   /* token ids of a delta */
     PROTO_ANSWER_MAX = 131072, /* of an answer to be scored, so of any */
     PROTO_TOKEN_ID_MAX = 2147483647,
+    PROTO_LOGPROB_MAX = 10000, /* how far below 0 a logprob may be */
     PROTO_SLOTS_MAX = 1024,
     PROTO_CORES_MAX = 65536,
     PROTO_COUNT_MAX = 16777216, /* tokens: contexts, limits, usage, credit */
@@ -169,6 +170,7 @@ typedef struct proto_job {
     uint32_t credit;                 /* tokens that may be sent before a `credit` comes */
     const uint32_t *answer;          /* of a score: the token ids to be checked; else none */
     size_t answer_count;             /* 1 to PROTO_ANSWER_MAX */
+    bool logprobs;                   /* of a generate: the logprobs of the tokens are wanted, if there are */
 } proto_job;
 
 typedef struct proto_delta {
@@ -177,6 +179,8 @@ typedef struct proto_delta {
     slice text;   /* may be empty: a token may end inside a character */
     const uint32_t *tokens;
     size_t token_count;
+    const float *logprobs; /* of these tokens, natural logarithms: as many, or none */
+    size_t logprob_count;
 } proto_delta;
 
 typedef struct proto_done {

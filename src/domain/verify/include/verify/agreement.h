@@ -34,18 +34,38 @@ typedef struct agreement_pair {
  * number counts as closeness 0. */
 double agreement_score(const agreement_pair *pair);
 
+/* What a worker tells of its tokens beside the text: plain values, all zeros is an empty one. Of tokens only
+ * their number is known, and that a text grew by so much with so many of them. */
+enum { AGREEMENT_LOGPROBS_MAX = 256 }; /* of the beginning; what follows is let go */
+typedef struct agreement_logprobs {
+    uint32_t count;
+    bool incomplete; /* not of every token: they say nothing */
+    float values[AGREEMENT_LOGPROBS_MAX];
+    uint32_t ends[AGREEMENT_LOGPROBS_MAX]; /* of the text, about */
+} agreement_logprobs;
+/* The text has grown from `before` to `after` bytes with `tokens` tokens, and these came with them, one of
+ * each or none. */
+void agreement_logprobs_add(agreement_logprobs *l, const float *values, size_t count, size_t tokens,
+                            size_t before, size_t after);
+/* NULL is allowed: false. */
+bool agreement_logprobs_given(const agreement_logprobs *l);
+
 /* An answer as it was given under `limit` tokens. */
 typedef struct agreement_text {
     slice text;
     uint64_t limit;
-    uint64_t tokens; /* as its worker counted them */
-    bool was_cut;    /* its worker says that it ended because the limit was reached */
+    uint64_t tokens;                    /* as its worker counted them */
+    bool was_cut;                       /* its worker says that it ended because the limit was reached */
+    const agreement_logprobs *logprobs; /* NULL: not to be looked at */
 } agreement_text;
 
 /* The score of two texts. If one was cut at its limit where the other was allowed more, only as much of the
  * other is compared; but who says that it was cut must have said about as much as the other in so many
- * tokens, at least an eighth of it (a
- * runtime may say several tokens at once): else it could say one word and be right. */
+ * tokens, at least an eighth of it (a runtime may say several tokens at once): else it could say one word and
+ * be right.
+ * With logprobs of both, those of the common beginning count too, token by token; the score is 0 if one of
+ * them tells of less than half as many tokens there as the other: else it could tell of one. Such scores are
+ * lower than those of texts alone, so they need a calibration of their own. */
 double agreement_of_texts(const agreement_text *one, const agreement_text *other);
 
 /* How honest pairs of one (runtime, model) score: plain values that the caller stores. All zeros is an empty

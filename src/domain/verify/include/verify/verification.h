@@ -100,8 +100,15 @@ typedef enum verify_verdict { VERDICT_NEITHER, VERDICT_WORKER_WRONG, VERDICT_VER
  * says exactly what the other said. It has to say one or the other to the bit; else neither is. */
 verify_verdict verify_judge(const verify_claim *claim, const verify_finding *verifier,
                             const verify_finding *referee);
-/* What such a verdict is worth when no referee could be had and a third worker gave it: against a referee
- * nothing, for the worker may be a friend of the accused. */
-verify_verdict verify_verdict_of_worker(verify_verdict verdict, bool verifier_is_referee);
+/* A dispute that a third worker, which is no referee, may be asked about. */
+typedef struct verify_bench {
+    bool site_has_referees; /* one was ever enrolled, connected or not; the two below say so too */
+    bool worker_is_referee, verifier_is_referee;
+} verify_bench;
+/* Whether its word could decide anything. Else a referee is waited for. */
+bool verify_worker_may_judge(const verify_bench *bench);
+/* What such a verdict is worth when that worker gave it: it may be a friend of the accuser or of the accused.
+ * So where the site has referees it only ever confirms what one of them said, and never against another. */
+verify_verdict verify_verdict_of_worker(verify_verdict verdict, const verify_bench *bench);
 
 #endif

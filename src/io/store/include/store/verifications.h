@@ -62,6 +62,10 @@ MUST_CHECK bool store_verification_get(store *s, const uint8_t id[STORE_VERIFICA
 /* The newest about this job, if the answer was this user's; without the payload. */
 MUST_CHECK bool store_verification_of_job(store *s, const uint8_t job_id[STORE_JOB_ID_SIZE], uint64_t user_id,
                                           store_verification_found *done, void *context, error *err);
+/* The oldest, with findings. */
+MUST_CHECK bool store_verification_first_of_job(store *s, const uint8_t job_id[STORE_JOB_ID_SIZE],
+                                                uint64_t user_id, store_verification_found *done,
+                                                void *context, error *err);
 
 typedef void store_verifications_listed(void *context, const store_verification *verifications, size_t count,
                                         const error *failure);
