@@ -25,7 +25,7 @@ sys.path[:0] = [str(HERE.parent.parent / "tools"), str(HERE.parent / "scenario")
 import tap  # noqa: E402 (found by the line above)
 from cellule_site import free_port  # noqa: E402
 from run import installed  # noqa: E402
-from wire import BINARY, SiteCase, frozen, request, wait_for  # noqa: E402
+from wire import BINARY, SiteCase, wait_for  # noqa: E402
 
 FOLDER = pathlib.Path(sys.argv[2])
 SECRET = "a secret/with:every+kind%of&sign"
@@ -555,17 +555,9 @@ class LogoutTokens(EvilCase):
     def test_a_logout_cuts_what_is_being_answered(self):
         access = self.enter("vera")
         token = self.sign(sub="vera")
-        with self.connect() as connection:
-            with frozen(self.site):
-                connection.send(request("POST", "/v1/chat/completions", self.long_body(), access))
-                wait_for("it runs", lambda: self.metrics()["cellule_jobs_running"] == 1)
-            self.assertEqual(connection.head()[0], 200)
-            with frozen(self.site):
-                self.assertEqual(self.log_out(token).status, 200)
-                last = b""
-                while chunk := connection.chunk():
-                    last = chunk
-            self.assertIn(b"session_ended", last)
+        with self.answering(access) as connection:
+            self.assertEqual(self.log_out(token).status, 200)
+            self.check_cut(connection, "session_ended")
 
     def test_no_other_token_logs_anybody_out(self):
         access = self.enter("willy")
@@ -630,18 +622,10 @@ class Scim(BrowserCase):
         key = self.admin_ask("POST", "/v1/admin/users/xaver/keys").json["key"]
         user = self.find("Xaver")
         self.assertEqual((user["userName"], user["externalId"], user["active"]), ("xaver", "subject-of-xaver", True))
-        with self.connect() as connection:
-            with frozen(self.site):
-                connection.send(request("POST", "/v1/chat/completions", self.long_body(), made["access_token"]))
-                wait_for("it runs", lambda: self.metrics()["cellule_jobs_running"] == 1)
-            self.assertEqual(connection.head()[0], 200)
-            with frozen(self.site):
-                answer = self.set_active(user, False)
-                self.assertEqual((answer.status, answer.json["active"]), (200, False), answer.body)
-                last = b""
-                while chunk := connection.chunk():
-                    last = chunk
-            self.assertIn(b"session_ended", last)
+        with self.answering(made["access_token"]) as connection:
+            answer = self.set_active(user, False)
+            self.assertEqual((answer.status, answer.json["active"]), (200, False), answer.body)
+            self.check_cut(connection, "session_ended")
         self.assertFalse(self.works(made["access_token"]) or self.works(key))
         again = self.form("/auth/token", grant_type="refresh_token", refresh_token=made["refresh_token"])
         self.assertEqual(again.json["error"], "invalid_grant")

@@ -2,11 +2,13 @@
 
 import base64
 import json
+import os
 import subprocess
 import tempfile
+import time
 
 import tap
-from wire import SiteCase, frozen, request, wait_for
+from wire import Connection, SiteCase
 
 
 def to_base64url(data):
@@ -149,19 +151,10 @@ class Sessions(SiteCase):
         made = self.make(user["key"])
         listed = self.admin_ask("GET", "/v1/admin/users/streamer/sessions").json["sessions"]
         self.assertEqual([session["session"] for session in listed], [made["session"]])
-        with self.connect() as connection:
-            with frozen(self.site):
-                connection.send(request("POST", "/v1/chat/completions", self.long_body(), made["access_token"]))
-                wait_for("it runs", lambda: self.metrics()["cellule_jobs_running"] == 1)
-            self.assertEqual(connection.head()[0], 200)
-            with frozen(self.site):
-                self.assertEqual(self.site.cellule("admin", "session", "end", made["session"],
-                                                   key=self.site.admin_key).stdout, "done\n")
-                last = b""
-                while chunk := connection.chunk():
-                    last = chunk
-            self.assertEqual(chunk, b"")
-            self.assertIn(b"session_ended", last)
+        with self.answering(made["access_token"]) as connection:
+            self.assertEqual(self.site.cellule("admin", "session", "end", made["session"],
+                                               key=self.site.admin_key).stdout, "done\n")
+            self.check_cut(connection, "session_ended")
         self.assertFalse(self.works(made["access_token"]))
         self.assertEqual(self.ask("GET", "/v1/models", key=user["key"]).status, 200, "the key goes on")
         self.check_error(self.admin_ask("POST", f"/v1/admin/sessions/{made['session']}/end"), 404)
@@ -193,6 +186,62 @@ class Sessions(SiteCase):
                 self.assertNotIn(tokens["access_token"].encode(), data)
                 self.assertNotIn(tokens["refresh_token"].encode(), data)
                 self.assertNotIn(from_base64url(tokens["refresh_token"][3:])[16:], data)
+
+
+SPOOFED = ["X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP"]
+
+
+class Strangers(SiteCase):
+    """Keys and tokens are tried, from one address and from many."""
+    worker_count = 0
+
+    def guess(self, connection, number, source="10.1.2.3"):
+        guesses = ["ck_" + to_base64url(os.urandom(32)), "a.b.c", "ck_x", f"eyJhbGciOiJub25lIn0.{to_base64url(b'{}')}."]
+        return connection.ask("GET", "/v1/models", key=guesses[number % len(guesses)],
+                              headers=[f"{name}: {source}" for name in SPOOFED])
+
+    def log_size(self):
+        return self.ask("GET", "/v1/audit/checkpoint", key=self.site.user_key).json["size"]
+
+    def from_address(self, source):
+        connection = Connection(self.site.address, self.context, source=source)
+        self.addCleanup(connection.close)
+        return connection
+
+    def test_one_address_is_told_to_wait_and_locks_nobody_out(self):
+        with self.from_address("127.0.0.1") as connection:
+            answers = [self.guess(connection, i, f"10.0.{i // 250}.{i % 250 + 1}") for i in range(900)]
+            self.assertEqual(answers[0].status, 401)
+            self.check_error(answers[-1], 429, "too_many_failures")
+            self.assertEqual(answers[-1].headers["retry-after"], "1")
+            refused = sum(answer.status == 401 for answer in answers)
+            self.assertGreaterEqual(refused, 300)
+            self.assertLess(refused, 900, "whatever the request says of its address")
+            # Who has a good key is served, from the same address and the same connection.
+            self.assertEqual(connection.ask("GET", "/v1/models", key=self.site.user_key).status, 200)
+            made = connection.ask("POST", "/v1/session", {}, self.site.user_key).json
+            self.assertEqual(connection.ask("GET", "/v1/session", key=made["access_token"]).status, 200)
+            self.assertEqual(connection.ask("GET", "/v1/models").status, 401, "nothing was tried")
+            token = b"grant_type=refresh_token&refresh_token=cr_" + b"A" * 64
+            self.assertEqual(connection.ask("POST", "/auth/token", token).status, 429)
+            refresh = f"grant_type=refresh_token&refresh_token={made['refresh_token']}".encode()
+            self.assertEqual(connection.ask("POST", "/auth/token", refresh).status, 200)
+        with self.from_address("127.0.0.77") as other:
+            self.assertEqual(self.guess(other, 0).status, 401, "another address begins anew")
+
+    def test_many_addresses_fill_neither_memory_nor_log(self):
+        before = self.log_size()
+        began = time.monotonic()
+        for number in range(2, 202):
+            with self.from_address(f"127.0.1.{number}") as connection:
+                for _ in range(5):
+                    answer = connection.ask("GET", "/v1/admin/users", key="ck_" + to_base64url(os.urandom(32)))
+                    self.assertEqual(answer.status, 401)
+        self.assertEqual(self.ask("GET", "/v1/models", key=self.site.user_key).status, 200)
+        seconds = time.monotonic() - began
+        # No more than ten refusals of strangers are entered each second; all are counted.
+        self.assertLess(self.log_size() - before, 10 * (seconds + 2) + 10)
+        self.assertGreaterEqual(self.metrics()["cellule_http_unauthorized_total"], 1000)
 
 
 class Restarted(SiteCase):

@@ -58,9 +58,9 @@ class Answer:
 class Connection:
     """One TLS connection to a pool. Sends what it is told to, right or wrong."""
 
-    def __init__(self, address, context=None, timeout=PATIENCE):
+    def __init__(self, address, context=None, timeout=PATIENCE, source=None):
         host, _, port = address.rpartition(":")
-        self.socket = socket.create_connection((host, int(port)), timeout)
+        self.socket = socket.create_connection((host, int(port)), timeout, source and (source, 0))
         if context is not None:
             try:
                 self.socket = context.wrap_socket(self.socket, server_hostname=host)
@@ -279,6 +279,30 @@ class SiteCase(unittest.TestCase):
         if param is not None:
             self.assertEqual(error["param"], param)
         return error
+
+    @contextlib.contextmanager
+    def answering(self, key):
+        """A connection on which an answer is under way, while its worker stands still."""
+        for _ in range(20):
+            with self.connect() as connection:
+                with frozen(self.site):
+                    connection.send(request("POST", "/v1/chat/completions", self.long_body(), key))
+                    wait_for("it runs", lambda: self.metrics()["cellule_jobs_running"] == 1)
+                self.assertEqual(connection.head()[0], 200)
+                with frozen(self.site):
+                    time.sleep(0.3)  # what was on its way is there; some answers have ended by themselves
+                    if self.metrics()["cellule_jobs_running"] == 1:
+                        yield connection
+                        return
+        raise AssertionError("every answer ended too soon")
+
+    def check_cut(self, connection, code):
+        """The answer ends with that error, and as a whole."""
+        last = b""
+        while chunk := connection.chunk():
+            last = chunk
+        self.assertEqual(chunk, b"")
+        self.assertIn(code.encode(), last)
 
     def check_nothing_left(self):
         """Only the workers' connections and the one that asks are open; no job is left."""

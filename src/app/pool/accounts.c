@@ -1,23 +1,30 @@
 #include "accounts.h"
 
 #include "base/memory.h"
+#include "crypto/hash.h"
 
 #include <stdio.h>
 
+/* Open-addressed, with linear probing: a key's place is found by its hash's first bytes, which nobody chooses
+ * (SHA-256 of 32 random bytes drawn here). `slot_count` is a power of two; a quarter at least is free. */
 struct accounts {
-    map *by_hash;
+    account **slots;
+    size_t slot_count;
+    size_t count;
 };
 
-accounts *accounts_new(const uint8_t seed[MAP_SEED_SIZE], error *err) {
-    accounts *all = memory_allocate(sizeof *all);
-    map *by_hash = map_new(seed);
-    if (all == NULL || by_hash == NULL) {
+enum { SMALLEST_SLOTS = 64 };
+
+accounts *accounts_new(error *err) {
+    accounts *all = memory_allocate_zeroed(1, sizeof *all);
+    account **slots = memory_allocate_zeroed(SMALLEST_SLOTS, sizeof *slots);
+    if (all == NULL || slots == NULL) {
         memory_free(all);
-        map_free(by_hash);
+        memory_free(slots);
         error_memory(err);
         return NULL;
     }
-    all->by_hash = by_hash;
+    *all = (accounts){.slots = slots, .slot_count = SMALLEST_SLOTS};
     return all;
 }
 
@@ -25,32 +32,78 @@ void accounts_free(accounts *all) {
     if (all == NULL) {
         return;
     }
-    void *value = NULL;
-    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
-        memory_free(value);
+    for (size_t i = 0; i < all->slot_count; i++) {
+        memory_free(all->slots[i]);
     }
-    map_free(all->by_hash);
+    memory_free(all->slots);
     memory_free(all);
 }
 
-static slice key_of(const uint8_t token_hash[STORE_HASH_SIZE]) {
-    return slice_of(token_hash, STORE_HASH_SIZE);
+static size_t home_of(const uint8_t token_hash[STORE_HASH_SIZE], size_t slot_count) {
+    uint64_t first = 0;
+    memcpy(&first, token_hash, sizeof first);
+    return (size_t)first & (slot_count - 1);
+}
+
+/* Where this key's account is, or would be. */
+static size_t find_slot(const accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]) {
+    size_t slot = home_of(token_hash, all->slot_count);
+    while (all->slots[slot] != NULL &&
+           !hash_equal(all->slots[slot]->token_hash, token_hash, STORE_HASH_SIZE)) {
+        slot = (slot + 1) & (all->slot_count - 1);
+    }
+    return slot;
+}
+
+static bool make_room(accounts *all) {
+    if (all->count < all->slot_count / 4 * 3) {
+        return true;
+    }
+    accounts larger = {.slot_count = 2 * all->slot_count, .count = all->count};
+    larger.slots = memory_allocate_zeroed(larger.slot_count, sizeof *larger.slots);
+    if (larger.slots == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < all->slot_count; i++) {
+        if (all->slots[i] != NULL) {
+            larger.slots[find_slot(&larger, all->slots[i]->token_hash)] = all->slots[i];
+        }
+    }
+    memory_free(all->slots);
+    *all = larger;
+    return true;
 }
 
 /* The account of this key, made if it isn't there. */
 static account *place_of(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE], error *err) {
-    account *place = map_get(all->by_hash, key_of(token_hash));
+    account *place = all->slots[find_slot(all, token_hash)];
     if (place != NULL) {
         return place;
     }
-    place = memory_allocate_zeroed(1, sizeof *place);
-    if (place == NULL || !map_put(all->by_hash, key_of(token_hash), place)) {
-        memory_free(place);
+    place = make_room(all) ? memory_allocate_zeroed(1, sizeof *place) : NULL;
+    if (place == NULL) {
         error_memory(err);
         return NULL;
     }
     memcpy(place->token_hash, token_hash, STORE_HASH_SIZE);
+    all->slots[find_slot(all, token_hash)] = place;
+    all->count++;
     return place;
+}
+
+/* Those behind it that were pushed on by it move up, so that no search ends at the gap. */
+static void remove_at(accounts *all, size_t gap) {
+    size_t mask = all->slot_count - 1;
+    memory_free(all->slots[gap]);
+    for (size_t i = (gap + 1) & mask; all->slots[i] != NULL; i = (i + 1) & mask) {
+        size_t home = home_of(all->slots[i]->token_hash, all->slot_count);
+        if (((i - home) & mask) >= ((i - gap) & mask)) {
+            all->slots[gap] = all->slots[i];
+            gap = i;
+        }
+    }
+    all->slots[gap] = NULL;
+    all->count--;
 }
 
 bool accounts_reserve(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE], error *err) {
@@ -85,49 +138,46 @@ bool accounts_add_stored(accounts *all, const store_loaded_key *key, error *err)
 
 const account *accounts_find(const accounts *all, const uint8_t token_hash[STORE_HASH_SIZE],
                              uint64_t unix_ms) {
-    const account *found = map_get(all->by_hash, key_of(token_hash));
+    const account *found = all->slots[find_slot(all, token_hash)];
     bool valid =
         found != NULL && found->key_id != 0 && (found->expires_ms == 0 || unix_ms < found->expires_ms);
     return valid ? found : NULL;
 }
 
 void accounts_set_mode(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE], slice mode) {
-    account *found = map_get(all->by_hash, key_of(token_hash));
+    account *found = all->slots[find_slot(all, token_hash)];
     if (found != NULL) {
         snprintf(found->verify_mode, sizeof found->verify_mode, "%.*s", SLICE_FORMAT(mode));
     }
 }
 
 void accounts_set_role(accounts *all, uint64_t user_id, auth_role role) {
-    void *value = NULL;
-    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
-        account *one = value;
-        if (one->user_id == user_id) {
-            one->role = role;
+    for (size_t i = 0; i < all->slot_count; i++) {
+        if (all->slots[i] != NULL && all->slots[i]->user_id == user_id) {
+            all->slots[i]->role = role;
         }
     }
 }
 
 void accounts_remove_key(accounts *all, const uint8_t token_hash[STORE_HASH_SIZE]) {
-    memory_free(map_remove(all->by_hash, key_of(token_hash)));
+    size_t slot = find_slot(all, token_hash);
+    if (all->slots[slot] != NULL) {
+        remove_at(all, slot);
+    }
 }
 
 void accounts_remove_user(accounts *all, uint64_t user_id) {
-    void *value = NULL;
-    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
-        account *one = value;
-        if (one->user_id == user_id) {
-            map_remove(all->by_hash, key_of(one->token_hash));
-            memory_free(one);
+    for (size_t i = 0; i < all->slot_count; i++) {
+        while (all->slots[i] != NULL && all->slots[i]->user_id == user_id) {
+            remove_at(all, i); /* another may have moved up */
         }
     }
 }
 
 const account *accounts_find_key_id(const accounts *all, uint64_t key_id) {
-    void *value = NULL;
-    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
-        const account *one = value;
-        if (one->key_id == key_id && key_id != 0) {
+    for (size_t i = 0; i < all->slot_count; i++) {
+        const account *one = all->slots[i];
+        if (one != NULL && one->key_id == key_id && key_id != 0) {
             return one;
         }
     }
@@ -135,10 +185,9 @@ const account *accounts_find_key_id(const accounts *all, uint64_t key_id) {
 }
 
 const account *accounts_find_user(const accounts *all, slice user_name) {
-    void *value = NULL;
-    for (size_t i = 0; map_next(all->by_hash, &i, NULL, &value);) {
-        const account *one = value;
-        if (one->key_id != 0 && slice_equal_text(user_name, one->user_name)) {
+    for (size_t i = 0; i < all->slot_count; i++) {
+        const account *one = all->slots[i];
+        if (one != NULL && one->key_id != 0 && slice_equal_text(user_name, one->user_name)) {
             return one;
         }
     }
@@ -146,5 +195,5 @@ const account *accounts_find_user(const accounts *all, slice user_name) {
 }
 
 size_t accounts_count(const accounts *all) {
-    return map_count(all->by_hash);
+    return all->count;
 }

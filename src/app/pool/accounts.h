@@ -2,7 +2,6 @@
 #define POOL_ACCOUNTS_H
 
 #include "auth/role.h"
-#include "base/map.h"
 #include "store/keys.h"
 
 /* Who may call: every key that is neither revoked nor its user disabled, by the SHA-256 of its token. Kept in
@@ -22,7 +21,7 @@ typedef struct account {
     char verify_mode[ACCOUNT_MODE_SIZE]; /* "off", "spot", "every", "proved" or "required" */
 } account;
 
-MUST_CHECK accounts *accounts_new(const uint8_t seed[MAP_SEED_SIZE], error *err);
+MUST_CHECK accounts *accounts_new(error *err);
 void accounts_free(accounts *all); /* NULL is allowed */
 
 /* Adds or updates. */

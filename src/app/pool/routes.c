@@ -3,6 +3,7 @@
 #include "reply.h"
 #include "route_table.h"
 #include "sso/identify.h"
+#include "sso/strangers.h"
 
 #include <stdio.h>
 
@@ -37,6 +38,12 @@ static void refuse_stranger(pool *p, http_request *request, const error *failure
         return;
     }
     p->counters.unauthorized++;
+    if (failure->code == ERROR_DENIED && strangers_failed(p, http_request_peer(request))) {
+        reply_error(
+            request, 429, NULL, "too_many_failures",
+            "too many keys or tokens from this address that nobody has; check the key, then wait a while");
+        return;
+    }
     if (http_request_header_count(request, "authorization") != 1) {
         reply_error(request, 401, NULL, "missing_api_key",
                     "no key: send the header Authorization: Bearer ck_… once");

@@ -20,6 +20,7 @@
 #include "sso/device.h"
 #include "sso/logins.h"
 #include "sso/providers.h"
+#include "sso/strangers.h"
 #include "store/keys.h"
 #include "yaml.h"
 
@@ -114,7 +115,7 @@ static bool load_database(pool *p, store *database, error *err) {
 
 static bool open_store(pool *p, error *err) {
     char path[SITE_PATH_SIZE];
-    p->accounts = accounts_new(p->map_seed, err);
+    p->accounts = accounts_new(err);
     p->fleet = p->accounts == NULL ? NULL : fleet_new(p->map_seed, err);
     p->scratch = arena_new(SCRATCH_LIMIT);
     if (p->fleet == NULL || p->scratch == NULL) {
@@ -251,7 +252,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
         return false;
     }
     if (!providers_load(p, err) || !devices_start(p, err) || !browsers_start(p, err) ||
-        !backchannel_start(p, err)) {
+        !backchannel_start(p, err) || !strangers_start(p, err)) {
         return false;
     }
     proof_start(p);
@@ -277,6 +278,7 @@ void pool_stop(pool *p) {
     devices_free(p->devices);
     browsers_free(p->browsers);
     backchannel_free(p->backchannel);
+    strangers_free(p->strangers);
     logins_free(p->logins);
     accounts_free(p->accounts);
     fleet_free(p->fleet);

@@ -55,6 +55,7 @@ typedef struct pool {
     struct providers *providers;     /* of identities: sso/providers.h */
     struct backchannel *backchannel; /* of providers: sso/backchannel.h */
     struct browsers *browsers;       /* logins of browsers under way: sso/browser.h */
+    struct strangers *strangers;     /* who brings bad keys: sso/strangers.h */
     struct devices *devices;         /* logins of programs under way: sso/device.h */
     struct audit *audit;             /* what privileged callers do: audit/audit.h */
     struct proof *proof;             /* answers are checked: proof/proof.h */

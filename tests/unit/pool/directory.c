@@ -18,7 +18,7 @@ static store_loaded_key make_key(uint8_t first, uint64_t key_id, uint64_t user_i
 static void test_a_key_is_found_until_it_expires_or_is_removed(void **state) {
     (void)state;
     error err = {0};
-    accounts *all = accounts_new(seed, &err);
+    accounts *all = accounts_new(&err);
     store_loaded_key forever = make_key(1, 11, 5, 0);
     store_loaded_key brief = make_key(2, 12, 5, 1000);
     store_loaded_key other = make_key(3, 13, 6, 0);
@@ -45,10 +45,64 @@ static void test_a_key_is_found_until_it_expires_or_is_removed(void **state) {
     accounts_free(all);
 }
 
+/* Hashes that crowd: few first bytes, so that searches run on over others and around the end. */
+static store_loaded_key crowded_key(unsigned number) {
+    store_loaded_key key = make_key((uint8_t)(250 + number % 9), number + 1, number % 7 + 1, 0);
+    key.token_hash[8] = (uint8_t)number;
+    key.token_hash[9] = (uint8_t)(number >> 8);
+    return key;
+}
+
+enum { CROWD = 1000 };
+
+/* Those that `gone` says are gone, all others are there. */
+static void check_crowd(const accounts *all, bool (*gone)(unsigned number)) {
+    size_t count = 0;
+    for (unsigned i = 0; i < CROWD; i++) {
+        store_loaded_key key = crowded_key(i);
+        const account *found = accounts_find(all, key.token_hash, 0);
+        assert_int_equal(found == NULL, gone(i));
+        assert_true(found == NULL || found->key_id == key.key_id);
+        count += found != NULL;
+    }
+    assert_int_equal(accounts_count(all), count);
+}
+
+static bool every_third(unsigned number) {
+    return number % 3 == 0;
+}
+
+static bool third_or_of_user_4(unsigned number) {
+    return number % 3 == 0 || number % 7 == 3;
+}
+
+static void test_keys_that_crowd_are_told_apart_whatever_was_removed(void **state) {
+    (void)state;
+    error err = {0};
+    accounts *all = accounts_new(&err);
+    for (unsigned i = 0; i < CROWD; i++) {
+        store_loaded_key key = crowded_key(i);
+        assert_true(accounts_add_stored(all, &key, &err));
+        assert_true(accounts_add_stored(all, &key, &err));
+    }
+    for (unsigned i = 0; i < CROWD; i += 3) {
+        accounts_remove_key(all, crowded_key(i).token_hash);
+    }
+    check_crowd(all, every_third);
+    accounts_remove_user(all, 4);
+    check_crowd(all, third_or_of_user_4);
+    accounts_set_role(all, 5, AUTH_EMPLOYEE);
+    for (unsigned i = 4; i < CROWD; i += 7) {
+        const account *found = accounts_find(all, crowded_key(i).token_hash, 0);
+        assert_true(found == NULL || found->role == AUTH_EMPLOYEE);
+    }
+    accounts_free(all);
+}
+
 static void test_a_role_that_does_not_exist_gives_no_account(void **state) {
     (void)state;
     error err = {0};
-    accounts *all = accounts_new(seed, &err);
+    accounts *all = accounts_new(&err);
     store_loaded_key key = make_key(1, 11, 5, 0);
     key.role = SLICE_LITERAL("root");
     assert_false(accounts_add_stored(all, &key, &err));
@@ -84,7 +138,7 @@ static void test_each_failed_allocation_leaves_whole_directories(void **state) {
     store_worker stored = {.name = SLICE_LITERAL("desk")};
     bool reached = true;
     for (int nth = 0; reached; nth++) {
-        accounts *all = accounts_new(seed, &err);
+        accounts *all = accounts_new(&err);
         fleet *workers = fleet_new(seed, &err);
         fault_fail_nth(nth);
         bool added = accounts_add_stored(all, &key, &err);
@@ -101,6 +155,7 @@ static void test_each_failed_allocation_leaves_whole_directories(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_key_is_found_until_it_expires_or_is_removed),
+        cmocka_unit_test(test_keys_that_crowd_are_told_apart_whatever_was_removed),
         cmocka_unit_test(test_a_role_that_does_not_exist_gives_no_account),
         cmocka_unit_test(test_a_worker_is_refused_once_revoked_or_expired),
         cmocka_unit_test(test_each_failed_allocation_leaves_whole_directories),

@@ -120,26 +120,28 @@ static bool read_authorization(const json_value *root, authorization *a, error *
 /* Adds the login under a code of our own, whose text is given. */
 static bool add_device(pool *p, provider *with, const authorization *a, char code[CODE_LENGTH + 1],
                        error *err) {
-    uint8_t secret[CODE_SIZE];
+    uint8_t secret[CODE_SIZE] = {0};
     device *d = memory_allocate_zeroed(1, sizeof *d);
     uint64_t life_s = a->expires_in < LIFE_MAX_S ? a->expires_in : LIFE_MAX_S;
     if (d == NULL) {
         return error_memory(err);
     }
     d->code = memory_allocate_zeroed(1, a->device_code.length + 1);
-    bool made = d->code != NULL ? random_bytes(secret, sizeof secret, err) : error_memory(err);
-    if (made) {
-        memcpy(code, "cd_", 3);
-        base64url_encode(slice_of(secret, sizeof secret), code + 3);
-        secret_wipe(secret, sizeof secret);
-        memcpy(d->code, a->device_code.data, a->device_code.length);
-        d->with = with;
-        d->interval_ms = (a->interval == 0 ? 1 : a->interval) * 1000;
-        d->next_ms = ev_now_ms(p->loop) + d->interval_ms;
-        d->expires_ms = ev_now_ms(p->loop) + life_s * 1000;
-        made = hash_sha256(slice_of(code, CODE_LENGTH), d->hash, err) &&
-               (map_put(p->devices->by_hash, slice_of(d->hash, sizeof d->hash), d) || error_memory(err));
+    if (d->code == NULL) {
+        memory_free(d);
+        return error_memory(err);
     }
+    bool made = random_bytes(secret, sizeof secret, err);
+    memcpy(code, "cd_", 3);
+    base64url_encode(slice_of(secret, sizeof secret), code + 3);
+    secret_wipe(secret, sizeof secret);
+    memcpy(d->code, a->device_code.data, a->device_code.length);
+    d->with = with;
+    d->interval_ms = (a->interval == 0 ? 1 : a->interval) * 1000;
+    d->next_ms = ev_now_ms(p->loop) + d->interval_ms;
+    d->expires_ms = ev_now_ms(p->loop) + life_s * 1000;
+    made = made && hash_sha256(slice_of(code, CODE_LENGTH), d->hash, err) &&
+           (map_put(p->devices->by_hash, slice_of(d->hash, sizeof d->hash), d) || error_memory(err));
     if (!made) {
         memory_free(d->code);
         memory_free(d);

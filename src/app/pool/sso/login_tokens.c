@@ -67,8 +67,8 @@ static bool make_access(const pool *p, const login *l, login_grant *grant, error
     bool made = (buffer_reserve(&text, AUTH_SESSION_TOKEN_MAX) != NULL || error_memory(err)) &&
                 random_bytes(id, sizeof id, err) &&
                 auth_session_token_make(&token, id, p->site.pool_id_hex, &p->logins->ring, &text, err);
-    if (made) {
-        slice whole = buffer_slice(&text);
+    slice whole = buffer_slice(&text);
+    if (made && whole.data != NULL) {
         memcpy(grant->access, whole.data, whole.length);
         grant->access[whole.length] = '\0';
         grant->expires_in_s = token.expires_s > now_s ? token.expires_s - now_s : 0;

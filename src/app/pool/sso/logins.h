@@ -37,7 +37,7 @@ void logins_free(logins *all); /* NULL is allowed */
 void logins_keep_house(pool *p);
 
 /* Whose session token this is. NULL: nobody's, with ERROR_DENIED and why; or memory is out. */
-const account *logins_find_token(pool *p, slice token, error *err);
+const account *logins_find_token(pool *p, slice text, error *err);
 
 /* What a new session is made with. */
 typedef struct login_wish {

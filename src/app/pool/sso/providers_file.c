@@ -240,8 +240,9 @@ void provider_clear(provider *one) {
 
 static bool is_new(const providers *all, const provider *one) {
     for (size_t i = 0; i < all->count; i++) {
+        slice other = all->list[i].client.issuer;
         if (strcmp(all->list[i].name, one->name) == 0 ||
-            slice_equal(all->list[i].client.issuer, one->client.issuer)) {
+            (other.data != NULL && slice_equal(one->client.issuer, other))) {
             return false;
         }
     }

@@ -12,6 +12,7 @@
 #include "os/clock.h"
 #include "reply.h"
 #include "sso/logins.h"
+#include "sso/strangers.h"
 #include "store/sessions.h"
 
 #include <stdio.h>
@@ -84,7 +85,12 @@ static provider *find_asking(pool *p, http_request *request) {
         found = one->has_scim && hash_equal(one->scim_hash, digest, sizeof digest) ? one : found;
     }
     if (found == NULL) {
+        bool too_often = strangers_failed(p, http_request_peer(request));
         p->counters.unauthorized++;
+        if (too_often) {
+            reply_scim_error(request, 429, "too many wrong tokens from this address; wait a while");
+            return NULL;
+        }
         reply_scim_error(request, 401, "this is not the SCIM token of an identity provider of this site");
     }
     return found;

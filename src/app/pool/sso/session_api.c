@@ -9,6 +9,7 @@
 #include "sso/device.h"
 #include "sso/logins.h"
 #include "sso/oauth_reply.h"
+#include "sso/strangers.h"
 
 enum { BODY_DEPTH = 4, BODY_VALUES = 16, KEY_SET_LIMIT = 65536 };
 
@@ -200,7 +201,12 @@ static void refresh(pool *p, http_request *request, slice token) {
     reply_later *later = reply_later_new(p, request, 0);
     if (later != NULL && !logins_refresh(p, token, refresh_granted, later, &err)) {
         reply_later taken = reply_later_take(later);
-        oauth_reply_failure(taken.request, &err);
+        if (err.code == ERROR_DENIED && strangers_failed(p, http_request_peer(request))) {
+            oauth_reply_error(taken.request, 429, "slow_down",
+                              "too many tokens from this address that nobody has");
+        } else {
+            oauth_reply_failure(taken.request, &err);
+        }
     }
 }
 

@@ -1,0 +1,26 @@
+#ifndef POOL_STRANGERS_H
+#define POOL_STRANGERS_H
+
+#include "state.h"
+
+/* Who brings keys and tokens that nobody has. What is counted is the connection's own address (of IPv6 its
+ * first 64 bits), which can't be made up, and never what a request says of where it comes from. Whoever has a
+ * good key is served all the same, also from such an address: nobody shuts others out. Loop thread. */
+typedef struct strangers strangers;
+
+enum {
+    STRANGERS_MAX = 10000,   /* addresses known; the one that failed longest ago gives way */
+    STRANGER_FAILURES = 300, /* at once */
+    STRANGER_PER_SECOND = 5, /* on end */
+    STRANGERS_ALARM_MINUTE =
+        10000 /* failures of all together in a minute that are entered in the audit log */
+};
+
+MUST_CHECK bool strangers_start(pool *p, error *err);
+void strangers_free(strangers *all); /* NULL is allowed */
+
+/* Notes a failure of that address. True: it fails too often, and is to be told so instead of why. */
+bool strangers_failed(pool *p, const char *peer);
+size_t strangers_count(const strangers *all);
+
+#endif
