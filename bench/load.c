@@ -3,6 +3,7 @@
  * took, and the processor time that the server's processes used meanwhile. Prints one JSON object. */
 #include "base/memory.h"
 #include "codec/http1.h"
+#include "net/egress.h"
 #include "net/net.h"
 #include "options/options.h"
 #include "os/file.h"
@@ -265,7 +266,9 @@ static bool start(load *l, error *err) {
     l->limits = http1_limits_default(FILE_LIMIT * 1024ULL);
     l->loop = ev_loop_new(err);
     l->net = l->loop == NULL ? NULL : net_new(l->loop, &config, err);
-    bool ready = l->net != NULL && make_request(l, err) && file_read_all(l->ca, &ca, err);
+    bool ready = l->net != NULL &&
+                 net_egress_allow_host(slice_of_text(l->host), (uint16_t)l->port, false, err) &&
+                 make_request(l, err) && file_read_all(l->ca, &ca, err);
     l->tls = ready ? net_tls_client_new(&(net_tls_client_options){.ca_pem = buffer_slice(&ca)}, err) : NULL;
     buffer_free(&ca);
     if (l->tls == NULL) {

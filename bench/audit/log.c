@@ -151,9 +151,10 @@ static bool load(bench *b, double *seconds, error *err) {
 }
 
 static void close_log(bench *b) {
+    store_settle(b->pool.store);
+    audit_stop(&b->pool);
     store_close(b->pool.store);
     b->pool.store = NULL;
-    audit_stop(&b->pool);
 }
 
 /* A log of so many entries whose tiles lie in the database; what the entries were doesn't matter. */

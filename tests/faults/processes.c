@@ -268,8 +268,8 @@ static void start_agent(bench *b) {
     reply_text(bench_ask(b, "POST", "/v1/admin/join-tokens", b->site.admin_key, "{\"owner\":\"test\"}", 201),
                "token", b->token, sizeof b->token);
     const char *const join[] = {"cellule", "worker", "join", "--state", folder, b->token, NULL};
-    const char *const run[] = {"cellule", "worker", "run",   "--state", folder, "--model",
-                               model,     "--name", "model", "--slots", "2",    NULL};
+    const char *const run[] = {"cellule", "worker", "run",   "--unconfined", "--state", folder, "--model",
+                               model,     "--name", "model", "--slots",      "2",       NULL};
     assert_int_equal(program_wait(program_start(join, b->site.log)), 0);
     b->agent = program_start(run, b->site.log);
     b->model = "model";

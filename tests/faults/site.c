@@ -173,7 +173,7 @@ void site_make(site *s) {
 
 void site_serve(site *s) {
     static const char served[] = "event=serving";
-    const char *const arguments[] = {"cellule", "pool", "run", "--site", s->folder, NULL};
+    const char *const arguments[] = {"cellule", "pool", "run", "--unconfined", "--site", s->folder, NULL};
     size_t before = site_count_logged(s, served);
     s->pool = program_start(arguments, s->log);
     bool serving = false;

@@ -7,6 +7,7 @@
 #include "crypto/secret.h"
 #include "crypto/start.h"
 #include "http/client.h"
+#include "net/egress.h"
 #include "os/clock.h"
 #include "os/file.h"
 #include "os/random.h"
@@ -36,6 +37,7 @@ struct api {
     char url[TEXT_SIZE];
     char ca_path[TEXT_SIZE];
     char release[TEXT_SIZE]; /* empty: any */
+    bool is_public;          /* the pool may be at a public address */
     char *authorization;     /* secret memory; NULL: a stranger */
     session_file *session;   /* secret memory; what a login has left, where there is no key */
     api_credential credential;
@@ -73,6 +75,8 @@ static void take_key_of_environment(const api *a, char key[KEY_SIZE]) {
 }
 
 static bool read_client_file(api *a, const char *path, char key[KEY_SIZE], error *err) {
+    bool is_public = false;
+    error ignored;
     buffer content = buffer_make(FILE_LIMIT);
     if (!file_read_private(path, &content, err)) {
         return false;
@@ -84,6 +88,7 @@ static bool read_client_file(api *a, const char *path, char key[KEY_SIZE], error
         take(a->ca_path, sizeof a->ca_path, json_text_of(json_find(root, "ca")));
         take_release(a, json_text_of(json_find(root, "pool_release")));
         take_key(a, key, json_text_of(json_find(root, "key")));
+        a->is_public = a->is_public || (json_get_bool(root, "public", &is_public, &ignored) && is_public);
     }
     json_free(root);
     buffer_wipe(&content);
@@ -129,6 +134,7 @@ static bool settle(api *a, const api_options *options, char key[KEY_SIZE], error
         take_key_of_environment(a, key);
         take_release(a, slice_of_text(getenv("CELLULE_POOL_RELEASE")));
     }
+    a->is_public = slice_equal_text(slice_of_text(getenv("CELLULE_PUBLIC")), "yes");
     bool complete =
         a->url[0] != '\0' && a->ca_path[0] != '\0' && (key[0] != '\0' || a->credential != API_ANY);
     if (!complete && client_file(options, path) && !read_client_file(a, path, key, err)) {
@@ -179,6 +185,10 @@ static bool open_parts(api *a, const api_options *options, error *err) {
     }
     if (!file_read_all(a->ca_path, &a->ca_pem, err)) {
         return error_context(err, "reading the site's CA");
+    }
+    net_egress_begin("set CELLULE_PUBLIC=yes, or \"public\": true in client.json, if that is meant");
+    if (!net_egress_allow_url(a->url, a->is_public, err)) {
+        return false;
     }
     a->loop = ev_loop_new(err);
     a->http = a->loop == NULL ? NULL : http_client_new(a->loop, err);

@@ -13,6 +13,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { HOUSEKEEPING_MS = 60000, LAST_WORDS_MS = 100 };
 
@@ -72,10 +73,19 @@ static bool start_signals(pool *p, signals *all, error *err) {
 
 static bool serve(pool *p, error *err) {
     signals all = {0};
-    if (!log_start(err) || !audit_boot(p, err)) {
+    if (!audit_boot(p, err)) {
         return false;
     }
-    bool ready = start_signals(p, &all, err);
+    if (p->start_failure.code != ERROR_NONE) {
+        *err = p->start_failure;
+        return false;
+    }
+    if (p->privilege.keeper != NULL) {
+        key_file_forget(); /* the keeper has the passphrase */
+    }
+    /* All is open; threads begin behind the walls. */
+    bool ready = privilege_drop(p, err) && store_start(p->store, p->loop, err) && log_start(err) &&
+                 start_signals(p, &all, err);
     if (ready) {
         approvals_announce(p);
         ev_timer_start_repeating(p->loop, &p->housekeeping_timer, HOUSEKEEPING_MS);
@@ -100,6 +110,7 @@ typedef struct run_options {
     const char *config;
     const char *passphrase_file;
     bool check;
+    bool unconfined;
 } run_options;
 
 /* Before anything of the site is opened. A mere look at the settings leaves no mark. */
@@ -127,9 +138,11 @@ static int run_pool(const run_options *options, const char *settings_path) {
     if (settled) {
         pool_configure_log(&p->settings);
     }
+    bool apart = settled && !options->check && !options->unconfined;
     bool released = settled && check_release(p, options, &err);
     bool served = released && options->check && site_is_served(options->site);
-    bool started = released && !served && pool_start(p, options->site, &err);
+    bool started = released && !served && (!apart || privilege_start(p, options->site, &err)) &&
+                   pool_start(p, options->site, &err);
     if (served && pool_check_certificate(options->site, &err)) {
         printf("the settings and the server certificate are in order; a pool serves the site %s and holds "
                "its keys "
@@ -150,6 +163,10 @@ static int run_pool(const run_options *options, const char *settings_path) {
     key_file_forget();
     crypto_stop();
     memory_free(p);
+    if (apart && started) {
+        (void)fflush(NULL);
+        _exit(status); /* not by way of exit handlers, which may want rights that are gone */
+    }
     return status;
 }
 
@@ -159,6 +176,8 @@ int pool_run_main(int argc, char **argv) {
         {"site", OPTION_TEXT, &options.site, "DIR", "the site's folder", 0, 0},
         {"config", OPTION_TEXT, &options.config, "FILE", "settings in YAML, instead of DIR/pool.yaml", 0, 0},
         OPTION_PASSPHRASE_ROW(&options.passphrase_file),
+        {"unconfined", OPTION_FLAG, &options.unconfined, NULL,
+         "keep the rights of the user who runs it: for debuggers", 0, 0},
         {"check", OPTION_FLAG, &options.check, NULL, "check settings, keys and database, then exit", 0, 0},
     };
     char *settings = pool_settings_describe();

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "model_files.h"
+#include "net/egress.h"
+#include "os/file.h"
 #include "proof/policy.h"
 #include "yaml.h"
 
@@ -81,6 +83,9 @@ static bool check_words(const pool_settings *settings, error *err) {
     if (settings->max_tokens_default > settings->max_tokens_limit) {
         return error_set(err, ERROR_INVALID, "max_tokens_default is above max_tokens_limit; lower it");
     }
+    if (!net_egress_check_list(slice_of_text(settings->egress), err)) {
+        return error_context(err, "egress");
+    }
     return check_releases(settings, err) && policy_check_settings(settings, err) &&
            model_files_check(settings->model_files, err);
 }
@@ -148,20 +153,28 @@ void pool_settings_list_waiting(const pool_settings *running, const pool_setting
 #undef LIVE
 }
 
-bool pool_settings_load(const char *path, pool_settings *settings, error *err) {
+bool pool_settings_parse(slice text, pool_settings *settings, error *err) {
     settings_file none = {0};
     settings_file *file = NULL;
     *settings = (pool_settings){0};
-    if (path != NULL && !yaml_file_load(path, &schema, (void **)&file, err)) {
+    if (!yaml_text_load(text, &schema, (void **)&file, err)) {
         return false;
     }
     bool filled = fill(settings, file == NULL ? &none : file, err);
     yaml_file_free(&schema, file);
     if (!filled) {
         pool_settings_free(settings);
-        return path == NULL ? false : error_context(err, "the configuration %s", path);
     }
-    return true;
+    return filled;
+}
+
+bool pool_settings_load(const char *path, pool_settings *settings, error *err) {
+    buffer text = buffer_make(YAML_SIZE_MAX);
+    *settings = (pool_settings){0};
+    bool loaded = (path == NULL || file_read_all(path, &text, err)) &&
+                  pool_settings_parse(buffer_slice(&text), settings, err);
+    buffer_free(&text);
+    return loaded || (path == NULL ? false : error_context(err, "the configuration %s", path));
 }
 
 char *pool_settings_describe(void) {

@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "base/error.h"
+#include "base/slice.h"
 #include "proto/message.h"
 
 #include <stdint.h>
@@ -16,6 +17,8 @@
          "host:port that workers and clients dial; empty: this host's name and the port")                    \
     TEXT(log_level, "info", LIVE, "least level logged: debug, info, warning or error")                       \
     TEXT(log_format, "text", LIVE, "text (key=value) or json (a JSON object a line)")                        \
+    TEXT(egress, "", AT_START,                                                                               \
+         "what the pool may connect to: \"host:443, 10.1.0.0/16, host:443=public, ...\"; empty: nothing")    \
     NUMBER(connections_limit, 16384, 16, 1000000, AT_START, "open connections at most")                      \
     NUMBER(body_limit, 4194304, 1024, 67108864, AT_START, "bytes of a request body at most")                 \
     NUMBER(head_timeout_ms, 10000, 100, 600000, AT_START, "a request's head must be whole within this")      \
@@ -92,6 +95,8 @@ typedef struct pool_settings {
 /* Reads the YAML file: an absent key takes its default; an unknown one, a wrong type or a value out of bounds
  * is an error that names it. A NULL path gives the defaults. The caller frees with pool_settings_free. */
 MUST_CHECK bool pool_settings_load(const char *path, pool_settings *settings, error *err);
+/* The same from its text, which the error doesn't name. */
+MUST_CHECK bool pool_settings_parse(slice text, pool_settings *settings, error *err);
 void pool_settings_free(pool_settings *settings);
 /* Exchanges the LIVE settings of the two, so that `running` takes what was read; twice undoes it. */
 void pool_settings_swap(pool_settings *running, pool_settings *read);

@@ -28,10 +28,9 @@ bool site_path(const char *folder, site_file file, char path[SITE_PATH_SIZE], er
 
 static bool read_keys(site *s, error *err) {
     char path[SITE_PATH_SIZE];
-    if (!site_path(s->folder, SITE_POOL_KEY, path, err)) {
-        return false;
+    if (s->key == NULL) {
+        s->key = site_path(s->folder, SITE_POOL_KEY, path, err) ? sign_key_load(path, err) : NULL;
     }
-    s->key = sign_key_load(path, err);
     if (s->key == NULL ||
         !hash_sha256(slice_of(sign_key_public(s->key), SIGN_PUBLIC_SIZE), s->pool_id, err)) {
         return false;
@@ -57,7 +56,9 @@ static bool derive_verify_keys(site *s, slice root, error *err) {
            hash_derive(root, salt, SLICE_LITERAL("cellule draw secret v1"), keys->draw, sizeof keys->draw,
                        err) &&
            hash_derive(root, salt, SLICE_LITERAL("cellule honeytoken v1"), keys->honeytoken,
-                       sizeof keys->honeytoken, err);
+                       sizeof keys->honeytoken, err) &&
+           hash_derive(root, salt, SLICE_LITERAL("cellule session key seal v1"), keys->session_keys,
+                       sizeof keys->session_keys, err);
 }
 
 static bool read_verify_key(site *s, error *err) {
@@ -101,8 +102,12 @@ bool site_is_served(const char *folder) {
 }
 
 bool site_open(const char *folder, site *s, error *err) {
+    return site_open_with(folder, NULL, s, err);
+}
+
+bool site_open_with(const char *folder, sign_key *key, site *s, error *err) {
     char path[SITE_PATH_SIZE];
-    *s = (site){.ca_pem = buffer_make(SITE_PEM_LIMIT)};
+    *s = (site){.key = key, .ca_pem = buffer_make(SITE_PEM_LIMIT)};
     snprintf(s->folder, sizeof s->folder, "%s", folder);
     if (!site_exists(folder, err) || !site_path(folder, SITE_LOCK, path, err)) {
         return false;

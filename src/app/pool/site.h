@@ -39,12 +39,13 @@ enum { SITE_PATH_SIZE = 4096, SITE_PEM_LIMIT = 65536, SITE_RECORD_ID_SIZE = 16 }
 /* Writes folder/name to `path`. ERROR_LIMIT when it doesn't fit. */
 MUST_CHECK bool site_path(const char *folder, site_file file, char path[SITE_PATH_SIZE], error *err);
 
-/* What proof of inference needs kept from workers, each derived from verify.key (HKDF-SHA-256) under its own
- * label. */
+/* What is kept from workers and from who reads the database, each derived from verify.key (HKDF-SHA-256)
+ * under its own label. */
 typedef struct site_verify_keys {
-    uint8_t seal[SEAL_KEY_SIZE];   /* seals what waits for a check in the database */
-    uint8_t draw[HASH_SIZE];       /* decides which answers are checked, and by whom */
-    uint8_t honeytoken[HASH_SIZE]; /* makes markers */
+    uint8_t seal[SEAL_KEY_SIZE];         /* seals what waits for a check in the database */
+    uint8_t draw[HASH_SIZE];             /* decides which answers are checked, and by whom */
+    uint8_t honeytoken[HASH_SIZE];       /* makes markers */
+    uint8_t session_keys[SEAL_KEY_SIZE]; /* seals those in the database; wiped once the vault has it */
 } site_verify_keys;
 
 /* A site in use: its lock is held until site_close. */
@@ -76,6 +77,8 @@ bool site_is_served(const char *folder);
  * (secrets/files.h), and reads the keys; makes verify.key for a site of an
  * older version, which has none. Blocks. */
 MUST_CHECK bool site_open(const char *folder, site *s, error *err);
+/* The same with the pool's key given, which it takes: pool.key is left alone. */
+MUST_CHECK bool site_open_with(const char *folder, sign_key *key, site *s, error *err);
 void site_close(site *s); /* harmless after a failed site_open */
 
 /* Reads server.pem and server.key; the caller frees with certificate_pair_free. Blocks. */

@@ -4,6 +4,7 @@
 #include "auth/token.h"
 #include "base/log.h"
 #include "codec/json.h"
+#include "egress.h"
 #include "enrol/approvals.h"
 #include "hooks.h"
 #include "job.h"
@@ -23,6 +24,7 @@
 #include "sso/providers.h"
 #include "sso/strangers.h"
 #include "store/keys.h"
+#include "yaml.h"
 
 #include <stdio.h>
 #include <sys/resource.h>
@@ -102,14 +104,12 @@ static void workers_loaded(void *context, const store_worker *workers, size_t co
 }
 
 /* The database is read before the loop runs: a store without a loop runs each operation at once. */
-static bool load_database(pool *p, const char *path, error *err) {
-    store *database = store_open(&(store_options){.path = path}, err);
-    bool loaded = database != NULL && store_load_keys(database, keys_loaded, p, err) &&
+static bool load_database(pool *p, store *database, error *err) {
+    bool loaded = store_load_keys(database, keys_loaded, p, err) &&
                   store_load_workers(database, workers_loaded, p, err) && proof_load(p, database, err) &&
                   rekey_load(p, database, err) &&
                   audit_load(p, database, p->check_only ? UINT64_MAX : AUDIT_AT_ONCE, err) &&
                   logins_load(p, database, err);
-    store_close(database);
     if (loaded && p->start_failure.code != ERROR_NONE) {
         *err = p->start_failure;
         loaded = false;
@@ -117,7 +117,7 @@ static bool load_database(pool *p, const char *path, error *err) {
     return loaded;
 }
 
-static bool start_store(pool *p, error *err) {
+static bool open_store(pool *p, error *err) {
     char path[SITE_PATH_SIZE];
     p->accounts = accounts_new(err);
     p->fleet = p->accounts == NULL ? NULL : fleet_new(p->map_seed, err);
@@ -125,11 +125,10 @@ static bool start_store(pool *p, error *err) {
     if (p->fleet == NULL || p->scratch == NULL) {
         return error_memory(err);
     }
-    if (!site_path(p->site.folder, SITE_DATABASE, path, err) || !load_database(p, path, err)) {
-        return false;
-    }
-    p->store = store_open(&(store_options){.path = path, .loop = p->loop}, err);
-    if (p->store == NULL) {
+    p->store = site_path(p->site.folder, SITE_DATABASE, path, err)
+                   ? store_open(&(store_options){.path = path, .keeps_files = true}, err)
+                   : NULL;
+    if (p->store == NULL || !load_database(p, p->store, err)) {
         return false;
     }
     audit_start(p);
@@ -244,11 +243,18 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     json_start(json_seed);
     raise_descriptor_limit(p);
     find_host_name(p);
-    if (!site_open(site_folder, &p->site, err) || !secrets_start(p, err)) {
+    sign_key *key = p->privilege.key;
+    p->privilege.key = NULL;
+    if (!egress_start(p, err)) {
+        sign_key_free(key);
+        return false;
+    }
+    if (!site_open_with(site_folder, key, &p->site, err) || !privilege_hand_over(p, err) ||
+        !secrets_start(p, err)) {
         return false;
     }
     p->loop = ev_loop_new(err);
-    if (p->loop == NULL || !start_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
+    if (p->loop == NULL || !open_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
         !start_network(p, err) || !start_server(p, err)) {
         return false;
     }
@@ -266,6 +272,7 @@ void pool_stop(pool *p) {
     if (p->dispatch != NULL) {
         job_end_all(p);
     }
+    egress_stop();
     proof_stop(p);
     if (p->loop != NULL) {
         rekey_stop(p);
@@ -274,8 +281,9 @@ void pool_stop(pool *p) {
     providers_free(p->providers);
     net_free(p->net);
     net_tls_free(p->tls);
-    store_close(p->store);
+    store_settle(p->store);
     audit_stop(p);
+    store_close(p->store);
     dispatch_free(p->dispatch);
     devices_free(p->devices);
     browsers_free(p->browsers);
@@ -285,10 +293,12 @@ void pool_stop(pool *p) {
     accounts_free(p->accounts);
     fleet_free(p->fleet);
     arena_free(p->scratch);
-    ev_loop_free(p->loop);
+    privilege_unwatch(p);
+    ev_loop_free(p->loop); /* waits for what its threads still ask of the keeper */
     secrets_stop(p);
     site_close(&p->site);
     release_status_free(&p->release);
+    privilege_stop(p);
     pool_settings_free(&p->settings);
 }
 
@@ -307,7 +317,9 @@ bool pool_check_certificate(const char *site_folder, error *err) {
 static void reload_certificate(pool *p) {
     certificate_pair server;
     error err = {0};
-    if (!site_read_server(p->site.folder, &server, &err)) {
+    bool read = p->privilege.keeper != NULL ? keeper_read_server(p->privilege.keeper, &server, &err)
+                                            : site_read_server(p->site.folder, &server, &err);
+    if (!read) {
         log_error("certificate not reloaded", LOG_CAUSE(&err));
         return;
     }
@@ -318,6 +330,17 @@ static void reload_certificate(pool *p) {
         log_error("certificate not reloaded", LOG_CAUSE(&err));
     }
     certificate_pair_free(&server);
+}
+
+static bool read_settings(pool *p, pool_settings *settings, error *err) {
+    if (p->privilege.keeper == NULL) {
+        return pool_settings_load(p->settings_path, settings, err);
+    }
+    buffer text = buffer_make(YAML_SIZE_MAX);
+    bool loaded = keeper_read_settings(p->privilege.keeper, &text, err) &&
+                  pool_settings_parse(buffer_slice(&text), settings, err);
+    buffer_free(&text);
+    return loaded || error_context(err, "the configuration %s", p->settings_path);
 }
 
 /* Settings that count at the start only. */
@@ -334,7 +357,7 @@ static void tell_what_waits(const pool *p, const pool_settings *read) {
 static void reload_settings(pool *p) {
     pool_settings settings;
     error err = {0};
-    if (!pool_settings_load(p->settings_path, &settings, &err)) {
+    if (!read_settings(p, &settings, &err)) {
         log_error("settings not reloaded", LOG_CAUSE(&err));
         return;
     }

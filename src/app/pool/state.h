@@ -9,6 +9,7 @@
 #include "fleet.h"
 #include "http/server.h"
 #include "net/net.h"
+#include "privilege/privilege.h"
 #include "settings.h"
 #include "site.h"
 #include "store/store.h"
@@ -33,6 +34,7 @@ typedef struct pool {
     release_status release; /* what this very program is */
     const char *settings_path;
     site site;
+    privilege privilege;
     ev_loop *loop;
     net *net;
     net_tls *tls;
@@ -69,6 +71,9 @@ typedef struct pool {
     char host_name[254];   /* this machine's, for join tokens */
     uint64_t check_second; /* receipts verified at once are counted by the second (receipts.h) */
     uint32_t checked_in_second;
+    uint64_t egress_second; /* refused connections are entered in the audit log up to a rate (egress.h) */
+    uint32_t egress_refused_in_second;
+    uint64_t egress_unwritten;
     pool_counters counters;
 } pool;
 

@@ -1,14 +1,12 @@
 #include "yaml.h"
 
+#include "base/buffer.h"
 #include "base/memory.h"
+#include "os/file.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-
-enum { FILE_LIMIT = 256 * 1024 };
 
 /* libcyaml tells what is wrong only through its log: first the cause, then, from the inside out, where it
  * was; the innermost place is kept. */
@@ -40,36 +38,26 @@ static void *allocate_for_cyaml(void *context, void *block, size_t size) {
     return memory_resize(block, size);
 }
 
-/* A file with nothing but comments has no YAML document, which libcyaml calls an error: here it means
+/* A text with nothing but comments has no YAML document, which libcyaml calls an error: here it means
  * defaults. */
-static bool is_blank_yaml(const char *path) {
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
+static bool is_blank_yaml(slice text) {
+    while (text.length > 0) {
+        size_t end = slice_find(text, '\n');
+        slice line = slice_part(text, 0, end);
+        while (line.length > 0 && (line.data[0] == ' ' || line.data[0] == '\t' || line.data[0] == '\r')) {
+            line = slice_after(line, 1);
+        }
+        if (line.length > 0 && line.data[0] != '#') {
+            return false;
+        }
+        text = end == SIZE_MAX ? (slice){NULL, 0} : slice_after(text, end + 1);
     }
-    char line[1024];
-    bool blank = true;
-    bool line_start = true;
-    while (blank && fgets(line, sizeof line, file) != NULL) {
-        size_t first = strspn(line, " \t\r\n");
-        blank = !line_start || line[first] == '\0' || line[first] == '#';
-        line_start = strchr(line, '\n') != NULL;
-    }
-    fclose(file);
-    return blank;
+    return true;
 }
 
-bool yaml_file_load(const char *path, const struct cyaml_schema_value *schema, void **content, error *err) {
+bool yaml_text_load(slice text, const struct cyaml_schema_value *schema, void **content, error *err) {
     *content = NULL;
-    struct stat status;
-    if (stat(path, &status) != 0) {
-        return error_set_errno(err, ERROR_IO, errno, "reading the configuration %s", path);
-    }
-    if (!S_ISREG(status.st_mode) || status.st_size > FILE_LIMIT) {
-        return error_set(err, ERROR_LIMIT, "the configuration %s is not a file of at most %d bytes", path,
-                         FILE_LIMIT);
-    }
-    if (is_blank_yaml(path)) {
+    if (is_blank_yaml(text)) {
         return true;
     }
     error cause = {0};
@@ -78,12 +66,19 @@ bool yaml_file_load(const char *path, const struct cyaml_schema_value *schema, v
                              .mem_fn = allocate_for_cyaml,
                              .log_level = CYAML_LOG_ERROR,
                              .flags = CYAML_CFG_NO_ALIAS};
-    cyaml_err_t failure = cyaml_load_file(path, &config, schema, (cyaml_data_t **)content, NULL);
-    if (failure != CYAML_OK) {
-        return error_set(err, ERROR_INVALID, "the configuration %s: %s", path,
-                         cause.text[0] == '\0' ? cyaml_strerror(failure) : cause.text);
-    }
-    return true;
+    cyaml_err_t failure =
+        cyaml_load_data(text.data, text.length, &config, schema, (cyaml_data_t **)content, NULL);
+    return failure == CYAML_OK ||
+           error_set(err, ERROR_INVALID, "%s", cause.text[0] == '\0' ? cyaml_strerror(failure) : cause.text);
+}
+
+bool yaml_file_load(const char *path, const struct cyaml_schema_value *schema, void **content, error *err) {
+    buffer text = buffer_make(YAML_SIZE_MAX);
+    *content = NULL;
+    bool loaded =
+        file_read_all(path, &text, err) && yaml_text_load(buffer_slice(&text), schema, content, err);
+    buffer_free(&text);
+    return loaded || error_context(err, "the configuration %s", path);
 }
 
 void yaml_file_free(const struct cyaml_schema_value *schema, void *content) {

@@ -7,6 +7,7 @@
 #include "crypto/start.h"
 #include "home.h"
 #include "http/client.h"
+#include "net/egress.h"
 #include "options/options.h"
 #include "os/host.h"
 #include "os/random.h"
@@ -23,6 +24,7 @@ typedef struct join {
     const char *class_name;
     const char *passphrase_file;
     bool json;
+    bool is_public;
     auth_join_token token;
     sign_key *key;
     ev_loop *loop;
@@ -120,13 +122,22 @@ static bool ask_pool(join *j, error *err) {
     return asked && j->done;
 }
 
+static bool name_egress(const join *j, error *err) {
+    slice host;
+    uint16_t port = 0;
+    net_egress_begin("give --public if that is meant");
+    return (auth_address_split(slice_of_text(j->token.address), &host, &port) ||
+            error_set(err, ERROR_INVALID, "the token's address is wrong: ask for a new one")) &&
+           net_egress_allow_host(host, port, j->is_public, err);
+}
+
 static bool run_join(join *j, const char *token, error *err) {
     uint64_t seed = 0;
     if (!random_bytes(&seed, sizeof seed, err)) {
         return false;
     }
     json_start(seed);
-    if (!auth_join_token_parse(slice_of_text(token), &j->token, err)) {
+    if (!auth_join_token_parse(slice_of_text(token), &j->token, err) || !name_egress(j, err)) {
         return false;
     }
     j->key = worker_home_ensure_key(j->state, err);
@@ -142,6 +153,7 @@ int worker_join_main(int argc, char **argv) {
         {"name", OPTION_TEXT, &j.name, "NAME", "how the admin will see this machine", 0, 0},
         {"class", OPTION_TEXT, &j.class_name, "CLASS", "cpu, gpu or npu", 0, 0},
         OPTION_PASSPHRASE_ROW(&j.passphrase_file),
+        {"public", OPTION_FLAG, &j.is_public, NULL, "the pool may be at a public address", 0, 0},
         {"json", OPTION_FLAG, &j.json, NULL, "print the result as JSON", 0, 0},
     };
     const option_table table = {

@@ -5,10 +5,12 @@
 #include "cheat.h"
 #include "codec/json.h"
 #include "commands.h"
+#include "confine.h"
 #include "crypto/key_file.h"
 #include "crypto/start.h"
 #include "engine_process.h"
 #include "machine.h"
+#include "net/egress.h"
 #include "options/options.h"
 #include "os/file.h"
 #include "os/random.h"
@@ -19,6 +21,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SCRATCH_LIMIT = 8 * 1024 * 1024, MEMORY_MIB_MAX = 1 << 20, ENGINE_SLOTS = 2, WIPE_MS = 3000 };
 
@@ -29,6 +32,8 @@ typedef struct run_options {
     const char *runtime; /* NULL: the model is a file for the engine */
     const char *runtime_key_file;
     const char *runtime_ca;
+    bool is_public;
+    bool unconfined;
     const char *profile;
     const char *release_check;
     const char *release_keys;
@@ -203,6 +208,14 @@ typedef struct engine_plan {
     const run_options *options;
 } engine_plan;
 
+/* Its pool and its runtime, and nobody else. */
+static bool name_egress(const agent *a, const run_options *options, error *err) {
+    net_egress_begin("give --public if that is meant");
+    return net_egress_allow_host(slice_of_text(a->home.host), a->home.port, options->is_public, err) &&
+           (options->runtime == NULL || net_egress_allow_url(options->runtime, options->is_public, err) ||
+            error_context(err, "--runtime"));
+}
+
 /* `model` NULL: the one that is enrolled. */
 static backend *start_engine(void *context, const char *model, const backend_handlers *handlers,
                              void *handlers_context, error *err) {
@@ -255,7 +268,7 @@ static bool agent_start(agent *a, engine_plan *plan, error *err) {
                          options->model);
     }
     if (!random_bytes(&seed, sizeof seed, err) || !worker_home_load(options->state, &a->home, err) ||
-        !link_log_load(a, err) || !host_describe(&a->host, err) ||
+        !name_egress(a, options, err) || !link_log_load(a, err) || !host_describe(&a->host, err) ||
         !machine_identify(MACHINE_ID_PATH, a->home.pool_id, a->machine, err) ||
         !check_release(a, options, err) || !name_model(a, options, err)) {
         return false;
@@ -295,10 +308,20 @@ static void agent_stop(agent *a) {
     release_status_free(&a->release);
 }
 
-static bool agent_serve(agent *a, error *err) {
+static bool confine(const run_options *options, error *err) {
+    if (options->unconfined) {
+        log_warning("this worker keeps the rights of its user, as --unconfined asks");
+        return true;
+    }
+    return worker_confine(options->state, options->runtime == NULL ? options->model : NULL, options->cache,
+                          err);
+}
+
+/* All is open; threads begin behind the walls. */
+static bool agent_serve(agent *a, const run_options *options, error *err) {
     ev_signal *stop = ev_signal_new(a->loop, SIGTERM, terminate, a, err);
     ev_signal *interrupt = stop == NULL ? NULL : ev_signal_new(a->loop, SIGINT, terminate, a, err);
-    bool ready = interrupt != NULL && log_start(err);
+    bool ready = interrupt != NULL && confine(options, err) && log_start(err);
     if (ready) {
         ev_loop_run(a->loop);
     }
@@ -337,7 +360,7 @@ static int run_worker(const run_options *options) {
         log_configure(level, options->log_json);
         if (check_options(options, &err) && crypto_start(&err) &&
             key_file_use_from(options->passphrase_file, &err) && agent_start(a, &plan, &err) &&
-            agent_serve(a, &err)) {
+            agent_serve(a, options, &err)) {
             status = a->exit_status;
         }
     }
@@ -349,6 +372,10 @@ static int run_worker(const run_options *options) {
     log_stop();
     key_file_forget();
     crypto_stop();
+    if (!options->unconfined) {
+        (void)fflush(NULL);
+        _exit(status); /* not by way of exit handlers, which may want rights that are gone */
+    }
     return status;
 }
 
@@ -367,6 +394,10 @@ int worker_run_main(int argc, char **argv) {
         {"runtime-key-file", OPTION_TEXT, &options.runtime_key_file, "FILE", "the key that it asks for", 0,
          0},
         {"runtime-ca", OPTION_TEXT, &options.runtime_ca, "FILE", "its CA (PEM); else the system's", 0, 0},
+        {"public", OPTION_FLAG, &options.is_public, NULL,
+         "the pool, or the runtime, may be at a public address", 0, 0},
+        {"unconfined", OPTION_FLAG, &options.unconfined, NULL,
+         "keep the rights of the user who runs it: for debuggers", 0, 0},
         {"profile", OPTION_TEXT, &options.profile, "NAME",
          "its name in receipts, runtime-NAME; else as it says", 0, 0},
         {"state", OPTION_TEXT, &options.state, "DIR", "folder that `worker join` made", 0, 0},

@@ -28,6 +28,9 @@ static const char pem_end[] = "\n-----END PRIVATE KEY-----\n";
 struct sign_key {
     uint8_t public_key[SIGN_PUBLIC_SIZE];
     uint8_t secret_key[crypto_sign_SECRETKEYBYTES];
+    sign_elsewhere *sign; /* NULL: secret_key is there */
+    void (*drop)(void *context);
+    void *context;
 };
 
 sign_key *sign_key_from_seed(const uint8_t seed[SIGN_SEED_SIZE], error *err) {
@@ -46,7 +49,22 @@ sign_key *sign_key_generate(error *err) {
     return key;
 }
 
+sign_key *sign_key_elsewhere(const uint8_t public_key[SIGN_PUBLIC_SIZE], sign_elsewhere *sign,
+                             void (*drop)(void *context), void *context, error *err) {
+    sign_key *key = secret_allocate(sizeof *key, err);
+    if (key != NULL) {
+        memcpy(key->public_key, public_key, sizeof key->public_key);
+        key->sign = sign;
+        key->drop = drop;
+        key->context = context;
+    }
+    return key;
+}
+
 void sign_key_free(sign_key *key) {
+    if (key != NULL && key->drop != NULL) {
+        key->drop(key->context);
+    }
     secret_free(key);
 }
 
@@ -55,6 +73,13 @@ const uint8_t *sign_key_public(const sign_key *key) {
 }
 
 bool sign_bytes(const sign_key *key, slice message, uint8_t signature[SIGN_SIGNATURE_SIZE], error *err) {
+    if (key->sign != NULL) {
+        bool done = key->sign(key->context, message, signature, err);
+        if (!done) {
+            memset(signature, 0, SIGN_SIGNATURE_SIZE);
+        }
+        return done;
+    }
     if (crypto_sign_detached(signature, NULL, message.data, message.length, key->secret_key) != 0) {
         memset(signature, 0, SIGN_SIGNATURE_SIZE);
         return error_set(err, ERROR_INTERNAL, "libsodium does not sign");
@@ -68,6 +93,9 @@ bool sign_verify(const uint8_t public_key[SIGN_PUBLIC_SIZE], slice message,
 }
 
 bool sign_key_save(const sign_key *key, const char *path, error *err) {
+    if (key->sign != NULL) {
+        return error_set(err, ERROR_UNSUPPORTED, "%s: the private key isn't in this process", path);
+    }
     uint8_t der[DER_SIZE];
     char text[sizeof pem_begin - 1 + DER_TEXT_SIZE - 1 + sizeof pem_end];
     size_t length = sizeof pem_begin - 1;

@@ -1,5 +1,7 @@
 #include "os/sandbox.h"
 
+#include "sandbox_internal.h"
+
 #include <errno.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -39,10 +41,15 @@ static bool allow(scmp_filter_ctx filter) {
                             SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0)) == 0;
 }
 
-bool sandbox_enter(error *err) {
+bool sandbox_hide(error *err) {
     const struct rlimit none = {0, 0};
-    if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
-        return error_set_errno(err, ERROR_IO, errno, "can't keep this process out of core dumps");
+    return (setrlimit(RLIMIT_CORE, &none) == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0) ||
+           error_set_errno(err, ERROR_IO, errno, "can't keep this process out of core dumps");
+}
+
+bool sandbox_enter(error *err) {
+    if (!sandbox_hide(err)) {
+        return false;
     }
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL) {

@@ -2,10 +2,12 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "net/egress.h"
 #include "net/tls.h"
 
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdio.h>
 
 enum { TIMEOUT_MS = 60000, MAX_BYTES = 8 * 1024 * 1024, CONNECT_TIMEOUT_MS = 10000, EXCHANGES_MAX = 256 };
 
@@ -40,7 +42,9 @@ struct http_exchange {
     bool (*on_data)(void *context, slice bytes);
     void (*callback)(void *context, const http_client_answer *answer);
     void *context;
+    char host[NET_EGRESS_HOST_MAX + 1];
     char curl_text[CURL_ERROR_SIZE];
+    error refusal; /* the guard's, of the last address that was tried */
     bool too_large;
     bool cancelled;
     bool in_callback;
@@ -67,6 +71,8 @@ static void answer(http_exchange *exchange, CURLcode code) {
     if (exchange->too_large) {
         error_set(&cause, ERROR_LIMIT, "the answer is larger than allowed");
         result.cause = &cause;
+    } else if (code != CURLE_OK && exchange->refusal.code != ERROR_NONE) {
+        result.cause = &exchange->refusal;
     } else if (code != CURLE_OK) {
         error_code kind = code == CURLE_OPERATION_TIMEDOUT         ? ERROR_TIMEOUT
                           : code == CURLE_OUT_OF_MEMORY            ? ERROR_MEMORY
@@ -398,10 +404,58 @@ static bool set_request(http_exchange *exchange, const char *method, const char 
     return good;
 }
 
+static curl_socket_t open_socket(void *argument, curlsocktype purpose, struct curl_sockaddr *address) {
+    http_exchange *exchange = argument;
+    (void)purpose;
+    int descriptor = net_egress_socket(exchange->host, &address->addr, &exchange->refusal);
+    if (descriptor < 0) {
+        return CURL_SOCKET_BAD;
+    }
+    exchange->refusal.code = ERROR_NONE;
+    return descriptor;
+}
+
+static CURLUcode part_of(CURLU *parsed, CURLUPart part, char *text, size_t size) {
+    char *found = NULL;
+    CURLUcode code = curl_url_get(parsed, part, &found, CURLU_DEFAULT_PORT);
+    int length = code == CURLUE_OK ? snprintf(text, size, "%s", found) : 0;
+    curl_free(found);
+    return code != CURLUE_OK || (length >= 0 && (size_t)length < size) ? code : CURLUE_BAD_HOSTNAME;
+}
+
+/* Whom a request is for, as the guard knows it: curl would look the name up before it asks for a socket. */
+static bool may_ask(http_exchange *exchange, const char *url, error *err) {
+    char port_text[8];
+    uint64_t port = 0;
+    char *host = exchange->host;
+    CURLU *parsed = curl_url();
+    if (parsed == NULL) {
+        return error_memory(err);
+    }
+    bool known = strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0;
+    CURLUcode code = known ? curl_url_set(parsed, CURLUPART_URL, url, 0) : CURLUE_UNSUPPORTED_SCHEME;
+    code = code != CURLUE_OK ? code : part_of(parsed, CURLUPART_HOST, host, sizeof exchange->host);
+    code = code != CURLUE_OK ? code : part_of(parsed, CURLUPART_PORT, port_text, sizeof port_text);
+    curl_url_cleanup(parsed);
+    if (code != CURLUE_OK || !slice_to_u64(slice_of_text(port_text), &port) || port > UINT16_MAX) {
+        return code == CURLUE_OUT_OF_MEMORY ? error_memory(err)
+                                            : error_set(err, ERROR_INVALID, "\"%s\" is no URL", url);
+    }
+    size_t length = strlen(host);
+    if (length > 1 && host[0] == '[') { /* an IPv6 address, which needs no looking up */
+        memmove(host, host + 1, length - 2);
+        host[length - 2] = '\0';
+        return true;
+    }
+    return host[strspn(host, "0123456789.")] == '\0' || net_egress_may_look_up(host, (uint16_t)port, err);
+}
+
 static bool set_rules(http_exchange *exchange) {
     CURL *easy = exchange->easy;
     bool good = true;
     SET(CURLOPT_PRIVATE, exchange);
+    SET(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    SET(CURLOPT_OPENSOCKETDATA, exchange);
     SET(CURLOPT_WRITEFUNCTION, take_body);
     SET(CURLOPT_WRITEDATA, exchange);
     SET(CURLOPT_ERRORBUFFER, exchange->curl_text);
@@ -440,6 +494,10 @@ http_exchange *http_client_request(http_client *client, const char *method, cons
     exchange->answer = buffer_make(options->max_bytes == 0 ? MAX_BYTES : options->max_bytes);
     list_append(&client->exchanges, &exchange->node);
     client->count++;
+    if (!may_ask(exchange, url, err)) {
+        exchange_free(exchange);
+        return NULL;
+    }
     exchange->easy = curl_easy_init();
     if (exchange->easy == NULL || !set_rules(exchange) || !set_trust(exchange, options) ||
         !set_times(exchange, options) || !set_request(exchange, method, url, headers, body) ||

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "net/egress.h"
 #include "net_internal.h"
 
 #include <arpa/inet.h>
@@ -95,10 +96,14 @@ void connect_next(net_stream *stream) {
     }
     stream->peer = c->addresses[c->next++];
     bool v4 = stream->peer.any.sa_family == AF_INET;
-    int descriptor = socket(stream->peer.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     error err;
+    int descriptor = net_egress_socket(c->host, &stream->peer.any, &err);
     if (descriptor < 0) {
-        try_after(stream, errno);
+        if (c->next < c->count) {
+            connect_next(stream);
+        } else {
+            stream_finish(stream, &err);
+        }
         return;
     }
     int on = 1;
@@ -171,7 +176,7 @@ static bool start(net_stream *stream, const net_connect_options *options, error 
         ev_defer(stream->owner->loop, &c->start);
         return true;
     }
-    return start_lookup(stream, port, err);
+    return net_egress_may_look_up(c->host, options->port, err) && start_lookup(stream, port, err);
 }
 
 net_stream *net_connect(net *n, const net_connect_options *options, const net_stream_handlers *handlers,

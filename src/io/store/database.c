@@ -314,6 +314,11 @@ database *database_open(const char *path, uint32_t busy_timeout_ms, error *err) 
     return d;
 }
 
+void database_keep_files(database *d) {
+    int keep = 1;
+    (void)sqlite3_file_control(d->connection, NULL, SQLITE_FCNTL_PERSIST_WAL, &keep);
+}
+
 void database_close(database *d) {
     if (d == NULL) {
         return;

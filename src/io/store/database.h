@@ -10,6 +10,8 @@ typedef struct database database;
 /* Opens or makes the file, alone: a second opener, in this process or another, gets ERROR_CONFLICT. Changes
  * nothing in it yet. */
 MUST_CHECK database *database_open(const char *path, uint32_t busy_timeout_ms, error *err);
+/* Closing leaves the write-ahead log, emptied, and its index behind: for who may not remove files then. */
+void database_keep_files(database *d);
 /* Sets what the store relies on, and checks the content if the last user didn't close it. `size_limit`:
  * bytes; 0 for none. */
 MUST_CHECK bool database_prepare(database *d, uint64_t size_limit, error *err);

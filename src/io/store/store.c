@@ -247,6 +247,9 @@ static bool open_database(store *s, const store_options *options, error *err) {
                   migrations_check(s->database, store_migrations, store_migration_count, err) &&
                   database_prepare(s->database, options->size_limit, err) &&
                   migrations_apply(s->database, store_migrations, store_migration_count, err);
+    if (opened && options->keeps_files) {
+        database_keep_files(s->database);
+    }
     return opened || error_context(err, "database %s", options->path);
 }
 
@@ -290,7 +293,23 @@ static bool open_parts(store *s, const store_options *options, error *err) {
     s->sightings = gathered_new(&gathered_sightings, err);
     s->reputations = s->sightings == NULL ? NULL : gathered_new(&gathered_reputations, err);
     s->kept = s->reputations == NULL ? NULL : kept_rings_new(err);
-    return s->kept != NULL && open_database(s, options, err) && (s->loop == NULL || start_thread(s, err));
+    return s->kept != NULL && open_database(s, options, err) &&
+           (options->loop == NULL || store_start(s, options->loop, err));
+}
+
+bool store_start(store *s, ev_loop *loop, error *err) {
+    if (s->mailbox == NULL) { /* the last one is still on its way */
+        s->mailbox = memory_allocate(sizeof *s->mailbox);
+        if (s->mailbox == NULL) {
+            return error_memory(err);
+        }
+        s->mailbox->owner = s;
+    }
+    s->loop = loop;
+    if (!start_thread(s, err)) {
+        s->loop = NULL;
+    }
+    return s->loop != NULL;
 }
 
 store *store_open(const store_options *options, error *err) {
@@ -301,7 +320,6 @@ store *store_open(const store_options *options, error *err) {
     }
     init_lock(s);
     ev_deferred_init(&s->hand_over, hand_over, s);
-    s->loop = options->loop;
     s->queue_limit = options->queue_limit == 0 ? QUEUE_LIMIT : options->queue_limit;
     s->scrub_after_ms = options->scrub_after_ms == 0 ? SCRUB_AFTER_MS : options->scrub_after_ms;
     if (!open_parts(s, options, err)) {
@@ -309,6 +327,33 @@ store *store_open(const store_options *options, error *err) {
         return NULL;
     }
     return s;
+}
+
+/* `closing`: what the last answers still ask for is refused; otherwise it runs at once. */
+static void end_thread(store *s, bool closing) {
+    if (s->loop == NULL) {
+        return;
+    }
+    hand_over(s);
+    ev_defer_cancel(&s->hand_over);
+    pthread_mutex_lock(&s->lock);
+    s->stopping = true;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    s->stopping = closing;
+    s->loop = closing ? s->loop : NULL;
+    if (s->posted) {
+        s->mailbox->owner = NULL;
+        s->mailbox = NULL;
+    }
+    answer_all(take_finished(s).first);
+}
+
+void store_settle(store *s) {
+    if (s != NULL) {
+        end_thread(s, false);
+    }
 }
 
 void store_close(store *s) {
@@ -319,20 +364,6 @@ void store_close(store *s) {
     if (!gathered_write(s, s->sightings, &err) || !gathered_write(s, s->reputations, &err)) {
         log_warning("what was gathered of workers is not kept", LOG_CAUSE(&err));
     }
-    hand_over(s);
-    ev_defer_cancel(&s->hand_over);
-    pthread_mutex_lock(&s->lock);
-    s->stopping = true;
-    pthread_cond_signal(&s->changed);
-    pthread_mutex_unlock(&s->lock);
-    if (s->loop != NULL) {
-        pthread_join(s->thread, NULL);
-        bool posted = s->posted;
-        answer_all(take_finished(s).first);
-        if (posted) {
-            s->mailbox->owner = NULL;
-            s->mailbox = NULL;
-        }
-    }
+    end_thread(s, true);
     free_all(s);
 }

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "codec/json.h"
 #include "crypto/start.h"
+#include "net/egress.h"
 #include "options/options.h"
 #include "os/random.h"
 
@@ -129,7 +130,8 @@ static void fake_stop(fake *f) {
 static int fake_run(fake *f) {
     error err = {0};
     allow_many_descriptors();
-    bool ready = crypto_start(&err) && fake_start(f, &err);
+    bool ready =
+        crypto_start(&err) && net_egress_allow(SLICE_LITERAL("127.0.0.0/8"), &err) && fake_start(f, &err);
     ev_signal *stop = ready ? ev_signal_new(f->loop, SIGTERM, terminate, f, &err) : NULL;
     if (stop != NULL) {
         ev_loop_run(f->loop);

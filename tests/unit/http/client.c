@@ -243,10 +243,14 @@ static void test_only_http_and_https_are_spoken(void **state) {
     (void)state;
     fixture f;
     start(&f, false);
-    snprintf(f.base, sizeof f.base, "file:///etc");
-    ask_and_wait(&f, "GET", "/passwd", slice_of(NULL, 0), NULL);
-    assert_int_equal(f.status, 0);
-    assert_int_equal(buffer_length(&f.body), 0);
+    static const char *const others[] = {"file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1:70/",
+                                         "dict://127.0.0.1:2628/", "127.0.0.1"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        error err = {0};
+        assert_null(http_client_request(f.client, "GET", others[i], NULL, slice_of(NULL, 0), NULL, on_answer,
+                                        &f, &err));
+        assert_int_equal(err.code, ERROR_INVALID);
+    }
     stop(&f);
 }
 

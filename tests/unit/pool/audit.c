@@ -74,9 +74,10 @@ static int start(void **state) {
 }
 
 static void close_log(void) {
+    store_settle(p->store);
+    audit_stop(p);
     store_close(p->store);
     p->store = NULL;
-    audit_stop(p);
 }
 
 static int stop(void **state) {

@@ -78,7 +78,7 @@ static void test_a_missing_file_is_an_error(void **state) {
     pool_settings settings;
     error err = {0};
     assert_false(pool_settings_load("/nonexistent/pool.yaml", &settings, &err));
-    assert_int_equal(err.code, ERROR_IO);
+    assert_int_equal(err.code, ERROR_NOT_FOUND);
 }
 
 /* What is described is valid YAML once the #s before the keys are gone, and gives the defaults. */

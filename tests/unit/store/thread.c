@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 /* A site whose store has its thread, and a loop that runs until the answers that are due have come. */
@@ -403,8 +404,59 @@ static void test_after_a_kill_everything_that_was_answered_is_there(void **state
 
 #define STORE_TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+static void keep_now(void *context, const error *failure) {
+    ((answer *)context)->calls++;
+    ((answer *)context)->code = failure == NULL ? ERROR_NONE : failure->code;
+}
+
+static void test_a_store_is_given_a_thread_and_loses_it_again(void **state) {
+    fixture *f = *state;
+    answer first;
+    answer second = {.f = f};
+    answer third = {.f = f};
+    for (int round = 0; round < 3; round++) {
+        store_receipt receipt = new_receipt((uint64_t)(100 + 3 * round));
+        add(f, &first, (uint64_t)(101 + 3 * round));
+        store_settle(f->site);
+        assert_int_equal(first.calls, 1);
+        assert_int_equal(first.code, ERROR_NONE);
+        second.calls = 0;
+        assert_true(store_receipt_add(f->site, &receipt, keep_now, &second, &err));
+        assert_int_equal(second.calls, 1);
+        assert_int_equal(second.code, ERROR_NONE);
+        assert_true(store_start(f->site, f->loop, &err));
+        add(f, &third, (uint64_t)(102 + 3 * round));
+        wait_for_answers(f);
+        assert_int_equal(third.calls, 1);
+        assert_int_equal(third.code, ERROR_NONE);
+    }
+}
+
+static void test_files_are_kept_empty_for_who_may_not_remove_them(void **state) {
+    fixture *f = *state;
+    char path[128];
+    struct stat status;
+    answer a;
+    store_close(f->site);
+    f->site = store_open(&(store_options){.path = f->here.path, .loop = f->loop, .keeps_files = true}, &err);
+    assert_non_null(f->site);
+    add(f, &a, 1);
+    wait_for_answers(f);
+    store_close(f->site);
+    snprintf(path, sizeof path, "%s-wal", f->here.path);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_size, 0);
+    open_store(f, 0);
+    get(f, &a, 1);
+    wait_for_answers(f);
+    assert_int_equal(a.code, ERROR_NONE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_store_is_given_a_thread_and_loses_it_again, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_files_are_kept_empty_for_who_may_not_remove_them, set_up,
+                                        tear_down),
         STORE_TEST(test_answers_come_in_order_and_reads_see_the_writes_before_them),
         STORE_TEST(test_what_queues_up_is_committed_together),
         STORE_TEST(test_one_failing_request_leaves_the_others_of_its_batch_alone),

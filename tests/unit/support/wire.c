@@ -2,6 +2,7 @@
 
 #include "crypto/certificate.h"
 #include "crypto/start.h"
+#include "net/egress.h"
 
 #include <time.h>
 
@@ -16,6 +17,8 @@ static void must(bool good, const error *err) {
 void wire_start(wire *w) {
     error err;
     must(crypto_start(&err), &err);
+    net_egress_begin("");
+    must(net_egress_allow(SLICE_LITERAL("127.0.0.0/8, [::1]"), &err), &err);
     w->loop = ev_loop_new(&err);
     must(w->loop != NULL, &err);
     w->net = net_new(w->loop, NULL, &err);

@@ -331,25 +331,12 @@ void audit_start(pool *p) {
 }
 
 static void write_last(audit *a) {
-    char path[SITE_PATH_SIZE];
-    error err = {0};
-    if (!a->booted && list_is_empty(&a->waiting)) {
-        return;
-    }
-    bool opened = site_path(a->pool->site.folder, SITE_DATABASE, path, &err);
-    a->store = opened ? store_open(&(store_options){.path = path}, &err) : NULL;
-    if (a->store == NULL) {
-        log_error("the audit log's last entries can't be written", LOG_CAUSE(&err));
-        return;
-    }
     if (a->booted) {
         audit_note_event(a->pool, "pool_stop", (slice){NULL, 0}, NULL);
     } else {
         pump(a);
     }
-    store *last = a->store;
     a->store = NULL;
-    store_close(last);
 }
 
 void audit_stop(pool *p) {
@@ -360,10 +347,8 @@ void audit_stop(pool *p) {
     ev_timer_stop(&a->keep_timer);
     audit_sweep_free(a->sweep);
     a->sweep = NULL;
-    bool served = a->store != NULL;
-    a->store = NULL;
     error err = {0};
-    if (served) {
+    if (a->store != NULL) {
         write_last(a);
         if (!audit_keep_now(a, &err)) {
             log_error("the audit log's checkpoint is not kept beside the database", LOG_CAUSE(&err));

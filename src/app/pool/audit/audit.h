@@ -41,8 +41,8 @@ MUST_CHECK bool audit_load(pool *p, store *database, uint64_t at_once, error *er
 /* From now on it is written to p->store. If what is still to be checked isn't what was signed the loop stops,
  * and p->start_failure says so. */
 void audit_start(pool *p);
-/* Writes what waits, with a last entry that the pool stops, through a store without a loop. After
- * store_close(p->store). Blocks. Harmless if nothing was loaded. */
+/* Writes a last entry, that the pool stops. Between store_settle(p->store) and store_close. Blocks. Harmless
+ * if nothing was loaded. */
 void audit_stop(pool *p);
 
 /* `done` comes once, when the entry is on the disk, or with why it isn't; never from inside the call, unless

@@ -67,13 +67,18 @@ bool audit_kept_read(audit *a, checkpoint *kept, error *err) {
     return read;
 }
 
+static bool write_note(const pool *p, const char *path, slice text, error *err) {
+    return p->privilege.keeper != NULL ? keeper_write_checkpoint(p->privilege.keeper, text, err)
+                                       : file_write_atomic(path, text, 0600, err);
+}
+
 bool audit_keep_now(audit *a, error *err) {
     char path[SITE_PATH_SIZE];
     if (a->kept_size == a->durable.size) {
         return true;
     }
     bool kept = site_path(a->pool->site.folder, SITE_AUDIT, path, err) &&
-                file_write_atomic(path, buffer_slice(&a->note), 0600, err);
+                write_note(a->pool, path, buffer_slice(&a->note), err);
     a->kept_size = kept ? a->durable.size : a->kept_size;
     return kept;
 }
@@ -91,7 +96,7 @@ typedef struct keeping {
 
 static void write_file(void *context) {
     keeping *k = context;
-    k->written = file_write_atomic(k->path, slice_of(k->note, k->length), 0600, &k->failure);
+    k->written = write_note(k->pool, k->path, slice_of(k->note, k->length), &k->failure);
 }
 
 static void file_written(void *context) {

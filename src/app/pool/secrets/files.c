@@ -1,6 +1,7 @@
 #include "secrets/files.h"
 
 #include "crypto/key_file.h"
+#include "os/clock.h"
 
 #include <stdio.h>
 
@@ -156,4 +157,17 @@ bool secrets_drop_former(const char *folder, secrets_issued *issued, error *err)
            file_write_atomic(path, buffer_slice(chain), 0644, err);
     certificate_pair_free(&former);
     return done;
+}
+
+bool secrets_make(const char *folder, secrets_act act, secrets_issued *issued, error *err) {
+    uint64_t now = clock_unix_ms();
+    switch (act) {
+    case SECRETS_SERVER:
+        return secrets_issue_server(folder, now, issued, err);
+    case SECRETS_AUTHORITY:
+        return secrets_issue_authority(folder, now, issued, err);
+    case SECRETS_DROP_FORMER:
+        return secrets_drop_former(folder, issued, err);
+    }
+    return error_set(err, ERROR_INVALID, "no such exchange");
 }

@@ -29,6 +29,10 @@ MUST_CHECK bool secrets_issue_authority(const char *folder, uint64_t now_unix_ms
  * ERROR_CONFLICT: there is none. */
 MUST_CHECK bool secrets_drop_former(const char *folder, secrets_issued *issued, error *err);
 
+typedef enum secrets_act { SECRETS_SERVER, SECRETS_AUTHORITY, SECRETS_DROP_FORMER } secrets_act;
+/* Any of these, by its name, now. */
+MUST_CHECK bool secrets_make(const char *folder, secrets_act act, secrets_issued *issued, error *err);
+
 /* Whether the chain presents an authority before this one. */
 bool secrets_has_former(slice chain_pem, slice ca_pem);
 

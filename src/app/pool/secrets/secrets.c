@@ -62,21 +62,12 @@ void secrets_stop(pool *p) {
     }
 }
 
-/* In a thread of the loop's. */
+/* In a thread of the loop's; where the pool gave up its rights, by the process that kept this one. */
 static void make(void *context) {
     exchange *e = context;
-    uint64_t now = clock_unix_ms();
-    switch (e->act) {
-    case SECRETS_SERVER:
-        e->made = secrets_issue_server(e->folder, now, &e->issued, &e->failure);
-        return;
-    case SECRETS_AUTHORITY:
-        e->made = secrets_issue_authority(e->folder, now, &e->issued, &e->failure);
-        return;
-    case SECRETS_DROP_FORMER:
-        e->made = secrets_drop_former(e->folder, &e->issued, &e->failure);
-        return;
-    }
+    helper *keeper = e->pool->privilege.keeper;
+    e->made = keeper != NULL ? keeper_exchange(keeper, e->act, &e->issued, &e->failure)
+                             : secrets_make(e->folder, e->act, &e->issued, &e->failure);
 }
 
 /* The authority in memory is the one on the disk. */

@@ -1,14 +1,13 @@
 #ifndef POOL_SECRETS_H
 #define POOL_SECRETS_H
 
+#include "secrets/files.h"
 #include "state.h"
 
 /* The pool's own secrets, exchanged while it serves: connections that are open go on, new ones get the new
  * certificate. The files are exchanged first (secrets/files.h), in a thread of their own. Loop thread. */
 typedef struct secrets secrets;
 typedef struct session session;
-
-typedef enum secrets_act { SECRETS_SERVER, SECRETS_AUTHORITY, SECRETS_DROP_FORMER } secrets_act;
 
 /* Before secrets_presents. */
 MUST_CHECK bool secrets_start(pool *p, error *err);

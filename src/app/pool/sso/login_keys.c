@@ -1,39 +1,9 @@
 #include "base/log.h"
 #include "base/memory.h"
-#include "codec/base64.h"
-#include "crypto/secret.h"
 #include "logins_internal.h"
 #include "os/clock.h"
-#include "os/random.h"
 
-/* The keys that sign session tokens: in the database sealed under verify.key, each to its place. */
-
-static const char place[] = "session_keys";
-
-/* The first half of what the key's id stands for. */
-static bool stored_id(const char *key_id, uint8_t id[STORE_SESSION_ID_SIZE], error *err) {
-    uint8_t thumbprint[HASH_SIZE];
-    if (!base64url_decode_exact(slice_of_text(key_id), thumbprint, sizeof thumbprint)) {
-        return error_set(err, ERROR_INTERNAL, "a session key without an id");
-    }
-    memcpy(id, thumbprint, STORE_SESSION_ID_SIZE);
-    return true;
-}
-
-/* A new key, and its seed sealed for the store. */
-static sign_key *draw_key(const pool *p, uint8_t id[STORE_SESSION_ID_SIZE], buffer *sealed, error *err) {
-    uint8_t seed[SIGN_SEED_SIZE];
-    char key_id[AUTH_RING_ID_LENGTH + 1];
-    sign_key *key = random_bytes(seed, sizeof seed, err) ? sign_key_from_seed(seed, err) : NULL;
-    bool made = key != NULL && auth_key_ring_id(key, key_id, err) && stored_id(key_id, id, err) &&
-                site_seal(&p->site, place, id, slice_of(seed, sizeof seed), sealed, err);
-    secret_wipe(seed, sizeof seed);
-    if (!made) {
-        sign_key_free(key);
-        return NULL;
-    }
-    return key;
-}
+/* The keys that sign session tokens: sealed in the database, private halves in the vault alone. */
 
 typedef struct loading {
     pool *pool;
@@ -41,14 +11,7 @@ typedef struct loading {
 } loading;
 
 static bool open_key(pool *p, const store_session_key *stored, error *err) {
-    buffer seed = buffer_make(STORE_SESSION_KEY_MAX);
-    bool opened = (buffer_reserve(&seed, STORE_SESSION_KEY_MAX) != NULL || error_memory(err)) &&
-                  site_open_sealed(&p->site, place, stored->id, stored->sealed, &seed, err);
-    if (opened && buffer_length(&seed) != SIGN_SEED_SIZE) {
-        opened = error_set(err, ERROR_CORRUPT, "a session key in the database is no key");
-    }
-    sign_key *key = opened ? sign_key_from_seed(buffer_slice(&seed).data, err) : NULL;
-    buffer_wipe(&seed);
+    sign_key *key = session_keys_take(&p->privilege.session_keys, stored->id, stored->sealed, err);
     return key != NULL && auth_key_ring_add(&p->logins->ring, key, stored->begins_ms, err);
 }
 
@@ -76,7 +39,7 @@ static bool make_first_key(pool *p, store *database, error *err) {
     error failure = {0};
     buffer sealed = buffer_make(STORE_SESSION_KEY_MAX);
     store_session_key stored = {.begins_ms = clock_unix_ms()};
-    sign_key *key = draw_key(p, stored.id, &sealed, err);
+    sign_key *key = session_keys_draw(&p->privilege.session_keys, stored.id, &sealed, err);
     stored.sealed = buffer_slice(&sealed);
     bool kept = key != NULL && store_session_key_add(database, &stored, false, keep_failure, &failure, err);
     buffer_wipe(&sealed);
@@ -151,7 +114,7 @@ bool logins_rotate_key(pool *p, bool at_once, store_done *done, void *context, e
         return error_memory(err);
     }
     *r = (rotation){.pool = p,
-                    .key = draw_key(p, stored.id, &sealed, err),
+                    .key = session_keys_draw(&p->privilege.session_keys, stored.id, &sealed, err),
                     .begins_ms = stored.begins_ms,
                     .at_once = at_once,
                     .done = done,
@@ -188,7 +151,7 @@ void login_keys_keep_house(pool *p, uint64_t now_ms) {
     char key_id[AUTH_RING_ID_LENGTH + 1];
     uint8_t id[STORE_SESSION_ID_SIZE];
     while (auth_key_ring_drop_ended(&all->ring, now_ms, key_id)) {
-        if (!stored_id(key_id, id, &err) || !store_session_key_delete(p->store, id, deleted, NULL, &err)) {
+        if (!vault_row_of(key_id, id, &err) || !store_session_key_delete(p->store, id, deleted, NULL, &err)) {
             deleted(NULL, &err);
         }
     }

@@ -3,6 +3,7 @@
 #include "codec/base64.h"
 #include "codec/form.h"
 #include "crypto/secret.h"
+#include "net/egress.h"
 #include "providers_internal.h"
 
 #include <stdio.h>
@@ -31,6 +32,18 @@ typedef struct waiter {
     void *context;
 } waiter;
 
+/* What it publishes may name other hosts: those are asked only where the settings name them too. */
+static bool allow_issuers(const providers *all, error *err) {
+    char issuer[AUTH_OIDC_URL_MAX + 1];
+    for (size_t i = 0; i < all->count; i++) {
+        snprintf(issuer, sizeof issuer, "%.*s", SLICE_FORMAT(all->list[i].client.issuer));
+        if (!net_egress_allow_url(issuer, false, err)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool providers_load(pool *p, error *err) {
     char path[SITE_PATH_SIZE];
     if (!site_path(p->site.folder, SITE_SSO, path, err)) {
@@ -45,7 +58,7 @@ bool providers_load(pool *p, error *err) {
     if (!file_exists(path)) {
         return true;
     }
-    if (!providers_read(p->providers, p->site.folder, path, err)) {
+    if (!providers_read(p->providers, p->site.folder, path, err) || !allow_issuers(p->providers, err)) {
         return false;
     }
     p->providers->http = http_client_new(p->loop, err);

@@ -11,7 +11,9 @@
 /* Where the pool is, whom to trust, who calls. From the options, else the environment (CELLULE_URL,
  * CELLULE_CA, CELLULE_KEY), else the client file: --site DIR's client.json, or ~/.cellule/client.json. The
  * key never comes from an option, which others could see in the list of processes. Which programs the pool
- * may run, if that is named (CELLULE_POOL_RELEASE, "pool_release"), is asked before the key is shown. */
+ * may run, if that is named (CELLULE_POOL_RELEASE, "pool_release"), is asked before the key is shown. At a
+ * public address the pool is only called where CELLULE_PUBLIC=yes or "public": true in the client file says
+ * so. */
 typedef struct api_options {
     const char *site;
     const char *url;

@@ -12,6 +12,12 @@ typedef struct sign_key sign_key;
 
 MUST_CHECK sign_key *sign_key_generate(error *err);
 MUST_CHECK sign_key *sign_key_from_seed(const uint8_t seed[SIGN_SEED_SIZE], error *err);
+/* A key whose private half is elsewhere: `sign` is asked for each signature, in the caller's thread. It can't
+ * be saved. `drop`, which may be NULL, comes when the key is freed. `context` is the caller's and must
+ * outlive the key. */
+typedef bool sign_elsewhere(void *context, slice message, uint8_t signature[SIGN_SIGNATURE_SIZE], error *err);
+MUST_CHECK sign_key *sign_key_elsewhere(const uint8_t public_key[SIGN_PUBLIC_SIZE], sign_elsewhere *sign,
+                                        void (*drop)(void *context), void *context, error *err);
 void sign_key_free(sign_key *key); /* NULL is allowed */
 /* SIGN_PUBLIC_SIZE bytes that live as long as the key. */
 const uint8_t *sign_key_public(const sign_key *key);

@@ -31,7 +31,8 @@ MUST_CHECK http_client *http_client_new(ev_loop *loop, error *err);
 void http_client_free(http_client *client);
 
 /* `headers`: "Name: value" lines, NULL at the end, or NULL. Everything is copied. `callback` comes exactly
- * once unless cancelled, never from inside this call. */
+ * once unless cancelled, never from inside this call. ERROR_DENIED, here or as the answer's cause:
+ * net/egress.h doesn't allow the host, or the address that it stands for. */
 MUST_CHECK http_exchange *http_client_request(
     http_client *client, const char *method, const char *url, const char *const *headers, slice body,
     const http_client_options *options, void (*callback)(void *context, const http_client_answer *answer),

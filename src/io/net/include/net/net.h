@@ -54,8 +54,8 @@ typedef struct net_connect_options {
     net_tls *tls;        /* NULL: plain. The certificate must name `host`. */
     uint32_t timeout_ms; /* look-up, connect and handshake together; 0: 10 s */
 } net_connect_options;
-/* on_open follows, or on_closed with the cause. NULL: memory is out, too many
- * look-ups are under way, or `tls` is a server's. */
+/* on_open follows, or on_closed with the cause. NULL: memory is out, too many look-ups are under way, `tls`
+ * is a server's, or nothing in net/egress.h allows `host`. What it stands for must be allowed too. */
 MUST_CHECK net_stream *net_connect(net *n, const net_connect_options *options,
                                    const net_stream_handlers *handlers, void *context, error *err);
 

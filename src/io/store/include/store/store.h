@@ -25,6 +25,7 @@ typedef struct store_options {
     size_t queue_limit; /* most operations waiting; 0 means 4096 */
     uint32_t busy_timeout_ms; /* how long to wait for a lock another program holds; 0 means 2000 */
     uint64_t size_limit;      /* most bytes the database may grow to; 0 means no limit but the disk's */
+    bool keeps_files;         /* closing leaves its log and index files behind, empty, and opens no file */
     uint32_t scrub_after_ms;  /* how long a wiped payload may stand in the write-ahead log; 0 means 30000 */
 } store_options;
 
@@ -32,6 +33,11 @@ typedef struct store_options {
  * Blocks. ERROR_CONFLICT: another process has it open. ERROR_UNSUPPORTED: made by a newer program, or not a
  * Cellule database. ERROR_CORRUPT: damaged. */
 MUST_CHECK store *store_open(const store_options *options, error *err);
+/* Gives a store that was opened without a loop one, and its thread. */
+MUST_CHECK bool store_start(store *s, ev_loop *loop, error *err);
+/* The opposite: runs what is queued, gives the answers that are due, ends the thread. From then on each
+ * operation runs at once. Blocks. Loop thread. NULL is allowed. */
+void store_settle(store *s);
 /* Runs what is queued, gives the answers that are due, closes. Blocks. Loop thread. NULL is allowed. */
 void store_close(store *s);
 

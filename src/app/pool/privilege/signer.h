@@ -1,0 +1,17 @@
+#ifndef POOL_SIGNER_H
+#define POOL_SIGNER_H
+
+#include "crypto/sign.h"
+#include "privilege/helper.h"
+
+/* A process that holds the pool's private key, and those of session tokens (privilege/vault.h), and signs
+ * with them: whoever takes over the serving process may ask for signatures as long as it is there, but can't
+ * carry a key away. It opens no file and no socket, and starts nothing. A signature costs a message there and
+ * one back (the README has the figure); none is made on the way of an answer, only where a receipt is fetched
+ * and for each batch of the audit log. */
+enum { SIGNER_MESSAGE_MAX = 256 * 1024 };
+
+/* Loads pool.key in the new process; `confined` false: the kernel has no seccomp. */
+MUST_CHECK helper *signer_start(const char *site_folder, bool *confined, sign_key **key, error *err);
+
+#endif
