@@ -61,7 +61,7 @@ typedef struct pool {
     struct proof *proof;             /* answers are checked: proof/proof.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
-    bool check_only; /* to see whether all is in order: it won't serve */
+    bool check_only;      /* to see whether all is in order: it won't serve */
     bool models_compared; /* with what the settings name, once since the start (proof/names.h) */
     error start_failure;
     uint16_t port;
