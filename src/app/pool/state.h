@@ -38,6 +38,7 @@ typedef struct pool {
     ev_loop *loop;
     net *net;
     net_tls *tls;
+    certificate_pair worker_authority; /* enrol/certificates.h */
     http_server *server;
     store *store;
     dispatch *dispatch;

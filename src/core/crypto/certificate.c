@@ -1,5 +1,6 @@
 #include "crypto/certificate.h"
 
+#include "certificate_internal.h"
 #include "crypto/hash.h"
 #include "crypto_internal.h"
 #include "os/host.h"
@@ -17,7 +18,7 @@ enum {
     SERIAL_SIZE = 16,
     NAME_LIMIT = 64, /* ub-common-name, RFC 5280 appendix A.1 */
     CLOCK_ALLOWANCE_SECONDS = 3600,
-    SECONDS_A_DAY = 86400
+    MILLISECONDS_A_DAY = 86400000
 };
 
 certificate_pair certificate_pair_make(void) {
@@ -30,7 +31,7 @@ void certificate_pair_free(certificate_pair *pair) {
 }
 
 /* Positive, as RFC 5280 §4.1.2.2 asks: a leading bit that is set gets a zero byte before it. */
-static bool set_serial(X509 *certificate, error *err) {
+bool certificate_set_serial(X509 *certificate, error *err) {
     uint8_t bytes[SERIAL_SIZE];
     if (!random_bytes(bytes, sizeof bytes, err)) {
         return false;
@@ -42,22 +43,22 @@ static bool set_serial(X509 *certificate, error *err) {
     return good || crypto_openssl_error(err, "making a serial number");
 }
 
-static bool set_validity(X509 *certificate, uint64_t now_unix_ms, int days, error *err) {
+bool certificate_set_validity(X509 *certificate, uint64_t now_unix_ms, uint64_t until_unix_ms, error *err) {
     int64_t now = (int64_t)(now_unix_ms / 1000);
     time_t from = now > CLOCK_ALLOWANCE_SECONDS ? (time_t)(now - CLOCK_ALLOWANCE_SECONDS) : 0;
-    time_t until = from + (time_t)days * SECONDS_A_DAY;
+    time_t until = (time_t)(until_unix_ms / 1000);
     return (ASN1_TIME_set(X509_getm_notBefore(certificate), from) != NULL &&
             ASN1_TIME_set(X509_getm_notAfter(certificate), until) != NULL) ||
            crypto_openssl_error(err, "setting the dates");
 }
 
-static bool set_name(X509_NAME *name, const char *common_name, error *err) {
+bool certificate_set_name(X509_NAME *name, const char *common_name, error *err) {
     return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1,
                                       0) == 1 ||
            crypto_openssl_error(err, "setting the name");
 }
 
-static bool add_extension(X509 *certificate, X509 *issuer, int kind, const char *value, error *err) {
+bool certificate_add_extension(X509 *certificate, X509 *issuer, int kind, const char *value, error *err) {
     X509V3_CTX context;
     X509V3_set_ctx(&context, issuer, certificate, NULL, NULL, 0);
     X509_EXTENSION *extension = X509V3_EXT_conf_nid(NULL, &context, kind, value);
@@ -134,7 +135,7 @@ static bool add_names(X509 *certificate, const certificate_names *names, error *
 }
 
 /* `bio` is taken and freed. */
-static bool take_text(BIO *bio, bool written, buffer *pem, error *err) {
+bool certificate_take_pem(BIO *bio, bool written, buffer *pem, error *err) {
     const char *text = NULL;
     long length = bio == NULL || !written ? 0 : BIO_get_mem_data(bio, &text);
     bool good = length > 0 || crypto_openssl_error(err, "writing PEM");
@@ -149,11 +150,11 @@ static bool take_text(BIO *bio, bool written, buffer *pem, error *err) {
 static bool write_pair(X509 *certificate, EVP_PKEY *key, certificate_pair *pair, error *err) {
     BIO *bio = BIO_new(BIO_s_mem());
     bool written = bio != NULL && PEM_write_bio_X509(bio, certificate) == 1;
-    bool good = take_text(bio, written, &pair->certificate, err);
+    bool good = certificate_take_pem(bio, written, &pair->certificate, err);
     if (good) {
         bio = BIO_new(BIO_s_mem());
         written = bio != NULL && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1;
-        good = take_text(bio, written, &pair->key, err);
+        good = certificate_take_pem(bio, written, &pair->key, err);
     }
     if (!good) {
         certificate_pair_free(pair);
@@ -163,13 +164,15 @@ static bool write_pair(X509 *certificate, EVP_PKEY *key, certificate_pair *pair,
 
 /* What both kinds have in common; NULL on failure. */
 static X509 *begin(EVP_PKEY **key, uint64_t now_unix_ms, int days, const char *common_name, error *err) {
+    uint64_t lifetime = (uint64_t)days * MILLISECONDS_A_DAY - (uint64_t)CLOCK_ALLOWANCE_SECONDS * 1000;
     X509 *certificate = X509_new();
     *key = EVP_EC_gen("P-256");
     bool good = (certificate != NULL && *key != NULL && X509_set_version(certificate, X509_VERSION_3) == 1 &&
                  X509_set_pubkey(certificate, *key) == 1) ||
                 crypto_openssl_error(err, "making a P-256 key");
-    good = good && set_serial(certificate, err) && set_validity(certificate, now_unix_ms, days, err) &&
-           set_name(X509_get_subject_name(certificate), common_name, err);
+    good = good && certificate_set_serial(certificate, err) &&
+           certificate_set_validity(certificate, now_unix_ms, now_unix_ms + lifetime, err) &&
+           certificate_set_name(X509_get_subject_name(certificate), common_name, err);
     if (!good) {
         X509_free(certificate);
         EVP_PKEY_free(*key);
@@ -179,7 +182,7 @@ static X509 *begin(EVP_PKEY **key, uint64_t now_unix_ms, int days, const char *c
     return certificate;
 }
 
-static bool finish(X509 *certificate, X509_NAME *issuer, EVP_PKEY *issuer_key, error *err) {
+bool certificate_finish(X509 *certificate, X509_NAME *issuer, EVP_PKEY *issuer_key, error *err) {
     return (X509_set_issuer_name(certificate, issuer) == 1 &&
             X509_sign(certificate, issuer_key, EVP_sha256()) > 0) ||
            crypto_openssl_error(err, "signing a certificate");
@@ -199,11 +202,14 @@ bool certificate_make_authority(const char *common_name, uint64_t now_unix_ms, c
     X509 *certificate = begin(&key, now_unix_ms, CERTIFICATE_AUTHORITY_DAYS, common_name, err);
     bool good =
         certificate != NULL &&
-        add_extension(certificate, certificate, NID_basic_constraints, "critical,CA:TRUE,pathlen:0", err) &&
-        add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign", err) &&
-        add_extension(certificate, certificate, NID_subject_key_identifier, "hash", err) &&
-        add_extension(certificate, certificate, NID_authority_key_identifier, "keyid:always", err) &&
-        finish(certificate, X509_get_subject_name(certificate), key, err) &&
+        certificate_add_extension(certificate, certificate, NID_basic_constraints,
+                                  "critical,CA:TRUE,pathlen:0", err) &&
+        certificate_add_extension(certificate, certificate, NID_key_usage, "critical,keyCertSign,cRLSign",
+                                  err) &&
+        certificate_add_extension(certificate, certificate, NID_subject_key_identifier, "hash", err) &&
+        certificate_add_extension(certificate, certificate, NID_authority_key_identifier, "keyid:always",
+                                  err) &&
+        certificate_finish(certificate, X509_get_subject_name(certificate), key, err) &&
         write_pair(certificate, key, authority, err);
     X509_free(certificate);
     EVP_PKEY_free(key);
@@ -242,19 +248,35 @@ static EVP_PKEY *read_key(slice pem, error *err) {
     return key;
 }
 
+bool certificate_read_authority(const certificate_pair *authority, X509 **certificate, EVP_PKEY **key,
+                                error *err) {
+    *certificate = read_certificate(buffer_slice(&authority->certificate), err);
+    *key = *certificate == NULL ? NULL : read_key(buffer_slice(&authority->key), err);
+    if (*key == NULL) {
+        return false;
+    }
+    if (X509_check_ca(*certificate) != 1 || X509_check_private_key(*certificate, *key) != 1) {
+        ERR_clear_error();
+        return error_set(err, ERROR_CORRUPT, "the authority's certificate and key do not belong together");
+    }
+    return true;
+}
+
 static bool issue(X509 *authority, EVP_PKEY *authority_key, const certificate_names *names,
                   uint64_t now_unix_ms, certificate_pair *server, error *err) {
     EVP_PKEY *key = NULL;
     X509 *certificate = begin(&key, now_unix_ms, CERTIFICATE_SERVER_DAYS, "Cellule pool", err);
-    bool good = certificate != NULL &&
-                add_extension(certificate, authority, NID_basic_constraints, "critical,CA:FALSE", err) &&
-                add_extension(certificate, authority, NID_key_usage, "critical,digitalSignature", err) &&
-                add_extension(certificate, authority, NID_ext_key_usage, "serverAuth", err) &&
-                add_extension(certificate, authority, NID_subject_key_identifier, "hash", err) &&
-                add_extension(certificate, authority, NID_authority_key_identifier, "keyid:always", err) &&
-                add_names(certificate, names, err) &&
-                finish(certificate, X509_get_subject_name(authority), authority_key, err) &&
-                write_pair(certificate, key, server, err);
+    bool good =
+        certificate != NULL &&
+        certificate_add_extension(certificate, authority, NID_basic_constraints, "critical,CA:FALSE", err) &&
+        certificate_add_extension(certificate, authority, NID_key_usage, "critical,digitalSignature", err) &&
+        certificate_add_extension(certificate, authority, NID_ext_key_usage, "serverAuth", err) &&
+        certificate_add_extension(certificate, authority, NID_subject_key_identifier, "hash", err) &&
+        certificate_add_extension(certificate, authority, NID_authority_key_identifier, "keyid:always",
+                                  err) &&
+        add_names(certificate, names, err) &&
+        certificate_finish(certificate, X509_get_subject_name(authority), authority_key, err) &&
+        write_pair(certificate, key, server, err);
     X509_free(certificate);
     EVP_PKEY_free(key);
     return good;
@@ -262,14 +284,10 @@ static bool issue(X509 *authority, EVP_PKEY *authority_key, const certificate_na
 
 bool certificate_issue_server(const certificate_pair *authority, const certificate_names *names,
                               uint64_t now_unix_ms, certificate_pair *server, error *err) {
-    X509 *certificate = read_certificate(buffer_slice(&authority->certificate), err);
-    EVP_PKEY *key = certificate == NULL ? NULL : read_key(buffer_slice(&authority->key), err);
-    bool good = key != NULL;
-    if (good && (X509_check_ca(certificate) != 1 || X509_check_private_key(certificate, key) != 1)) {
-        ERR_clear_error();
-        good = error_set(err, ERROR_CORRUPT, "the authority's certificate and key do not belong together");
-    }
-    good = good && issue(certificate, key, names, now_unix_ms, server, err);
+    X509 *certificate = NULL;
+    EVP_PKEY *key = NULL;
+    bool good = certificate_read_authority(authority, &certificate, &key, err) &&
+                issue(certificate, key, names, now_unix_ms, server, err);
     X509_free(certificate);
     EVP_PKEY_free(key);
     return good;
