@@ -1,5 +1,6 @@
 #include "../src/domain/proto/schema_internal.h"
 #include "codec/json.h"
+#include "proto/certificate.h"
 #include "proto/message.h"
 
 #include <stdlib.h>
@@ -26,6 +27,19 @@ static void compare_ways(slice text, arena *a, const proto_message *message) {
     buffer_free(&second);
 }
 
+static void check_certificate_request(slice text) {
+    proto_certificate request;
+    proto_certificate again;
+    error err;
+    buffer written = buffer_make(PROTO_CERTIFICATE_MAX);
+    if (proto_certificate_decode(text, &request, &err)) {
+        require(proto_certificate_encode(&request, &written, &err));
+        require(proto_certificate_decode(buffer_slice(&written), &again, &err));
+        require(memcmp(&request, &again, sizeof request) == 0);
+    }
+    buffer_free(&written);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static bool started;
     if (!started) {
@@ -35,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     arena *a = arena_new(64 << 20);
     require(a != NULL);
     slice text = slice_of(data, size);
+    check_certificate_request(text);
     proto_message message;
     proto_message again;
     error err;

@@ -12,7 +12,7 @@ ROLES = TABLE["roles"]
 
 # Written out by hand: an address that asks for no key is to be noticed.
 OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/v1/pool"), ("GET", "/v1/release"), ("GET", "/v1/worker"),
-        ("POST", "/v1/worker/enrol"), ("GET", "/.well-known/jwks.json"), ("POST", "/auth/token"),
+        ("POST", "/v1/worker/enrol"), ("POST", "/v1/worker/certificate"), ("GET", "/.well-known/jwks.json"), ("POST", "/auth/token"),
         ("POST", "/auth/device"), ("GET", "/auth/login"), ("GET", "/auth/callback"), ("POST", "/auth/refresh"),
         ("POST", "/auth/logout"), ("POST", "/auth/backchannel-logout"),
         # With the SCIM token of a provider alone (tests/clients/sso.py).

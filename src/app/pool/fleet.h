@@ -31,6 +31,7 @@ struct fleet_worker {
     uint64_t revoked_ms;   /* 0: approved */
     uint64_t suspected_ms; /* its key came from another machine; 0: no */
     uint64_t last_seen_ms;
+    uint64_t certificate_ms;          /* when the last of its TLS certificates ends; 0: it was given none */
     char network[FLEET_NETWORK_SIZE]; /* "192.0.2.0/24", of its last session; empty: none since the start */
     bool enrolled;                    /* false: only a place, see fleet_reserve */
     session *session;                 /* the session that serves under this id; NULL: not connected */

@@ -5,6 +5,7 @@
 #include "audit/api.h"
 #include "chat.h"
 #include "enrol/approvals.h"
+#include "enrol/certificates.h"
 #include "enrol/enrolments.h"
 #include "enrol/tokens.h"
 #include "observe.h"
@@ -33,6 +34,7 @@ const route route_table[] = {
     OPEN("GET", "/v1/release", observe_release, "the program that the pool runs, and its signed manifest"),
     OPEN("GET", "/v1/worker", session_accept, "workers connect here (WebSocket)"),
     OPEN("POST", "/v1/worker/enrol", admin_enrol, "a machine enrols, with a join token"),
+    OPEN("POST", "/v1/worker/certificate", certificate_request, "a worker gets its TLS certificate"),
     OPEN("GET", "/.well-known/jwks.json", session_api_keys, "the keys that session tokens are verified with"),
     OPEN("POST", "/auth/token", session_api_token, "new session tokens for a refresh token"),
     OPEN("GET", "/auth/login", browser_login, "send a browser to the identity provider"),

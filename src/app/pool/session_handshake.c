@@ -4,10 +4,12 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "crypto/sign.h"
+#include "enrol/certificates.h"
 #include "model_files.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "proof/proof.h"
+#include "proto/certificate.h"
 #include "proto/proof.h"
 #include "rekey/rekey.h"
 #include "secrets/secrets.h"
@@ -80,6 +82,10 @@ void session_handle_hello(session *s, const proto_hello *hello) {
         session_refuse(s, PROTO_REFUSE_CLASS, "this worker is enrolled with another class; join anew");
         return;
     }
+    if (!certificates_admit(p, s->socket, worker)) {
+        session_refuse(s, PROTO_REFUSE_CERTIFICATE, "show a certificate: POST " PROTO_CERTIFICATE_PATH);
+        return;
+    }
     if (p->draining) {
         session_refuse(s, PROTO_REFUSE_DRAINING, "the pool is stopping; come back in a moment");
         return;
@@ -132,15 +138,23 @@ static bool proof_holds(const session *s, const proto_proof *claim, error *err) 
 
 void session_check_expiry(session *s) {
     uint64_t now = clock_unix_ms();
+    uint64_t end = s->worker->expires_ms;
     ev_timer_stop(&s->timer);
-    if (s->worker->expires_ms == 0) {
-        return;
-    }
-    if (s->worker->expires_ms <= now) {
+    if (end != 0 && end <= now) {
         audit_note_event(s->pool, "worker_expired", slice_of_text(s->worker->id_hex), NULL);
         session_revoke(s->worker, "this worker's enrolment has expired");
-    } else {
-        ev_timer_start(s->pool->loop, &s->timer, s->worker->expires_ms - now);
+        return;
+    }
+    if (certificates_are_asked(s->pool)) {
+        uint64_t shown = s->worker->certificate_ms;
+        if (shown <= now) {
+            session_close(s, PROTO_CLOSE_GOING_AWAY, "its certificate has ended");
+            return;
+        }
+        end = end == 0 || shown < end ? shown : end;
+    }
+    if (end != 0) {
+        ev_timer_start(s->pool->loop, &s->timer, end - now);
     }
 }
 

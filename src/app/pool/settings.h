@@ -50,6 +50,8 @@
     NUMBER(session_hours, 12, 1, 720, LIVE, "a session can be refreshed for this long after it was made")    \
     NUMBER(session_key_days, 30, 1, 365, LIVE, "the key that signs session tokens is changed this often")    \
     NUMBER(contractor_days, 30, 1, 365, LIVE, "a contractor's worker is enrolled for this long at most")     \
+    NUMBER(worker_certificate_minutes, 0, 0, 1440, AT_START,                                                 \
+           "workers show a TLS certificate of so many minutes, 60 is usual (mutual TLS); 0: none")           \
     TEXT(approval, "on", LIVE,                                                                               \
          "on: another person approves each worker; off: an admin's own join token is enough")                \
     NUMBER(approval_hours, 72, 1, 720, LIVE, "a request must be approved and used within this")              \

@@ -6,6 +6,7 @@
 #include "codec/json.h"
 #include "egress.h"
 #include "enrol/approvals.h"
+#include "enrol/certificates.h"
 #include "hooks.h"
 #include "job.h"
 #include "os/host.h"
@@ -255,7 +256,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     }
     p->loop = ev_loop_new(err);
     if (p->loop == NULL || !open_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
-        !start_network(p, err) || !start_server(p, err)) {
+        !certificates_start(p, err) || !start_network(p, err) || !start_server(p, err)) {
         return false;
     }
     if (!providers_load(p, err) || !devices_start(p, err) || !browsers_start(p, err) ||
@@ -281,6 +282,7 @@ void pool_stop(pool *p) {
     providers_free(p->providers);
     net_free(p->net);
     net_tls_free(p->tls);
+    certificates_stop(p);
     store_settle(p->store);
     audit_stop(p);
     store_close(p->store);

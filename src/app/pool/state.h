@@ -38,6 +38,7 @@ typedef struct pool {
     ev_loop *loop;
     net *net;
     net_tls *tls;
+    certificate_pair worker_authority; /* enrol/certificates.h */
     http_server *server;
     store *store;
     dispatch *dispatch;
@@ -64,7 +65,7 @@ typedef struct pool {
     struct secrets *secrets; /* certificates, exchanged while it serves: secrets/secrets.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
-    bool check_only; /* to see whether all is in order: it won't serve */
+    bool check_only;      /* to see whether all is in order: it won't serve */
     bool models_compared; /* with what the settings name, once since the start (proof/names.h) */
     error start_failure;
     uint16_t port;

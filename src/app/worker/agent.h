@@ -33,7 +33,14 @@ typedef struct agent {
     char model_name[PROTO_NAME_MAX + 1];
     ev_loop *loop;
     net *net;
-    net_tls *tls;
+    net_tls *tls; /* with the certificate, once it has one */
+    struct {
+        struct http_client *client; /* NULL: the pool has asked for none yet */
+        buffer key;                 /* PEM, of the one that is being asked for */
+        uint64_t renew_at;          /* ev_now_ms */
+        bool missing;               /* the pool wants one */
+        bool asked;                 /* it is under way */
+    } certificate;
 
     backend *engine;
     bool engine_ready;
@@ -84,10 +91,24 @@ void link_log_proof(agent *a, const proto_log_proof *proof);
 void link_log_beat(agent *a);
 /* The session is over. */
 void link_log_closed(agent *a);
+/* The TLS certificate that a pool may ask for (certificate.c): for a new key each time, which is never
+ * written down. */
+void certificate_init(agent *a);
+void certificate_stop(agent *a);
+/* The pool has refused for want of one: what it was shown is no good. */
+void certificate_refused(agent *a);
+/* Asks for one; afterwards it dials, if there is no connection: later, if there is no certificate. */
+void certificate_fetch(agent *a);
+/* At every beat: gets the next one when half of its life is over. */
+void certificate_check(agent *a);
 
 /* The session with the pool (link.c). */
 void link_init(agent *a);
 void link_connect(void *agent_context);
+/* After a while that grows. */
+void link_connect_later(agent *a);
+/* The pool wants nothing of this worker any more: ends the process, and says why. */
+void link_give_up(agent *a, slice reason);
 void link_close(agent *a, unsigned code, const char *reason);
 
 #endif

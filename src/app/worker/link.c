@@ -23,7 +23,7 @@ static uint32_t draw_back_off(agent *a) {
     return half + random % (half + 1);
 }
 
-static void connect_later(agent *a) {
+void link_connect_later(agent *a) {
     if (!a->stopping) {
         ev_timer_start(a->loop, &a->connect_timer, draw_back_off(a));
     }
@@ -128,6 +128,7 @@ static void beat_and_listen(void *context) {
     }
     agent_beat(a);
     link_log_beat(a);
+    certificate_check(a);
     if (a->socket != NULL && !websocket_ping(a->socket)) {
         log_debug("ping not sent");
     }
@@ -162,7 +163,7 @@ static void handle_welcome(agent *a, const proto_welcome *welcome) {
 }
 
 /* Some refusals can't heal by themselves: then the process ends and says what to do. */
-static void give_up(agent *a, slice reason) {
+void link_give_up(agent *a, slice reason) {
     log_error("the pool doesn't want this worker; ask the admin", LOG_SLICE("reason", reason));
     agent_end_revoked(a);
 }
@@ -185,8 +186,10 @@ static void handle_refuse(agent *a, const proto_refuse *refuse) {
     if (rekey_refused(a, refuse->code)) {
         log_warning("the pool doesn't know this key: the other one is tried",
                     LOG_SLICE("code", refuse->code));
+    } else if (slice_equal_text(refuse->code, PROTO_REFUSE_CERTIFICATE)) {
+        certificate_refused(a);
     } else if (refusal_is_final(refuse->code)) {
-        give_up(a, refuse->text);
+        link_give_up(a, refuse->text);
     } else {
         log_warning("refused for now", LOG_SLICE("code", refuse->code), LOG_SLICE("reason", refuse->text));
     }
@@ -225,7 +228,7 @@ static void handle_message(agent *a, const proto_message *message) {
         trust_take(a, &message->trust);
         return;
     case PROTO_REVOKE:
-        give_up(a, message->revoke.reason);
+        link_give_up(a, message->revoke.reason);
         return;
     case PROTO_LOG_PROOF:
         link_log_proof(a, &message->log_proof);
@@ -276,7 +279,7 @@ static void on_closed(void *context, unsigned code, slice reason) {
         step_aside(a);
     }
     worker_job_drop_all(a);
-    connect_later(a);
+    link_connect_later(a);
 }
 
 void link_close(agent *a, unsigned code, const char *reason) {
@@ -291,6 +294,7 @@ void link_init(agent *a) {
     a->back_off_ms = FIRST_BACK_OFF_MS;
     ev_timer_init(&a->connect_timer, link_connect, a);
     ev_timer_init(&a->beat_timer, beat_and_listen, a);
+    certificate_init(a);
 }
 
 void link_connect(void *agent_context) {
@@ -299,6 +303,10 @@ void link_connect(void *agent_context) {
     agent *a = agent_context;
     error err = {0};
     if (a->stopping || a->socket != NULL || !a->engine_ready) {
+        return;
+    }
+    if (a->certificate.missing) {
+        certificate_fetch(a);
         return;
     }
     a->socket = websocket_connect(a->net,
@@ -311,6 +319,6 @@ void link_connect(void *agent_context) {
                                   &handlers, a, &err);
     if (a->socket == NULL) {
         log_error("not connected to the pool", LOG_CAUSE(&err));
-        connect_later(a);
+        link_connect_later(a);
     }
 }

@@ -294,6 +294,7 @@ static void agent_stop(agent *a) {
         backend_free(a->engine);
         a->engine = NULL;
         a->engine_ready = false;
+        certificate_stop(a);
         net_free(a->net);
         worker_job_drop_all(a);
         ev_timer_stop(&a->connect_timer);

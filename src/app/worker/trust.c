@@ -22,6 +22,9 @@ static bool take(agent *a, const proto_trust *told, error *err) {
     }
     net_tls_free(a->tls); /* this connection holds it until it ends */
     a->tls = tls;
+    if (a->certificate.renew_at != 0) {
+        a->certificate.renew_at = ev_now_ms(a->loop); /* the new one has none to show */
+    }
     return true;
 }
 

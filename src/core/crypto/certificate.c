@@ -18,7 +18,7 @@ enum {
     SERIAL_SIZE = 16,
     NAME_LIMIT = 64, /* ub-common-name, RFC 5280 appendix A.1 */
     CLOCK_ALLOWANCE_SECONDS = 3600,
-    SECONDS_A_DAY = 86400
+    MILLISECONDS_A_DAY = 86400000
 };
 
 certificate_pair certificate_pair_make(void) {
@@ -31,7 +31,7 @@ void certificate_pair_free(certificate_pair *pair) {
 }
 
 /* Positive, as RFC 5280 §4.1.2.2 asks: a leading bit that is set gets a zero byte before it. */
-static bool set_serial(X509 *certificate, error *err) {
+bool certificate_set_serial(X509 *certificate, error *err) {
     uint8_t bytes[SERIAL_SIZE];
     if (!random_bytes(bytes, sizeof bytes, err)) {
         return false;
@@ -43,16 +43,16 @@ static bool set_serial(X509 *certificate, error *err) {
     return good || crypto_openssl_error(err, "making a serial number");
 }
 
-static bool set_validity(X509 *certificate, uint64_t now_unix_ms, int days, error *err) {
+bool certificate_set_validity(X509 *certificate, uint64_t now_unix_ms, uint64_t until_unix_ms, error *err) {
     int64_t now = (int64_t)(now_unix_ms / 1000);
     time_t from = now > CLOCK_ALLOWANCE_SECONDS ? (time_t)(now - CLOCK_ALLOWANCE_SECONDS) : 0;
-    time_t until = from + (time_t)days * SECONDS_A_DAY;
+    time_t until = (time_t)(until_unix_ms / 1000);
     return (ASN1_TIME_set(X509_getm_notBefore(certificate), from) != NULL &&
             ASN1_TIME_set(X509_getm_notAfter(certificate), until) != NULL) ||
            crypto_openssl_error(err, "setting the dates");
 }
 
-static bool set_name(X509_NAME *name, const char *common_name, error *err) {
+bool certificate_set_name(X509_NAME *name, const char *common_name, error *err) {
     return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1, -1,
                                       0) == 1 ||
            crypto_openssl_error(err, "setting the name");
@@ -132,7 +132,7 @@ static bool collect_names(const certificate_names *names, GENERAL_NAMES **list, 
     return good;
 }
 
-bool certificate_take_text(BIO *bio, bool written, buffer *pem, error *err) {
+bool certificate_take_pem(BIO *bio, bool written, buffer *pem, error *err) {
     const char *text = NULL;
     long length = bio == NULL || !written ? 0 : BIO_get_mem_data(bio, &text);
     bool good = length > 0 || crypto_openssl_error(err, "writing PEM");
@@ -147,11 +147,11 @@ bool certificate_take_text(BIO *bio, bool written, buffer *pem, error *err) {
 bool certificate_write_pair(X509 *certificate, EVP_PKEY *key, certificate_pair *pair, error *err) {
     BIO *bio = BIO_new(BIO_s_mem());
     bool written = bio != NULL && PEM_write_bio_X509(bio, certificate) == 1;
-    bool good = certificate_take_text(bio, written, &pair->certificate, err);
+    bool good = certificate_take_pem(bio, written, &pair->certificate, err);
     if (good) {
         bio = BIO_new(BIO_s_mem());
         written = bio != NULL && PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) == 1;
-        good = certificate_take_text(bio, written, &pair->key, err);
+        good = certificate_take_pem(bio, written, &pair->key, err);
     }
     if (!good) {
         certificate_pair_free(pair);
@@ -172,7 +172,9 @@ X509 *certificate_begin(EVP_PKEY *key, uint64_t now_unix_ms, int days, error *er
     bool good = (certificate != NULL && X509_set_version(certificate, X509_VERSION_3) == 1 &&
                  X509_set_pubkey(certificate, key) == 1) ||
                 crypto_openssl_error(err, "making a certificate");
-    good = good && set_serial(certificate, err) && set_validity(certificate, now_unix_ms, days, err);
+    uint64_t lifetime = (uint64_t)days * MILLISECONDS_A_DAY - (uint64_t)CLOCK_ALLOWANCE_SECONDS * 1000;
+    good = good && certificate_set_serial(certificate, err) &&
+           certificate_set_validity(certificate, now_unix_ms, now_unix_ms + lifetime, err);
     if (!good) {
         X509_free(certificate);
         return NULL;
@@ -208,7 +210,8 @@ bool certificate_make_authority(const char *common_name, uint64_t now_unix_ms, c
     EVP_PKEY *key = certificate_make_key(err);
     X509 *certificate =
         key == NULL ? NULL : certificate_begin(key, now_unix_ms, CERTIFICATE_AUTHORITY_DAYS, err);
-    bool good = certificate != NULL && set_name(X509_get_subject_name(certificate), common_name, err) &&
+    bool good = certificate != NULL &&
+                certificate_set_name(X509_get_subject_name(certificate), common_name, err) &&
                 certificate_add_authority(certificate, certificate, err) &&
                 certificate_finish(certificate, X509_get_subject_name(certificate), key, err) &&
                 certificate_write_pair(certificate, key, authority, err);
@@ -255,7 +258,8 @@ bool certificate_issue(X509 *authority, EVP_PKEY *authority_key, GENERAL_NAMES *
     X509 *certificate =
         key == NULL ? NULL : certificate_begin(key, now_unix_ms, CERTIFICATE_SERVER_DAYS, err);
     bool good =
-        certificate != NULL && set_name(X509_get_subject_name(certificate), "Cellule pool", err) &&
+        certificate != NULL &&
+        certificate_set_name(X509_get_subject_name(certificate), "Cellule pool", err) &&
         certificate_add_extension(certificate, authority, NID_basic_constraints, "critical,CA:FALSE", err) &&
         certificate_add_extension(certificate, authority, NID_key_usage, "critical,digitalSignature", err) &&
         certificate_add_extension(certificate, authority, NID_ext_key_usage, "serverAuth", err) &&
@@ -271,7 +275,7 @@ bool certificate_issue(X509 *authority, EVP_PKEY *authority_key, GENERAL_NAMES *
     return good;
 }
 
-bool certificate_open_authority(const certificate_pair *authority, X509 **certificate, EVP_PKEY **key,
+bool certificate_read_authority(const certificate_pair *authority, X509 **certificate, EVP_PKEY **key,
                                 error *err) {
     *certificate = certificate_read(buffer_slice(&authority->certificate), err);
     *key = *certificate == NULL ? NULL : certificate_read_key(buffer_slice(&authority->key), err);
@@ -294,7 +298,7 @@ bool certificate_issue_server(const certificate_pair *authority, const certifica
     X509 *certificate = NULL;
     EVP_PKEY *key = NULL;
     GENERAL_NAMES *list = NULL;
-    bool good = certificate_open_authority(authority, &certificate, &key, err) &&
+    bool good = certificate_read_authority(authority, &certificate, &key, err) &&
                 collect_names(names, &list, err) &&
                 certificate_issue(certificate, key, list, now_unix_ms, server, err);
     GENERAL_NAMES_free(list);

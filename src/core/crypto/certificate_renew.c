@@ -32,7 +32,7 @@ bool certificate_move_server(const certificate_pair *from, const certificate_pai
         names = X509_get_ext_d2i(former, NID_subject_alt_name, NULL, NULL);
         good = names != NULL || crypto_openssl_error(err, "reading the certificate's names");
     }
-    good = good && certificate_open_authority(to, &authority, &key, err) &&
+    good = good && certificate_read_authority(to, &authority, &key, err) &&
            certificate_issue(authority, key, names, now_unix_ms, server, err);
     GENERAL_NAMES_free(names);
     X509_free(old_authority);
@@ -55,7 +55,7 @@ static bool make_bridge(X509 *authority, EVP_PKEY *authority_key, EVP_PKEY *key,
     if (good) {
         BIO *bio = BIO_new(BIO_s_mem());
         bool written = bio != NULL && PEM_write_bio_X509(bio, certificate) == 1;
-        good = certificate_take_text(bio, written, bridge, err);
+        good = certificate_take_pem(bio, written, bridge, err);
     }
     X509_free(certificate);
     return good;
@@ -79,7 +79,7 @@ bool certificate_make_successor(const certificate_pair *authority, uint64_t now_
     X509 *certificate = NULL;
     EVP_PKEY *old_key = NULL;
     EVP_PKEY *key = NULL;
-    bool good = certificate_open_authority(authority, &certificate, &old_key, err);
+    bool good = certificate_read_authority(authority, &certificate, &old_key, err);
     key = good ? certificate_make_key(err) : NULL;
     good = key != NULL && make_root(certificate, key, now_unix_ms, successor, err) &&
            make_bridge(certificate, old_key, key, now_unix_ms, bridge, err);

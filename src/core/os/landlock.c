@@ -69,7 +69,7 @@ static bool add_place(int ruleset, const sandbox_place *place, uint64_t known, e
 }
 
 static bool add_ports(int ruleset, const sandbox_profile *profile, error *err) {
-    for (size_t i = 0; i < profile->port_count; i++) {
+    for (size_t i = 0; profile->ports != NULL && i < profile->port_count; i++) {
         port_rule rule = {.allowed = net_connect_tcp, .port = profile->ports[i]};
         if (syscall(CALL_ADD, ruleset, RULE_PORT, &rule, 0) != 0) {
             return error_set_errno(err, ERROR_IO, errno, "limiting this process to some ports");

@@ -335,6 +335,10 @@ uint64_t websocket_last_heard(const websocket *ws) {
     return ws->last_heard;
 }
 
+bool websocket_peer_certificate(const websocket *ws, char name[NET_PEER_NAME_SIZE], uint64_t *ends_unix_ms) {
+    return net_stream_peer_certificate(ws->stream, name, ends_unix_ms);
+}
+
 bool websocket_tls_exporter(const websocket *ws, const char *label, uint8_t out[32], error *err) {
     return net_stream_tls_exporter(ws->stream, label, out, err);
 }

@@ -122,7 +122,7 @@ static bool refuse(const net_egress_refusal *r, error *err) {
     if (guard.told != NULL) {
         guard.told(guard.context, r);
     }
-    bool at = r->address[0] != '\0' && strcmp(r->address, r->host) != 0;
+    bool at = r->address[0] != '\0' && !slice_equal(slice_of_text(r->address), slice_of_text(r->host));
     return error_set(err, ERROR_DENIED, "this program may not connect to %s%s%s%s, port %u: %s%s%s", r->host,
                      at ? " (" : "", at ? r->address : "", at ? ")" : "", r->port, r->reason,
                      guard.how_to_allow[0] == '\0' ? "" : "; ", guard.how_to_allow);

@@ -17,7 +17,8 @@ struct net_tls {
     SSL_CTX *context;
     bool is_server;
     uint8_t pin[NET_TLS_PIN_SIZE];
-    SSL_SESSION *session; /* client: the last one a server gave, for coming back cheaply; NULL: none */
+    X509 *client_authority; /* server: clients are asked for its certificates; NULL: for none */
+    SSL_SESSION *session;   /* client: the last one a server gave, for coming back cheaply; NULL: none */
     char session_name[TLS_NAME_SIZE]; /* the host that it is of */
 };
 

@@ -539,6 +539,23 @@ bool net_stream_is_resumed(const net_stream *stream) {
     return stream->ssl != NULL && SSL_session_reused(stream->ssl) == 1;
 }
 
+bool net_stream_peer_certificate(const net_stream *stream, char name[NET_PEER_NAME_SIZE],
+                                 uint64_t *ends_unix_ms) {
+    const SSL *ssl = stream->ssl;
+    const X509 *certificate = ssl == NULL || !stream->accepted ? NULL : SSL_get0_peer_certificate(ssl);
+    struct tm end;
+    if (certificate == NULL || SSL_get_verify_result(ssl) != X509_V_OK ||
+        X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name,
+                                  NET_PEER_NAME_SIZE) <= 0 ||
+        ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &end) != 1) {
+        tls_clear_errors();
+        return false;
+    }
+    time_t seconds = timegm(&end);
+    *ends_unix_ms = seconds > 0 ? (uint64_t)seconds * 1000 : 0;
+    return true;
+}
+
 bool net_stream_tls_exporter(const net_stream *stream, const char *label, uint8_t out[32], error *err) {
     if (stream->ssl == NULL || stream->state != STREAM_OPEN) {
         return error_set(err, ERROR_UNSUPPORTED, "this connection is not protected by TLS");

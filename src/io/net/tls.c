@@ -41,6 +41,7 @@ void net_tls_free(net_tls *tls) {
         return;
     }
     SSL_SESSION_free(tls->session);
+    X509_free(tls->client_authority);
     SSL_CTX_free(tls->context);
     memory_free(tls);
 }
@@ -230,6 +231,36 @@ net_tls *net_tls_server_new(slice certificate_pem, slice key_pem, error *err) {
     return wrap(server_context(certificate_pem, key_pem, err), true, err);
 }
 
+/* A client is asked, not made, to show one: what it showed is judged by whom it concerns. */
+static int judge_client(X509_STORE_CTX *verification, void *unused) {
+    (void)unused;
+    if (X509_verify_cert(verification) != 1 && X509_STORE_CTX_get_error(verification) == X509_V_OK) {
+        X509_STORE_CTX_set_error(verification, X509_V_ERR_UNSPECIFIED);
+    }
+    return 1;
+}
+
+/* The authority's name goes along, so that a browser doesn't offer certificates of others. */
+static bool ask_clients(SSL_CTX *context, X509 *authority, error *err) {
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    SSL_CTX_set_cert_verify_callback(context, judge_client, NULL);
+    return (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), authority) == 1 &&
+            SSL_CTX_add_client_CA(context, authority) == 1) ||
+           tls_error(err, "cannot ask clients for certificates");
+}
+
+bool net_tls_server_ask(net_tls *tls, slice authority_pem, error *err) {
+    if (!tls->is_server || tls->client_authority != NULL) {
+        return error_set(err, ERROR_INTERNAL, "clients are asked by a server, for one authority");
+    }
+    tls_clear_errors();
+    BIO *reader = pem_reader(authority_pem);
+    tls->client_authority = reader == NULL ? NULL : next_certificate(reader);
+    BIO_free(reader);
+    return tls->client_authority == NULL ? tls_error(err, "the clients' authority cannot be used")
+                                         : ask_clients(tls->context, tls->client_authority, err);
+}
+
 bool net_tls_server_reload(net_tls *tls, slice certificate_pem, slice key_pem, error *err) {
     if (!tls->is_server) {
         return error_set(err, ERROR_INTERNAL, "only a server's certificate can be replaced");
@@ -244,9 +275,11 @@ bool net_tls_server_reload(net_tls *tls, slice certificate_pem, slice key_pem, e
                 SSL_CTX_get_tlsext_ticket_keys(tls->context, keys, size) == 1 &&
                 SSL_CTX_set_tlsext_ticket_keys(context, keys, size) == 1;
     OPENSSL_cleanse(keys, sizeof keys);
-    if (!kept) {
+    bool ready = kept || tls_error(err, "cannot carry over the TLS ticket keys");
+    ready = ready && (tls->client_authority == NULL || ask_clients(context, tls->client_authority, err));
+    if (!ready) {
         SSL_CTX_free(context);
-        return tls_error(err, "cannot carry over the TLS ticket keys");
+        return false;
     }
     SSL_CTX_free(tls->context); /* open connections hold it until they end */
     tls->context = context;
@@ -299,8 +332,13 @@ net_tls *net_tls_client_new(const net_tls_client_options *options, error *err) {
         return NULL;
     }
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-    if (options->pin == NULL && !trust(context, options->ca_pem)) {
-        tls_error(err, "the CA certificate cannot be used");
+    bool good = options->pin != NULL || trust(context, options->ca_pem) ||
+                tls_error(err, "the CA certificate cannot be used");
+    good = good &&
+           (options->certificate_pem.length == 0 ||
+            (use_certificates(context, options->certificate_pem) && use_key(context, options->key_pem)) ||
+            tls_error(err, "the client's certificate cannot be used"));
+    if (!good) {
         SSL_CTX_free(context);
         return NULL;
     }

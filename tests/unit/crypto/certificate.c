@@ -40,15 +40,16 @@ static bool issue(const char *name, const char *address, certificate_pair *serve
     return certificate_issue_server(&authority, &names, now, server, err);
 }
 
-/* What a TLS client does with the chain, at `seconds` after `now`; `presented` with the leaf, or NULL. */
-static int verify_chain(X509 *trusted, X509 *leaf, STACK_OF(X509) * presented, int64_t seconds) {
+/* What a TLS client or server does with the chain, at `seconds` after `now`; `presented` with the leaf, or
+ * NULL. */
+static int verify_chain(X509 *trusted, X509 *leaf, STACK_OF(X509) * presented, int64_t seconds, int purpose) {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     assert_int_equal(X509_STORE_add_cert(store, trusted), 1);
     assert_int_equal(X509_STORE_CTX_init(context, store, leaf, presented), 1);
     X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context);
     X509_VERIFY_PARAM_set_time(parameters, (time_t)(now / 1000) + seconds);
-    X509_VERIFY_PARAM_set_purpose(parameters, X509_PURPOSE_SSL_SERVER);
+    X509_VERIFY_PARAM_set_purpose(parameters, purpose);
     X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_X509_STRICT);
     X509_verify_cert(context);
     int result = X509_STORE_CTX_get_error(context);
@@ -58,7 +59,7 @@ static int verify_chain(X509 *trusted, X509 *leaf, STACK_OF(X509) * presented, i
 }
 
 static int verify(X509 *trusted, X509 *leaf, int64_t seconds) {
-    return verify_chain(trusted, leaf, NULL, seconds);
+    return verify_chain(trusted, leaf, NULL, seconds, X509_PURPOSE_SSL_SERVER);
 }
 
 static void test_a_strict_client_accepts_the_chain_while_it_is_valid(void **state) {
@@ -245,8 +246,8 @@ static void test_a_successor_is_trusted_by_who_knows_the_authority_before_it(voi
     STACK_OF(X509) *presented = sk_X509_new_null();
     assert_int_equal(sk_X509_push(presented, middle), 1);
     assert_int_equal(sk_X509_push(presented, old_root), 2);
-    assert_int_equal(verify_chain(old_root, leaf, presented, 0), X509_V_OK);
-    assert_int_equal(verify_chain(new_root, leaf, presented, 0), X509_V_OK);
+    assert_int_equal(verify_chain(old_root, leaf, presented, 0, X509_PURPOSE_SSL_SERVER), X509_V_OK);
+    assert_int_equal(verify_chain(new_root, leaf, presented, 0, X509_PURPOSE_SSL_SERVER), X509_V_OK);
     assert_int_equal(verify(new_root, leaf, 0), X509_V_OK);
     assert_int_not_equal(verify(old_root, leaf, 0), X509_V_OK);
     assert_int_equal(X509_check_host(leaf, "pool.example", 0, 0, NULL), 1);
@@ -259,6 +260,108 @@ static void test_a_successor_is_trusted_by_who_knows_the_authority_before_it(voi
     certificate_pair_free(&successor);
     certificate_pair_free(&bridge);
     certificate_pair_free(&pair);
+}
+
+static X509 *read_text(const buffer *pem) {
+    certificate_pair pair = {.certificate = *pem};
+    return read(&pair);
+}
+
+static void test_a_clients_certificate_is_for_its_key_its_name_and_its_time(void **state) {
+    (void)state;
+    error err;
+    buffer key = buffer_make(4096);
+    buffer public_key = buffer_make(CERTIFICATE_PUBLIC_KEY_MAX);
+    buffer pem = buffer_make(65536);
+    assert_true(certificate_make_client_key(&key, &public_key, &err));
+    assert_int_equal(buffer_length(&public_key), 91);
+    certificate_client client = {buffer_slice(&public_key), "worker 7", now + 3600 * 1000};
+    assert_true(certificate_issue_client(&authority, &client, now, &pem, &err));
+    X509 *root = read(&authority);
+    X509 *leaf = read_text(&pem);
+    assert_int_equal(verify_chain(root, leaf, NULL, 0, X509_PURPOSE_SSL_CLIENT), X509_V_OK);
+    assert_int_equal(verify_chain(root, leaf, NULL, 3599, X509_PURPOSE_SSL_CLIENT), X509_V_OK);
+    assert_int_equal(verify_chain(root, leaf, NULL, 3601, X509_PURPOSE_SSL_CLIENT),
+                     X509_V_ERR_CERT_HAS_EXPIRED);
+    assert_int_equal(verify_chain(root, leaf, NULL, 0, X509_PURPOSE_SSL_SERVER), X509_V_ERR_INVALID_PURPOSE);
+    assert_int_equal(X509_check_ca(leaf), 0);
+    assert_int_equal(X509_get_extended_key_usage(leaf), XKU_SSL_CLIENT);
+    char name[16];
+    assert_true(X509_NAME_get_text_by_NID(X509_get_subject_name(leaf), NID_commonName, name, sizeof name) >
+                0);
+    assert_string_equal(name, "worker 7");
+    BIO *bio = BIO_new_mem_buf(buffer_slice(&key).data, (int)buffer_length(&key));
+    EVP_PKEY *private_key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+    assert_int_equal(X509_check_private_key(leaf, private_key), 1);
+    EVP_PKEY_free(private_key);
+    BIO_free(bio);
+    X509_free(root);
+    X509_free(leaf);
+    buffer_wipe(&key);
+    buffer_free(&public_key);
+    buffer_free(&pem);
+}
+
+static void test_only_a_public_key_of_p256_is_certified(void **state) {
+    (void)state;
+    error err;
+    buffer key = buffer_make(4096);
+    buffer public_key = buffer_make(256);
+    buffer pem = buffer_make(65536);
+    assert_true(certificate_make_client_key(&key, &public_key, &err));
+    uint8_t bytes[92];
+    memcpy(bytes, buffer_slice(&public_key).data, 91);
+    bytes[91] = 0;
+    EVP_PKEY *other = EVP_EC_gen("P-384");
+    unsigned char *der = NULL;
+    int length = i2d_PUBKEY(other, &der);
+    EVP_PKEY *edwards = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    unsigned char *short_der = NULL;
+    int short_length = i2d_PUBKEY(edwards, &short_der);
+    uint8_t off_curve[91];
+    memcpy(off_curve, bytes, sizeof off_curve);
+    off_curve[90] ^= 1;
+    const slice wrong[] = {{NULL, 0},
+                           slice_of(bytes, 90),
+                           slice_of(bytes, 92),
+                           slice_of(off_curve, sizeof off_curve),
+                           slice_of(der, (size_t)length),
+                           slice_of(short_der, (size_t)short_length),
+                           buffer_slice(&key)};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        certificate_client client = {wrong[i], "worker", now + 1000};
+        assert_false(certificate_issue_client(&authority, &client, now, &pem, &err));
+        assert_int_equal(err.code, ERROR_INVALID);
+        assert_int_equal(buffer_length(&pem), 0);
+    }
+    OPENSSL_free(der);
+    OPENSSL_free(short_der);
+    EVP_PKEY_free(other);
+    EVP_PKEY_free(edwards);
+    buffer_wipe(&key);
+    buffer_free(&public_key);
+    buffer_free(&pem);
+}
+
+static void test_failed_allocations_of_a_clients_certificate_leak_nothing(void **state) {
+    (void)state;
+    bool reached = true;
+    for (int nth = 0; reached; nth += 23) {
+        error err = {0};
+        buffer key = buffer_make(4096);
+        buffer public_key = buffer_make(CERTIFICATE_PUBLIC_KEY_MAX);
+        buffer pem = buffer_make(65536);
+        fault_fail_nth(nth);
+        bool good = certificate_make_client_key(&key, &public_key, &err);
+        certificate_client client = {buffer_slice(&public_key), "worker", now + 1000};
+        good = good && certificate_issue_client(&authority, &client, now, &pem, &err);
+        reached = fault_stop();
+        assert_true(good || reached);
+        assert_true(good || err.text[0] != '\0');
+        buffer_wipe(&key);
+        buffer_free(&public_key);
+        buffer_free(&pem);
+    }
 }
 
 /* OpenSSL allocates some 40,000 times for this, mostly while decoding a key: every 97th of them. */
@@ -305,6 +408,9 @@ int main(void) {
         cmocka_unit_test(test_an_authority_that_is_none_or_has_another_key_signs_nothing),
         cmocka_unit_test(test_a_renewed_certificate_has_the_names_and_another_key),
         cmocka_unit_test(test_a_successor_is_trusted_by_who_knows_the_authority_before_it),
+        cmocka_unit_test(test_a_clients_certificate_is_for_its_key_its_name_and_its_time),
+        cmocka_unit_test(test_only_a_public_key_of_p256_is_certified),
+        cmocka_unit_test(test_failed_allocations_of_a_clients_certificate_leak_nothing),
         cmocka_unit_test(test_failed_allocations_are_errors_and_leak_nothing),
     };
     return cmocka_run_group_tests(tests, start, stop);

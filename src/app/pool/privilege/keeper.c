@@ -76,7 +76,7 @@ helper *keeper_start(const char *site_folder, const char *settings_path, bool *c
     kept_files k = {.folder = site_folder, .settings_path = settings_path};
     buffer first = buffer_make(1);
     helper *h = helper_start(&task, &k, &first, err);
-    *confined = h != NULL && buffer_length(&first) == 1 && buffer_slice(&first).data[0] != 0;
+    *confined = h != NULL && slice_equal(buffer_slice(&first), SLICE_LITERAL("\1"));
     buffer_free(&first);
     return h;
 }

@@ -33,8 +33,10 @@ static bool sign(void *context, slice message, uint8_t signature[SIGN_SIGNATURE_
                 ask(key->all, VAULT_SIGN, buffer_slice(&question), &answer, err) &&
                 (buffer_length(&answer) == SIGN_SIGNATURE_SIZE ||
                  error_set(err, ERROR_INTERNAL, "the signer's answer is no signature"));
+    slice made = buffer_slice(&answer);
+    done = done && made.data != NULL;
     if (done) {
-        memcpy(signature, buffer_slice(&answer).data, SIGN_SIGNATURE_SIZE);
+        memcpy(signature, made.data, SIGN_SIGNATURE_SIZE);
     }
     buffer_free(&question);
     buffer_free(&answer);

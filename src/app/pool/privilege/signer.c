@@ -51,8 +51,10 @@ static bool ask(void *context, slice message, uint8_t signature[SIGN_SIGNATURE_S
     bool done = helper_ask(context, SIGN, message, &bytes, err) &&
                 (buffer_length(&bytes) == SIGN_SIGNATURE_SIZE ||
                  error_set(err, ERROR_INTERNAL, "the signer's answer is no signature"));
+    slice made = buffer_slice(&bytes);
+    done = done && made.data != NULL;
     if (done) {
-        memcpy(signature, buffer_slice(&bytes).data, SIGN_SIGNATURE_SIZE);
+        memcpy(signature, made.data, SIGN_SIGNATURE_SIZE);
     }
     buffer_free(&bytes);
     return done;

@@ -7,7 +7,12 @@
 
 /* The site's own authority and the certificates it issues (X.509 v3, RFC 5280): P-256, SHA-256, random
  * 128-bit serial numbers. Valid from an hour before `now_unix_ms`, so that a slow clock doesn't refuse it. */
-enum { CERTIFICATE_PIN_SIZE = 32, CERTIFICATE_AUTHORITY_DAYS = 3650, CERTIFICATE_SERVER_DAYS = 397 };
+enum {
+    CERTIFICATE_PIN_SIZE = 32,
+    CERTIFICATE_AUTHORITY_DAYS = 3650,
+    CERTIFICATE_SERVER_DAYS = 397,
+    CERTIFICATE_PUBLIC_KEY_MAX = 128 /* bytes of a SubjectPublicKeyInfo; 91 for P-256 */
+};
 
 /* Both in PEM; the key (PKCS#8, not encrypted) is a secret: certificate_pair_free wipes it. */
 typedef struct certificate_pair {
@@ -27,7 +32,7 @@ typedef struct certificate_names {
     size_t address_count;
 } certificate_names;
 
-/* A self-signed authority that may sign servers only (pathlen 0). `common_name`: 1 to 64 characters. */
+/* A self-signed authority that may sign no other authority (pathlen 0). `common_name`: 1 to 64 characters. */
 MUST_CHECK bool certificate_make_authority(const char *common_name, uint64_t now_unix_ms,
                                            certificate_pair *authority, error *err);
 /* A TLS server's certificate signed by `authority`; ERROR_INVALID names a name or address that is not one. */
@@ -48,6 +53,18 @@ MUST_CHECK bool certificate_make_successor(const certificate_pair *authority, ui
                                            certificate_pair *successor, buffer *bridge, error *err);
 /* How many certificates a chain in PEM has. */
 size_t certificate_count(slice chain_pem);
+/* A new key to show in TLS as a client: PKCS#8 in PEM, a secret for the caller to wipe, and its public half
+ * (SubjectPublicKeyInfo, DER). Both are appended. */
+MUST_CHECK bool certificate_make_client_key(buffer *key_pem, buffer *public_key, error *err);
+/* A TLS client's certificate for whoever holds the other half of `public_key`, which must be P-256
+ * (ERROR_INVALID). Replaces what `certificate` holds, in PEM. */
+typedef struct certificate_client {
+    slice public_key;        /* as certificate_make_client_key gives it */
+    const char *common_name; /* 1 to 64 characters */
+    uint64_t until_unix_ms;
+} certificate_client;
+MUST_CHECK bool certificate_issue_client(const certificate_pair *authority, const certificate_client *client,
+                                         uint64_t now_unix_ms, buffer *certificate, error *err);
 /* SHA-256 of the SubjectPublicKeyInfo (RFC 7469 §2.4): `capin` in a join token, when given the authority's.
  */
 MUST_CHECK bool certificate_pin(slice certificate_pem, uint8_t pin[CERTIFICATE_PIN_SIZE], error *err);

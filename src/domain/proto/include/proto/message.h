@@ -91,6 +91,7 @@ typedef enum proto_availability { PROTO_AVAILABLE, PROTO_LIMITED, PROTO_PAUSED }
 #define PROTO_REFUSE_EXPIRED "expired"
 #define PROTO_REFUSE_QUARANTINED "quarantined" /* its key came from another machine than it belongs to */
 #define PROTO_REFUSE_CLASS "class"             /* it is enrolled as another */
+#define PROTO_REFUSE_CERTIFICATE "certificate" /* none of its own was shown in TLS: get one, dial again */
 #define PROTO_REFUSE_MODEL "model"             /* no such file or profile is wanted under this name */
 #define PROTO_REFUSE_RELEASE "release"         /* the pool doesn't accept the program that the worker runs */
 #define PROTO_REFUSE_FULL "full"               /* come back later */

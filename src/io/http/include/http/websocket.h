@@ -67,6 +67,9 @@ void websocket_peer(const websocket *ws, char text[NET_ADDRESS_SIZE]);
 uint64_t websocket_last_heard(const websocket *ws);
 /* The peer has sent a close frame, of its own or in answer to ours: so it was there. */
 bool websocket_peer_closed(const websocket *ws);
+/* As net_stream_peer_certificate. */
+MUST_CHECK bool websocket_peer_certificate(const websocket *ws, char name[NET_PEER_NAME_SIZE],
+                                           uint64_t *ends_unix_ms);
 /* As net_stream_tls_exporter. */
 MUST_CHECK bool websocket_tls_exporter(const websocket *ws, const char *label, uint8_t out[32], error *err);
 

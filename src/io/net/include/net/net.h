@@ -91,6 +91,11 @@ void net_stream_peer(const net_stream *stream, char text[NET_ADDRESS_SIZE]);
 bool net_stream_is_tls(const net_stream *stream);
 /* TLS was resumed: the server was verified on an earlier connection by the same client settings. */
 bool net_stream_is_resumed(const net_stream *stream);
+enum { NET_PEER_NAME_SIZE = 65 };
+/* Of the certificate that the client has shown: its common name, and when it ends (Unix, in milliseconds; it
+ * may be over by now). False: it has shown none that net_tls_server_ask's authority has issued. */
+MUST_CHECK bool net_stream_peer_certificate(const net_stream *stream, char name[NET_PEER_NAME_SIZE],
+                                            uint64_t *ends_unix_ms);
 /* Keying material bound to this TLS connection (RFC 5705, RFC 8446 §7.5), equal at both ends, empty context.
  * Fails on a plain stream and on TLS 1.2 without extended master secret. */
 MUST_CHECK bool net_stream_tls_exporter(const net_stream *stream, const char *label, uint8_t out[32],
