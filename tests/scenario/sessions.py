@@ -8,7 +8,7 @@ import tempfile
 import time
 
 import tap
-from wire import Connection, SiteCase
+from wire import Connection, SiteCase, wait_for
 
 
 def to_base64url(data):
@@ -196,7 +196,7 @@ class Strangers(SiteCase):
     worker_count = 0
 
     def guess(self, connection, number, source="10.1.2.3"):
-        guesses = ["ck_" + to_base64url(os.urandom(32)), "a.b.c", "ck_x", f"eyJhbGciOiJub25lIn0.{to_base64url(b'{}')}."]
+        guesses = ["ck_" + to_base64url(os.urandom(32)), "ck_x", "x", "cj_" + to_base64url(os.urandom(32))]
         return connection.ask("GET", "/v1/models", key=guesses[number % len(guesses)],
                               headers=[f"{name}: {source}" for name in SPOOFED])
 
@@ -211,19 +211,21 @@ class Strangers(SiteCase):
     def test_one_address_is_told_to_wait_and_locks_nobody_out(self):
         with self.from_address("127.0.0.1") as connection:
             answers = [self.guess(connection, i, f"10.0.{i // 250}.{i % 250 + 1}") for i in range(900)]
-            self.assertEqual(answers[0].status, 401)
-            self.check_error(answers[-1], 429, "too_many_failures")
-            self.assertEqual(answers[-1].headers["retry-after"], "1")
-            refused = sum(answer.status == 401 for answer in answers)
-            self.assertGreaterEqual(refused, 300)
-            self.assertLess(refused, 900, "whatever the request says of its address")
+            self.assertEqual({answer.status for answer in answers[:300]}, {401})
+            limited = [answer for answer in answers if answer.status != 401]
+            self.assertTrue(limited, "whatever the request says of its address")
+            for answer in limited:
+                self.check_error(answer, 429, "too_many_failures")
+                self.assertEqual(answer.headers["retry-after"], "1")
             # Who has a good key is served, from the same address and the same connection.
             self.assertEqual(connection.ask("GET", "/v1/models", key=self.site.user_key).status, 200)
             made = connection.ask("POST", "/v1/session", {}, self.site.user_key).json
             self.assertEqual(connection.ask("GET", "/v1/session", key=made["access_token"]).status, 200)
             self.assertEqual(connection.ask("GET", "/v1/models").status, 401, "nothing was tried")
+            # Session tokens expire behind every shared address all the time: they don't count, and are told why.
+            self.assertEqual(connection.ask("GET", "/v1/models", key="a.b.c").status, 401)
             token = b"grant_type=refresh_token&refresh_token=cr_" + b"A" * 64
-            self.assertEqual(connection.ask("POST", "/auth/token", token).status, 429)
+            wait_for("refresh tokens count, too", lambda: connection.ask("POST", "/auth/token", token).status == 429)
             refresh = f"grant_type=refresh_token&refresh_token={made['refresh_token']}".encode()
             self.assertEqual(connection.ask("POST", "/auth/token", refresh).status, 200)
         with self.from_address("127.0.0.77") as other:

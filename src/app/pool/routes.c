@@ -38,10 +38,9 @@ static void refuse_stranger(pool *p, http_request *request, const error *failure
         return;
     }
     p->counters.unauthorized++;
-    if (failure->code == ERROR_DENIED && strangers_failed(p, http_request_peer(request))) {
-        reply_error(
-            request, 429, NULL, "too_many_failures",
-            "too many keys or tokens from this address that nobody has; check the key, then wait a while");
+    if (identify_tries_key(request) && strangers_failed(p, http_request_peer(request))) {
+        reply_error(request, 429, NULL, "too_many_failures",
+                    "too many keys from this address that nobody has; check the key, then wait a while");
         return;
     }
     if (http_request_header_count(request, "authorization") != 1) {

@@ -28,6 +28,11 @@ static const account *find_cookie(pool *p, const http_request *request, error *e
                : NULL;
 }
 
+/* It is three parts with dots between; a key has none. */
+static bool is_session_token(slice token) {
+    return slice_find(token, '.') != SIZE_MAX;
+}
+
 const account *identify(pool *p, const http_request *request, error *err) {
     slice field;
     slice token;
@@ -43,6 +48,12 @@ const account *identify(pool *p, const http_request *request, error *err) {
         error_set(err, ERROR_DENIED, "this is not a key: send the header Authorization: Bearer ck_…");
         return NULL;
     }
-    /* A session token is three parts with dots between; a key has none. */
-    return slice_find(token, '.') == SIZE_MAX ? find_key(p, token, err) : logins_find_token(p, token, err);
+    return is_session_token(token) ? logins_find_token(p, token, err) : find_key(p, token, err);
+}
+
+bool identify_tries_key(const http_request *request) {
+    slice field;
+    slice token;
+    bool brings = http_request_header(request, "authorization", &field);
+    return brings && (!auth_bearer_parse(field, &token) || !is_session_token(token));
 }

@@ -9,4 +9,8 @@
  * until the key or the session ends. The only place where a caller is found. Loop thread. */
 const account *identify(pool *p, const http_request *request, error *err);
 
+/* Whether it brings what is meant as a key. Session tokens expire every few minutes, wherever many people
+ * come from one address: they are no sign of somebody who tries. */
+bool identify_tries_key(const http_request *request);
+
 #endif

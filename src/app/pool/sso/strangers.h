@@ -3,9 +3,10 @@
 
 #include "state.h"
 
-/* Who brings keys and tokens that nobody has. What is counted is the connection's own address (of IPv6 its
- * first 64 bits), which can't be made up, and never what a request says of where it comes from. Whoever has a
- * good key is served all the same, also from such an address: nobody shuts others out. Loop thread. */
+/* Who brings keys, refresh tokens and SCIM tokens that nobody has. What is counted is the connection's own
+ * address (of IPv6 its first 64 bits), which can't be made up, and never what a request says of where it
+ * comes from. Whoever has a good key is served all the same, also from such an address: nobody shuts others
+ * out. Loop thread. */
 typedef struct strangers strangers;
 
 enum {
