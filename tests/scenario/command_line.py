@@ -48,8 +48,9 @@ class Case(unittest.TestCase):
             self.assertEqual(done.stdout, "")
         for word in words:
             self.assertIn(word, done.stderr)
-        for word in ("Sanitizer", "Traceback", ".c:", "0x", "assert", "(null)"):
+        for word in ("Sanitizer", "Traceback", ".c:", "assert", "(null)"):
             self.assertNotIn(word, done.stderr)
+        self.assertNotRegex(done.stderr, r"(?<![\w-])0x")  # an address; a folder's drawn name may have it within
         if status == FAILED:
             self.assertTrue(done.stderr.startswith("cellule "), done.stderr)
             self.assertLess(len(done.stderr), 1000)
