@@ -159,31 +159,43 @@ static uint64_t shape(const place *p) {
            100 * count_rows(p, "kept_answers") + 10000 * count_rows(p, "inference_payloads");
 }
 
+static place make_filled(void) {
+    place here = place_make();
+    store *s = open_at(&here, NULL);
+    fill_site(s);
+    for (uint64_t i = 1; i <= 5; i++) {
+        outcome o = {0};
+        assert_true(i == 1 ? try_check(s, i, &o) : try_kept(s, i, &o));
+        assert_int_equal(o.code, ERROR_NONE);
+    }
+    store_close(s);
+    return here;
+}
+
 static void test_each_failing_allocation_of_a_change_leaves_all_or_nothing(void **state) {
     (void)state;
     static const uint64_t after[] = {400, 50005, 10101, 10401};
     for (int which = 0; which < 4; which++) {
-        place here = place_make();
-        store *s = open_at(&here, NULL);
-        fill_site(s);
-        for (uint64_t i = 1; i <= 5; i++) {
-            outcome o = {0};
-            assert_true(i == 1 ? try_check(s, i, &o) : try_kept(s, i, &o));
-            assert_int_equal(o.code, ERROR_NONE);
-        }
-        store_close(s);
+        place here = make_filled();
         bool reached = true;
+        unsigned refused = 0;
         for (int nth = 0; reached; nth++) {
-            s = open_at(&here, NULL);
+            store *s = open_at(&here, NULL);
             outcome o = {0};
             fault_fail_nth(nth);
             bool accepted = change_something(s, which, &o);
             reached = fault_stop();
             error_code code = accepted ? o.code : err.code;
-            assert_int_equal(code, reached ? ERROR_MEMORY : ERROR_NONE);
-            assert_int_equal(shape(&here), reached ? 10401 : after[which]);
+            assert_true(code == ERROR_MEMORY ? reached : code == ERROR_NONE);
+            assert_int_equal(shape(&here), code == ERROR_MEMORY ? 10401 : after[which]);
+            refused += code == ERROR_MEMORY;
             store_close(s);
+            if (reached && code == ERROR_NONE) { /* SQLite did without, a page of its cache say */
+                place_remove(&here);
+                here = make_filled();
+            }
         }
+        assert_true(refused > 10);
         place_remove(&here);
     }
 }
