@@ -15,7 +15,7 @@ typedef struct egress_address {
 typedef enum egress_class {
     EGRESS_LOOPBACK,
     EGRESS_PRIVATE,
-    EGRESS_LINK_LOCAL,
+    EGRESS_BY_NUMBER, /* link-local, or by way of a translator to an address inside */
     EGRESS_PUBLIC,
     EGRESS_NEVER
 } egress_class;

@@ -65,26 +65,53 @@ static const block blocks[] = {
     V4(10, 0, 0, 0, 8, EGRESS_PRIVATE),
     V4(100, 64, 0, 0, 10, EGRESS_PRIVATE),
     V4(127, 0, 0, 0, 8, EGRESS_LOOPBACK),
-    V4(169, 254, 0, 0, 16, EGRESS_LINK_LOCAL),
+    V4(169, 254, 0, 0, 16, EGRESS_BY_NUMBER),
     V4(172, 16, 0, 0, 12, EGRESS_PRIVATE),
+    V4(192, 0, 0, 0, 24, EGRESS_BY_NUMBER),
     V4(192, 168, 0, 0, 16, EGRESS_PRIVATE),
+    V4(198, 18, 0, 0, 15, EGRESS_PRIVATE),
     V4(224, 0, 0, 0, 4, EGRESS_NEVER),
     V4(240, 0, 0, 0, 4, EGRESS_NEVER),
     {{0}, 128, EGRESS_NEVER},
     {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, EGRESS_LOOPBACK},
+    {{0}, 96, EGRESS_NEVER}, /* IPv4-compatible (RFC 4291 §2.5.5.1) */
+    {{0, 0x64, 0xFF, 0x9B, 0, 1}, 48, EGRESS_BY_NUMBER},
+    {{0x20, 0x01, 0, 0}, 32, EGRESS_BY_NUMBER},
     {{0xFC}, 7, EGRESS_PRIVATE},
-    {{0xFE, 0x80}, 10, EGRESS_LINK_LOCAL},
+    {{0xFE, 0x80}, 10, EGRESS_BY_NUMBER},
+    {{0xFE, 0xC0}, 10, EGRESS_PRIVATE},
     {{0xFF}, 8, EGRESS_NEVER},
 };
 #undef V4
 
-egress_class egress_classify(const egress_address *address) {
+static egress_class classify(const egress_address *address) {
     for (size_t i = 0; i < sizeof blocks / sizeof blocks[0]; i++) {
         if (lies_in(address, blocks[i].network, blocks[i].bits)) {
             return blocks[i].class;
         }
     }
     return EGRESS_PUBLIC;
+}
+
+/* An IPv4 address that a translator or a tunnel takes out of this one: RFC 6052 §2.1, RFC 3056 §2. */
+static bool find_inner(const egress_address *address, egress_address *inner) {
+    static const uint8_t nat64[12] = {0, 0x64, 0xFF, 0x9B};
+    static const uint8_t six_to_four[2] = {0x20, 0x02};
+    bool is_nat64 = lies_in(address, nat64, 96);
+    if (is_nat64 || lies_in(address, six_to_four, 16)) {
+        map_v4(address->bytes + (is_nat64 ? sizeof nat64 : sizeof six_to_four), inner);
+        return true;
+    }
+    return false;
+}
+
+egress_class egress_classify(const egress_address *address) {
+    egress_address inner;
+    if (!find_inner(address, &inner)) {
+        return classify(address);
+    }
+    egress_class class = classify(&inner);
+    return class == EGRESS_PUBLIC || class == EGRESS_NEVER ? class : EGRESS_BY_NUMBER;
 }
 
 /* A name with a closing dot is the same name. */
@@ -213,7 +240,7 @@ bool egress_rule_allows(const egress_rule *rule, slice host, const egress_addres
     if (rule->host[0] == '\0') {
         return lies_in(address, rule->network.bytes, rule->bits);
     }
-    return class != EGRESS_LINK_LOCAL && is_named(rule, host);
+    return class != EGRESS_BY_NUMBER && is_named(rule, host);
 }
 
 bool egress_rule_may_concern(const egress_rule *rule, slice host, uint16_t port) {

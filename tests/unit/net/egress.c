@@ -89,6 +89,31 @@ static void test_a_host_named_as_public_may_not_point_inside(void **state) {
     expect(false, "idp.example.com", "127.0.0.1", 443);
     expect(false, "idp.example.com", "169.254.169.254", 443);
     expect(false, "203.0.113.9", "203.0.113.9", 443);
+    expect(true, "idp.example.com", "64:ff9b::808:808", 443);
+    expect(true, "idp.example.com", "2002:808:808::1", 443);
+    static const char *const inside[] = {
+        "64:ff9b::a00:1",    "64:ff9b::a9fe:a9fe", "64:ff9b::7f00:1",   "64:ff9b:1::a00:1", "2002:a00:1::1",
+        "2002:a9fe:a9fe::1", "::10.0.0.1",         "::169.254.169.254", "fec0::1",          "192.0.0.192",
+        "198.18.0.1",        "64:ff9b::e000:1",    "2002:7f00:1::1",    "::8.8.8.8",        "2002:e000:1::"};
+    for (size_t i = 0; i < sizeof inside / sizeof inside[0]; i++) {
+        expect(false, "idp.example.com", inside[i], 443);
+    }
+}
+
+static void test_an_address_inside_another_is_what_is_reached(void **state) {
+    (void)state;
+    allow("pool.corp:8443");
+    expect(false, "pool.corp", "64:ff9b::a9fe:a9fe", 8443);
+    expect(false, "pool.corp", "64:ff9b::808:808", 8443);
+    net_egress_begin("say so");
+    allow("0.0.0.0/0, 0.0.0.0/0=public, ::/0, ::/0=public");
+    expect(false, "x", "64:ff9b::e000:1", 1);
+    expect(false, "x", "2002:e000:1::", 1);
+    expect(false, "x", "::8.8.8.8", 1);
+    expect(true, "x", "::1", 1);
+    net_egress_begin("say so");
+    allow("64:ff9b::a00:0/104");
+    expect(true, "x", "64:ff9b::a00:1", 1);
 }
 
 static void test_networks_and_addresses_count_whatever_the_name(void **state) {
@@ -243,6 +268,7 @@ int main(void) {
         cmocka_unit_test_setup(test_nothing_can_be_dialled_before_something_is_named, forget),
         cmocka_unit_test_setup(test_a_named_host_may_have_private_addresses_only, forget),
         cmocka_unit_test_setup(test_a_host_named_as_public_may_not_point_inside, forget),
+        cmocka_unit_test_setup(test_an_address_inside_another_is_what_is_reached, forget),
         cmocka_unit_test_setup(test_networks_and_addresses_count_whatever_the_name, forget),
         cmocka_unit_test_setup(test_some_addresses_are_never_dialled, forget),
         cmocka_unit_test_setup(test_an_internet_of_ipv4_says_nothing_of_ipv6, forget),
