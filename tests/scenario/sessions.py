@@ -1,10 +1,12 @@
 """Sessions: short-lived tokens, their refresh, their end, the keys that sign them. sessions.py BINARY"""
 
 import base64
+import http.server
 import json
 import os
 import subprocess
 import tempfile
+import threading
 import time
 
 import tap
@@ -244,6 +246,70 @@ class Strangers(SiteCase):
         # No more than ten refusals of strangers are entered each second; all are counted.
         self.assertLess(self.log_size() - before, 10 * (seconds + 2) + 10)
         self.assertGreaterEqual(self.metrics()["cellule_http_unauthorized_total"], 1000)
+
+
+class BeginningProvider(http.server.BaseHTTPRequestHandler):
+    """As much of a provider as logins take that are begun and never ended."""
+    protocol_version = "HTTP/1.1"
+
+    def send(self, value):
+        body = json.dumps(value).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        issuer = f"http://127.0.0.1:{self.server.server_port}"
+        if self.path == "/keys":
+            self.send({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "one", "alg": "EdDSA", "x": to_base64url(bytes(range(32)))}]})
+        else:
+            self.send({"issuer": issuer, "authorization_endpoint": f"{issuer}/login", "token_endpoint": f"{issuer}/token",
+                       "jwks_uri": f"{issuer}/keys", "device_authorization_endpoint": f"{issuer}/device"})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send({"device_code": "d" * 32, "user_code": "ABCD", "verification_uri": "https://login.example/device",
+                   "expires_in": 1800, "interval": 5})
+
+    def log_message(self, *arguments):
+        pass
+
+
+class Beginners(SiteCase):
+    """Logins that are begun by one address without end."""
+    worker_count = 0
+
+    @classmethod
+    def prepare(cls):
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), BeginningProvider)
+        cls.addClassCleanup(server.server_close)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        cls.addClassCleanup(server.shutdown)
+        (cls.site.folder / "sso.yaml").write_text(
+            f"providers:\n  - name: company\n    issuer: http://127.0.0.1:{server.server_port}\n    client_id: cellule\n"
+            "    algorithms: EdDSA\n    default_role: employee\n")
+
+    def begin(self, connection, kind):
+        answer = connection.ask("POST", "/auth/device", b"") if kind == "device" else connection.ask("GET", "/auth/login")
+        self.assertIn(answer.status, (200, 303, 429), answer.body)
+        return answer.status
+
+    def check_room(self, kind, share):
+        began = time.monotonic()
+        done = 0
+        with Connection(self.site.address, self.context, source="127.0.0.1") as mean:
+            while time.monotonic() - began < 8:  # long enough for what all together may to be more
+                done += self.begin(mean, kind) != 429
+            self.assertLessEqual(done, share(time.monotonic() - began))
+            with Connection(self.site.address, self.context, source="127.0.0.99") as other:
+                wait_for("another address logs in", lambda: self.begin(other, kind) != 429)
+
+    def test_one_address_leaves_room_for_the_logins_of_others_by_device(self):
+        self.check_room("device", lambda seconds: 102 + seconds / 3)
+
+    def test_one_address_leaves_room_for_the_logins_of_others_by_browser(self):
+        self.check_room("browser", lambda seconds: 302 + 10 * seconds)
 
 
 class Restarted(SiteCase):

@@ -13,6 +13,7 @@
 #include "sso/entry.h"
 #include "sso/identify.h"
 #include "sso/oauth_reply.h"
+#include "sso/strangers.h"
 
 #include <stdio.h>
 
@@ -244,7 +245,7 @@ void browser_login(pool *p, http_request *request) {
                     "this site has no such single sign-on; use a key that the admin gives you");
         return;
     }
-    if (!may_begin(p)) {
+    if (strangers_begin(p, http_request_peer(request), STRANGERS_BROWSER) || !may_begin(p)) {
         reply_error(request, 429, NULL, "too_many_logins",
                     "too many logins begin now; try again in a moment");
         return;

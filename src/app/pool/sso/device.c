@@ -9,6 +9,7 @@
 #include "reply.h"
 #include "sso/entry.h"
 #include "sso/oauth_reply.h"
+#include "sso/strangers.h"
 
 #include <stdio.h>
 
@@ -234,7 +235,7 @@ static void ready_to_begin(void *context, provider *with, const error *failure) 
     }
 }
 
-/* Anybody may ask: so that nobody has the pool ask the provider without end. */
+/* Anybody may ask, from many addresses: so that nobody has the pool ask the provider without end. */
 static bool may_begin(pool *p) {
     devices *all = p->devices;
     uint64_t second = ev_now_ms(p->loop) / 1000;
@@ -260,7 +261,7 @@ void device_authorize(pool *p, http_request *request) {
                               : "there is no identity provider of this name");
         return;
     }
-    if (!may_begin(p)) {
+    if (strangers_begin(p, http_request_peer(request), STRANGERS_DEVICE) || !may_begin(p)) {
         oauth_reply_error(request, 429, "slow_down", "too many logins begin now; try again in a moment");
         return;
     }

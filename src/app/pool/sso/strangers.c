@@ -9,55 +9,71 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-enum { NETWORK_SIZE = 8, MINUTE_MS = 60000, COST_MS = 1000 / STRANGER_PER_SECOND };
+enum { NETWORK_SIZE = 8, MINUTE_MS = 60000 };
 
-/* GCRA: each failure moves `until_ms` on; how far it may lie ahead is the burst. */
+static const struct {
+    uint64_t at_once;
+    uint64_t cost_ms;
+} limits[STRANGERS_KINDS] = {[STRANGERS_FAILED] = {STRANGER_FAILURES, 1000 / STRANGER_PER_SECOND},
+                             [STRANGERS_BROWSER] = {300, 100},
+                             [STRANGERS_DEVICE] = {100, 3000}};
+
+/* GCRA: each time moves `until_ms` on; how far it may lie ahead is the burst. */
 typedef struct stranger {
-    list_node node; /* failed longest ago first */
+    list_node node; /* longest ago first */
     uint8_t network[NETWORK_SIZE];
     uint64_t until_ms;
 } stranger;
 
-struct strangers {
+typedef struct table {
     map *by_network;
     list_node all;
+} table;
+
+struct strangers {
+    table kinds[STRANGERS_KINDS];
     uint64_t minute;
     uint64_t in_minute;
 };
 
 bool strangers_start(pool *p, error *err) {
     strangers *all = memory_allocate_zeroed(1, sizeof *all);
-    map *by_network = map_new(p->map_seed);
-    if (all == NULL || by_network == NULL) {
+    bool made = all != NULL;
+    for (size_t i = 0; made && i < STRANGERS_KINDS; i++) {
+        list_init(&all->kinds[i].all);
+        all->kinds[i].by_network = map_new(p->map_seed);
+        made = all->kinds[i].by_network != NULL;
+    }
+    if (!made) {
+        for (size_t i = 0; all != NULL && i < STRANGERS_KINDS; i++) {
+            map_free(all->kinds[i].by_network);
+        }
         memory_free(all);
-        map_free(by_network);
         return error_memory(err);
     }
-    all->by_network = by_network;
-    list_init(&all->all);
     p->strangers = all;
     return true;
 }
 
-static void forget(strangers *all, stranger *one) {
-    map_remove(all->by_network, slice_of(one->network, sizeof one->network));
+static void forget(table *t, stranger *one) {
+    map_remove(t->by_network, slice_of(one->network, sizeof one->network));
     list_remove(&one->node);
     memory_free(one);
 }
 
 void strangers_free(strangers *all) {
-    if (all == NULL) {
-        return;
+    for (size_t i = 0; all != NULL && i < STRANGERS_KINDS; i++) {
+        table *t = &all->kinds[i];
+        while (!list_is_empty(&t->all)) {
+            forget(t, LIST_ENTRY(list_first(&t->all), stranger, node));
+        }
+        map_free(t->by_network);
     }
-    while (!list_is_empty(&all->all)) {
-        forget(all, LIST_ENTRY(list_first(&all->all), stranger, node));
-    }
-    map_free(all->by_network);
     memory_free(all);
 }
 
 size_t strangers_count(const strangers *all) {
-    return map_count(all->by_network);
+    return map_count(all->kinds[STRANGERS_FAILED].by_network);
 }
 
 /* An IPv4 address whole, with zeros before it, also where it is written as IPv6; of others what a site gives
@@ -76,23 +92,23 @@ static void network_of(const char *peer, uint8_t network[NETWORK_SIZE]) {
 }
 
 /* NULL: memory is out. */
-static stranger *find(strangers *all, const uint8_t network[NETWORK_SIZE]) {
-    stranger *one = map_get(all->by_network, slice_of(network, NETWORK_SIZE));
+static stranger *find(table *t, const uint8_t network[NETWORK_SIZE]) {
+    stranger *one = map_get(t->by_network, slice_of(network, NETWORK_SIZE));
     if (one != NULL) {
         list_remove(&one->node);
-        list_append(&all->all, &one->node);
+        list_append(&t->all, &one->node);
         return one;
     }
-    if (map_count(all->by_network) >= STRANGERS_MAX) {
-        forget(all, LIST_ENTRY(list_first(&all->all), stranger, node));
+    if (map_count(t->by_network) >= STRANGERS_MAX) {
+        forget(t, LIST_ENTRY(list_first(&t->all), stranger, node));
     }
     one = memory_allocate_zeroed(1, sizeof *one);
-    if (one == NULL || !map_put(all->by_network, slice_of(network, NETWORK_SIZE), one)) {
+    if (one == NULL || !map_put(t->by_network, slice_of(network, NETWORK_SIZE), one)) {
         memory_free(one);
         return NULL;
     }
     memcpy(one->network, network, NETWORK_SIZE);
-    list_append(&all->all, &one->node);
+    list_append(&t->all, &one->node);
     return one;
 }
 
@@ -110,19 +126,28 @@ static void count_all(pool *p, uint64_t now_ms) {
     }
 }
 
-bool strangers_failed(pool *p, const char *peer) {
+static bool is_too_often(pool *p, const char *peer, strangers_kind kind) {
     uint8_t network[NETWORK_SIZE];
     uint64_t now_ms = ev_now_ms(p->loop);
-    count_all(p, now_ms);
+    uint64_t cost_ms = limits[kind].cost_ms;
     network_of(peer, network);
-    stranger *one = find(p->strangers, network);
+    stranger *one = find(&p->strangers->kinds[kind], network);
     if (one == NULL) {
         return true;
     }
-    uint64_t until_ms = (one->until_ms > now_ms ? one->until_ms : now_ms) + COST_MS;
-    if (until_ms > now_ms + (uint64_t)STRANGER_FAILURES * COST_MS) {
+    uint64_t until_ms = (one->until_ms > now_ms ? one->until_ms : now_ms) + cost_ms;
+    if (until_ms > now_ms + limits[kind].at_once * cost_ms) {
         return true;
     }
     one->until_ms = until_ms;
     return false;
+}
+
+bool strangers_failed(pool *p, const char *peer) {
+    count_all(p, ev_now_ms(p->loop));
+    return is_too_often(p, peer, STRANGERS_FAILED);
+}
+
+bool strangers_begin(pool *p, const char *peer, strangers_kind kind) {
+    return is_too_often(p, peer, kind);
 }
