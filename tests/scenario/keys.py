@@ -8,6 +8,7 @@ import sqlite3
 import ssl
 import subprocess
 import threading
+import time
 
 import tap
 from wire import BINARY, Answer, SiteCase, free_port, frozen, request, wait_for
@@ -294,7 +295,7 @@ class Revocation(SiteCase):
         self.check_good_request()
 
 
-class Expiry(SiteCase):
+class Dated(SiteCase):
     """What the clock ends, by dates put into the stopped site's database."""
 
     settings = {"join_token_minutes": 1}
@@ -304,6 +305,8 @@ class Expiry(SiteCase):
             self.assertEqual(database.execute(sql, values).rowcount, 1)
         database.close()
 
+
+class Expiry(Dated):
     def test_dates_that_have_passed_count(self):
         user = self.add_user("shortly", days=1)
         token = self.admin_ask("POST", "/v1/admin/join-tokens", {"owner": "late"}).json["token"]
@@ -322,6 +325,49 @@ class Expiry(SiteCase):
         self.assertEqual(worker.child.wait(60), 1)
         self.assertIn("may not serve", worker.last_lines())
         self.check_error(self.chat(), 404, "model_not_found")
+
+
+class ExpiryMeanwhile(Dated):
+    worker_count = 2
+
+    def streaming(self, connections):
+        """All of them are being answered, and the engine stands still: it is up to whoever leaves this."""
+        with frozen(self.site):
+            for connection, key in connections:
+                connection.send(request("POST", "/v1/chat/completions", self.long_body(seed=7), key))
+            wait_for("all run", lambda: self.metrics()["cellule_jobs_running"] == len(connections))
+        for connection, _ in connections:
+            self.assertEqual(connection.head()[0], 200)
+        return frozen(self.site)
+
+    def check_cut(self, connection, code):
+        last = b""
+        while chunk := connection.chunk():
+            last = chunk
+        self.assertNotIn(b"[DONE]", last)
+        self.assertEqual(json.loads(last.decode().strip().rpartition("data: ")[2])["error"]["code"], code)
+
+    def test_an_answer_under_way_ends_when_its_key_does(self):
+        short, other = self.add_user("short-term", days=1), self.add_user("long-term", days=2)
+        for seconds in (10, 30, 50):  # a slow machine may not be back in time for the first
+            self.site.stop()
+            end = int((time.time() + seconds) * 1000)
+            self.change("UPDATE keys SET expires_ms = ? WHERE id = ?", end, short["key_id"])
+            self.site.start()
+            session = self.ask("POST", "/v1/session", {}, short["key"])
+            if session.status == 201 and time.time() * 1000 < end - 5000:
+                break
+        time.sleep(max(0, end / 1000 - 8 - time.time()))  # engines that stand still for 20 s are taken to hang
+        with self.connect() as by_key, self.connect() as by_session, self.connect() as by_other:
+            with self.streaming([(by_key, short["key"]), (by_session, session.json["access_token"]),
+                                 (by_other, other["key"])]):
+                self.assertLess(time.time() * 1000, end)
+                self.check_cut(by_key, "key_expired")
+                self.assertGreaterEqual(time.time() * 1000, end)
+                self.check_cut(by_session, "session_ended")
+                self.assertLess(time.time() * 1000, end + 30000, "nothing looks through all of them every minute")
+                wait_for("its job is taken back", lambda: self.metrics()["cellule_jobs_running"] == 1)
+            self.assertTrue(by_other.chunk(), "another's stream goes on")
 
 
 if __name__ == "__main__":

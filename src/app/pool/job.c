@@ -49,6 +49,7 @@ void job_release(job *j) {
         j->storing = NULL;
     }
     ev_timer_stop(&j->queue_timer);
+    ev_timer_stop(&j->expiry_timer);
     ev_defer_cancel(&j->by_two);
     list_remove(&j->node);
     list_remove(&j->stalled_node);
@@ -98,6 +99,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
                .user_id = who->user_id,
                .key_id = who->key_id,
                .login = who->login,
+               .expires_ms = who->expires_ms,
                .chat = *chat,
                .mode = mode,
                .hold = mode == VERIFY_PROVED,
@@ -114,6 +116,7 @@ static job *job_make(pool *p, http_request *request, const account *who, const c
     list_init(&j->node);
     list_init(&j->stalled_node);
     ev_deferred_init(&j->by_two, ask_two, j);
+    job_watch_expiry(j);
     job_stream_prepare(j);
     return j;
 }

@@ -30,7 +30,9 @@ typedef struct job {
     dispatch_job *handle;
     uint64_t user_id;
     uint64_t key_id;
-    uint64_t login; /* account's */
+    uint64_t login;        /* account's */
+    uint64_t expires_ms;   /* account's */
+    ev_timer expiry_timer; /* until then */
     chat_request chat;
     uint64_t created_ms;   /* Unix */
     uint64_t submitted_ms; /* monotonic */

@@ -5,6 +5,7 @@
 #include "dispatch/job.h"
 #include "hold/frames.h"
 #include "hold/required.h"
+#include "os/clock.h"
 #include "proof/proof.h"
 #include "reply.h"
 
@@ -137,12 +138,33 @@ void job_end_all_revoked(pool *p) {
     end_all(&p->jobs, 401, "key_revoked", revoked_text);
 }
 
+static const char session_ended_text[] = "this session has ended";
+
 static bool is_of_login(job *j, const void *by) {
     return j->login == *(const uint64_t *)by;
 }
 
 void job_end_login(pool *p, uint64_t login) {
-    end_selected(p, is_of_login, &login, 401, "session_ended", "this session has ended");
+    end_selected(p, is_of_login, &login, 401, "session_ended", session_ended_text);
+}
+
+static void check_expiry(void *context) {
+    job *j = context;
+    if (clock_unix_ms() < j->expires_ms) { /* a date: the clock was set back, or runs slower */
+        job_watch_expiry(j);
+    } else if (j->login != 0) {
+        job_end_with_error(j, 401, "session_ended", session_ended_text);
+    } else {
+        job_end_with_error(j, 401, "key_expired", "this key has expired; ask the admin for a new one");
+    }
+}
+
+void job_watch_expiry(job *j) {
+    uint64_t now = clock_unix_ms();
+    ev_timer_init(&j->expiry_timer, check_expiry, j);
+    if (j->expires_ms != 0) {
+        ev_timer_start(j->work.pool->loop, &j->expiry_timer, j->expires_ms > now ? j->expires_ms - now : 0);
+    }
 }
 
 static const char stopping_text[] = "the pool is stopping; ask again in a moment";

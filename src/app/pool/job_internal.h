@@ -19,6 +19,9 @@ void job_stream_finish(job *j);
  * the credit can't be sent, the worker is lost. */
 void job_tell_consumed(job *j);
 
+/* Ends the job at the second at which the key or session that asked expires. */
+void job_watch_expiry(job *j);
+
 /* Work's `failed`. */
 void job_failed(work *w, dispatch_failure reason);
 
