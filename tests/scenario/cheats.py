@@ -60,7 +60,7 @@ class Cheats(FleetCase):
 
     def convicts(self, way):
         type(self).index += 1
-        cheat = self.start(self.index, "--cheat", way)
+        cheat = self.start(self.index, "--unconfined", "--cheat", way)  # its other model is in another folder
         process = self.site.workers[-1]
         asked = 0
         while self.state(cheat) != "convicted":

@@ -214,7 +214,7 @@ class Cheats(SiteCase, Case):
 
     def cheated(self, index, way, *questions):
         """What a worker that cheats answers: [(receipt, answer)]."""
-        worker = self.site.start_worker(index, "--cheat", way)
+        worker = self.site.start_worker(index, "--unconfined", "--cheat", way)
         self.addCleanup(worker.stop)
         self.site.wait_for("the worker is connected", lambda: self.site.connected_workers() == 1, [worker])
         answers = []
