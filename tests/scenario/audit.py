@@ -98,7 +98,7 @@ class Log(SiteCase):
         entry = self.entries(action="user_add")[-1]
         self.assertEqual(entry["outcome"], "allowed")
         self.assertEqual(entry["role"], "it_admin")
-        self.assertEqual(entry["target"], "POST /v1/admin/users")
+        self.assertEqual(entry["target"], "POST /v1/admin/users role employee")
         self.assertEqual(len(entry["request"]), 32)
         self.assertNotIn(b"clara", b"".join(self.texts()))
         with contextlib.closing(sqlite3.connect(f"file:{self.site.folder}/pool.db?mode=ro", uri=True)) as db:
@@ -107,6 +107,22 @@ class Log(SiteCase):
         parts = [label, salts["clara"], b"clara"]
         digest = hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
         self.assertEqual(from_base64url(entry["person"]), digest)
+
+    def test_what_an_act_gives_is_written_and_no_name_that_stands_in_a_wrong_place(self):
+        self.add_user("wilma", "it_admin")
+        self.assertEqual(self.entries(action="user_add")[-1]["target"], "POST /v1/admin/users role it_admin")
+        for path, body, status in (("keys/emilia/revoke", {}, 404), ("workers/emilia/revoke", {}, 404),
+                                   ("sessions/emilia/end", {}, 404), ("approvals/emilia/refuse", {}, 404),
+                                   ("approvals/1/approve", {"hash": "emilia"}, 400),
+                                   ("blacklist", {"kind": "person", "value": "emilia", "reason": "x"}, 400),
+                                   ("blacklist", {"kind": "emilia", "value": "x", "reason": "x"}, 400),
+                                   ("users", {"name": "x", "role": "emilia"}, 400),
+                                   ("keys/1/verify", {"verify": "emilia"}, 400)):
+            answer = self.admin_ask("POST", f"/v1/admin/{path}", body)
+            self.assertEqual(answer.status, status, (path, answer.body))
+        self.assertEqual(self.admin_ask("POST", "/v1/admin/keys/1/verify", {"verify": "spot"}).status, 200)
+        self.assertEqual(self.entries(action="key_add")[-1]["target"], "POST /v1/admin/keys/1/verify verify spot")
+        self.assertNotIn(b"emilia", b"".join(self.texts()))
 
     def test_a_refusal_is_written_and_names_the_role(self):
         before = len(self.entries(outcome="refused", action="user_list"))

@@ -14,6 +14,31 @@ from wire import BINARY, SiteCase, frozen, request, scratch_site, wait_for
 FAKE_WORKER = str(pathlib.Path(sys.argv[3]).resolve())
 
 
+class WithCertificates(SiteCase):
+    """Workers that show TLS certificates, which name the key that they had."""
+    worker_count = 1
+    settings = {"worker_certificate_minutes": 60, "beat_ms": 300}
+
+    def worker(self):
+        return self.site.admin("worker", "list")["workers"][0]
+
+    def test_the_session_goes_on_and_the_next_certificate_is_the_new_keys(self):
+        before = self.worker()
+        sessions = self.metrics()["cellule_worker_sessions_total"]
+        self.site.cellule("admin", "worker", "rotate", "--all", "--wait", "120", key=self.site.admin_key, timeout=300)
+        after = self.worker()
+        self.assertEqual(after["former_id"], before["id"])
+        # Some beats on, each of which looks at what the session rests on.
+        wait_for("it beats under the new key", lambda: self.worker()["last_seen_ms"] > after["last_seen_ms"] + 1000)
+        self.assertEqual(self.metrics()["cellule_worker_sessions_total"], sessions)
+        self.check_good_request()
+        self.site.workers[0].stop()
+        self.site.workers.clear()
+        self.site.start_worker(0)
+        wait_for("it is back", lambda: self.metrics()["cellule_workers_connected"] == 1)
+        self.check_good_request()
+
+
 class Rotation(SiteCase):
     worker_count = 2
 

@@ -98,14 +98,18 @@ static int stop(void **state) {
     return 0;
 }
 
-static bool write_one(const char *actor, heard *h) {
-    audit_record record = {.outcome = AUDIT_ALLOWED,
+static bool write_as(audit_outcome outcome, const char *actor, heard *h) {
+    audit_record record = {.outcome = outcome,
                            .action = "user_list",
                            .actor = slice_of_text(actor),
                            .role = "it_admin",
                            .target = SLICE_LITERAL("GET /v1/admin/users"),
                            .address = SLICE_LITERAL("127.0.0.1")};
     return audit_write(p, &record, on_written, h, &err);
+}
+
+static bool write_one(const char *actor, heard *h) {
+    return write_as(AUDIT_ALLOWED, actor, h);
 }
 
 /* Takes the log down and up again: it must be whole. */
@@ -212,6 +216,25 @@ static void test_too_many_at_once_are_refused(void **state) {
     }
     assert_int_equal(err.code, ERROR_LIMIT);
     assert_in_range(accepted, AUDIT_WAITING_MAX, AUDIT_WAITING_MAX + AUDIT_BATCH_MAX);
+    h.wanted = accepted;
+    ev_loop_run(p->loop);
+    assert_int_equal(h.failures, 0);
+}
+
+static void test_refusals_leave_room_for_what_is_allowed(void **state) {
+    (void)state;
+    heard h = {0};
+    size_t accepted = 0;
+    go_on(p->loop, 0);
+    while (accepted < 3 * AUDIT_WAITING_MAX && write_as(AUDIT_REFUSED, "eve", &h)) {
+        accepted++;
+    }
+    assert_int_equal(err.code, ERROR_LIMIT);
+    for (size_t i = 0; i < AUDIT_WAITING_MAX - AUDIT_REFUSALS_MAX; i++) {
+        assert_true(write_one("ana", &h));
+        accepted++;
+    }
+    assert_false(write_as(AUDIT_REFUSED, "eve", &h));
     h.wanted = accepted;
     ev_loop_run(p->loop);
     assert_int_equal(h.failures, 0);
@@ -408,6 +431,7 @@ int main(void) {
         LOG_TEST(test_an_entry_is_signed_when_it_is_told),
         LOG_TEST(test_thousands_at_once_are_a_few_batches_and_all_are_provable),
         LOG_TEST(test_too_many_at_once_are_refused),
+        LOG_TEST(test_refusals_leave_room_for_what_is_allowed),
         LOG_TEST(test_a_full_disk_fails_the_act_and_the_log_goes_on_after),
         LOG_TEST(test_each_failing_allocation_fails_the_act_or_none),
         LOG_TEST(test_an_erased_person_is_somebody_else_from_then_on),

@@ -235,7 +235,8 @@ static void pump(audit *a) {
 
 bool audit_write(pool *p, const audit_record *record, audit_written *done, void *context, error *err) {
     audit *a = p->audit;
-    if (a->waiting_count >= AUDIT_WAITING_MAX) {
+    size_t room = record->outcome == AUDIT_REFUSED ? AUDIT_REFUSALS_MAX : AUDIT_WAITING_MAX;
+    if (a->waiting_count >= room) {
         return error_set(err, ERROR_LIMIT, "the audit log is behind; try again");
     }
     audit_item *item = memory_allocate_zeroed(1, sizeof *item);

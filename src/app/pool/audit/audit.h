@@ -14,6 +14,7 @@ typedef struct audit audit;
 enum {
     AUDIT_PERSON_MAX = STORE_NAME_MAX,
     AUDIT_WAITING_MAX = 4096,
+    AUDIT_REFUSALS_MAX = 2048, /* where more wait no refusal is taken: it leaves room for acts */
     AUDIT_ID_SIZE = 33,
     AUDIT_AT_ONCE = 100000 /* entries: a second or so on a slow machine */
 };

@@ -7,9 +7,10 @@
 typedef enum audit_subject {
     AUDIT_OF_NOTHING,
     AUDIT_OF_SEGMENT, /* the path's changing segment, which names no person */
+    AUDIT_OF_WORDS,   /* that, with the words in the body that say what is to be */
     AUDIT_OF_PERSON,  /* that segment, a user's name */
-    AUDIT_OF_NAME,    /* "name" in the body, a user's */
-    AUDIT_OF_OWNER,   /* "owner" in the body, a person */
+    AUDIT_OF_NAME,    /* "name" in the body, a user's; with such words */
+    AUDIT_OF_OWNER,   /* "owner" in the body, a person; with such words */
     AUDIT_OF_HASH,    /* the segment, with "hash" in the body: what exactly is approved */
     AUDIT_OF_LISTED   /* "value" in the body, a person if its "kind" is "owner" */
 } audit_subject;

@@ -164,6 +164,7 @@ static void change_identity(session *s, fleet_worker *worker) {
     proof_worker_left(s);
     former->session = NULL;
     worker->session = s;
+    worker->certificate_ms = former->certificate_ms; /* it still shows that one */
     s->worker = worker;
     if (s->handle == NULL || !dispatch_worker_rename(s->handle, &id, &err) || !proof_worker_ready(s, &err)) {
         session_close(s, PROTO_CLOSE_INTERNAL, "out of memory"); /* it comes back with its new key */
