@@ -206,8 +206,10 @@ static void key_replaced(void *context, const store_worker *stored, const error 
     if (former != NULL) {
         former->replacing = false;
     }
-    if (failure == NULL && former != NULL && fleet_put_stored(p->fleet, stored, &err)) {
-        take_successor(p, former, fleet_find(p->fleet, r.id));
+    bool put = failure == NULL && former != NULL && fleet_put_stored(p->fleet, stored, &err);
+    fleet_worker *worker = put ? fleet_find(p->fleet, r.id) : NULL;
+    if (worker != NULL) {
+        take_successor(p, former, worker);
         return;
     }
     fleet_release(p->fleet, r.id);
