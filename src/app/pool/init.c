@@ -192,6 +192,9 @@ static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH
     if (strcmp(options->approval, "on") != 0 && strcmp(options->approval, "off") != 0) {
         return error_set(err, ERROR_INVALID, "--approval takes on or off, not \"%s\"", options->approval);
     }
+    if (!store_user_name_is_valid(slice_of_text(options->admin))) {
+        return error_set(err, ERROR_INVALID, "--admin takes a name of 1 to 64 of a-z, 0-9 and . _ @ -");
+    }
     if (!site_path(options->site, SITE_SETTINGS, path, err)) {
         return false;
     }
@@ -239,8 +242,10 @@ static void print_result(const init_options *options, const site *made, const ch
            "  CA pin     %s\n"
            "  admin key  %s\n"
            "The admin key is shown only now and stored nowhere: keep it safe.\n"
-           "Next: cellule pool run --site %s\n",
-           options->site, made->pool_id_hex, pin, key, options->site);
+           "Next: cellule pool run --site %s%s%s\n",
+           options->site, made->pool_id_hex, pin, key, options->site,
+           options->passphrase_file == NULL ? "" : " --passphrase-file ",
+           options->passphrase_file == NULL ? "" : options->passphrase_file);
 }
 
 int pool_init_main(int argc, char **argv) {
