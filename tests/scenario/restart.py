@@ -315,6 +315,8 @@ class Checked(unittest.TestCase):
             "log_format: xml": ("log_format", "json"),
             "max_tokens_limit: 10\nmax_tokens_default: 20": ("max_tokens_default", "max_tokens_limit"),
             "public_address: " + "a" * 2000: ("public_address",),
+            'public_address: "https://pool.example"': ("public_address", "HOST:PORT"),
+            'public_address: "pool.example"': ("public_address", "HOST:PORT"),
             "- a list": ("pool.yaml",),
             "beat_ms: &a 1000\nidle_timeout_ms: *a": ("pool.yaml",),
             '"unclosed': ("pool.yaml",),

@@ -1,6 +1,7 @@
 #include "settings.h"
 
 #include "app_release/boot.h"
+#include "auth/token.h"
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -67,6 +68,15 @@ static bool check_releases(const pool_settings *settings, error *err) {
            error_context(err, "worker_releases");
 }
 
+static bool check_public_address(const pool_settings *settings, error *err) {
+    slice host;
+    uint16_t port = 0;
+    return settings->public_address[0] == '\0' ||
+           auth_address_split(slice_of_text(settings->public_address), &host, &port) ||
+           error_set(err, ERROR_INVALID, "public_address: \"%s\" is not HOST:PORT, as pool.example:8443",
+                     settings->public_address);
+}
+
 static bool check_words(const pool_settings *settings, error *err) {
     log_level level;
     if (!log_level_parse(settings->log_level, &level)) {
@@ -86,8 +96,8 @@ static bool check_words(const pool_settings *settings, error *err) {
     if (!net_egress_check_list(slice_of_text(settings->egress), err)) {
         return error_context(err, "egress");
     }
-    return check_releases(settings, err) && policy_check_settings(settings, err) &&
-           model_files_check(settings->model_files, err);
+    return check_public_address(settings, err) && check_releases(settings, err) &&
+           policy_check_settings(settings, err) && model_files_check(settings->model_files, err);
 }
 
 static bool fill(pool_settings *settings, const settings_file *file, error *err) {
