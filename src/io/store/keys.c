@@ -241,13 +241,28 @@ static void start_key_list(query *q, database *d, const key_list *r) {
     query_u64(q, r->limit);
 }
 
+/* An empty list is of a user who has no key; a name that nobody has is told. */
+static bool check_listed_user(const key_list *r, database *d, error *err) {
+    query q;
+    bool row = false;
+    if (r->count > 0 || r->after > 0 || r->user_name.length == 0) {
+        return true;
+    }
+    query_start(&q, d, "SELECT id FROM users WHERE name = ?");
+    query_text(&q, r->user_name);
+    if (!query_row(&q, &row, err)) {
+        return false;
+    }
+    return row || error_set(err, ERROR_NOT_FOUND, "there is no user %.*s", SLICE_FORMAT(r->user_name));
+}
+
 static bool key_list_run(request *base, database *d, error *err) {
     key_list *r = (key_list *)base;
     query q;
     start_key_list(&q, d, r);
     for (bool row = true; query_row(&q, &row, err);) {
         if (!row) {
-            return true;
+            return check_listed_user(r, d, err);
         }
         store_key *key = request_add_row(base, &r->keys, &r->count, sizeof *key, err);
         if (key == NULL) {

@@ -173,6 +173,7 @@ static void test_a_revoked_key_is_listed_but_not_loaded(void **state) {
     assert_int_equal(o.count, 2);
     assert_true(store_key_list(site, SLICE_LITERAL("nobody"), 0, 10, on_keys, &o, &err));
     assert_int_equal(o.count, 0);
+    assert_int_equal(o.code, ERROR_NOT_FOUND);
     assert_true(store_load_keys(site, on_loaded, &o, &err));
     assert_int_equal(o.count, 1);
     assert_true(store_key_revoke(site, 12345, NOW_MS, on_revoked, &o, &err));
