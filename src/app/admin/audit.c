@@ -136,7 +136,7 @@ static bool show_entry(void *context, uint64_t index, slice bytes, error *err) {
 }
 
 static bool show(audit_session *s, void *context, error *err) {
-    const char *word = context;
+    const char *word = *(const char *const *)context;
     uint64_t index = 0;
     if (!slice_to_u64(slice_of_text(word), &index) || index >= s->head.checkpoint.size) {
         return error_set(err, ERROR_INVALID, "the log has entries 0 to %" PRIu64,
@@ -146,7 +146,8 @@ static bool show(audit_session *s, void *context, error *err) {
 }
 
 /* A verb with a word that is only passed on. */
-static int run_with_word(const char *usage, const char *summary, audit_verb *act, int argc, char **argv) {
+static int run_with_word(const char *program, const char *usage, const char *summary, audit_verb *act,
+                         int argc, char **argv) {
     admin_options options = {0};
     const option_row rows[] = {ADMIN_OPTION_ROWS(&options)};
     const option_table table = {.usage = usage,
@@ -155,33 +156,47 @@ static int run_with_word(const char *usage, const char *summary, audit_verb *act
                                 .row_count = sizeof rows / sizeof rows[0],
                                 .takes_word = true};
     const char *word = NULL;
-    char writable[PATH_SIZE];
     int status = 0;
     if (!options_parse(&table, argc, argv, &word, &status)) {
         return status;
     }
-    snprintf(writable, sizeof writable, "%s", word);
-    return run("cellule admin audit", &options, act, writable);
+    return run(program, &options, act, &word);
 }
 
 static int audit_show(int argc, char **argv) {
-    return run_with_word("cellule admin audit show [options] ENTRY",
+    return run_with_word("cellule admin audit show", "cellule admin audit show [options] ENTRY",
                          "Shows one entry, and checks the proof that it is in the log that the pool signed.",
                          show, argc, argv);
 }
 
 static bool export_log(audit_session *s, void *context, error *err) {
-    const char *folder = context;
+    const char *folder = *(const char *const *)context;
+    const char *pool_id = s->head.checkpoint.origin + strlen("cellule/");
     if (!audit_export(s->pool, &s->head, folder, err)) {
         return false;
     }
-    printf("%" PRIu64 " entries in %s; check them anywhere: cellule verify audit --pool-id %s %s\n",
-           s->head.checkpoint.size, folder, s->head.checkpoint.origin + strlen("cellule/"), folder);
-    return true;
+    if (!s->json) {
+        printf("%" PRIu64 " entries in %s; check them anywhere: cellule verify audit --pool-id %s %s\n",
+               s->head.checkpoint.size, folder, pool_id, folder);
+        return true;
+    }
+    buffer text = buffer_make(JSON_LIMIT);
+    json_writer w = json_writer_make(&text);
+    json_write_object_begin(&w);
+    json_add_text(&w, "folder", slice_of_text(folder));
+    json_add_u64(&w, "size", s->head.checkpoint.size);
+    json_add_text(&w, "pool_id", slice_of_text(pool_id));
+    json_write_object_end(&w);
+    bool written = !buffer_failed(&text) || error_memory(err);
+    if (written) {
+        printf("%.*s\n", SLICE_FORMAT(buffer_slice(&text)));
+    }
+    buffer_free(&text);
+    return written;
 }
 
 static int audit_export_main(int argc, char **argv) {
-    return run_with_word("cellule admin audit export [options] DIR",
+    return run_with_word("cellule admin audit export", "cellule admin audit export [options] DIR",
                          "Writes the whole log to a folder, as C2SP tlog-tiles, for cellule verify audit.",
                          export_log, argc, argv);
 }

@@ -149,6 +149,20 @@ static bool finish(exporting *x, const audit_head *head, error *err) {
            write_file(x, "checkpoint", buffer_slice(&head->note), err);
 }
 
+/* Into a new folder, an empty one, or an older copy; never among other things. */
+static bool make_folder(const char *folder, error *err) {
+    char path[PATH_SIZE];
+    bool empty = false;
+    if (snprintf(path, sizeof path, "%s/checkpoint", folder) >= (int)sizeof path) {
+        return error_set(err, ERROR_INVALID, "the folder's path is too long");
+    }
+    if (!file_make_folder(folder, 0755, err) || !file_folder_is_empty(folder, &empty, err)) {
+        return false;
+    }
+    return empty || file_exists(path) ||
+           error_set(err, ERROR_CONFLICT, "%s holds other things; name a new folder", folder);
+}
+
 bool audit_export(api *a, const audit_head *head, const char *folder, error *err) {
     exporting *x = memory_allocate_zeroed(1, sizeof *x);
     if (x == NULL) {
@@ -156,7 +170,7 @@ bool audit_export(api *a, const audit_head *head, const char *folder, error *err
     }
     x->folder = folder;
     x->bundle = buffer_make(LAYOUT_BUNDLE_MAX);
-    bool exported = file_make_folder(folder, 0755, err) &&
+    bool exported = make_folder(folder, err) &&
                     audit_get_range(a, 0, head->checkpoint.size, take_entry, x, err) && finish(x, head, err);
     buffer_free(&x->bundle);
     memory_free(x);

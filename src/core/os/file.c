@@ -3,10 +3,12 @@
 #include "base/fault.h"
 #include "base/memory.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -269,6 +271,21 @@ bool file_make_folder(const char *path, unsigned mode, error *err) {
                          path);
     }
     return true;
+}
+
+bool file_folder_is_empty(const char *path, bool *empty, error *err) {
+    DIR *folder = opendir(path);
+    if (folder == NULL) {
+        return fail(err, "opening folder", path);
+    }
+    *empty = true;
+    errno = 0;
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        *empty = *empty && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0);
+    }
+    bool read = errno == 0 || fail(err, "reading folder", path);
+    closedir(folder);
+    return read;
 }
 
 bool file_map(const char *path, slice *bytes, error *err) {

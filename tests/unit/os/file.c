@@ -202,8 +202,12 @@ static void test_a_secret_that_others_may_read_is_refused(void **state) {
 static void test_a_folder_is_made_once_with_its_mode(void **state) {
     (void)state;
     error err;
+    bool empty = false;
+    assert_false(file_folder_is_empty(path, &empty, &err));
     assert_true(file_make_folder(path, 0750, &err));
     assert_int_equal(mode_of(path), 0750);
+    assert_true(file_folder_is_empty(path, &empty, &err) && empty);
+    assert_true(file_folder_is_empty("/", &empty, &err) && !empty);
     assert_true(file_make_folder(path, 0700, &err));
     assert_int_equal(mode_of(path), 0750);
     assert_int_equal(chmod(path, 0757), 0);

@@ -29,6 +29,8 @@ MUST_CHECK bool file_remove(const char *path, error *err);
 /* Makes one folder (its parent must exist) with `mode`, whatever the umask. One that is there is left alone,
  * but refused (ERROR_DENIED) if whoever else owns it, or anybody, could put other files in place of ours. */
 MUST_CHECK bool file_make_folder(const char *path, unsigned mode, error *err);
+/* *empty: nothing is in this folder. */
+MUST_CHECK bool file_folder_is_empty(const char *path, bool *empty, error *err);
 
 /* A lock that one process holds on a file (flock(2)); it ends with the process, however that ends. The file
  * holds the pid and stays. ERROR_CONFLICT, naming the holder, when another has it. */
