@@ -413,6 +413,8 @@ class Exported(unittest.TestCase):
         older = self.folder / "forged"
         older.write_text(self.older.read_text().replace("\n", "\n\n", 1))
         self.assertEqual(self.verify(self.log, "--older", str(older)).returncode, 1)
+        older.write_text("something else")
+        self.assertEqual(self.verify(self.log, "--older", str(older)).returncode, 2)
 
     def test_a_witness_signs_what_goes_on_from_what_it_signed(self):
         copy = self.folder / "witnessed"

@@ -126,7 +126,14 @@ static bool read_older(verification *v, const note_key *key, const char *path, c
                        error *err) {
     note n;
     buffer_clear(&v->file);
-    if (!file_read_all(path, &v->file, err) || !open_note(v, key, path, &n, older, err)) {
+    if (!file_read_all(path, &v->file, err)) {
+        return false;
+    }
+    /* What is no checkpoint at all says nothing of the log. */
+    if (!note_parse(buffer_slice(&v->file), &n, err)) {
+        return error_context(err, "%s", path);
+    }
+    if (!open_note(v, key, path, &n, older, err)) {
         return false;
     }
     if (older->size > v->signed_one.size) {
