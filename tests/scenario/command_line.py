@@ -21,14 +21,27 @@ VERBS = ["pool init", "pool run", "worker join", "worker run", "ask", "admin sta
          "admin worker clear", "admin worker evidence", "admin worker blacklist add", "admin worker blacklist remove",
          "admin worker blacklist list", "admin honeytoken list", "admin honeytoken check", "admin verification list",
          "admin verification wrong", "verify receipt", "verify evidence",
-         "engine serve", "engine info"]
+         "engine serve", "engine info", "pool routes", "pool seal", "pool admin-key", "login", "logout",
+         "admin session list", "admin session end", "admin session rotate-key", "admin enrolment request",
+         "admin enrolment list", "admin enrolment token", "admin approval list", "admin approval show",
+         "admin approval approve", "admin approval refuse", "admin worker rotate", "admin worker rotation",
+         "admin revoke worker", "admin revoke key", "admin revoke user", "admin revoke owner", "admin revoke everything",
+         "admin secrets show", "admin secrets rotate", "admin audit list", "admin audit show", "admin audit checkpoint",
+         "admin audit export", "admin audit erase-person", "verify audit", "verify release", "release key",
+         "release keys", "release manifest", "release sign"]
 GROUPS = ["", "pool", "worker", "admin", "admin user", "admin worker", "admin worker blacklist",
-          "admin honeytoken", "admin verification", "verify", "engine"]
+          "admin honeytoken", "admin verification", "verify", "engine", "admin session", "admin enrolment", "admin approval",
+          "admin revoke", "admin secrets", "admin audit", "release"]
 WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user key", "admin user keys",
                "admin user revoke", "admin user disable", "admin user verify", "admin worker token",
                "admin worker revoke", "admin worker clear", "admin worker evidence",
                "admin worker blacklist add", "admin worker blacklist remove", "admin honeytoken check", "verify receipt",
-               "verify evidence", "engine serve", "engine info"]
+               "verify evidence", "engine serve", "engine info", "admin session list", "admin session end",
+               "admin enrolment request", "admin enrolment token", "admin approval show", "admin approval approve",
+               "admin approval refuse", "admin worker rotate", "admin revoke worker", "admin revoke owner",
+               "admin revoke everything", "admin secrets rotate", "admin audit show", "admin audit export",
+               "admin audit erase-person", "verify audit", "verify release", "release key", "release keys",
+               "release manifest", "release sign"]
 
 
 def run(*arguments, environment=None, timeout=60, **more):
@@ -130,6 +143,7 @@ class Usage(Case):
         self.check(run("pool", "init", "--site", file / "below"), FAILED, str(file))
         self.check(run("pool", "init", "--site", self.folder / ("x" * 5000)), FAILED)
         self.check(run("pool", "init", "--site", self.folder / "a", "--admin", "Root User"), FAILED, "name")
+        self.assertFalse((self.folder / "a").exists(), "the rest of a site is in the way of the next try")
         self.check(run("pool", "init", "--site", self.folder / "b", "--listen", "nonsense"), FAILED, "nonsense")
         self.check(run("pool", "init", "--site", self.folder / "c", "--names", "," + "x," * 40), FAILED, "--names")
         self.check(run("pool", "run", "--site", self.folder / "none"), FAILED, "pool init")
@@ -137,6 +151,12 @@ class Usage(Case):
         self.check(run("worker", "run", "--model", file, "--state", self.folder / "none"), FAILED, "worker join")
         self.check(run("worker", "run", "--model", self.folder / "none.gguf"), FAILED, "none.gguf")
         self.check(run("worker", "run", "--model", file, "--log-level", "loud"), FAILED, "--log-level")
+
+    def test_a_list_of_maintainers_has_as_many_as_must_sign(self):
+        key = run("release", "key", "--name", "ann", self.folder / "ann.key")
+        self.check(key, OK)
+        self.check(run("release", "keys", key.stdout.strip()), FAILED, "--threshold")
+        self.check(run("release", "keys", "--threshold", "1", "ann"), FAILED, "maintainer")
 
     def test_models_that_are_none_are_refused(self):
         path = self.folder / "model-00001-of-00002.gguf"
@@ -180,7 +200,9 @@ class Site(SiteCase, Case):
         admin = {"key": self.site.admin_key}
         for verb in (("status",), ("user", "add", "js"), ("user", "list"), ("user", "key", "js", "--label", 'a"b\\c'),
                      ("user", "keys", "js"), ("worker", "list"), ("worker", "token", "--owner", "Zoë \u2028 \"x\""),
-                     ("user", "disable", "js")):
+                     ("audit", "export", str(self.site.folder / "copy")), ("audit", "checkpoint"), ("audit", "show", "0"),
+                     ("approval", "list"), ("enrolment", "list"), ("session", "list", "js"), ("secrets", "show"),
+                     ("worker", "rotation"), ("user", "disable", "js")):
             with self.subTest(verb):
                 done = self.run_with("admin", *verb, "--json", **admin)
                 self.check(done, OK)
@@ -228,7 +250,13 @@ class Site(SiteCase, Case):
         self.check(self.run_with("admin", "user", "add", "x", "--role", "root", key=admin), FAILED, "role")
         self.check(self.run_with("admin", "user", "add", "demo", key=admin), FAILED)
         self.check(self.run_with("admin", "user", "key", "nobody", key=admin), FAILED)
+        self.check(self.run_with("admin", "user", "keys", "nobody", key=admin), FAILED, "no user nobody")
         self.check(self.run_with("admin", "user", "revoke", "9999", key=admin), FAILED)
+        full = self.site.folder / "full"
+        full.mkdir()
+        (full / "file").write_text("x")
+        self.check(self.run_with("admin", "audit", "export", full, key=admin), FAILED, "new folder")
+        self.assertEqual([path.name for path in full.iterdir()], ["file"])
         self.check(self.run_with("admin", "worker", "revoke", "0" * 32, key=admin), FAILED, "list")
 
     def test_a_key_with_a_line_in_it_is_refused_here(self):

@@ -16,6 +16,10 @@ static void print_rotation(const json_value *answer) {
     uint64_t workers = admin_number(answer, "workers");
     uint64_t done = admin_number(answer, "done");
     uint64_t away = admin_number(answer, "away");
+    if (admin_number(answer, "epoch") == 0) {
+        printf("no exchange of all workers' keys has begun: cellule admin worker rotate --all\n");
+        return;
+    }
     printf("%llu of %llu workers have a new key", (unsigned long long)done, (unsigned long long)workers);
     if (away > 0) {
         printf("; %llu are not connected and get theirs when they come", (unsigned long long)away);

@@ -102,6 +102,10 @@ static bool find_generation(const char *path, uint64_t *generation, error *err) 
 
 static bool write_list(const keys_options *o, error *err) {
     maintainers m = {.threshold = (uint32_t)o->threshold, .count = o->keys.count};
+    if (o->threshold > m.count) {
+        return error_set(err, ERROR_INVALID, "%zu keys can't give the %u signatures of --threshold: %s",
+                         m.count, (unsigned)m.threshold, "name more keys, or a lower threshold");
+    }
     buffer text = buffer_make(RELEASE_NOTE_MAX);
     bool good = find_generation(o->after, &m.generation, err);
     for (size_t i = 0; good && i < m.count; i++) {

@@ -48,7 +48,7 @@ bool release_trust_load(const char *keys_file, const char *folder, maintainers *
     if (keys_file == NULL && !release_is_pinned()) {
         return error_set(err, ERROR_NOT_FOUND,
                          "this is a development build, with no maintainers' keys in it: say whose releases "
-                         "you trust by a file of keys");
+                         "you trust by a file of keys (release_keys, --release-keys)");
     }
     if (keys_file != NULL ? !read_first_list(keys_file, m, err)
                           : !parse_first_list(slice_of_text(CELLULE_MAINTAINERS), m, err)) {

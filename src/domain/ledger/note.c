@@ -52,8 +52,9 @@ static bool key_id(const note_key *key, uint8_t id[NOTE_KEY_ID_SIZE], error *err
 }
 
 static bool bad_key(error *err) {
-    return error_set(err, ERROR_INVALID,
-                     "not the key of a log or a witness: expected NAME+ID+KEY as it was given out");
+    return error_set(
+        err, ERROR_INVALID,
+        "not a public key of a log, a witness or a maintainer: expected NAME+ID+KEY as it was given out");
 }
 
 bool note_key_parse(slice text, note_key *key, error *err) {

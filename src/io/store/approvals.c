@@ -92,11 +92,17 @@ static bool get_run(request *base, database *d, error *err) {
     return find(d, r->act.id, base->memory, &r->approval, err);
 }
 
+static const char *what_then(slice state) {
+    return slice_equal_text(state, "used")      ? ": its join token was given already; ask anew for another"
+           : slice_equal_text(state, "waiting") ? ": another person has to approve it first"
+                                                : "";
+}
+
 /* Why what was asked for can't be done with it now; each refusal says what is so. */
 static bool check_state(const store_approval *a, const store_approval_act *act, slice wanted, error *err) {
     if (!slice_equal(a->state, wanted)) {
-        return error_set(err, ERROR_CONFLICT, "this request is %.*s, not %.*s", SLICE_FORMAT(a->state),
-                         SLICE_FORMAT(wanted));
+        return error_set(err, ERROR_CONFLICT, "this request is %.*s, not %.*s%s", SLICE_FORMAT(a->state),
+                         SLICE_FORMAT(wanted), what_then(a->state));
     }
     if (act->now_ms >= a->expires_ms) {
         return error_set(err, ERROR_CONFLICT, "this request has expired; ask anew");

@@ -82,7 +82,8 @@ void admin_join_token_add(pool *p, http_request *request, const account *who, sl
     if (approval_is_asked(p)) {
         reply_error(request, 403, NULL, "approval_wanted",
                     "this site asks that another person approves each worker: "
-                    "cellule admin enrolment request");
+                    "cellule admin enrolment request (or, for a site with one admin, approval: \"off\" in "
+                    "pool.yaml)");
     } else if (machine_wish_read(p, request, &wish)) {
         reply_later *later = reply_later_new(p, request, who->user_id);
         if (later != NULL) {
