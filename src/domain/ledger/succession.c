@@ -89,7 +89,7 @@ bool succession_covers(const succession *s, const uint8_t key[SIGN_PUBLIC_SIZE],
     if (number == SIZE_MAX) {
         return error_set(err, ERROR_CORRUPT, "the key that signed it has never been the pool's");
     }
-    return number == s->count || at_ms <= s->steps[number].made_ms ||
+    return number == s->count || at_ms <= s->steps[number].made_ms + SUCCESSION_LEEWAY_MS ||
            error_set(err, ERROR_CORRUPT, "the key that signed it had been replaced by then");
 }
 

@@ -213,11 +213,12 @@ static void test_what_was_seen_goes_on_and_never_back_or_aside(void **state) {
 static void test_a_key_counts_for_its_time_and_the_current_one_for_all(void **state) {
     error err;
     const succession s = chain_of(2);
+    const uint64_t leeway = start_ms + SUCCESSION_LEEWAY_MS;
     (void)state;
-    assert_true(succession_covers(&s, sign_key_public(keys[0]), start_ms, &err));
-    assert_false(succession_covers(&s, sign_key_public(keys[0]), start_ms + 1, &err));
-    assert_true(succession_covers(&s, sign_key_public(keys[1]), start_ms + LATER_MS, &err));
-    assert_false(succession_covers(&s, sign_key_public(keys[1]), start_ms + LATER_MS + 1, &err));
+    assert_true(succession_covers(&s, sign_key_public(keys[0]), leeway, &err));
+    assert_false(succession_covers(&s, sign_key_public(keys[0]), leeway + 1, &err));
+    assert_true(succession_covers(&s, sign_key_public(keys[1]), leeway + LATER_MS, &err));
+    assert_false(succession_covers(&s, sign_key_public(keys[1]), leeway + LATER_MS + 1, &err));
     assert_true(succession_covers(&s, sign_key_public(keys[2]), 0, &err)); /* signed late */
     assert_true(succession_covers(&s, sign_key_public(keys[2]), UINT64_MAX, &err));
     assert_false(succession_covers(&s, sign_key_public(keys[3]), 0, &err));

@@ -9,7 +9,11 @@
  * that the key before and itself have signed, so that neither who stole an old key can name another's, nor a
  * pool claim a key that it hasn't. What is signed is in the README. A chain that was read or made here is
  * whole and verified: nothing else is in a `succession`. */
-enum { SUCCESSION_MAX = 64 /* steps */, SUCCESSION_JSON_LIMIT = 32768 };
+enum {
+    SUCCESSION_MAX = 64, /* steps */
+    SUCCESSION_JSON_LIMIT = 32768,
+    SUCCESSION_LEEWAY_MS = 10 * 60 * 1000 /* by which workers' clocks may be ahead of the pool's */
+};
 
 typedef struct succession_step {
     uint8_t key[SIGN_PUBLIC_SIZE]; /* the new one */
@@ -35,8 +39,8 @@ MUST_CHECK bool succession_append(succession *s, const sign_key *former, const s
 /* The key that signs now; SIGN_PUBLIC_SIZE bytes that live as long as `s`. */
 const uint8_t *succession_current(const succession *s);
 /* Whether the pool may have signed with `key` something that says it is of `at_ms` (Unix): any key that it
- * has had and that hadn't been replaced by then. ERROR_CORRUPT if not. A key begins with the pool, for what
- * is older is signed late. */
+ * has had and that hadn't been replaced by then, give or take SUCCESSION_LEEWAY_MS. ERROR_CORRUPT if not. A
+ * key begins with the pool, for what is older is signed late. */
 MUST_CHECK bool succession_covers(const succession *s, const uint8_t key[SIGN_PUBLIC_SIZE], uint64_t at_ms,
                                   error *err);
 /* Whether `shown` is `known` or goes on from it. ERROR_DENIED: it ends earlier, so an older key is put
