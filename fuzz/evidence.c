@@ -57,6 +57,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     buffer_free(&text);
     buffer_free(&again);
     try_judging(&e);
-    require(!evidence_verify(&e, pool_id, &err));
+    require(!evidence_verify(&e, pool_id, NULL, &err));
     return 0;
 }

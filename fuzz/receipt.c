@@ -51,7 +51,7 @@ static void try_json(slice input) {
     require(back.length == s.length && memcmp(back.bytes, s.bytes, s.length) == 0);
     buffer_free(&text);
     static const uint8_t pool_id[HASH_SIZE] = {1};
-    require(!receipt_verify(&s, pool_id, &err));
+    require(!receipt_verify(&s, pool_id, NULL, &err));
 }
 
 static void try_finding_bytes(slice input) {

@@ -157,7 +157,7 @@ static bool verify_one(bench *b, error *err) {
 }
 
 static bool countersign_one(bench *b, error *err) {
-    return receipt_countersign(&b->receipt, b->pool, err);
+    return receipt_countersign(&b->receipt, b->pool, NULL, err);
 }
 
 static bool repeat(bench *b, operation what, double *microseconds, error *err) {

@@ -100,7 +100,7 @@ void bench_expect_receipt(bench *b, const char *job) {
     snprintf(path, sizeof path, "/v1/receipts/%s", job);
     const reply *r = bench_ask(b, "GET", path, b->site.admin_key, NULL, 200);
     if (!receipt_read_json(buffer_slice(&r->body), &entry, &err) ||
-        !receipt_verify(&entry, b->site.pool_id, &err) ||
+        !receipt_verify(&entry, b->site.pool_id, NULL, &err) ||
         !receipt_hash_answer(entry.salt, slice_of_text(b->answer), digest, &err)) {
         fail_msg("%s", err.text);
     }

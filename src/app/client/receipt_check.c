@@ -22,7 +22,7 @@ static bool check_answer(const signed_receipt *entry, slice answer, error *err) 
 }
 
 bool receipt_check(slice json, const receipt_claims *claims, signed_receipt *entry, error *err) {
-    return receipt_read_json(json, entry, err) && receipt_verify(entry, claims->pool_id, err) &&
+    return receipt_read_json(json, entry, err) && receipt_verify(entry, claims->pool_id, claims->keys, err) &&
            (claims->job_hex == NULL || check_job(entry, claims->job_hex, err)) &&
            (claims->messages == NULL || check_prompt(entry, claims, err)) &&
            (claims->answer == NULL || check_answer(entry, *claims->answer, err));

@@ -6,6 +6,7 @@
 /* What is to be held against a receipt. NULL or 0: not known, not compared. */
 typedef struct receipt_claims {
     const uint8_t *pool_id; /* HASH_SIZE bytes; must be given */
+    const succession *keys; /* that it has had; NULL: its first alone */
     const char *job_hex;
     const receipt_message *messages;
     size_t message_count;

@@ -23,6 +23,16 @@ bool verify_start(const char *pool_id_hex, uint8_t pool_id[HASH_SIZE], error *er
     return true;
 }
 
+bool verify_read_keys(const char *path, const uint8_t pool_id[HASH_SIZE], succession *keys, error *err) {
+    buffer json = buffer_make(SUCCESSION_JSON_LIMIT);
+    bool read =
+        path == NULL ||
+        (file_read_all(path, &json, err) &&
+         (succession_read_json(buffer_slice(&json), pool_id, keys, err) || error_context(err, "%s", path)));
+    buffer_free(&json);
+    return read;
+}
+
 bool verify_read(const char *path, const char *object, buffer *json, error *err) {
     static const json_limits limits = {.size = SIZE_LIMIT, .depth = DEPTH, .values = VALUES};
     slice said = {0};

@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "crypto/hash.h"
+#include "ledger/succession.h"
 #include "outcome.h"
 
 /* What stands behind `cellule verify`: argv[0] is the verb; the exit code is an outcome. */
@@ -13,6 +14,11 @@ int verify_release_main(int argc, char **argv);
 
 /* Makes ready to verify; the id is what --pool-id gives. */
 MUST_CHECK bool verify_start(const char *pool_id_hex, uint8_t pool_id[HASH_SIZE], error *err);
+
+/* The keys that the pool has had, from a file with ledger/succession.h's JSON. `path` NULL: none is
+ * given. */
+MUST_CHECK bool verify_read_keys(const char *path, const uint8_t pool_id[HASH_SIZE], succession *keys,
+                                 error *err);
 
 /* Reads what a file, or for "-" the standard input, holds. False: it isn't such an object at all (empty, cut,
  * something else), or can't be read; that says nothing about anybody. */

@@ -16,17 +16,23 @@ static const char more[] = "Exit 0: it holds; 1: it doesn't, and says why; 2: it
                            "is no whole evidence. That the workers in it are "
                            "different machines and\npeople is the pool's word; all else is checked.";
 
-static bool read_evidence(const char *path, const char *pool_id_hex, evidence *e, outcome *result,
-                          error *err) {
+static bool read_evidence(const char *path, const char *pool_id_hex, const char *keys_path, evidence *e,
+                          outcome *result, error *err) {
     uint8_t pool_id[HASH_SIZE];
+    succession keys;
     buffer json = buffer_make(EVIDENCE_JSON_LIMIT);
     *result = OUTCOME_UNCHECKED;
     if (!verify_start(pool_id_hex, pool_id, err)) {
         return false;
     }
     bool good = verify_read(path, "cellule.evidence", &json, err);
+    if (good && !verify_read_keys(keys_path, pool_id, &keys, err)) {
+        *result = outcome_of(err);
+        good = false;
+    }
     if (good) {
-        good = (evidence_read_json(buffer_slice(&json), e, err) && evidence_verify(e, pool_id, err)) ||
+        good = (evidence_read_json(buffer_slice(&json), e, err) &&
+                evidence_verify(e, pool_id, keys_path == NULL ? NULL : &keys, err)) ||
                error_context(err, "%s", path);
         *result = good ? OUTCOME_GOOD : outcome_of(err);
     }
@@ -201,10 +207,13 @@ static void print_json(const evidence *e, const evidence_ruling *ruling, outcome
 
 int verify_evidence_main(int argc, char **argv) {
     const char *pool_id_hex = NULL;
+    const char *keys_path = NULL;
     const char *path = NULL;
     bool json = false;
     const option_row rows[] = {
         {"pool-id", OPTION_REQUIRED, &pool_id_hex, "HEX", "the pool that you trust", 0, 0},
+        {"keys", OPTION_TEXT, &keys_path, "FILE",
+         "all keys that the pool has had, if it has exchanged its own", 0, 0},
         {"json", OPTION_FLAG, &json, NULL, "print the result as JSON", 0, 0},
     };
     const option_table table = {
@@ -226,7 +235,8 @@ int verify_evidence_main(int argc, char **argv) {
     if (!options_parse(&table, argc, argv, &path, &status)) {
         return status;
     }
-    bool holds = read_evidence(path, pool_id_hex, &e, &result, &err) && evidence_judge(&e, &ruling, &err);
+    bool holds =
+        read_evidence(path, pool_id_hex, keys_path, &e, &result, &err) && evidence_judge(&e, &ruling, &err);
     if (!holds) {
         error_context(&err, "%s", result == OUTCOME_REFUTED ? "refuted" : "cannot be checked here");
     }

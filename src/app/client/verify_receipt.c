@@ -32,6 +32,7 @@ static const char more[] =
 typedef struct verification {
     const char *path;
     const char *pool_id_hex;
+    const char *keys_path;
     const char *question;
     const char *messages_path;
     const char *answer_path;
@@ -42,6 +43,7 @@ typedef struct verification {
     arena *memory;
     buffer file;
     buffer answer_file;
+    succession keys;
     signed_receipt entry;
     bool valid; /* the receipt itself */
     request asked;
@@ -111,7 +113,10 @@ static outcome tell(outcome result, error *err) {
 
 /* What a receipt says by itself. */
 static outcome check_receipt(verification *v, const uint8_t pool_id[HASH_SIZE], error *err) {
-    const receipt_claims claims = {.pool_id = pool_id};
+    const receipt_claims claims = {.pool_id = pool_id, .keys = v->keys_path == NULL ? NULL : &v->keys};
+    if (!verify_read_keys(v->keys_path, pool_id, &v->keys, err)) {
+        return tell(outcome_of(err), err);
+    }
     if (!verify_read(v->path, "cellule.receipt", &v->file, err)) {
         return tell(OUTCOME_UNCHECKED, err);
     }
@@ -240,6 +245,8 @@ static void end(verification *v) {
 static bool parse(int argc, char **argv, verification *v, int *status) {
     const option_row rows[] = {
         {"pool-id", OPTION_REQUIRED, &v->pool_id_hex, "HEX", "the pool that you trust", 0, 0},
+        {"keys", OPTION_TEXT, &v->keys_path, "FILE",
+         "all keys that the pool has had, if it has exchanged its own", 0, 0},
         {"question", OPTION_TEXT, &v->question, "TEXT", "must be what was asked (one user message)", 0, 0},
         {"messages", OPTION_TEXT, &v->messages_path, "FILE",
          "must be what was asked: the messages in JSON, or the whole request", 0, 0},

@@ -59,29 +59,38 @@ static bool verify_findings(evidence *e, error *err) {
     return true;
 }
 
-static bool countersign(signed_receipt *s, const sign_key *pool, error *err) {
+static bool countersign(signed_receipt *s, const sign_key *pool, const succession *keys, error *err) {
     memset(s->salt, 0, sizeof s->salt);
-    return receipt_countersign(s, pool, err);
+    return receipt_countersign(s, pool, keys, err);
 }
 
-static bool countersign_all(evidence *e, const sign_key *pool, error *err) {
-    if (!countersign(&e->receipt, pool, err)) {
+static bool countersign_all(evidence *e, const sign_key *pool, const succession *keys, error *err) {
+    if (!countersign(&e->receipt, pool, keys, err)) {
         return error_context(err, "the receipt of the evidence");
     }
     for (size_t i = 0; i < e->answer_count; i++) {
-        if (!countersign(&e->answers[i], pool, err)) {
+        if (!countersign(&e->answers[i], pool, keys, err)) {
             return error_context(err, "answer %zu of the evidence", i + 1);
         }
     }
     return true;
 }
 
-bool evidence_make(evidence *e, const sign_key *pool, error *err) {
+/* Of all keys that the pool has had. */
+static bool name_pool(evidence *e, const sign_key *pool, const succession *keys, error *err) {
+    if (keys == NULL) {
+        return receipt_pool_id(sign_key_public(pool), e->pool_id, err);
+    }
+    memcpy(e->pool_id, keys->pool_id, sizeof e->pool_id);
+    return succession_covers(keys, sign_key_public(pool), e->made_ms, err);
+}
+
+bool evidence_make(evidence *e, const sign_key *pool, const succession *keys, error *err) {
     e->version = e->reason[0] == '\0' ? EVIDENCE_VERSION : EVIDENCE_VERSION_DECIDED;
     buffer message = buffer_make(MESSAGE_LIMIT);
-    bool good = check_counts(e, err) && check_time(e, err) &&
-                receipt_pool_id(sign_key_public(pool), e->pool_id, err) && countersign_all(e, pool, err) &&
-                verify_findings(e, err) && evidence_judge(e, NULL, err) && make_message(e, &message, err) &&
+    bool good = check_counts(e, err) && check_time(e, err) && name_pool(e, pool, keys, err) &&
+                countersign_all(e, pool, keys, err) && verify_findings(e, err) &&
+                evidence_judge(e, NULL, err) && make_message(e, &message, err) &&
                 sign_bytes(pool, buffer_slice(&message), e->pool_signature, err);
     if (good) {
         memcpy(e->pool_key, sign_key_public(pool), SIGN_PUBLIC_SIZE);
@@ -101,25 +110,33 @@ bool evidence_version_is_known(const evidence *e, error *err) {
                      EVIDENCE_VERSION_DECIDED);
 }
 
-static bool verify_receipts(evidence *e, const uint8_t pool_id[HASH_SIZE], error *err) {
-    if (!receipt_verify(&e->receipt, pool_id, err)) {
+static bool verify_receipts(evidence *e, const uint8_t pool_id[HASH_SIZE], const succession *keys,
+                            error *err) {
+    if (!receipt_verify(&e->receipt, pool_id, keys, err)) {
         return error_context(err, "the receipt of the evidence");
     }
     for (size_t i = 0; i < e->answer_count; i++) {
-        if (!receipt_verify(&e->answers[i], pool_id, err)) {
+        if (!receipt_verify(&e->answers[i], pool_id, keys, err)) {
             return error_context(err, "answer %zu of the evidence", i + 1);
         }
     }
     return true;
 }
 
-static bool verify_pool(const evidence *e, const uint8_t pool_id[HASH_SIZE], error *err) {
+static bool verify_pool(const evidence *e, const uint8_t pool_id[HASH_SIZE], const succession *keys,
+                        error *err) {
     uint8_t id[HASH_SIZE];
     if (!evidence_version_is_known(e, err)) {
         return false;
     }
     if (memcmp(e->pool_id, pool_id, HASH_SIZE) != 0) {
         return error_set(err, ERROR_CORRUPT, "this evidence is from another pool than the one expected");
+    }
+    if (keys != NULL && !hash_equal(keys->pool_id, pool_id, HASH_SIZE)) {
+        return error_set(err, ERROR_CORRUPT, "the keys given are another pool's");
+    }
+    if (keys != NULL) {
+        return succession_covers(keys, e->pool_key, e->made_ms, err);
     }
     return receipt_pool_id(e->pool_key, id, err) &&
            (memcmp(id, pool_id, HASH_SIZE) == 0 ||
@@ -135,8 +152,8 @@ static bool verify_signature(const evidence *e, error *err) {
     return good;
 }
 
-bool evidence_verify(evidence *e, const uint8_t pool_id[HASH_SIZE], error *err) {
-    return check_counts(e, err) && verify_pool(e, pool_id, err) && check_time(e, err) &&
-           verify_receipts(e, pool_id, err) && verify_findings(e, err) && verify_signature(e, err) &&
+bool evidence_verify(evidence *e, const uint8_t pool_id[HASH_SIZE], const succession *keys, error *err) {
+    return check_counts(e, err) && verify_pool(e, pool_id, keys, err) && check_time(e, err) &&
+           verify_receipts(e, pool_id, keys, err) && verify_findings(e, err) && verify_signature(e, err) &&
            evidence_judge(e, NULL, err);
 }

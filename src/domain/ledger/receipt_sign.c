@@ -11,12 +11,14 @@ static bool check_worker_id(const receipt *r, const uint8_t key[SIGN_PUBLIC_SIZE
             error_set(err, ERROR_CORRUPT, "the worker named in the receipt is not the one that signed it"));
 }
 
-static bool check_pool_id(const uint8_t expected[HASH_SIZE], const uint8_t key[SIGN_PUBLIC_SIZE],
+static bool check_pool_id(const receipt *r, const uint8_t key[SIGN_PUBLIC_SIZE], const succession *keys,
                           error *err) {
     uint8_t id[HASH_SIZE];
-    return receipt_pool_id(key, id, err) &&
-           (hash_equal(id, expected, sizeof id) ||
-            error_set(err, ERROR_CORRUPT, "the pool named in the receipt is not the one that signed it"));
+    if (keys == NULL ? !receipt_pool_id(key, id, err) : !succession_covers(keys, key, r->finished_ms, err)) {
+        return false;
+    }
+    return hash_equal(keys == NULL ? id : keys->pool_id, r->pool_id, sizeof id) ||
+           error_set(err, ERROR_CORRUPT, "the pool named in the receipt is not the one that signed it");
 }
 
 bool receipt_sign_worker(signed_receipt *s, const sign_key *worker, error *err) {
@@ -54,10 +56,10 @@ static bool make_pool_message(const signed_receipt *s, buffer *out, error *err) 
     return !buffer_failed(out) || error_memory(err);
 }
 
-bool receipt_countersign(signed_receipt *s, const sign_key *pool, error *err) {
+bool receipt_countersign(signed_receipt *s, const sign_key *pool, const succession *keys, error *err) {
     buffer message = buffer_make(POOL_MESSAGE_LIMIT);
     bool good = receipt_verify_worker(s, err) &&
-                check_pool_id(s->fields.pool_id, sign_key_public(pool), err) &&
+                check_pool_id(&s->fields, sign_key_public(pool), keys, err) &&
                 make_pool_message(s, &message, err) &&
                 sign_bytes(pool, buffer_slice(&message), s->pool_signature, err);
     if (good) {
@@ -67,7 +69,7 @@ bool receipt_countersign(signed_receipt *s, const sign_key *pool, error *err) {
     return good;
 }
 
-bool receipt_verify(signed_receipt *s, const uint8_t pool_id[HASH_SIZE], error *err) {
+bool receipt_verify(signed_receipt *s, const uint8_t pool_id[HASH_SIZE], const succession *keys, error *err) {
     if (!receipt_verify_worker(s, err)) {
         return false;
     }
@@ -75,7 +77,7 @@ bool receipt_verify(signed_receipt *s, const uint8_t pool_id[HASH_SIZE], error *
         return error_set(err, ERROR_CORRUPT, "this receipt is from another pool than the one expected");
     }
     buffer message = buffer_make(POOL_MESSAGE_LIMIT);
-    bool good = check_pool_id(pool_id, s->pool_key, err) && make_pool_message(s, &message, err) &&
+    bool good = check_pool_id(&s->fields, s->pool_key, keys, err) && make_pool_message(s, &message, err) &&
                 (sign_verify(s->pool_key, buffer_slice(&message), s->pool_signature) ||
                  error_set(err, ERROR_CORRUPT, "the pool's signature does not match the receipt"));
     buffer_free(&message);

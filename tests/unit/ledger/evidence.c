@@ -150,7 +150,7 @@ static evidence draft_of_three_answers(void) {
 
 static evidence made(evidence draft) {
     error err;
-    assert_true(evidence_make(&draft, pool, &err));
+    assert_true(evidence_make(&draft, pool, NULL, &err));
     return draft;
 }
 
@@ -166,7 +166,7 @@ static void assert_judged(evidence (*draft)(void), size_t convicted, size_t firs
     evidence back;
     evidence_ruling ruling;
     evidence e = made(draft());
-    assert_true(evidence_verify(&e, pool_id, &err));
+    assert_true(evidence_verify(&e, pool_id, NULL, &err));
     assert_true(evidence_judge(&e, &ruling, &err));
     assert_int_equal(ruling.convicted, convicted);
     assert_int_equal(ruling.witnesses[0], first);
@@ -174,7 +174,7 @@ static void assert_judged(evidence (*draft)(void), size_t convicted, size_t firs
     assert_memory_equal(evidence_worker(&e, convicted), e.convicted, sizeof e.convicted);
     buffer text = to_json(&e);
     assert_true(evidence_read_json(buffer_slice(&text), &back, &err));
-    assert_true(evidence_verify(&back, pool_id, &err));
+    assert_true(evidence_verify(&back, pool_id, NULL, &err));
     assert_int_equal(back.made_ms, e.made_ms);
     buffer_free(&text);
 }
@@ -213,12 +213,12 @@ static void test_the_two_that_agree_may_both_be_referees(void **state) {
     evidence e = draft_of_wrong_answer();
     e.findings[0] = found(VERIFIER, false, 3);
     e.findings[e.finding_count++] = found(SECOND_REFEREE, false, 2);
-    assert_true(evidence_make(&e, pool, &err));
+    assert_true(evidence_make(&e, pool, NULL, &err));
     assert_true(evidence_judge(&e, &ruling, &err));
     assert_int_equal(ruling.witnesses[0], 2);
     assert_int_equal(ruling.witnesses[1], 3);
     name_worker(VERIFIER, e.convicted); /* alone with what it found, like the worker */
-    assert_true(evidence_make(&e, pool, &err));
+    assert_true(evidence_make(&e, pool, NULL, &err));
 }
 
 /* Two who differ, and nobody else. */
@@ -243,16 +243,16 @@ static void assert_decided(const uint8_t *convicted, size_t statement) {
     buffer text = to_json(&e);
     evidence back;
     assert_true(evidence_read_json(buffer_slice(&text), &back, &err));
-    assert_true(evidence_verify(&back, pool_id, &err));
+    assert_true(evidence_verify(&back, pool_id, NULL, &err));
     assert_string_equal(back.reason, e.reason);
     buffer_free(&text);
     e.reason[0] = 'I';
-    assert_false(evidence_verify(&e, pool_id, &err));
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
     e.reason[0] = '\0'; /* without the human the statements don't do */
-    assert_false(evidence_verify(&e, pool_id, &err));
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
     assert_int_equal(err.code, ERROR_CORRUPT);
     e.version = EVIDENCE_VERSION;
-    assert_false(evidence_verify(&e, pool_id, &err));
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
 }
 
 static void test_a_human_s_decision_says_so_and_convicts_either_of_two(void **state) {
@@ -268,7 +268,7 @@ static void test_no_human_convicts_who_is_not_contradicted(void **state) {
     evidence e = draft_of_a_dispute();
     e.findings[0] = found(VERIFIER, true, 1);
     snprintf(e.reason, sizeof e.reason, "I don't like it");
-    assert_false(evidence_make(&e, pool, &err));
+    assert_false(evidence_make(&e, pool, NULL, &err));
     assert_int_equal(err.code, ERROR_CORRUPT);
 }
 
@@ -288,7 +288,7 @@ static void test_no_salt_is_in_it(void **state) {
 
 static void assert_refused(evidence draft, const char *because) {
     error err;
-    assert_false(evidence_make(&draft, pool, &err));
+    assert_false(evidence_make(&draft, pool, NULL, &err));
     assert_int_equal(err.code, ERROR_CORRUPT);
     assert_non_null(strstr(err.text, because));
 }
@@ -456,7 +456,7 @@ static void flip_all(evidence *e, uint8_t *bytes, size_t length) {
     error err;
     for (size_t bit = 0; bit < 8 * length; bit += 3) {
         bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
-        assert_false(evidence_verify(e, pool_id, &err));
+        assert_false(evidence_verify(e, pool_id, NULL, &err));
         bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
     }
 }
@@ -489,7 +489,7 @@ static void test_anything_flipped_fails_verification(void **state) {
     flip_all(&e, e.convicted, sizeof e.convicted);
     flip_all(&e, (uint8_t *)&e.made_ms, sizeof e.made_ms);
     flip_all(&e, (uint8_t *)&e.version, sizeof e.version);
-    assert_true(evidence_verify(&e, pool_id, &err));
+    assert_true(evidence_verify(&e, pool_id, NULL, &err));
 }
 
 static void test_statements_that_are_swapped_added_or_left_out_fail_verification(void **state) {
@@ -499,27 +499,27 @@ static void test_statements_that_are_swapped_added_or_left_out_fail_verification
     evidence e = good;
     e.findings[0] = good.findings[1];
     e.findings[1] = good.findings[0];
-    assert_false(evidence_verify(&e, pool_id, &err));
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
     assert_non_null(strstr(err.text, "signature does not match the evidence"));
     e = good;
     e.findings[e.finding_count++] = found(SECOND_REFEREE, false, 2);
-    assert_false(evidence_verify(&e, pool_id, &err));
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
     e = good;
     e.finding_count--;
-    assert_false(evidence_verify(&e, pool_id, &err));
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
     e = good;
     e.findings[1] = found(SECOND_REFEREE, false, 2);
-    assert_false(evidence_verify(&e, pool_id, &err));
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
     e = good;
     e.finding_count = EVIDENCE_FINDINGS_MAX + 1;
-    assert_false(evidence_verify(&e, pool_id, &err));
-    assert_false(evidence_make(&e, pool, &err));
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
+    assert_false(evidence_make(&e, pool, NULL, &err));
     e = good;
     e.receipt.length = SIZE_MAX;
-    assert_false(evidence_verify(&e, pool_id, &err));
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
     e = good;
     e.findings[0].length = SIZE_MAX;
-    assert_false(evidence_verify(&e, pool_id, &err));
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
 }
 
 static void test_another_pool_convicts_nobody_here(void **state) {
@@ -527,10 +527,10 @@ static void test_another_pool_convicts_nobody_here(void **state) {
     error err;
     uint8_t other[HASH_SIZE] = {1};
     evidence e = made(draft_of_wrong_answer());
-    assert_false(evidence_verify(&e, other, &err));
+    assert_false(evidence_verify(&e, other, NULL, &err));
     assert_non_null(strstr(err.text, "another pool"));
     e = draft_of_wrong_answer();
-    assert_false(evidence_make(&e, parties[WORKER], &err));
+    assert_false(evidence_make(&e, parties[WORKER], NULL, &err));
 }
 
 /* `from` once in the text becomes `to`. */
@@ -631,9 +631,9 @@ static void test_each_failed_allocation_is_an_error_and_leaks_nothing(void **sta
         evidence back;
         buffer text = buffer_make(EVIDENCE_JSON_LIMIT);
         fault_fail_nth(nth);
-        bool good = evidence_make(&e, pool, &err) && evidence_write_json(&e, &text, &err) &&
+        bool good = evidence_make(&e, pool, NULL, &err) && evidence_write_json(&e, &text, &err) &&
                     evidence_read_json(buffer_slice(&text), &back, &err) &&
-                    evidence_verify(&back, pool_id, &err);
+                    evidence_verify(&back, pool_id, NULL, &err);
         reached = fault_stop();
         assert_true(good || (reached && (err.code == ERROR_MEMORY || err.code == ERROR_INTERNAL)));
         buffer_free(&text);

@@ -65,8 +65,45 @@ static signed_receipt make_signed(void) {
     signed_receipt s = {.fields = make_fields()};
     memset(s.salt, 0x88, sizeof s.salt);
     assert_true(receipt_sign_worker(&s, worker, &err));
-    assert_true(receipt_countersign(&s, pool, &err));
+    assert_true(receipt_countersign(&s, pool, NULL, &err));
     return s;
+}
+
+/* The pool's key is exchanged for `next` `after_ms` after the answer's end. */
+static succession exchanged(const sign_key *next, int64_t after_ms) {
+    error err;
+    succession keys;
+    assert_true(succession_begin(sign_key_public(pool), &keys, &err));
+    assert_true(succession_append(&keys, pool, next,
+                                  (uint64_t)((int64_t)make_fields().finished_ms + after_ms), &err));
+    return keys;
+}
+
+static void test_a_key_that_succeeded_signs_and_the_one_before_only_what_ended_before(void **state) {
+    error err;
+    const uint8_t seed[SIGN_SEED_SIZE] = {7};
+    sign_key *next = sign_key_from_seed(seed, &err);
+    const succession before = exchanged(next, -2 * SUCCESSION_LEEWAY_MS);
+    const succession after = exchanged(next, 0);
+    signed_receipt old = make_signed();
+    signed_receipt s = make_signed();
+    (void)state;
+    assert_true(receipt_countersign(&s, next, &after, &err));
+    assert_true(receipt_verify(&s, pool_id, &after, &err)); /* signed late: by the key of now */
+    assert_true(receipt_verify(&s, pool_id, &before, &err));
+    assert_false(receipt_verify(&s, pool_id, NULL, &err)); /* nothing leads to that key */
+    assert_int_equal(err.code, ERROR_CORRUPT);
+    assert_true(receipt_verify(&old, pool_id, &after, &err));
+    assert_true(receipt_verify(&old, pool_id, NULL, &err));
+    assert_false(receipt_verify(&old, pool_id, &before, &err));
+    assert_int_equal(err.code, ERROR_CORRUPT);
+    assert_false(receipt_countersign(&old, worker, &after, &err)); /* never the pool's */
+    succession others;
+    assert_true(succession_begin(sign_key_public(next), &others, &err));
+    assert_false(receipt_countersign(&s, next, &others, &err)); /* of another pool by its id */
+    assert_true(receipt_countersign(&s, next, &after, &err));
+    assert_false(receipt_verify(&s, pool_id, &others, &err));
+    sign_key_free(next);
 }
 
 static void assert_same_fields(const receipt *a, const receipt *b) {
@@ -160,16 +197,16 @@ static void test_truncated_and_oversized_receipts_are_refused(void **state) {
         assert_int_equal(receipt_decode(slice_of(longer, length), &r, &err), length == whole);
     }
     s.length = RECEIPT_ENCODED_LIMIT + 1;
-    assert_false(receipt_verify(&s, pool_id, &err));
+    assert_false(receipt_verify(&s, pool_id, NULL, &err));
     s.length = SIZE_MAX;
-    assert_false(receipt_verify(&s, pool_id, &err));
+    assert_false(receipt_verify(&s, pool_id, NULL, &err));
 }
 
 static void flip_all(uint8_t *bytes, size_t length, signed_receipt *s) {
     error err;
     for (size_t bit = 0; bit < 8 * length; bit++) {
         bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
-        assert_false(receipt_verify(s, pool_id, &err));
+        assert_false(receipt_verify(s, pool_id, NULL, &err));
         bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
     }
 }
@@ -178,13 +215,13 @@ static void test_any_flipped_bit_of_what_is_signed_fails_verification(void **sta
     (void)state;
     error err;
     signed_receipt s = make_signed();
-    assert_true(receipt_verify(&s, pool_id, &err));
+    assert_true(receipt_verify(&s, pool_id, NULL, &err));
     flip_all(s.bytes, s.length, &s);
     flip_all(s.worker_key, sizeof s.worker_key, &s);
     flip_all(s.worker_signature, sizeof s.worker_signature, &s);
     flip_all(s.pool_key, sizeof s.pool_key, &s);
     flip_all(s.pool_signature, sizeof s.pool_signature, &s);
-    assert_true(receipt_verify(&s, pool_id, &err));
+    assert_true(receipt_verify(&s, pool_id, NULL, &err));
 }
 
 static void test_a_receipt_of_another_pool_or_worker_is_refused(void **state) {
@@ -192,13 +229,13 @@ static void test_a_receipt_of_another_pool_or_worker_is_refused(void **state) {
     error err;
     signed_receipt s = make_signed();
     uint8_t other[HASH_SIZE] = {0};
-    assert_false(receipt_verify(&s, other, &err));
+    assert_false(receipt_verify(&s, other, NULL, &err));
     assert_non_null(strstr(err.text, "another pool"));
     s.fields = make_fields();
     assert_false(receipt_sign_worker(&s, pool, &err));
     s.fields.pool_id[0] ^= 1;
     assert_true(receipt_sign_worker(&s, worker, &err));
-    assert_false(receipt_countersign(&s, pool, &err));
+    assert_false(receipt_countersign(&s, pool, NULL, &err));
     assert_non_null(strstr(err.text, "pool"));
 }
 
@@ -211,11 +248,11 @@ static void test_a_made_up_pool_passes_only_under_its_own_id(void **state) {
     signed_receipt s = {.fields = make_fields()};
     assert_true(receipt_pool_id(sign_key_public(stranger), s.fields.pool_id, &err));
     assert_true(receipt_sign_worker(&s, worker, &err));
-    assert_true(receipt_countersign(&s, stranger, &err));
-    assert_true(receipt_verify(&s, s.fields.pool_id, &err));
-    assert_false(receipt_verify(&s, pool_id, &err));
+    assert_true(receipt_countersign(&s, stranger, NULL, &err));
+    assert_true(receipt_verify(&s, s.fields.pool_id, NULL, &err));
+    assert_false(receipt_verify(&s, pool_id, NULL, &err));
     memcpy(s.pool_key, sign_key_public(pool), SIGN_PUBLIC_SIZE);
-    assert_false(receipt_verify(&s, pool_id, &err));
+    assert_false(receipt_verify(&s, pool_id, NULL, &err));
     sign_key_free(stranger);
 }
 
@@ -233,7 +270,7 @@ static void test_a_countersignature_of_a_stranger_is_refused(void **state) {
         envelope_add(&message, slice_of(s.worker_signature, sizeof s.worker_signature));
         assert_true(sign_bytes(signers[i], buffer_slice(&message), s.pool_signature, &err));
         memcpy(s.pool_key, sign_key_public(signers[i]), SIGN_PUBLIC_SIZE);
-        assert_int_equal(receipt_verify(&s, pool_id, &err), signers[i] == pool);
+        assert_int_equal(receipt_verify(&s, pool_id, NULL, &err), signers[i] == pool);
         buffer_free(&message);
     }
 }
@@ -245,15 +282,15 @@ static void test_the_pool_signs_nothing_that_its_worker_has_not_signed(void **st
     for (size_t i = 0; i < sizeof s.worker_signature; i++) {
         s.worker_signature[i] ^= 1;
         assert_false(receipt_verify_worker(&s, &err));
-        assert_false(receipt_countersign(&s, pool, &err));
+        assert_false(receipt_countersign(&s, pool, NULL, &err));
         s.worker_signature[i] ^= 1;
     }
-    assert_true(receipt_countersign(&s, pool, &err));
+    assert_true(receipt_countersign(&s, pool, NULL, &err));
     /* Another's signature, which holds, under this worker's name. */
     assert_true(sign_bytes(pool, slice_of(s.bytes, s.length), s.worker_signature, &err));
     memcpy(s.worker_key, sign_key_public(pool), SIGN_PUBLIC_SIZE);
     assert_false(receipt_verify_worker(&s, &err));
-    assert_false(receipt_countersign(&s, pool, &err));
+    assert_false(receipt_countersign(&s, pool, NULL, &err));
     assert_int_equal(err.code, ERROR_CORRUPT);
 }
 
@@ -311,7 +348,7 @@ static void test_json_goes_both_ways_and_still_verifies(void **state) {
     assert_true(receipt_read_json(buffer_slice(&text), &back, &err));
     assert_same_fields(&back.fields, &s.fields);
     assert_memory_equal(back.salt, s.salt, sizeof s.salt);
-    assert_true(receipt_verify(&back, pool_id, &err));
+    assert_true(receipt_verify(&back, pool_id, NULL, &err));
     buffer_free(&text);
 }
 
@@ -364,7 +401,7 @@ static void test_a_receipt_without_copies_is_read_and_one_without_a_signature_is
     buffer_append(&bare, slice_part(buffer_slice(&text), 0, at));
     buffer_append_text(&bare, "}");
     assert_true(receipt_read_json(buffer_slice(&bare), &back, &err));
-    assert_true(receipt_verify(&back, pool_id, &err));
+    assert_true(receipt_verify(&back, pool_id, NULL, &err));
     static const char *const changes[][2] = {{"\"worker_signature\"", "\"x\""},
                                              {"\"pool_signature\"", "\"x\""},
                                              {"\"pool_key\"", "\"x\""},
@@ -480,10 +517,10 @@ static void test_each_failed_allocation_is_an_error_and_leaks_nothing(void **sta
         buffer text = buffer_make(RECEIPT_JSON_LIMIT);
         fault_fail_nth(nth);
         bool good = receipt_hash_answer(s.salt, SLICE_LITERAL("x"), digest, &err) &&
-                    receipt_sign_worker(&s, worker, &err) && receipt_countersign(&s, pool, &err) &&
+                    receipt_sign_worker(&s, worker, &err) && receipt_countersign(&s, pool, NULL, &err) &&
                     receipt_write_json(&s, &text, &err) &&
                     receipt_read_json(buffer_slice(&text), &back, &err) &&
-                    receipt_verify(&back, pool_id, &err);
+                    receipt_verify(&back, pool_id, NULL, &err);
         reached = fault_stop();
         assert_true(good || (reached && (err.code == ERROR_MEMORY || err.code == ERROR_INTERNAL)));
         buffer_free(&text);
@@ -509,6 +546,7 @@ int main(void) {
         cmocka_unit_test(test_an_oversized_json_receipt_is_refused),
         cmocka_unit_test(test_hashes_bind_salt_roles_and_borders),
         cmocka_unit_test(test_hashes_are_the_documented_ones),
+        cmocka_unit_test(test_a_key_that_succeeded_signs_and_the_one_before_only_what_ended_before),
         cmocka_unit_test(test_each_failed_allocation_is_an_error_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, start, stop);

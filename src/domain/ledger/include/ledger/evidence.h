@@ -50,11 +50,12 @@ const signed_receipt *evidence_answer(const evidence *e, size_t statement);
 MUST_CHECK bool evidence_judge(const evidence *e, evidence_ruling *ruling, error *err);
 /* Pool: `convicted`, `made_ms`, `reason` and the statements are given, each with bytes, worker_key and
  * worker_signature; countersigns the receipts, drops their salts, fills in the rest. What doesn't convict
- * isn't signed: ERROR_CORRUPT. */
-MUST_CHECK bool evidence_make(evidence *e, const sign_key *pool, error *err);
+ * isn't signed: ERROR_CORRUPT. `keys` as for receipt_countersign. */
+MUST_CHECK bool evidence_make(evidence *e, const sign_key *pool, const succession *keys, error *err);
 /* Anyone: all signatures and evidence_judge. `pool_id` is the pool that the caller trusts: it alone knows
- * which keys are workers. ERROR_CORRUPT says what doesn't hold. */
-MUST_CHECK bool evidence_verify(evidence *e, const uint8_t pool_id[HASH_SIZE], error *err);
+ * which keys are workers. `keys` as for receipt_verify. ERROR_CORRUPT says what doesn't hold. */
+MUST_CHECK bool evidence_verify(evidence *e, const uint8_t pool_id[HASH_SIZE], const succession *keys,
+                                error *err);
 
 /* One JSON object; the receipts and findings stand in it as they do alone. Reading is as strict as theirs and
  * takes no salt; it does not verify: evidence_verify does. */

@@ -6,6 +6,7 @@
 #include "base/slice.h"
 #include "crypto/hash.h"
 #include "crypto/sign.h"
+#include "ledger/succession.h"
 
 /* What a worker signs about an answer, and the pool after it. The README says what each field proves. */
 enum {
@@ -114,11 +115,16 @@ MUST_CHECK bool receipt_sign_worker(signed_receipt *s, const sign_key *worker, e
  * `fields` and checks the worker's id and signature. Comparing the fields with the job is the caller's.
  * ERROR_CORRUPT. */
 MUST_CHECK bool receipt_verify_worker(signed_receipt *s, error *err);
-/* Pool: verifies the worker's part again, refuses another pool's id, fills pool_key and pool_signature. */
-MUST_CHECK bool receipt_countersign(signed_receipt *s, const sign_key *pool, error *err);
+/* Pool: verifies the worker's part again, refuses another pool's id, fills pool_key and pool_signature.
+ * `keys`: those that the pool has had, of which `pool` is the current one; NULL: it has had one. */
+MUST_CHECK bool receipt_countersign(signed_receipt *s, const sign_key *pool, const succession *keys,
+                                    error *err);
 /* Anyone: both signatures and both ids. `pool_id` is the pool that the caller trusts: without that knowledge
- * anybody could have made up both keys. ERROR_CORRUPT says which part is wrong. */
-MUST_CHECK bool receipt_verify(signed_receipt *s, const uint8_t pool_id[HASH_SIZE], error *err);
+ * anybody could have made up both keys. `keys`: what leads from it to the key that signed; NULL: only the
+ * first is taken. One that was replaced counts for what ended before (by the worker's clock).
+ * ERROR_CORRUPT says which part is wrong. */
+MUST_CHECK bool receipt_verify(signed_receipt *s, const uint8_t pool_id[HASH_SIZE], const succession *keys,
+                               error *err);
 
 /* The form given to users; one JSON object. Reading takes only the signed bytes, keys, signatures and salt,
  * and refuses readable copies that disagree with the signed bytes; it does not verify: receipt_verify does.

@@ -1,0 +1,9 @@
+#ifndef LEDGER_SUCCESSION_INTERNAL_H
+#define LEDGER_SUCCESSION_INTERNAL_H
+
+#include "ledger/succession.h"
+
+/* What was read: every step, and that all are of this pool. */
+MUST_CHECK bool succession_verify(const succession *s, const uint8_t pool_id[HASH_SIZE], error *err);
+
+#endif
