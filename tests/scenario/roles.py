@@ -11,7 +11,7 @@ TABLE = json.loads(subprocess.run([BINARY, "pool", "routes", "--json"], check=Tr
 ROLES = TABLE["roles"]
 
 # Written out by hand: an address that asks for no key is to be noticed.
-OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/v1/pool"), ("GET", "/v1/release"), ("GET", "/v1/worker"),
+OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/v1/pool"), ("GET", "/v1/pool/keys"), ("GET", "/v1/release"), ("GET", "/v1/worker"),
         ("POST", "/v1/worker/enrol"), ("POST", "/v1/worker/certificate"), ("GET", "/.well-known/jwks.json"), ("POST", "/auth/token"),
         ("POST", "/auth/device"), ("GET", "/auth/login"), ("GET", "/auth/callback"), ("POST", "/auth/refresh"),
         ("POST", "/auth/logout"), ("POST", "/auth/backchannel-logout"),

@@ -3,6 +3,7 @@
 #include "audit/audit.h"
 #include "proof/proof.h"
 #include "reply.h"
+#include "secrets/secrets.h"
 #include "store/meta.h"
 
 #include <inttypes.h>
@@ -60,6 +61,13 @@ void observe_pool(pool *p, http_request *request) {
     json_add_text(&answer.w, "pool_id", slice_of_text(p->site.pool_id_hex));
     json_add_bytes(&answer.w, "public_key", slice_of(sign_key_public(p->site.key), SIGN_PUBLIC_SIZE));
     json_write_object_end(&answer.w);
+    reply_json_end(&answer, request, 200);
+}
+
+void observe_keys(pool *p, http_request *request) {
+    reply_json answer;
+    reply_json_begin(&answer);
+    buffer_append(&answer.body, secrets_keys(p));
     reply_json_end(&answer, request, 200);
 }
 

@@ -11,6 +11,7 @@ void observe_health(pool *p, http_request *request);
 void observe_ready(pool *p, http_request *request);
 /* GET /v1/pool: the pool's id and public key, so that receipts can be checked. */
 void observe_pool(pool *p, http_request *request);
+void observe_keys(pool *p, http_request *request);
 /* GET /v1/release: which program this is, and the manifest that it was checked against. */
 void observe_release(pool *p, http_request *request);
 /* GET /metrics: Prometheus text format 0.0.4. */

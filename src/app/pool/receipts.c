@@ -116,7 +116,7 @@ static bool sign_found(pool *p, const store_receipt *found, signed_receipt *entr
     memcpy(entry->worker_key, found->worker_key, sizeof entry->worker_key);
     memcpy(entry->worker_signature, found->worker_signature, sizeof entry->worker_signature);
     memcpy(entry->salt, found->salt, sizeof entry->salt);
-    return receipt_verify_worker(entry, err) && receipt_countersign(entry, p->site.key, NULL, err);
+    return receipt_verify_worker(entry, err) && receipt_countersign(entry, p->site.key, &p->site.keys, err);
 }
 
 /* Lies in reply_later's `bytes` while the store is asked. */

@@ -31,6 +31,8 @@ const route route_table[] = {
     OPEN("GET", "/healthz", observe_health, "the loop runs"),
     OPEN("GET", "/readyz", observe_ready, "it can take requests"),
     OPEN("GET", "/v1/pool", observe_pool, "the pool's id and public key"),
+    OPEN("GET", "/v1/pool/keys", observe_keys,
+         "all keys that the pool has had, each named by the one before"),
     OPEN("GET", "/v1/release", observe_release, "the program that the pool runs, and its signed manifest"),
     OPEN("GET", "/v1/worker", session_accept, "workers connect here (WebSocket)"),
     OPEN("POST", "/v1/worker/enrol", admin_enrol, "a machine enrols, with a join token"),

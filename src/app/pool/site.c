@@ -5,6 +5,7 @@
 #include "crypto/secret.h"
 #include "os/random.h"
 #include "secrets/files.h"
+#include "secrets/pool_key.h"
 
 #include <stdio.h>
 
@@ -14,7 +15,7 @@ static const char *const file_names[SITE_FILE_COUNT] = {
     [SITE_SETTINGS] = "pool.yaml",     [SITE_DATABASE] = "pool.db",  [SITE_LOCK] = "lock",
     [SITE_CA_CERTIFICATE] = "ca.pem",  [SITE_CA_KEY] = "ca.key",     [SITE_SERVER_CERTIFICATE] = "server.pem",
     [SITE_SERVER_KEY] = "server.key",  [SITE_POOL_KEY] = "pool.key", [SITE_VERIFY_KEY] = "verify.key",
-    [SITE_AUDIT] = "audit.checkpoint", [SITE_SSO] = "sso.yaml",
+    [SITE_AUDIT] = "audit.checkpoint", [SITE_SSO] = "sso.yaml",      [SITE_SUCCESSION] = "succession.json",
 };
 
 bool site_path(const char *folder, site_file file, char path[SITE_PATH_SIZE], error *err) {
@@ -31,10 +32,10 @@ static bool read_keys(site *s, error *err) {
     if (s->key == NULL) {
         s->key = site_path(s->folder, SITE_POOL_KEY, path, err) ? sign_key_load(path, err) : NULL;
     }
-    if (s->key == NULL ||
-        !hash_sha256(slice_of(sign_key_public(s->key), SIGN_PUBLIC_SIZE), s->pool_id, err)) {
+    if (s->key == NULL || !pool_key_read_succession(s->folder, sign_key_public(s->key), &s->keys, err)) {
         return false;
     }
+    memcpy(s->pool_id, s->keys.pool_id, sizeof s->pool_id);
     hex_encode(slice_of(s->pool_id, sizeof s->pool_id), s->pool_id_hex);
     return site_path(s->folder, SITE_CA_CERTIFICATE, path, err) && file_read_all(path, &s->ca_pem, err) &&
            (certificate_pin(buffer_slice(&s->ca_pem), s->ca_pin, err) || error_context(err, "%s", path));
@@ -116,7 +117,8 @@ bool site_open_with(const char *folder, sign_key *key, site *s, error *err) {
     if (s->lock == NULL) {
         return error_context(err, "another pool serves the site %s", folder);
     }
-    if (!secrets_settle(folder, err) || !read_keys(s, err) || !read_verify_key(s, err)) {
+    if (!secrets_settle(folder, err) || !pool_key_settle(folder, err) || !read_keys(s, err) ||
+        !read_verify_key(s, err)) {
         site_close(s);
         return error_context(err, "opening the site %s", folder);
     }

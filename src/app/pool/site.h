@@ -7,12 +7,14 @@
 #include "crypto/hash.h"
 #include "crypto/seal.h"
 #include "crypto/sign.h"
+#include "ledger/succession.h"
 #include "os/file.h"
 
 /* A site on disk: one folder, mode 0700.
  *   pool.yaml   settings            ca.pem, ca.key          the site's authority
  *   pool.db     SQLite              server.pem, server.key  the pool's TLS certificate (leaf, then CA)
  *   lock        held while running  pool.key                the pool's Ed25519 key
+ *                                              succession.json         its keys, if it has had another
  *                                              verify.key              32 random bytes: see site_verify_keys
  *                                              audit.checkpoint        of the audit log, beside the database
  *                                              sso.yaml                providers of single sign-on; may be
@@ -28,6 +30,7 @@ typedef enum site_file {
     SITE_SERVER_CERTIFICATE,
     SITE_SERVER_KEY,
     SITE_POOL_KEY,
+    SITE_SUCCESSION,
     SITE_VERIFY_KEY,
     SITE_AUDIT,
     SITE_SSO,
@@ -53,7 +56,8 @@ typedef struct site {
     char folder[SITE_PATH_SIZE];
     file_lock *lock;
     sign_key *key;              /* the pool's */
-    uint8_t pool_id[HASH_SIZE]; /* SHA-256 of its public half */
+    succession keys;            /* all that it has had; `key` is the current one */
+    uint8_t pool_id[HASH_SIZE]; /* SHA-256 of the first one's public half */
     char pool_id_hex[HASH_HEX_SIZE];
     buffer ca_pem;
     uint8_t ca_pin[CERTIFICATE_PIN_SIZE];
@@ -73,8 +77,8 @@ MUST_CHECK bool site_make_verify_key(const char *folder, error *err);
 MUST_CHECK bool site_exists(const char *folder, error *err);
 /* Whether another process has the lock: looks by trying to take it. Blocks. */
 bool site_is_served(const char *folder);
-/* Takes the lock (refused while another pool has it), ends an exchange of certificates that broke off
- * (secrets/files.h), and reads the keys; makes verify.key for a site of an
+/* Takes the lock (refused while another pool has it), ends an exchange of keys or certificates that broke off
+ * (secrets/files.h, secrets/pool_key.h), and reads the keys; makes verify.key for a site of an
  * older version, which has none. Blocks. */
 MUST_CHECK bool site_open(const char *folder, site *s, error *err);
 /* The same with the pool's key given, which it takes: pool.key is left alone. */

@@ -127,7 +127,7 @@ bool succession_verify(const succession *s, const uint8_t pool_id[HASH_SIZE], er
     if (!hash_sha256(slice_of(s->first_key, sizeof s->first_key), id, err)) {
         return false;
     }
-    if (!hash_equal(id, pool_id, sizeof id) || !hash_equal(s->pool_id, pool_id, sizeof id)) {
+    if (!hash_equal(id, s->pool_id, sizeof id) || (pool_id != NULL && !hash_equal(id, pool_id, sizeof id))) {
         return error_set(err, ERROR_CORRUPT, "these keys are another pool's than the one expected");
     }
     bool good = true;

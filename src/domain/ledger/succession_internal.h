@@ -3,7 +3,7 @@
 
 #include "ledger/succession.h"
 
-/* What was read: every step, and that all are of this pool. */
+/* What was read: every step, and that all are of this pool; NULL: of the one that it names. */
 MUST_CHECK bool succession_verify(const succession *s, const uint8_t pool_id[HASH_SIZE], error *err);
 
 #endif

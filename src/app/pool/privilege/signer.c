@@ -2,6 +2,7 @@
 
 #include "os/sandbox.h"
 #include "privilege/vault.h"
+#include "secrets/pool_key.h"
 #include "site.h"
 
 enum { SIGN = 0 }; /* with the pool's key; the other questions are the vault's */
@@ -16,11 +17,7 @@ static bool prepare(void *context, buffer *first, error *err) {
     static const sandbox_profile nothing = {.rights = 0};
     sandbox_walls walls;
     signer *s = context;
-    char path[SITE_PATH_SIZE];
-    if (!site_path(s->folder, SITE_POOL_KEY, path, err)) {
-        return false;
-    }
-    s->key = sign_key_load(path, err);
+    s->key = pool_key_load(s->folder, err);
     s->vault = s->key == NULL ? NULL : vault_new(err);
     if (s->vault == NULL || !sandbox_confine(&nothing, &walls, err)) {
         return false;

@@ -2,17 +2,13 @@
 
 #include "crypto/key_file.h"
 #include "os/clock.h"
-
-#include <stdio.h>
+#include "secrets/staging.h"
 
 /* In the order in which they are put in place. */
-static const site_file exchanged[] = {SITE_CA_KEY, SITE_CA_CERTIFICATE, SITE_SERVER_KEY,
-                                      SITE_SERVER_CERTIFICATE};
+static const site_file files[] = {SITE_CA_KEY, SITE_CA_CERTIFICATE, SITE_SERVER_KEY, SITE_SERVER_CERTIFICATE};
+static const staging_list exchanged = {files, sizeof files / sizeof files[0]};
 
-enum {
-    EXCHANGED_COUNT = sizeof exchanged / sizeof exchanged[0],
-    FORMER_CHAIN = 3 /* leaf, the bridge, the authority before */
-};
+enum { FORMER_CHAIN = 3 /* leaf, the bridge, the authority before */ };
 
 secrets_issued secrets_issued_make(void) {
     return (secrets_issued){.server = certificate_pair_make(), .ca_pem = buffer_make(SITE_PEM_LIMIT)};
@@ -23,40 +19,8 @@ void secrets_issued_free(secrets_issued *issued) {
     buffer_free(&issued->ca_pem);
 }
 
-static bool next_path(const char *folder, site_file file, char path[SITE_PATH_SIZE], error *err) {
-    char name[SITE_PATH_SIZE];
-    if (!site_path(folder, file, name, err)) {
-        return false;
-    }
-    int length = snprintf(path, SITE_PATH_SIZE, "%s.next", name);
-    return (length > 0 && length < SITE_PATH_SIZE) ||
-           error_set(err, ERROR_LIMIT, "the site's path is too long; choose a shorter one");
-}
-
-static bool settle_one(const char *folder, site_file file, bool keep, error *err) {
-    char next[SITE_PATH_SIZE];
-    char path[SITE_PATH_SIZE];
-    if (!next_path(folder, file, next, err) || !site_path(folder, file, path, err)) {
-        return false;
-    }
-    return !file_exists(next) || (keep ? file_replace(next, path, err) : file_remove(next, err));
-}
-
 bool secrets_settle(const char *folder, error *err) {
-    char last[SITE_PATH_SIZE];
-    bool settled = next_path(folder, SITE_SERVER_CERTIFICATE, last, err);
-    bool counts = settled && file_exists(last); /* else it broke off before, and nothing of it does */
-    for (size_t i = 0; settled && i < EXCHANGED_COUNT; i++) {
-        settled = settle_one(folder, exchanged[i], counts, err);
-    }
-    return settled || error_context(err, "exchanging the certificates");
-}
-
-static bool stage(const char *folder, site_file file, slice content, error *err) {
-    char path[SITE_PATH_SIZE];
-    bool is_key = file == SITE_CA_KEY || file == SITE_SERVER_KEY;
-    return next_path(folder, file, path, err) &&
-           (is_key ? key_file_write(path, content, err) : file_write_atomic(path, content, 0644, err));
+    return staging_settle(folder, &exchanged, err) || error_context(err, "exchanging the certificates");
 }
 
 static bool read_authority(const char *folder, certificate_pair *authority, error *err) {
@@ -90,15 +54,16 @@ bool secrets_issue_server(const char *folder, uint64_t now_unix_ms, secrets_issu
     certificate_pair authority = certificate_pair_make();
     certificate_pair former = certificate_pair_make();
     issued->server.certificate.limit = SITE_PEM_LIMIT;
-    bool done = secrets_settle(folder, err) && read_authority(folder, &authority, err) &&
-                site_read_server(folder, &former, err) &&
-                certificate_renew_server(&authority, buffer_slice(&former.certificate), now_unix_ms,
-                                         &issued->server, err) &&
-                append(&issued->server.certificate, behind_leaf(buffer_slice(&former.certificate)), err) &&
-                append(&issued->ca_pem, buffer_slice(&authority.certificate), err) &&
-                stage(folder, SITE_SERVER_KEY, buffer_slice(&issued->server.key), err) &&
-                stage(folder, SITE_SERVER_CERTIFICATE, buffer_slice(&issued->server.certificate), err) &&
-                secrets_settle(folder, err);
+    bool done =
+        secrets_settle(folder, err) && read_authority(folder, &authority, err) &&
+        site_read_server(folder, &former, err) &&
+        certificate_renew_server(&authority, buffer_slice(&former.certificate), now_unix_ms, &issued->server,
+                                 err) &&
+        append(&issued->server.certificate, behind_leaf(buffer_slice(&former.certificate)), err) &&
+        append(&issued->ca_pem, buffer_slice(&authority.certificate), err) &&
+        staging_write(folder, SITE_SERVER_KEY, buffer_slice(&issued->server.key), err) &&
+        staging_write(folder, SITE_SERVER_CERTIFICATE, buffer_slice(&issued->server.certificate), err) &&
+        secrets_settle(folder, err);
     certificate_pair_free(&authority);
     certificate_pair_free(&former);
     return done;
@@ -106,10 +71,10 @@ bool secrets_issue_server(const char *folder, uint64_t now_unix_ms, secrets_issu
 
 static bool stage_all(const char *folder, const certificate_pair *authority, const secrets_issued *issued,
                       error *err) {
-    return stage(folder, SITE_CA_KEY, buffer_slice(&authority->key), err) &&
-           stage(folder, SITE_CA_CERTIFICATE, buffer_slice(&authority->certificate), err) &&
-           stage(folder, SITE_SERVER_KEY, buffer_slice(&issued->server.key), err) &&
-           stage(folder, SITE_SERVER_CERTIFICATE, buffer_slice(&issued->server.certificate), err);
+    return staging_write(folder, SITE_CA_KEY, buffer_slice(&authority->key), err) &&
+           staging_write(folder, SITE_CA_CERTIFICATE, buffer_slice(&authority->certificate), err) &&
+           staging_write(folder, SITE_SERVER_KEY, buffer_slice(&issued->server.key), err) &&
+           staging_write(folder, SITE_SERVER_CERTIFICATE, buffer_slice(&issued->server.certificate), err);
 }
 
 bool secrets_issue_authority(const char *folder, uint64_t now_unix_ms, secrets_issued *issued, error *err) {

@@ -17,6 +17,7 @@ struct secrets {
     uint64_t server_expires_ms;
     bool is_signed; /* `signature` is of the site's authority */
     uint8_t signature[PROTO_SIGNATURE_SIZE];
+    buffer keys;    /* the site's, as JSON */
     ev_timer timer; /* while connected workers are being told */
 };
 
@@ -40,8 +41,13 @@ bool secrets_start(pool *p, error *err) {
         return error_memory(err);
     }
     p->secrets->pool = p;
+    p->secrets->keys = buffer_make(SUCCESSION_JSON_LIMIT);
     ev_timer_init(&p->secrets->timer, tell_some, p);
-    return true;
+    return succession_write_json(&p->site.keys, &p->secrets->keys, err);
+}
+
+slice secrets_keys(const pool *p) {
+    return buffer_slice(&p->secrets->keys);
 }
 
 void secrets_presents(pool *p, slice chain_pem) {
@@ -57,6 +63,7 @@ void secrets_presents(pool *p, slice chain_pem) {
 void secrets_stop(pool *p) {
     if (p->secrets != NULL) {
         ev_timer_stop(&p->secrets->timer);
+        buffer_free(&p->secrets->keys);
         memory_free(p->secrets);
         p->secrets = NULL;
     }

@@ -15,6 +15,9 @@ MUST_CHECK bool secrets_start(pool *p, error *err);
 void secrets_presents(pool *p, slice chain_pem);
 void secrets_stop(pool *p);
 
+/* All keys that the pool has had, as succession_write_json writes them. */
+slice secrets_keys(const pool *p);
+
 /* `done` comes once, when it is on the disk and presented. ERROR_CONFLICT: another exchange is under way. */
 MUST_CHECK bool secrets_exchange(pool *p, secrets_act act, store_done *done, void *context, error *err);
 

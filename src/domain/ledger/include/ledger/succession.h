@@ -50,7 +50,7 @@ MUST_CHECK bool succession_goes_on(const succession *known, const succession *sh
 /* {"object": "cellule.succession", "pool": HEX, "first_key": BYTES, "steps": [{"key", "made_ms",
  * "former_signature", "signature"}, ...]}. */
 MUST_CHECK bool succession_write_json(const succession *s, buffer *out, error *err);
-/* Verifies the whole. `pool_id`: the pool that the reader trusts. ERROR_INVALID: it is no such object;
+/* Verifies the whole. `pool_id`: the pool that the reader trusts; NULL: his own. ERROR_INVALID: it is no such object;
  * ERROR_CORRUPT: it is of another pool, or doesn't hold. After a failure `s` is zeroed. */
 MUST_CHECK bool succession_read_json(slice json, const uint8_t pool_id[HASH_SIZE], succession *s, error *err);
 
