@@ -32,6 +32,7 @@ static bool measure(const sign_key *key, const char *name, error *err) {
 int main(int argc, char **argv) {
     error err = {0};
     bool confined = false;
+    static const uint8_t transfer[SEAL_KEY_SIZE];
     char path[SITE_PATH_SIZE];
     sign_key *apart = NULL;
     sign_key *own = NULL;
@@ -39,7 +40,7 @@ int main(int argc, char **argv) {
     bool good = argc == 2 && crypto_start(&err) && site_path(argv[1], SITE_POOL_KEY, path, &err);
     if (good) {
         own = sign_key_load(path, &err);
-        signer = own == NULL ? NULL : signer_start(argv[1], &confined, &apart, &err);
+        signer = own == NULL ? NULL : signer_start(argv[1], transfer, &confined, &apart, &err);
     }
     printf("{");
     good = signer != NULL && measure(own, "own", &err) && printf(",") == 1 && measure(apart, "signer", &err);

@@ -12,6 +12,17 @@ static void print_pair(const char *what, const json_value *pair) {
            admin_date(admin_number(pair, "expires_ms"), until));
 }
 
+static void print_key(const json_value *key) {
+    char since[32];
+    uint64_t keys = key == NULL ? 0 : admin_number(key, "keys");
+    if (keys > 1) {
+        printf("%-7s key number %llu, since %s\n", "pool", (unsigned long long)keys,
+               admin_date(admin_number(key, "begins_ms"), since));
+    } else if (keys == 1) {
+        printf("%-7s its first key\n", "pool");
+    }
+}
+
 static void print_secrets(const json_value *answer) {
     const json_value *ca = json_find(answer, "ca");
     const json_value *server = json_find(answer, "server");
@@ -19,6 +30,7 @@ static void print_secrets(const json_value *answer) {
         admin_print_done(answer);
         return;
     }
+    print_key(json_find(answer, "pool"));
     print_pair("server", server);
     print_pair("ca", ca);
     printf("        %llu of %llu workers know it, %llu are not connected\n",
@@ -53,10 +65,11 @@ static int rotate(int argc, char **argv) {
         {"now", OPTION_FLAG, &now, NULL, "session: refuse every token made before", 0, 0},
     };
     const option_table table = {
-        .usage = "cellule admin secrets rotate [options] ca|server|session|database",
+        .usage = "cellule admin secrets rotate [options] ca|server|pool|session|database",
         .summary =
             "Exchanges a secret of the pool's while it serves: its authority, the server's certificate, "
-            "or the\nkey of session tokens. A database that is a file has none.",
+            "its own\nkey, which signs receipts and the audit log, or the key of session tokens. A database "
+            "that is a\nfile has none.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
         .takes_word = true};

@@ -65,7 +65,8 @@ static int start(void **state) {
     assert_true(site_path(p->site.folder, SITE_DATABASE, path, &err));
     p->site.key = sign_key_generate(&err);
     assert_non_null(p->site.key);
-    assert_true(hash_sha256(slice_of(sign_key_public(p->site.key), SIGN_PUBLIC_SIZE), p->site.pool_id, &err));
+    assert_true(succession_begin(sign_key_public(p->site.key), &p->site.keys, &err));
+    memcpy(p->site.pool_id, p->site.keys.pool_id, HASH_SIZE);
     hex_encode(slice_of(p->site.pool_id, HASH_SIZE), p->site.pool_id_hex);
     p->loop = ev_loop_new(&err);
     assert_non_null(p->loop);
@@ -424,6 +425,80 @@ static void test_without_memory_a_log_is_not_taken_for_changed(void **state) {
     }
 }
 
+/* What secrets/succeed.c does, with the note that it has signed anew. */
+static void take_another_key(bool kept) {
+    sign_key *next = sign_key_generate(&err);
+    assert_non_null(next);
+    assert_true(succession_append(&p->site.keys, p->site.key, next, 1000, &err));
+    sign_key_free(p->site.key);
+    p->site.key = next;
+    if (kept) {
+        char name[SITE_PATH_SIZE];
+        buffer fresh = buffer_make(AUDIT_NOTE_MAX);
+        assert_true(audit_note_make(p, &p->audit->durable, &fresh, &err));
+        assert_true(site_path(p->site.folder, SITE_AUDIT, name, &err));
+        assert_true(file_write_atomic(name, buffer_slice(&fresh), 0600, &err));
+        buffer_free(&fresh);
+    }
+}
+
+static void now_ready(void *context) {
+    ++*(size_t *)context;
+}
+
+static void test_another_key_signs_what_is_shown_from_then_on(void **state) {
+    (void)state;
+    heard h = {.wanted = 2};
+    size_t ready = 0;
+    checkpoint c;
+    go_on(p->loop, 0);
+    assert_true(write_one("ana", &h));
+    audit_hold(p, now_ready, &ready);
+    assert_int_equal(ready, 1);
+    assert_true(write_one("ana", &h)); /* the first is under way, under the key before */
+    take_another_key(true);
+    audit_release(p, true);
+    ev_loop_run(p->loop);
+    assert_int_equal(h.failures, 0);
+    assert_int_equal(signed_now().size, 2);
+    assert_false(audit_note_open_former(p, audit_checkpoint(p->audit), &c, &err));
+    reload(2);
+}
+
+/* A crash between the exchange and the next batch. */
+static void test_what_the_key_before_signed_holds_only_behind_what_the_new_one_did(void **state) {
+    (void)state;
+    heard h = {0};
+    char name[SITE_PATH_SIZE];
+    go_on(NULL, 0);
+    assert_true(write_one("ana", &h));
+    close_log();
+    assert_true(load());
+    take_another_key(true);
+    p->store = open_store(NULL, 0);
+    close_log();
+    assert_true(load());
+    close_log();
+    assert_true(site_path(p->site.folder, SITE_AUDIT, name, &err));
+    assert_int_equal(unlink(name), 0);
+    assert_false(load());
+    assert_int_equal(err.code, ERROR_CORRUPT);
+}
+
+static void test_a_checkpoint_beside_the_database_is_by_the_current_key(void **state) {
+    (void)state;
+    heard h = {0};
+    go_on(NULL, 0);
+    assert_true(write_one("ana", &h));
+    close_log();
+    assert_true(load());
+    take_another_key(false);
+    p->store = open_store(NULL, 0);
+    close_log();
+    assert_false(load());
+    assert_int_equal(err.code, ERROR_CORRUPT);
+}
+
 #define LOG_TEST(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void) {
@@ -438,6 +513,9 @@ int main(void) {
         LOG_TEST(test_what_can_stand_in_no_entry_is_made_to),
         LOG_TEST(test_a_long_log_is_checked_while_the_pool_serves),
         LOG_TEST(test_an_entry_that_was_changed_long_ago_stops_the_pool),
+        LOG_TEST(test_another_key_signs_what_is_shown_from_then_on),
+        LOG_TEST(test_what_the_key_before_signed_holds_only_behind_what_the_new_one_did),
+        LOG_TEST(test_a_checkpoint_beside_the_database_is_by_the_current_key),
         LOG_TEST(test_without_memory_a_log_is_not_taken_for_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,8 @@ static char folder[] = "/tmp/cellule-privilege-XXXXXX";
 static char settings[64];
 static sign_key *pool_key;
 
+static const uint8_t transfer[SEAL_KEY_SIZE] = {7, 8, 9};
+
 static void must(bool good, const error *err) {
     if (!good) {
         fail_msg("%s", err->text);
@@ -34,7 +36,7 @@ static void write_file(const char *name, const char *text, unsigned mode) {
 static helper *start_signer(sign_key **key) {
     error err;
     bool confined = false;
-    helper *signer = signer_start(folder, &confined, key, &err);
+    helper *signer = signer_start(folder, transfer, &confined, key, &err);
     must(signer != NULL, &err);
     return signer;
 }
@@ -98,7 +100,7 @@ static void test_without_its_key_the_signer_does_not_start_and_says_why(void **s
     bool confined = false;
     sign_key *key = NULL;
     error err;
-    assert_null(signer_start("/nonexistent", &confined, &key, &err));
+    assert_null(signer_start("/nonexistent", transfer, &confined, &key, &err));
     assert_int_equal(err.code, ERROR_NOT_FOUND);
     assert_non_null(strstr(err.text, "/nonexistent/pool.key"));
     assert_null(key);
@@ -136,7 +138,7 @@ static void test_a_signer_that_is_gone_is_an_error_each_time(void **state) {
 static helper *start_keeper(void) {
     error err;
     bool confined = false;
-    helper *keeper = keeper_start(folder, settings, &confined, &err);
+    helper *keeper = keeper_start(folder, settings, transfer, &confined, &err);
     must(keeper != NULL, &err);
     return keeper;
 }
@@ -203,7 +205,7 @@ static void test_a_helper_that_cannot_be_started_leaves_nothing_behind(void **st
         bool confined = false;
         error err = {0};
         fault_fail_nth(nth);
-        helper *signer = signer_start(folder, &confined, &key, &err);
+        helper *signer = signer_start(folder, transfer, &confined, &key, &err);
         (void)fault_stop();
         if (signer != NULL) {
             sign_key_free(key);
@@ -229,10 +231,48 @@ static int prepare(void **state) {
     return 0;
 }
 
+/* Neither key is seen by who asks: the keeper seals the new one, and the signer alone can open it. */
+static void test_the_pools_key_goes_from_the_keeper_to_the_signer(void **state) {
+    (void)state;
+    error err;
+    succession keys;
+    sign_key *former = NULL;
+    uint8_t signature[SIGN_SIGNATURE_SIZE];
+    static const uint8_t nobody[SIGN_PUBLIC_SIZE] = {1};
+    slice message = SLICE_LITERAL("message");
+    pool_key_issued issued = pool_key_issued_make();
+    helper *signer = start_signer(&former);
+    helper *keeper = start_keeper();
+    must(keeper_exchange_key(keeper, (slice){NULL, 0}, &issued, &err), &err);
+    must(succession_read_json(buffer_slice(&issued.keys), NULL, &keys, &err), &err);
+    const uint8_t *awaited = succession_current(&keys);
+    slice sealed = buffer_slice(&issued.sealed);
+    must(sign_bytes(former, message, signature, &err), &err);
+    assert_true(sign_verify(sign_key_public(former), message, signature));
+    assert_null(signer_take(signer, awaited, slice_part(sealed, 0, sealed.length - 1), &err));
+    assert_null(signer_take(signer, nobody, sealed, &err));
+    assert_int_equal(err.code, ERROR_CORRUPT);
+    must(sign_bytes(former, message, signature, &err), &err); /* nothing has happened */
+    assert_true(sign_verify(sign_key_public(former), message, signature));
+    sign_key *next = signer_take(signer, awaited, sealed, &err);
+    must(next != NULL, &err);
+    must(sign_bytes(next, message, signature, &err), &err);
+    assert_true(sign_verify(awaited, message, signature));
+    sign_key_free(former);
+    sign_key_free(next);
+    helper_stop(signer);
+    signer = start_signer(&next);
+    assert_memory_equal(sign_key_public(next), awaited, SIGN_PUBLIC_SIZE);
+    sign_key_free(next);
+    helper_stop(signer);
+    helper_stop(keeper);
+    pool_key_issued_free(&issued);
+}
+
 static int clean_up(void **state) {
     (void)state;
-    static const char *const names[] = {"pool.key", "server.pem", "server.key", "pool.yaml",
-                                        "audit.checkpoint"};
+    static const char *const names[] = {"pool.key",  "server.pem",       "server.key",
+                                        "pool.yaml", "audit.checkpoint", "succession.json"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char path[128];
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
@@ -254,6 +294,7 @@ int main(void) {
         cmocka_unit_test(test_the_keeper_reads_certificate_and_settings_as_they_are_now),
         cmocka_unit_test(test_the_keeper_says_what_is_wrong_with_a_file),
         cmocka_unit_test(test_the_keeper_keeps_the_checkpoint_and_gives_no_other_file),
+        cmocka_unit_test(test_the_pools_key_goes_from_the_keeper_to_the_signer),
         cmocka_unit_test(test_a_helper_that_cannot_be_started_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);

@@ -13,6 +13,7 @@
 static char folder[] = "/tmp/cellule-session-keys-XXXXXX";
 static const uint8_t seal_key[SEAL_KEY_SIZE] = "the key that seals session keys";
 static error err;
+static const uint8_t transfer[SEAL_KEY_SIZE] = {7, 8, 9};
 
 static void must(bool good) {
     if (!good) {
@@ -31,7 +32,7 @@ static void open_vault(fixture *f, bool apart, const uint8_t key[SEAL_KEY_SIZE])
     bool confined = false;
     *f = (fixture){.signer = NULL};
     if (apart) {
-        f->signer = signer_start(folder, &confined, &f->pool_key, &err);
+        f->signer = signer_start(folder, transfer, &confined, &f->pool_key, &err);
         must(f->signer != NULL);
     }
     must(session_keys_open(&f->all, f->signer, key, &err));

@@ -122,6 +122,9 @@ static void end_batch(audit *a, const error *failure) {
         a->durable = a->next;
         a->note = a->next_note;
         a->next_note = kept;
+        if (a->key_changed) {
+            audit_sign_anew(a);
+        }
         audit_salts_written(a);
         audit_keep_soon(a);
     } else {
@@ -135,6 +138,7 @@ static void end_batch(audit *a, const error *failure) {
             log_info("the audit log can be written again");
         }
     }
+    a->key_changed = false;
     tell_all(a, failure);
     a->batch_count = 0;
     a->busy = false;
@@ -356,5 +360,6 @@ void audit_stop(pool *p) {
         }
     }
     p->audit = NULL;
+    (void)audit_hold_ready(a);
     audit_free(a);
 }

@@ -69,6 +69,13 @@ MUST_CHECK bool audit_enter_stopped(pool *p, store *database, const audit_record
 MUST_CHECK bool audit_make_id(char id[AUDIT_ID_SIZE], error *err);
 
 /* What is on the disk: the last checkpoint as a signed note (empty before the first entry), its size. */
+/* While the pool's key is exchanged nothing else writes the checkpoint beside the database: `ready` comes,
+ * once no write of it is under way, at the latest from audit_stop; until audit_release. */
+void audit_hold(pool *p, void (*ready)(void *context), void *context);
+/* `rekeyed`: the site has another key, and the checkpoint is shown under that one from now on. If it can't be
+ * signed the loop stops, for workers would take it for another's. */
+void audit_release(pool *p, bool rekeyed);
+
 slice audit_checkpoint(const audit *a);
 uint64_t audit_size(const audit *a);
 /* The last batch could not be written. */

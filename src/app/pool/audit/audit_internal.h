@@ -5,7 +5,7 @@
 #include "store/audit.h"
 
 /* Shared by audit.c (what waits, and batches), check.c (loading), sweep.c (every entry hashed anew), salts.c,
- * keep.c (the checkpoint beside the database) and prove.c.
+ * keep.c (the checkpoint beside the database), hold.c and prove.c.
  *
  * Invariants: one batch is under way at a time. `durable` and `note` are what is on the disk; `next` is ahead
  * of it by the batch under way. Salts change between batches alone, or are forgotten. */
@@ -56,6 +56,10 @@ struct audit {
     ev_timer keep_timer;
     uint64_t kept_size; /* of the checkpoint beside the database */
     bool keeping;
+    bool held;                         /* hold.c: nothing is kept meanwhile */
+    bool key_changed;                  /* since the batch under way was signed */
+    void (*held_ready)(void *context); /* NULL: it has come */
+    void *held_context;
     /* gate.c: strangers' refusals are written up to a rate */
     uint64_t stranger_second;
     uint32_t strangers_in_second;
@@ -80,6 +84,10 @@ void audit_salts_forget_all(audit *a);
 /* The checkpoint beside the database: a database that was put back to an older state is behind it. */
 void audit_keep_soon(audit *a);
 void audit_keep_file(void *context); /* the timer's */
+/* A write has ended, or none will be: whoever waits for that may go on. False: nobody waits. */
+bool audit_hold_ready(audit *a);
+/* `note` anew, under the key that the site has now; see audit_release. */
+void audit_sign_anew(audit *a);
 /* Blocks. */
 MUST_CHECK bool audit_keep_now(audit *a, error *err);
 /* `size` 0: there is none. ERROR_CORRUPT: it isn't signed by this pool. */
@@ -87,6 +95,8 @@ MUST_CHECK bool audit_kept_read(audit *a, checkpoint *kept, error *err);
 
 /* Signed by this pool, about its log. */
 MUST_CHECK bool audit_note_open(const pool *p, slice bytes, checkpoint *c, error *err);
+/* The same with the key before the one that it has now. */
+MUST_CHECK bool audit_note_open_former(const pool *p, slice bytes, checkpoint *c, error *err);
 MUST_CHECK bool audit_note_make(const pool *p, const merkle_edge *edge, buffer *out, error *err);
 void audit_origin(const pool *p, char origin[NOTE_NAME_MAX + 1]);
 

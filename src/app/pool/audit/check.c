@@ -159,17 +159,31 @@ static bool sweep(audit *a, store *database, const checkpoint *signed_one, uint6
     return whole;
 }
 
+/* Where the pool's key was exchanged and a crash came before the next batch, the last note is by the key
+ * before. That one may have been exchanged because it was stolen: so what it signed holds only where it goes
+ * on from the checkpoint beside the database, which the new key has signed. */
+static bool open_signed(check *c, error *err) {
+    const audit *a = c->audit;
+    slice last = buffer_slice(&a->note);
+    if (last.length == 0 || audit_note_open(a->pool, last, &c->signed_one, err)) {
+        return true;
+    }
+    if (err->code == ERROR_CORRUPT && c->kept.size > 0) {
+        *err = (error){0};
+        if (audit_note_open_former(a->pool, last, &c->signed_one, err)) {
+            return true;
+        }
+    }
+    return err->code == ERROR_CORRUPT &&
+           audit_tampered(err, "the log's checkpoint isn't signed by this pool");
+}
+
 bool audit_check(audit *a, store *database, uint64_t at_once, error *err) {
     check c = {.audit = a, .database = database, .err = err};
     if (!store_audit_get_state(database, state_read, &c, err) || c.failed ||
         !audit_kept_read(a, &c.kept, err)) {
         return false;
     }
-    if (buffer_length(&a->note) > 0 &&
-        !audit_note_open(a->pool, buffer_slice(&a->note), &c.signed_one, err)) {
-        return err->code == ERROR_CORRUPT &&
-               audit_tampered(err, "the log's checkpoint isn't signed by this pool");
-    }
-    return compare_state(&c, err) && read_edge(&c, err) && compare_kept(&c, err) &&
+    return open_signed(&c, err) && compare_state(&c, err) && read_edge(&c, err) && compare_kept(&c, err) &&
            sweep(a, database, &c.signed_one, at_once, err);
 }

@@ -15,7 +15,7 @@ void audit_origin(const pool *p, char origin[NOTE_NAME_MAX + 1]) {
 void audit_log_key(const pool *p, note_key *key) {
     *key = (note_key){.kind = NOTE_ED25519};
     audit_origin(p, key->name);
-    memcpy(key->public_key, sign_key_public(p->site.key), sizeof key->public_key);
+    memcpy(key->public_key, succession_current(&p->site.keys), sizeof key->public_key);
 }
 
 bool audit_note_make(const pool *p, const merkle_edge *edge, buffer *out, error *err) {
@@ -38,16 +38,33 @@ bool audit_note_make(const pool *p, const merkle_edge *edge, buffer *out, error 
            (!buffer_failed(out) || error_memory(err));
 }
 
-bool audit_note_open(const pool *p, slice bytes, checkpoint *c, error *err) {
+static bool open_by(const note_key *key, slice bytes, checkpoint *c, error *err) {
     note n;
-    note_key key;
     uint64_t ignored = 0;
-    audit_log_key(p, &key);
-    bool opened = note_parse(bytes, &n, err) && note_verify(&n, &key, &ignored, err) &&
-                  checkpoint_parse(n.text, c, err) &&
-                  (strcmp(c->origin, key.name) == 0 || error_set(err, ERROR_CORRUPT, "it is of another log"));
+    bool opened =
+        note_parse(bytes, &n, err) && note_verify(&n, key, &ignored, err) &&
+        checkpoint_parse(n.text, c, err) &&
+        (strcmp(c->origin, key->name) == 0 || error_set(err, ERROR_CORRUPT, "it is of another log"));
     return opened || (err->code != ERROR_MEMORY &&
                       error_set(err, ERROR_CORRUPT, "the log's checkpoint isn't signed by this pool"));
+}
+
+bool audit_note_open(const pool *p, slice bytes, checkpoint *c, error *err) {
+    note_key key;
+    audit_log_key(p, &key);
+    return open_by(&key, bytes, c, err);
+}
+
+bool audit_note_open_former(const pool *p, slice bytes, checkpoint *c, error *err) {
+    note_key key;
+    const succession *keys = &p->site.keys;
+    audit_log_key(p, &key);
+    if (keys->count == 0) {
+        return error_set(err, ERROR_CORRUPT, "the log's checkpoint isn't signed by this pool");
+    }
+    memcpy(key.public_key, keys->count == 1 ? keys->first_key : keys->steps[keys->count - 2].key,
+           sizeof key.public_key);
+    return open_by(&key, bytes, c, err);
 }
 
 bool audit_kept_read(audit *a, checkpoint *kept, error *err) {
@@ -74,7 +91,7 @@ static bool write_note(const pool *p, const char *path, slice text, error *err) 
 
 bool audit_keep_now(audit *a, error *err) {
     char path[SITE_PATH_SIZE];
-    if (a->kept_size == a->durable.size) {
+    if (a->held || a->kept_size == a->durable.size) {
         return true;
     }
     bool kept = site_path(a->pool->site.folder, SITE_AUDIT, path, err) &&
@@ -108,7 +125,9 @@ static void file_written(void *context) {
     if (a != NULL) {
         a->keeping = false;
         a->kept_size = k->written ? k->size : a->kept_size;
-        audit_keep_soon(a);
+        if (!audit_hold_ready(a)) {
+            audit_keep_soon(a);
+        }
     }
     memory_free(k);
 }
@@ -136,8 +155,8 @@ void audit_keep_file(void *context) {
 }
 
 void audit_keep_soon(audit *a) {
-    if (a->pool->store == NULL || a->store == NULL || a->keeping || a->kept_size == a->durable.size ||
-        ev_timer_is_running(&a->keep_timer)) {
+    if (a->pool->store == NULL || a->store == NULL || a->keeping || a->held ||
+        a->kept_size == a->durable.size || ev_timer_is_running(&a->keep_timer)) {
         return;
     }
     ev_timer_start(a->pool->loop, &a->keep_timer, KEEP_EACH_MS);

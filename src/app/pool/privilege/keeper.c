@@ -2,6 +2,7 @@
 
 #include "codec/envelope.h"
 #include "crypto/key_file.h"
+#include "os/clock.h"
 #include "os/file.h"
 #include "os/sandbox.h"
 #include "settings.h"
@@ -9,11 +10,12 @@
 
 #include <stdio.h>
 
-enum { READ_CERTIFICATE, READ_KEY, READ_SETTINGS, WRITE_CHECKPOINT, EXCHANGE };
+enum { READ_CERTIFICATE, READ_KEY, READ_SETTINGS, WRITE_CHECKPOINT, EXCHANGE, EXCHANGE_KEY };
 
 typedef struct kept_files {
     const char *folder;
     const char *settings_path;
+    const uint8_t *transfer;
 } kept_files;
 
 static void folder_of(const char *path, char folder[SITE_PATH_SIZE]) {
@@ -52,6 +54,18 @@ static bool exchange(const kept_files *k, slice question, buffer *content, error
     return done;
 }
 
+/* The pool's key, the one before and the next, is here while it is exchanged. */
+static bool exchange_key(const kept_files *k, slice checkpoint, buffer *content, error *err) {
+    pool_key_issued issued = pool_key_issued_make();
+    bool done = pool_key_exchange(k->folder, clock_unix_ms(), checkpoint, k->transfer, &issued, err);
+    if (done) {
+        envelope_add(content, buffer_slice(&issued.sealed));
+        envelope_add(content, buffer_slice(&issued.keys));
+    }
+    pool_key_issued_free(&issued);
+    return done;
+}
+
 static bool answer(void *context, uint8_t what, slice question, buffer *content, error *err) {
     const kept_files *k = context;
     char path[SITE_PATH_SIZE];
@@ -66,14 +80,17 @@ static bool answer(void *context, uint8_t what, slice question, buffer *content,
         return site_path(k->folder, SITE_AUDIT, path, err) && file_write_atomic(path, question, 0600, err);
     case EXCHANGE:
         return exchange(k, question, content, err);
+    case EXCHANGE_KEY:
+        return exchange_key(k, question, content, err);
     default:
         return error_set(err, ERROR_INVALID, "the pool has no right to this file");
     }
 }
 
-helper *keeper_start(const char *site_folder, const char *settings_path, bool *confined, error *err) {
+helper *keeper_start(const char *site_folder, const char *settings_path,
+                     const uint8_t transfer[SEAL_KEY_SIZE], bool *confined, error *err) {
     static const helper_task task = {.name = "cellule-keeper", .prepare = prepare, .answer = answer};
-    kept_files k = {.folder = site_folder, .settings_path = settings_path};
+    kept_files k = {.folder = site_folder, .settings_path = settings_path, .transfer = transfer};
     buffer first = buffer_make(1);
     helper *h = helper_start(&task, &k, &first, err);
     *confined = h != NULL && slice_equal(buffer_slice(&first), SLICE_LITERAL("\1"));
@@ -96,7 +113,7 @@ bool keeper_read_server(helper *keeper, certificate_pair *server, error *err) {
 }
 
 /* The next of the parts that `exchange` wrote. */
-static bool take_part(slice *rest, buffer *part) {
+static bool take_part(slice *rest, buffer *part, size_t limit) {
     if (rest->length < 4) {
         return false;
     }
@@ -106,7 +123,7 @@ static bool take_part(slice *rest, buffer *part) {
         return false;
     }
     buffer_clear(part);
-    part->limit = SITE_PEM_LIMIT;
+    part->limit = limit;
     bool kept = buffer_append(part, slice_part(*rest, 4, length));
     *rest = slice_after(*rest, 4 + length);
     return kept;
@@ -117,8 +134,20 @@ bool keeper_exchange(helper *keeper, secrets_act act, secrets_issued *issued, er
     buffer parts = buffer_make(HELPER_MESSAGE_MAX);
     bool done = helper_ask(keeper, EXCHANGE, slice_of(&which, 1), &parts, err);
     slice rest = buffer_slice(&parts);
-    done = done && ((take_part(&rest, &issued->server.certificate) && take_part(&rest, &issued->server.key) &&
-                     take_part(&rest, &issued->ca_pem) && rest.length == 0) ||
+    done = done && ((take_part(&rest, &issued->server.certificate, SITE_PEM_LIMIT) &&
+                     take_part(&rest, &issued->server.key, SITE_PEM_LIMIT) &&
+                     take_part(&rest, &issued->ca_pem, SITE_PEM_LIMIT) && rest.length == 0) ||
+                    error_memory(err));
+    buffer_wipe(&parts);
+    return done;
+}
+
+bool keeper_exchange_key(helper *keeper, slice checkpoint, pool_key_issued *issued, error *err) {
+    buffer parts = buffer_make(HELPER_MESSAGE_MAX);
+    bool done = helper_ask(keeper, EXCHANGE_KEY, checkpoint, &parts, err);
+    slice rest = buffer_slice(&parts);
+    done = done && ((take_part(&rest, &issued->sealed, SIGN_SEED_SIZE + SEAL_OVERHEAD) &&
+                     take_part(&rest, &issued->keys, SUCCESSION_JSON_LIMIT) && rest.length == 0) ||
                     error_memory(err));
     buffer_wipe(&parts);
     return done;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "crypto/secret.h"
 #include "net/egress.h"
+#include "os/random.h"
 #include "os/sandbox.h"
 #include "state.h"
 
@@ -14,11 +15,16 @@ bool privilege_start(pool *p, const char *site_folder, error *err) {
     privilege *own = &p->privilege;
     bool signer_confined = false;
     bool keeper_confined = false;
-    own->signer = signer_start(site_folder, &signer_confined, &own->key, err);
+    uint8_t transfer[SEAL_KEY_SIZE]; /* each has its copy; this one is wiped before anybody is listened to */
+    if (!random_bytes(transfer, sizeof transfer, err)) {
+        return false;
+    }
+    own->signer = signer_start(site_folder, transfer, &signer_confined, &own->key, err);
     if (own->signer == NULL) {
         return error_context(err, "opening the site %s", site_folder);
     }
-    own->keeper = keeper_start(site_folder, p->settings_path, &keeper_confined, err);
+    own->keeper = keeper_start(site_folder, p->settings_path, transfer, &keeper_confined, err);
+    secret_wipe(transfer, sizeof transfer);
     own->helpers_confined = signer_confined && keeper_confined;
     return own->keeper != NULL;
 }

@@ -5,10 +5,11 @@
 #include "secrets/pool_key.h"
 #include "site.h"
 
-enum { SIGN = 0 }; /* with the pool's key; the other questions are the vault's */
+enum { SIGN = 0, TAKE = 128 }; /* about the pool's key; the other questions are the vault's */
 
 typedef struct signer {
     const char *folder;
+    const uint8_t *transfer;
     sign_key *key;
     vault *vault;
 } signer;
@@ -27,9 +28,27 @@ static bool prepare(void *context, buffer *first, error *err) {
     return true;
 }
 
+/* The public half of the key that is awaited, and the key as the keeper sealed it. */
+static bool take(signer *s, slice question, error *err) {
+    if (question.length < SIGN_PUBLIC_SIZE) {
+        return error_set(err, ERROR_INVALID, "which key?");
+    }
+    sign_key *key = pool_key_unseal(slice_after(question, SIGN_PUBLIC_SIZE), s->transfer, err);
+    if (key == NULL || memcmp(sign_key_public(key), question.data, SIGN_PUBLIC_SIZE) != 0) {
+        sign_key_free(key);
+        return key != NULL ? error_set(err, ERROR_CORRUPT, "the key is another than is awaited") : false;
+    }
+    sign_key_free(s->key);
+    s->key = key;
+    return true;
+}
+
 static bool answer(void *context, uint8_t what, slice question, buffer *signature, error *err) {
-    const signer *s = context;
+    signer *s = context;
     uint8_t bytes[SIGN_SIGNATURE_SIZE];
+    if (what == TAKE) {
+        return take(s, question, err); /* no bytes: it can't fail once it is done */
+    }
     if (what != SIGN) {
         return vault_answer(s->vault, what, question, signature, err);
     }
@@ -57,9 +76,27 @@ static bool ask(void *context, slice message, uint8_t signature[SIGN_SIGNATURE_S
     return done;
 }
 
-helper *signer_start(const char *site_folder, bool *confined, sign_key **key, error *err) {
+sign_key *signer_take(helper *h, const uint8_t public_key[SIGN_PUBLIC_SIZE], slice sealed, error *err) {
+    buffer question = buffer_make(SIGN_PUBLIC_SIZE + SIGN_SEED_SIZE + SEAL_OVERHEAD);
+    buffer nothing = buffer_make(0);
+    sign_key *key = sign_key_elsewhere(public_key, ask, NULL, h, err);
+    bool taken = key != NULL &&
+                 ((buffer_append(&question, slice_of(public_key, SIGN_PUBLIC_SIZE)) &&
+                   buffer_append(&question, sealed)) ||
+                  error_memory(err)) &&
+                 helper_ask(h, TAKE, buffer_slice(&question), &nothing, err);
+    buffer_free(&question);
+    if (!taken) {
+        sign_key_free(key);
+        return NULL;
+    }
+    return key;
+}
+
+helper *signer_start(const char *site_folder, const uint8_t transfer[SEAL_KEY_SIZE], bool *confined,
+                     sign_key **key, error *err) {
     static const helper_task task = {.name = "cellule-signer", .prepare = prepare, .answer = answer};
-    signer s = {.folder = site_folder};
+    signer s = {.folder = site_folder, .transfer = transfer};
     buffer first = buffer_make(1 + SIGN_PUBLIC_SIZE);
     helper *h = helper_start(&task, &s, &first, err);
     slice told = buffer_slice(&first);

@@ -20,6 +20,11 @@ static void write_secrets(const pool *p, http_request *request) {
     reply_json_begin(&answer);
     json_write_object_begin(&answer.w);
     json_add_text(&answer.w, "object", SLICE_LITERAL("cellule.secrets"));
+    json_write_key(&answer.w, "pool");
+    json_write_object_begin(&answer.w);
+    json_add_u64(&answer.w, "keys", progress.keys);
+    json_add_u64(&answer.w, "begins_ms", progress.key_begins_ms);
+    json_write_object_end(&answer.w);
     json_write_key(&answer.w, "server");
     json_write_object_begin(&answer.w);
     write_dates(&answer.w, progress.server_begins_ms, progress.server_expires_ms);
@@ -55,14 +60,26 @@ static void exchanged(void *context, const error *failure) {
     reply_later_end(&later);
 }
 
+static reply_later *begin(pool *p, http_request *request, const account *who, slice kind) {
+    reply_later *later = reply_later_new(p, request, who->user_id);
+    if (later != NULL) {
+        snprintf(later->name, sizeof later->name, "%.*s", SLICE_FORMAT(kind));
+    }
+    return later;
+}
+
 static void exchange_secret(pool *p, http_request *request, const account *who, slice kind, secrets_act act) {
     error err = {0};
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later == NULL) {
-        return;
+    reply_later *later = begin(p, request, who, kind);
+    if (later != NULL && !secrets_exchange(p, act, exchanged, later, &err)) {
+        reply_later_fail(later, &err);
     }
-    snprintf(later->name, sizeof later->name, "%.*s", SLICE_FORMAT(kind));
-    if (!secrets_exchange(p, act, exchanged, later, &err)) {
+}
+
+static void exchange_key(pool *p, http_request *request, const account *who, slice kind) {
+    error err = {0};
+    reply_later *later = begin(p, request, who, kind);
+    if (later != NULL && !secrets_succeed(p, exchanged, later, &err)) {
         reply_later_fail(later, &err);
     }
 }
@@ -91,6 +108,8 @@ void admin_secret_rotate(pool *p, http_request *request, const account *who, sli
         session_api_rotate_key(p, request, who, kind);
     } else if (slice_equal_text(kind, "server")) {
         exchange_secret(p, request, who, kind, SECRETS_SERVER);
+    } else if (slice_equal_text(kind, "pool")) {
+        exchange_key(p, request, who, kind);
     } else if (slice_equal_text(kind, "ca")) {
         if (read_finish(p, request, &finish)) {
             exchange_secret(p, request, who, kind, finish ? SECRETS_DROP_FORMER : SECRETS_AUTHORITY);
@@ -99,6 +118,7 @@ void admin_secret_rotate(pool *p, http_request *request, const account *who, sli
         reply_error(request, 409, NULL, "conflict",
                     "the database is a file of the pool's own: it has no credential to be exchanged");
     } else {
-        reply_error(request, 404, NULL, "not_found", "the secrets are ca, server, session and database");
+        reply_error(request, 404, NULL, "not_found",
+                    "the secrets are ca, server, pool, session and database");
     }
 }

@@ -1,12 +1,14 @@
 #include "secrets/pool_key.h"
 
+#include "base/log.h"
 #include "crypto/secret.h"
+#include "ledger/note.h"
 #include "os/random.h"
 #include "secrets/staging.h"
 
 #include <stdio.h>
 
-static const site_file files[] = {SITE_POOL_KEY, SITE_SUCCESSION};
+static const site_file files[] = {SITE_POOL_KEY, SITE_AUDIT, SITE_SUCCESSION};
 static const staging_list exchanged = {files, sizeof files / sizeof files[0]};
 static const char place[] = "the pool's next key";
 
@@ -47,27 +49,79 @@ bool pool_key_read_succession(const char *folder, const uint8_t current[SIGN_PUB
     return read;
 }
 
-/* Of the exchange that is on its way: nothing counts before both are there. */
-static bool stage(const char *folder, const sign_key *key, const succession *keys, error *err) {
-    char path[SITE_PATH_SIZE];
-    buffer json = buffer_make(SUCCESSION_JSON_LIMIT);
-    bool staged = succession_write_json(keys, &json, err) && staging_path(folder, SITE_POOL_KEY, path, err) &&
-                  sign_key_save(key, path, err) &&
-                  staging_write(folder, SITE_SUCCESSION, buffer_slice(&json), err);
-    buffer_free(&json);
+pool_key_issued pool_key_issued_make(void) {
+    return (pool_key_issued){.sealed = buffer_make(SIGN_SEED_SIZE + SEAL_OVERHEAD),
+                             .keys = buffer_make(SUCCESSION_JSON_LIMIT)};
+}
+
+void pool_key_issued_free(pool_key_issued *issued) {
+    buffer_wipe(&issued->sealed);
+    buffer_free(&issued->keys);
+}
+
+/* What the key before has signed, and nothing else. */
+static bool sign_anew(slice bytes, const succession *keys, const sign_key *former, const sign_key *next,
+                      buffer *out, error *err) {
+    note n;
+    note_key key = {.kind = NOTE_ED25519};
+    char pool_id[HASH_HEX_SIZE];
+    uint64_t ignored = 0;
+    hex_encode(slice_of(keys->pool_id, sizeof keys->pool_id), pool_id);
+    snprintf(key.name, sizeof key.name, "cellule/%s", pool_id);
+    memcpy(key.public_key, sign_key_public(former), sizeof key.public_key);
+    if (!note_parse(bytes, &n, err) || !note_verify(&n, &key, &ignored, err)) {
+        return error_context(err, "the audit log's checkpoint");
+    }
+    memcpy(key.public_key, sign_key_public(next), sizeof key.public_key);
+    return ((buffer_append(out, n.text) && buffer_append_byte(out, '\n')) || error_memory(err)) &&
+           note_sign(n.text, &key, next, 0, out, err);
+}
+
+static bool stage_note(const char *folder, slice bytes, const succession *keys, const sign_key *former,
+                       const sign_key *next, error *err) {
+    buffer fresh = buffer_make(NOTE_SIZE_MAX);
+    bool staged = bytes.length == 0 || (sign_anew(bytes, keys, former, next, &fresh, err) &&
+                                        staging_write(folder, SITE_AUDIT, buffer_slice(&fresh), err));
+    buffer_free(&fresh);
     return staged;
 }
 
-bool pool_key_exchange(const char *folder, uint64_t now_unix_ms, const uint8_t seal_key[SEAL_KEY_SIZE],
-                       succession *keys, buffer *sealed, error *err) {
+/* Nothing counts before the last of them is there; what counts is put in place, at the latest by who opens
+ * the site next. */
+static bool put(const char *folder, const sign_key *key, slice keys, error *err) {
+    char path[SITE_PATH_SIZE];
+    if (!staging_path(folder, SITE_POOL_KEY, path, err) || !sign_key_save(key, path, err)) {
+        return false;
+    }
+    if (!staging_write(folder, SITE_SUCCESSION, keys, err) && !staging_counts(folder, &exchanged)) {
+        return false;
+    }
+    error failure = {0};
+    if (!pool_key_settle(folder, &failure)) {
+        log_error("the pool's new key counts, but isn't in its place", LOG_CAUSE(&failure));
+    }
+    return true;
+}
+
+static bool exchange(const char *folder, uint64_t now_unix_ms, slice checkpoint, const sign_key *former,
+                     const sign_key *next, pool_key_issued *issued, error *err) {
+    succession keys;
+    return pool_key_read_succession(folder, sign_key_public(former), &keys, err) &&
+           succession_append(&keys, former, next, now_unix_ms, err) &&
+           succession_write_json(&keys, &issued->keys, err) &&
+           stage_note(folder, checkpoint, &keys, former, next, err) &&
+           put(folder, next, buffer_slice(&issued->keys), err);
+}
+
+bool pool_key_exchange(const char *folder, uint64_t now_unix_ms, slice checkpoint,
+                       const uint8_t seal_key[SEAL_KEY_SIZE], pool_key_issued *issued, error *err) {
     uint8_t seed[SIGN_SEED_SIZE];
     sign_key *former = pool_key_settle(folder, err) ? pool_key_load(folder, err) : NULL;
     sign_key *next =
         former != NULL && random_bytes(seed, sizeof seed, err) ? sign_key_from_seed(seed, err) : NULL;
-    bool done = next != NULL && pool_key_read_succession(folder, sign_key_public(former), keys, err) &&
-                succession_append(keys, former, next, now_unix_ms, err) &&
-                seal(seal_key, slice_of_text(place), slice_of(seed, sizeof seed), sealed, err) &&
-                stage(folder, next, keys, err) && pool_key_settle(folder, err);
+    bool done = next != NULL &&
+                seal(seal_key, slice_of_text(place), slice_of(seed, sizeof seed), &issued->sealed, err) &&
+                exchange(folder, now_unix_ms, checkpoint, former, next, issued, err);
     secret_wipe(seed, sizeof seed);
     sign_key_free(former);
     sign_key_free(next);

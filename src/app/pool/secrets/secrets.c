@@ -1,25 +1,12 @@
-#include "secrets/secrets.h"
+#include "secrets/secrets_internal.h"
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "os/clock.h"
 #include "proto/trust.h"
-#include "secrets/files.h"
 #include "session_internal.h"
 
 enum { TICK_MS = 20, TOLD_IN_TICK = 64 };
-
-struct secrets {
-    pool *pool;
-    bool busy;
-    bool former; /* the authority before is still presented */
-    uint64_t server_begins_ms;
-    uint64_t server_expires_ms;
-    bool is_signed; /* `signature` is of the site's authority */
-    uint8_t signature[PROTO_SIGNATURE_SIZE];
-    buffer keys;    /* the site's, as JSON */
-    ev_timer timer; /* while connected workers are being told */
-};
 
 /* One exchange, until it is presented. */
 typedef struct exchange {
@@ -210,7 +197,11 @@ void secrets_describe(const pool *p, secrets_progress *progress) {
     error err = {0};
     *progress = (secrets_progress){.former = own->former,
                                    .server_begins_ms = own->server_begins_ms,
-                                   .server_expires_ms = own->server_expires_ms};
+                                   .server_expires_ms = own->server_expires_ms,
+                                   .keys = p->site.keys.count + 1};
+    if (p->site.keys.count > 0) {
+        progress->key_begins_ms = p->site.keys.steps[p->site.keys.count - 1].made_ms;
+    }
     (void)!certificate_start(buffer_slice(&p->site.ca_pem), &progress->ca_begins_ms, &err);
     (void)!certificate_expiry(buffer_slice(&p->site.ca_pem), &progress->ca_expires_ms, &err);
     for (size_t i = 0; (worker = fleet_next(p->fleet, &i)) != NULL;) {

@@ -21,6 +21,10 @@ slice secrets_keys(const pool *p);
 /* `done` comes once, when it is on the disk and presented. ERROR_CONFLICT: another exchange is under way. */
 MUST_CHECK bool secrets_exchange(pool *p, secrets_act act, store_done *done, void *context, error *err);
 
+/* Another key signs for the pool, named by the one before; as secrets_exchange. Connected workers are told at
+ * once, the others when they come. ERROR_LIMIT: SUCCESSION_MAX keys are all that a pool may have. */
+MUST_CHECK bool secrets_succeed(pool *p, store_done *done, void *context, error *err);
+
 /* A worker is welcome: if it trusts another authority than the site has it is told of that one. */
 void secrets_look(session *s);
 
@@ -35,12 +39,15 @@ typedef struct secrets_progress {
     uint64_t server_expires_ms;
     uint64_t ca_begins_ms;
     uint64_t ca_expires_ms;
+    uint64_t keys;          /* that the pool has had, with the current one */
+    uint64_t key_begins_ms; /* 0: the first one */
 } secrets_progress;
 void secrets_describe(const pool *p, secrets_progress *progress);
 
 /* GET /v1/admin/secrets */
 void admin_secrets(pool *p, http_request *request, const account *who, slice segment);
-/* POST /v1/admin/secrets/KIND/rotate: ca {"finish": false}, server, session {"at_once": false}, database. */
+/* POST /v1/admin/secrets/KIND/rotate: ca {"finish": false}, server, pool, session {"at_once": false},
+ * database. */
 void admin_secret_rotate(pool *p, http_request *request, const account *who, slice kind);
 
 #endif

@@ -18,7 +18,8 @@ bool staging_write(const char *folder, site_file file, slice content, error *err
     char path[SITE_PATH_SIZE];
     bool is_key = file == SITE_CA_KEY || file == SITE_SERVER_KEY;
     return staging_path(folder, file, path, err) &&
-           (is_key ? key_file_write(path, content, err) : file_write_atomic(path, content, 0644, err));
+           (is_key ? key_file_write(path, content, err)
+                   : file_write_atomic(path, content, file == SITE_AUDIT ? 0600 : 0644, err));
 }
 
 static bool settle_one(const char *folder, site_file file, bool keep, error *err) {
