@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ sys.path[:0] = [str(HERE.parent.parent / "tools"), str(HERE.parent / "scenario")
 import tap  # noqa: E402 (found by the line above)
 from cellule_site import free_port  # noqa: E402
 from run import installed  # noqa: E402
-from wire import BINARY, SiteCase, wait_for  # noqa: E402
+from wire import BINARY, SiteCase, request, wait_for  # noqa: E402
 
 FOLDER = pathlib.Path(sys.argv[2])
 SECRET = "a secret/with:every+kind%of&sign"
@@ -172,6 +173,16 @@ class SsoCase(SiteCase):
 
     def works(self, token):
         return self.ask("GET", "/v1/session", key=token).status == 200
+
+    @contextlib.contextmanager
+    def locked_database(self):
+        """What is to be written waits meanwhile, for two seconds at most."""
+        with contextlib.closing(sqlite3.connect(self.site.folder / "pool.db", isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            finally:
+                database.execute("ROLLBACK")
 
 
 class DeviceFlow(SsoCase):
@@ -587,8 +598,7 @@ class LogoutTokens(EvilCase):
 SCIM_TOKEN = "a-token-that-the-admin-of-the-provider-has-made"
 
 
-class Scim(BrowserCase):
-    worker_count = 1
+class ScimCase(BrowserCase):
     more_settings = {"scim_token_file": "scim.token"}
 
     @classmethod
@@ -616,6 +626,10 @@ class Scim(BrowserCase):
         body = {"schemas": ["urn:ietf:params:scim:api:messages:2.0:PatchOp"],
                 "Operations": [{"op": "Replace", "path": "active", "value": active}]}
         return self.scim("PATCH", f"/{user['id']}", body)
+
+
+class Scim(ScimCase):
+    worker_count = 1
 
     def test_who_has_left_is_out_at_once_with_what_is_being_answered(self):
         made = self.enter("Xaver")
@@ -684,6 +698,25 @@ class Scim(BrowserCase):
         self.assertTrue(self.scim("PATCH", f"/{user['id']}", {"Operations": [
             {"op": "replace", "path": "title", "value": "Dr"}]}).json["active"])
         self.assertTrue(self.works(token))
+
+
+class Stopping(ScimCase):
+    """What waits for the database when the pool ends comes to its end, too."""
+    keep_alive = False
+
+    def test_a_pool_ends_well_while_a_provider_shuts_somebody_out(self):
+        self.enter("Emil")
+        user = self.find("emil")
+        leave = {"Operations": [{"op": "replace", "path": "active", "value": False}]}
+        pool = self.site.pool.child
+        with self.locked_database():
+            connection = self.connect()
+            connection.send(request("PATCH", f"/scim/v2/Users/{user['id']}", leave, SCIM_TOKEN))
+            time.sleep(0.3)  # its entry in the audit log waits for the database
+            pool.send_signal(signal.SIGTERM)
+            pool.send_signal(signal.SIGINT)  # at once
+            time.sleep(0.7)
+        self.assertEqual(pool.wait(), 0, self.pool_log()[-2000:])
 
 
 class OtherAlgorithms(SsoCase):

@@ -279,13 +279,14 @@ void pool_stop(pool *p) {
         rekey_stop(p);
     }
     http_server_free(p->server);
-    providers_free(p->providers);
+    providers_stop(p->providers);
     net_free(p->net);
     net_tls_free(p->tls);
     certificates_stop(p);
     store_settle(p->store);
     audit_stop(p);
     store_close(p->store);
+    providers_free(p->providers);
     dispatch_free(p->dispatch);
     devices_free(p->devices);
     browsers_free(p->browsers);

@@ -9,7 +9,7 @@ typedef struct backchannel backchannel;
 enum { BACKCHANNEL_KNOWN_MAX = 10000 /* logout tokens that were taken: the oldest gives way */ };
 
 MUST_CHECK bool backchannel_start(pool *p, error *err);
-void backchannel_free(backchannel *all); /* NULL is allowed; after providers_free */
+void backchannel_free(backchannel *all); /* NULL is allowed; after providers_stop */
 void backchannel_keep_house(pool *p);
 
 /* POST /auth/backchannel-logout: ends, at once, the sessions that a provider's logout token names. Each token

@@ -11,7 +11,7 @@ typedef struct browsers browsers;
 enum { BROWSERS_MAX = 10000, BROWSER_LIFE_MS = 10 * 60 * 1000 };
 
 MUST_CHECK bool browsers_start(pool *p, error *err);
-void browsers_free(browsers *all); /* NULL is allowed; after providers_free */
+void browsers_free(browsers *all); /* NULL is allowed; after providers_stop */
 void browsers_keep_house(pool *p);
 
 /* GET /auth/login?provider=NAME&return=/PATH: off to the provider. */

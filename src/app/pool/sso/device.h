@@ -11,7 +11,7 @@ typedef struct devices devices;
 enum { DEVICES_MAX = 1000, DEVICES_PER_SECOND = 20 };
 
 MUST_CHECK bool devices_start(pool *p, error *err);
-void devices_free(devices *all); /* NULL is allowed; after providers_free */
+void devices_free(devices *all); /* NULL is allowed; after providers_stop */
 void devices_keep_house(pool *p);
 
 /* POST /auth/device: begins a login; the form may name a provider. */

@@ -136,7 +136,7 @@ static void end_fetch(provider *one, const error *failure) {
     }
 }
 
-void providers_free(providers *all) {
+void providers_stop(providers *all) {
     error stopping;
     http_client_answer none = {.cause = &stopping};
     if (all == NULL) {
@@ -145,6 +145,7 @@ void providers_free(providers *all) {
     error_set(&stopping, ERROR_IO, "the pool is stopping; try again in a moment");
     all->closing = true;
     http_client_free(all->http);
+    all->http = NULL;
     while (!list_is_empty(&all->calls)) {
         end_call(LIST_ENTRY(list_first(&all->calls), call, node), &none);
     }
@@ -152,6 +153,11 @@ void providers_free(providers *all) {
         auth_jwks_free(all->list[i].keys);
         all->list[i].keys = NULL; /* nothing to go by */
         end_fetch(&all->list[i], &stopping);
+    }
+}
+
+void providers_free(providers *all) {
+    for (size_t i = 0; all != NULL && i < all->count; i++) {
         provider_clear(&all->list[i]);
     }
     memory_free(all);

@@ -43,7 +43,10 @@ typedef struct provider {
 
 /* Reads sso.yaml of the site's folder, if there is one. Blocks. ERROR_INVALID names what is wrong. */
 MUST_CHECK bool providers_load(pool *p, error *err);
-/* While store and sessions are still there. NULL is allowed. */
+/* No more is asked of any, and who waits for one is told so: while store and sessions are still there. NULL
+ * is allowed. */
+void providers_stop(providers *all);
+/* After the store: a login that it is still to answer names its provider. NULL is allowed. */
 void providers_free(providers *all);
 pool *provider_pool(const provider *one);
 size_t providers_count(const providers *all);
