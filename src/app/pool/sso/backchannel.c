@@ -12,16 +12,21 @@
 
 enum { MEMORY_LIMIT = 256 * 1024 };
 
-/* A token that was taken, until it has expired. */
+/* A token that was taken, until it has expired; whom it names lies behind it, in the same block. */
 typedef struct taken_token {
     list_node node; /* oldest first */
     uint8_t digest[HASH_SIZE];
     uint64_t expires_s;
+    uint64_t number; /* in the order of taking, from 1 */
+    const provider *from;
+    slice subject;
+    slice provider_session;
 } taken_token;
 
 struct backchannel {
     map *by_digest;
     list_node taken;
+    uint64_t count; /* of all that were ever taken */
 };
 
 bool backchannel_start(pool *p, error *err) {
@@ -75,6 +80,28 @@ typedef struct leaving {
     slice token;
 } leaving;
 
+/* NULL: memory is out. */
+static taken_token *taken_new(const provider *from, const auth_oidc_logout *logout) {
+    slice subject = logout->subject;
+    slice named = logout->provider_session;
+    taken_token *token = memory_allocate_zeroed(1, sizeof *token + subject.length + named.length);
+    if (token == NULL) {
+        return NULL;
+    }
+    uint8_t *texts = (uint8_t *)(token + 1);
+    if (subject.length > 0) {
+        memcpy(texts, subject.data, subject.length);
+    }
+    if (named.length > 0) {
+        memcpy(texts + subject.length, named.data, named.length);
+    }
+    token->expires_s = logout->expires_s;
+    token->from = from;
+    token->subject = slice_of(texts, subject.length);
+    token->provider_session = slice_of(texts + subject.length, named.length);
+    return token;
+}
+
 /* Notes the token by issuer and "jti". ERROR_DENIED: it was taken before. */
 static bool take_once(backchannel *all, const provider *from, const auth_oidc_logout *logout, arena *a,
                       error *err) {
@@ -96,15 +123,35 @@ static bool take_once(backchannel *all, const provider *from, const auth_oidc_lo
     if (map_count(all->by_digest) >= BACKCHANNEL_KNOWN_MAX) {
         forget(all, LIST_ENTRY(list_first(&all->taken), taken_token, node));
     }
-    taken_token *token = memory_allocate_zeroed(1, sizeof *token);
+    taken_token *token = taken_new(from, logout);
     if (token == NULL || !map_put(all->by_digest, slice_of(digest, sizeof digest), token)) {
         memory_free(token);
         return error_memory(err);
     }
     memcpy(token->digest, digest, sizeof digest);
-    token->expires_s = logout->expires_s;
+    token->number = ++all->count;
     list_append(&all->taken, &token->node);
     return true;
+}
+
+uint64_t backchannel_count(const pool *p) {
+    return p->backchannel->count;
+}
+
+bool backchannel_named_since(const pool *p, uint64_t count, const provider *from, slice subject,
+                             slice provider_session) {
+    const list_node *all = &p->backchannel->taken;
+    for (const list_node *node = all->previous; node != all; node = node->previous) {
+        const taken_token *token = LIST_ENTRY(node, const taken_token, node);
+        if (token->number <= count) {
+            return false;
+        }
+        if (token->from == from &&
+            logins_are_named(token->subject, token->provider_session, subject, provider_session)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void sessions_ended(void *context, const error *failure) {

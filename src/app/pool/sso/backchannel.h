@@ -16,4 +16,10 @@ void backchannel_keep_house(pool *p);
  * counts once, so that a copy of it can't end a session that began later. */
 void backchannel_logout(pool *p, http_request *request);
 
+/* How many tokens were taken, and whether one since then names a session of that subject (and session of the
+ * provider's; maybe empty): a logout ends also the login that is under way when it comes. */
+uint64_t backchannel_count(const pool *p);
+bool backchannel_named_since(const pool *p, uint64_t count, const provider *from, slice subject,
+                             slice provider_session);
+
 #endif

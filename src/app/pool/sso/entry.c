@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "codec/json.h"
 #include "os/clock.h"
+#include "sso/backchannel.h"
 
 enum { MEMORY_LIMIT = 512 * 1024, ANSWER_DEPTH = 16, ANSWER_VALUES = 256 };
 
@@ -16,6 +17,7 @@ typedef struct entry {
     slice id_token;
     slice access_token;
     slice nonce;
+    uint64_t logouts; /* that were taken before */
     auth_oidc_person person;
     login_granted *done;
     void *context;
@@ -45,10 +47,40 @@ static void fail(entry *e, const error *why) {
     done(context, NULL, &kept);
 }
 
+static void end_stored(void *context, const error *failure) {
+    (void)context;
+    if (failure != NULL) {
+        log_error("sessions that have ended go on in the database", LOG_CAUSE(failure));
+    }
+}
+
+static void end_in_store(const entry *e, const store_session_choice *choice) {
+    error err = {0};
+    if (!store_sessions_end(e->pool->store, choice, clock_unix_ms(), end_stored, NULL, &err)) {
+        end_stored(NULL, &err);
+    }
+}
+
+/* The provider has logged the person out while the session was being made: it found nothing to end. */
+static void refuse_logged_out(entry *e, const login *made) {
+    error err = {0};
+    uint8_t id[STORE_SESSION_ID_SIZE];
+    memcpy(id, made->id, sizeof id); /* it lies in the session that ends */
+    (void)logins_end(e->pool, id);
+    end_in_store(e, &(store_session_choice){.id = id});
+    error_set(&err, ERROR_DENIED, "the identity provider has logged you out meanwhile; log in again");
+    fail(e, &err);
+}
+
 static void session_made(void *context, const login_grant *grant, const error *failure) {
     entry *e = context;
     if (failure != NULL) {
         fail(e, failure);
+        return;
+    }
+    if (backchannel_named_since(e->pool, e->logouts, e->from, e->person.subject,
+                                e->person.provider_session)) {
+        refuse_logged_out(e, grant->session);
         return;
     }
     audit_note(e->pool, &(audit_record){.outcome = AUDIT_NOTED,
@@ -82,21 +114,12 @@ static void person_known(void *context, const store_known_person *known, const e
     }
 }
 
-static void person_gone(void *context, const error *failure) {
-    (void)context;
-    if (failure != NULL) {
-        log_error("sessions of somebody without a role are not ended in the database", LOG_CAUSE(failure));
-    }
-}
-
 /* Whoever is in no group that has a role here has lost what he had, too. */
 static void refuse_without_role(entry *e) {
     error err = {0};
     store_session_choice choice = {.issuer = e->from->client.issuer, .subject = e->person.subject};
     (void)logins_end_provided(e->pool, choice.issuer, choice.subject, (slice){NULL, 0});
-    if (!store_sessions_end(e->pool->store, &choice, clock_unix_ms(), person_gone, NULL, &err)) {
-        person_gone(NULL, &err);
-    }
+    end_in_store(e, &choice);
     error_set(&err, ERROR_DENIED, "none of your groups has a role here; ask the admin which group you need");
     fail(e, &err);
 }
@@ -183,6 +206,7 @@ void entry_begin(provider *from, slice tokens, slice nonce, login_granted *done,
     *e = (entry){.pool = provider_pool(from),
                  .from = from,
                  .memory = memory,
+                 .logouts = backchannel_count(provider_pool(from)),
                  .person = {.role = AUTH_ROLE_COUNT},
                  .done = done,
                  .context = context};

@@ -305,13 +305,16 @@ static bool is_of_key(const login *l, const void *by) {
     return l->account.key_id == *(const uint64_t *)by;
 }
 
+bool logins_are_named(slice named_subject, slice named_session, slice subject, slice provider_session) {
+    bool may_be_it = named_session.length == 0 || slice_equal(provider_session, named_session) ||
+                     (named_subject.length > 0 && provider_session.length == 0);
+    return may_be_it && (named_subject.length == 0 || slice_equal(subject, named_subject));
+}
+
 static bool is_provided(const login *l, const void *by) {
     const store_session_choice *choice = by;
-    bool may_be_it = choice->provider_session.length == 0 ||
-                     slice_equal(l->provider_session, choice->provider_session) ||
-                     (choice->subject.length > 0 && l->provider_session.length == 0);
-    return l->by_provider && slice_equal(l->issuer, choice->issuer) && may_be_it &&
-           (choice->subject.length == 0 || slice_equal(l->subject, choice->subject));
+    return l->by_provider && slice_equal(l->issuer, choice->issuer) &&
+           logins_are_named(choice->subject, choice->provider_session, l->subject, l->provider_session);
 }
 
 /* Each is found anew: to end one may end others. */

@@ -75,6 +75,8 @@ size_t logins_end_all_but(pool *p, uint64_t kept);
 /* Of a provider; `subject` or `provider_session` may be empty. Where both are given, the subject's sessions
  * of which the provider named none end too. */
 size_t logins_end_provided(pool *p, slice issuer, slice subject, slice provider_session);
+/* Whether that names a session of this subject and session of the provider's. */
+bool logins_are_named(slice named_subject, slice named_session, slice subject, slice provider_session);
 
 /* Of all sessions of a user, from now on. */
 void logins_set_role(logins *all, uint64_t user_id, auth_role role);
