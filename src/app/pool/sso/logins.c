@@ -394,10 +394,6 @@ const account *logins_find_user(const logins *all, slice user_name) {
     return NULL;
 }
 
-size_t logins_count(const logins *all) {
-    return map_count(all->by_id);
-}
-
 void logins_end_expired(pool *p, uint64_t now_ms) {
     void *value = NULL;
     for (size_t i = 0; map_next(p->logins->by_id, &i, NULL, &value);) {

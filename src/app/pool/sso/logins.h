@@ -91,7 +91,6 @@ const login *logins_find(const logins *all, const uint8_t id[STORE_SESSION_ID_SI
 const login *logins_next(const logins *all, size_t *position);
 /* The account of any session of a user. NULL: none goes on. Looks through all. */
 const account *logins_find_user(const logins *all, slice user_name);
-size_t logins_count(const logins *all);
 
 /* The key set that others verify our tokens with. */
 void logins_write_keys(const pool *p, buffer *json);

@@ -32,7 +32,7 @@ struct logins {
     bool is_rotating;
 };
 
-/* Adds or replaces. */
+/* ERROR_CONFLICT: there is one of this id. */
 MUST_CHECK bool logins_put(logins *all, const store_session *stored, error *err);
 void logins_remove(logins *all, login *l);
 /* Every token is to be verified anew. */
