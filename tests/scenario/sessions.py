@@ -228,6 +228,12 @@ class Strangers(SiteCase):
             self.assertEqual(connection.ask("GET", "/v1/models", key="a.b.c").status, 401)
             token = b"grant_type=refresh_token&refresh_token=cr_" + b"A" * 64
             wait_for("refresh tokens count, too", lambda: connection.ask("POST", "/auth/token", token).status == 429)
+            # So do a browser's, and those that name a session that there is.
+            cookie = ["Sec-Fetch-Site: same-origin", f"Cookie: __Secure-cellule-refresh=cr_{'A' * 64}"]
+            wait_for("cookies count", lambda: connection.ask("POST", "/auth/refresh", {}, headers=cookie).status == 429)
+            raw = from_base64url(made["refresh_token"][3:])
+            wrong = f"grant_type=refresh_token&refresh_token=cr_{to_base64url(raw[:16] + bytes(32))}".encode()
+            wait_for("wrong secrets count", lambda: connection.ask("POST", "/auth/token", wrong).status == 429)
             refresh = f"grant_type=refresh_token&refresh_token={made['refresh_token']}".encode()
             self.assertEqual(connection.ask("POST", "/auth/token", refresh).status, 200)
         with self.from_address("127.0.0.77") as other:

@@ -425,7 +425,7 @@ static void refreshed(void *context, const login_grant *grant, const error *fail
         return;
     }
     if (failure != NULL) {
-        oauth_reply_failure(later.request, failure);
+        oauth_reply_not_refreshed(later.pool, later.request, failure);
     } else {
         set_cookies(later.request, 200, &json_type, grant, SLICE_LITERAL("{\"done\":true}"));
     }
@@ -452,7 +452,7 @@ void browser_refresh(pool *p, http_request *request) {
     reply_later *later = reply_later_new(p, request, 0);
     if (later != NULL && !logins_refresh(p, token, refreshed, later, &err)) {
         reply_later taken = reply_later_take(later);
-        oauth_reply_failure(taken.request, &err);
+        oauth_reply_not_refreshed(p, taken.request, &err);
     }
 }
 

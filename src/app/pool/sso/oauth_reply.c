@@ -1,6 +1,7 @@
 #include "sso/oauth_reply.h"
 
 #include "reply.h"
+#include "sso/strangers.h"
 
 enum { ERROR_LIMIT_SIZE = 4096 };
 
@@ -57,5 +58,13 @@ void oauth_reply_failure(http_request *request, const error *failure) {
         return;
     default:
         oauth_reply_error(request, reply_status_of(failure->code), "temporarily_unavailable", failure->text);
+    }
+}
+
+void oauth_reply_not_refreshed(pool *p, http_request *request, const error *failure) {
+    if (failure->code == ERROR_DENIED && strangers_failed(p, http_request_peer(request))) {
+        oauth_reply_error(request, 429, "slow_down", "too many tokens from this address that nobody has");
+    } else {
+        oauth_reply_failure(request, failure);
     }
 }

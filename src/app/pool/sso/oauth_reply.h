@@ -10,5 +10,8 @@ void oauth_reply_error(http_request *request, unsigned status, const char *code,
 /* What is denied is "invalid_grant", what can't be read "invalid_request", the rest
  * "temporarily_unavailable". */
 void oauth_reply_failure(http_request *request, const error *failure);
+/* The same of a refresh token. One that isn't good counts against its address (sso/strangers.h), which is
+ * told "slow_down" alone when it brings too many. */
+void oauth_reply_not_refreshed(pool *p, http_request *request, const error *failure);
 
 #endif

@@ -9,7 +9,6 @@
 #include "sso/device.h"
 #include "sso/logins.h"
 #include "sso/oauth_reply.h"
-#include "sso/strangers.h"
 
 enum { BODY_DEPTH = 4, BODY_VALUES = 16, KEY_SET_LIMIT = 65536 };
 
@@ -191,7 +190,7 @@ static void refresh_granted(void *context, const login_grant *grant, const error
     if (failure == NULL) {
         oauth_reply_grant(later.request, 200, grant);
     } else {
-        oauth_reply_failure(later.request, failure);
+        oauth_reply_not_refreshed(later.pool, later.request, failure);
     }
 }
 
@@ -201,12 +200,7 @@ static void refresh(pool *p, http_request *request, slice token) {
     reply_later *later = reply_later_new(p, request, 0);
     if (later != NULL && !logins_refresh(p, token, refresh_granted, later, &err)) {
         reply_later taken = reply_later_take(later);
-        if (err.code == ERROR_DENIED && strangers_failed(p, http_request_peer(request))) {
-            oauth_reply_error(taken.request, 429, "slow_down",
-                              "too many tokens from this address that nobody has");
-        } else {
-            oauth_reply_failure(taken.request, &err);
-        }
+        oauth_reply_not_refreshed(p, taken.request, &err);
     }
 }
 
