@@ -286,11 +286,16 @@ static void take_known(person_request *r, const store_identity *known) {
 static void read_again(void *context, const store_identity *identities, size_t count, size_t total,
                        const error *failure) {
     person_request *r = context;
+    error err = {0};
     (void)total;
     if (failure == NULL && count > 0) {
         take_known(r, &identities[0]);
+        end_shown(r);
+        return;
     }
-    end_shown(r);
+    error_set(&err, ERROR_IO, "it is done, but can't be shown; ask again");
+    r->shut_out = false; /* it is stored */
+    end_failed(r, failure != NULL ? failure : &err);
 }
 
 static void enter(person_request *r) {
