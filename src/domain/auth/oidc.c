@@ -206,9 +206,11 @@ bool auth_oidc_read_id_token(slice token, const auth_oidc_client *client, const 
         return false;
     }
     slice session = json_text_of(json_find(jwt.root, "sid"));
-    bool good = (session.length <= SUBJECT_MAX && arena_copy(a, jwt.subject, &person->subject) &&
-                 arena_copy(a, session, &person->provider_session)) ||
-                error_memory(err);
+    bool good = session.length <= SUBJECT_MAX ||
+                error_set(err, ERROR_DENIED, "the provider's name of the session is too long");
+    good = good && ((arena_copy(a, jwt.subject, &person->subject) &&
+                     arena_copy(a, session, &person->provider_session)) ||
+                    error_memory(err));
     /* A logout token is signed by the same key for the same audience: it must not log anybody in. */
     good = good && (json_find(jwt.root, "events") == NULL ||
                     error_set(err, ERROR_DENIED, "this is not the token of a login"));

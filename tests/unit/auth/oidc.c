@@ -4,6 +4,8 @@
 
 #include "unit.h"
 
+#include <stdio.h>
+
 enum { NOW = 1800000000 };
 
 #define ISSUER "https://login.example"
@@ -84,6 +86,19 @@ static void test_a_login_gives_a_person_with_name_and_role(void **state) {
     assert_int_equal(read_id(make("{" BASE ",\"groups\":\"staff\"}"), "", &person), ERROR_NONE);
     assert_int_equal(person.role, AUTH_EMPLOYEE);
     assert_int_equal(person.name.length, 0);
+}
+
+static void test_a_session_s_name_that_is_too_long_is_refused(void **state) {
+    (void)state;
+    char json[1024];
+    char name[257] = "";
+    auth_oidc_person person;
+    memset(name, 'a', 255);
+    for (size_t length = 255; length <= 256; length++) {
+        name[length - 1] = 'a';
+        snprintf(json, sizeof json, "{" BASE ",\"sid\":\"%s\"}", name);
+        assert_int_equal(read_id(make(json), "", &person), length == 255 ? ERROR_NONE : ERROR_DENIED);
+    }
 }
 
 static void test_who_is_in_no_group_has_no_role(void **state) {
@@ -309,6 +324,7 @@ static void test_each_failed_allocation_is_an_error(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_login_gives_a_person_with_name_and_role),
+        cmocka_unit_test(test_a_session_s_name_that_is_too_long_is_refused),
         cmocka_unit_test(test_who_is_in_no_group_has_no_role),
         cmocka_unit_test(test_a_token_for_others_or_another_time_logs_nobody_in),
         cmocka_unit_test(test_a_token_of_another_login_is_refused_by_its_nonce),
