@@ -284,6 +284,31 @@ static int clean_up(void **state) {
     return 0;
 }
 
+static bool prepare_nothing(void *context, buffer *first, error *err) {
+    (void)context, (void)first, (void)err;
+    return true;
+}
+
+static bool fail_silently(void *context, uint8_t what, slice question, buffer *answer, error *err) {
+    (void)context, (void)what, (void)question, (void)err;
+    buffer_append(answer, SLICE_LITERAL("half an answer"));
+    return false;
+}
+
+static void test_what_fails_without_a_word_has_failed(void **state) {
+    (void)state;
+    static const helper_task task = {.name = "silent", .prepare = prepare_nothing, .answer = fail_silently};
+    buffer first = buffer_make(16);
+    buffer answer = buffer_make(16);
+    error err = {0};
+    helper *silent = helper_start(&task, NULL, &first, &err);
+    must(silent != NULL, &err);
+    assert_false(helper_ask(silent, 0, SLICE_LITERAL("?"), &answer, &err));
+    assert_int_equal(err.code, ERROR_INTERNAL);
+    assert_int_equal(buffer_length(&answer), 0);
+    helper_stop(silent);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_signer_signs_with_the_pool_s_key),
@@ -296,6 +321,7 @@ int main(void) {
         cmocka_unit_test(test_the_keeper_keeps_the_checkpoint_and_gives_no_other_file),
         cmocka_unit_test(test_the_pools_key_goes_from_the_keeper_to_the_signer),
         cmocka_unit_test(test_a_helper_that_cannot_be_started_leaves_nothing_behind),
+        cmocka_unit_test(test_what_fails_without_a_word_has_failed),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }

@@ -92,9 +92,11 @@ static bool get_message(int socket, uint8_t *what, buffer *bytes, uint64_t until
 
 /* --- in the helper --- */
 
+/* What failed without a word has failed all the same. */
 static bool reply(int socket, bool done, const buffer *answer, const error *err) {
+    error_code code = err->code == ERROR_NONE ? ERROR_INTERNAL : err->code;
     return done ? put_message(socket, ERROR_NONE, buffer_slice(answer), UINT64_MAX)
-                : put_message(socket, (uint8_t)err->code, slice_of_text(err->text), UINT64_MAX);
+                : put_message(socket, (uint8_t)code, slice_of_text(err->text), UINT64_MAX);
 }
 
 static bool answer_one(const helper_task *task, void *context, int socket) {
