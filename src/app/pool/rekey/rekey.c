@@ -92,7 +92,7 @@ void rekey_look(session *s) {
     uint64_t epoch = s->pool->key_epoch;
     bool silent = s->rekey == REKEY_ASKED && ev_now_ms(s->pool->loop) - s->rekey_since_ms > ANSWER_MS;
     if (s->state == PROTO_SERVING && !s->worker->replacing &&
-        (silent || (s->rekey == REKEY_NONE && s->worker->key_epoch < epoch))) {
+        (silent || s->rekey == REKEY_WANTED || (s->rekey == REKEY_NONE && s->worker->key_epoch < epoch))) {
         want(s, epoch);
     }
 }
