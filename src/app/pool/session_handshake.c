@@ -181,6 +181,8 @@ static void welcome(session *s) {
                                          .release = buffer_slice(&p->release.manifest)}};
     memcpy(message.welcome.build, p->release.program, sizeof message.welcome.build);
     memcpy(id.bytes, s->worker->id, sizeof id.bytes);
+    message.welcome.keys = secrets_keys(p);
+    s->keys_told = p->site.keys.count;
     session_show_log(s, &message.welcome);
     bool ready = random_bytes(message.welcome.session, sizeof message.welcome.session, &err);
     session *before = s->worker->session;

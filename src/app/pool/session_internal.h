@@ -35,6 +35,7 @@ struct session {
     ev_timer timer; /* handshake, then expiry */
     bool replaced;  /* by a newer session of its worker */
     uint64_t receipts;
+    size_t keys_told;         /* steps of the pool's succession that the worker has been shown */
     session_log_ask *log_ask; /* under way (session_log.c); NULL: none */
     session_rekey rekey;      /* rekey/rekey.h */
     uint64_t rekey_epoch;
@@ -55,6 +56,9 @@ void session_violation(session *s, unsigned code, const char *what);
 void session_start_handshake(session *s);
 void session_handle_hello(session *s, const proto_hello *hello);
 void session_handle_proof(session *s, const proto_proof *claim);
+/* Sends `keys` to a welcomed worker that hasn't been shown them all: before anything that the pool's new key
+ * has signed. False: it doesn't read, and the session is for the caller to close. */
+MUST_CHECK bool session_show_keys(session *s);
 /* The audit log: what the welcome shows of it, a worker's question about it. */
 void session_show_log(const session *s, proto_welcome *welcome);
 void session_handle_log_ask(session *s, const proto_log_ask *asked);

@@ -4,21 +4,30 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "codec/base64.h"
+#include "secrets/secrets.h"
 
 /* One question of a worker about the audit log; outlives its session. */
 struct session_log_ask {
     session *session; /* NULL: it is closed */
     uint64_t from;
+    size_t keys; /* that the pool had had when the note was taken */
     char note[PROTO_CHECKPOINT_MAX];
     size_t length;
 };
 
-void session_show_log(const session *s, proto_welcome *welcome) {
-    slice text = audit_checkpoint(s->pool->audit);
-    if (text.length > 0) {
-        memcpy(welcome->log_key, sign_key_public(s->pool->site.key), sizeof welcome->log_key);
-        welcome->checkpoint = text;
+bool session_show_keys(session *s) {
+    _Static_assert((int)PROTO_KEYS_MAX == (int)SUCCESSION_JSON_LIMIT, "a chain of any length fits a message");
+    size_t count = s->pool->site.keys.count;
+    proto_message message = {.type = PROTO_KEYS, .keys = {.keys = secrets_keys(s->pool)}};
+    if (s->keys_told != count && !session_send(s, &message)) {
+        return false;
     }
+    s->keys_told = count;
+    return true;
+}
+
+void session_show_log(const session *s, proto_welcome *welcome) {
+    welcome->checkpoint = audit_checkpoint(s->pool->audit);
 }
 
 void session_forget_log_ask(session *s) {
@@ -35,7 +44,7 @@ static void answer(session *s, const session_log_ask *ask, const merkle_proof *p
                              .log_proof = {.from = ask->from,
                                            .checkpoint = slice_of(ask->note, ask->length),
                                            .hashes = slice_of_text(hashes)}};
-    if (!session_send(s, &message)) {
+    if (!session_show_keys(s) || !session_send(s, &message)) {
         session_close(s, PROTO_CLOSE_INTERNAL, "out of memory");
     }
 }
@@ -47,7 +56,11 @@ static void proved(void *context, const merkle_proof *proof, const error *failur
         s->log_ask = NULL;
     }
     if (s != NULL && s->state != PROTO_CLOSED && proof != NULL) {
-        answer(s, ask, proof);
+        if (ask->keys == s->pool->site.keys.count) {
+            answer(s, ask, proof);
+        } else { /* another key signs now: the worker takes no note of the one before any more */
+            session_handle_log_ask(s, &(proto_log_ask){.from = ask->from});
+        }
     } else if (failure != NULL) {
         log_error("a worker's question about the audit log can't be answered", LOG_CAUSE(failure));
     }
@@ -70,7 +83,8 @@ void session_handle_log_ask(session *s, const proto_log_ask *asked) {
         session_close(s, PROTO_CLOSE_INTERNAL, "the audit log can't be shown");
         return;
     }
-    *ask = (session_log_ask){.session = s, .from = asked->from, .length = text.length};
+    *ask = (session_log_ask){
+        .session = s, .from = asked->from, .keys = s->pool->site.keys.count, .length = text.length};
     memcpy(ask->note, text.data, text.length);
     if (asked->from > size) { /* nothing to prove: the checkpoint says it */
         answer(s, ask, &nothing);

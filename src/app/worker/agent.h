@@ -7,11 +7,12 @@
 #include "ev/loop.h"
 #include "home.h"
 #include "http/websocket.h"
+#include "key_watch.h"
 #include "log_watch.h"
 #include "os/host.h"
 #include "proto/session.h"
 
-/* The exit code of a worker whose pool's audit log was rewritten. */
+/* The exit code of a worker whose pool's audit log was rewritten, or whose pool's keys are others now. */
 enum { WORKER_EXIT_FORKED = 3 };
 
 /* The worker's agent: one session with the pool on one side, one engine on the other, and the jobs between
@@ -61,6 +62,7 @@ typedef struct agent {
 
     list_node jobs; /* worker_job.node */
     size_t job_count;
+    key_watch keys;
     log_watch log;
     bool log_asked;   /* a proof is awaited */
     bool log_doubted; /* a session ended without the proof that was asked for: no jobs until one is seen */
@@ -83,14 +85,20 @@ void agent_check_stopped(agent *a);
  * before it ends. */
 void agent_end_revoked(agent *a);
 
-/* What it remembers of the pool's audit log (link_log.c). Loading blocks. False from link_log_welcome: the
+/* What it remembers of the pool's keys (link_keys.c): loading blocks, as does taking more of them. False: the
  * session, or the worker, ends. */
+MUST_CHECK bool link_keys_load(agent *a, error *err);
+MUST_CHECK bool link_keys_take(agent *a, slice shown);
+/* What it remembers of the pool's audit log (link_log.c), once the keys are known. Loading blocks. False from
+ * link_log_welcome: the session, or the worker, ends. */
 MUST_CHECK bool link_log_load(agent *a, error *err);
 MUST_CHECK bool link_log_welcome(agent *a, const proto_welcome *welcome);
 void link_log_proof(agent *a, const proto_log_proof *proof);
 void link_log_beat(agent *a);
 /* The session is over. */
 void link_log_closed(agent *a);
+/* Stops for good: nothing is computed for a pool that took back what it had shown. */
+void link_end_forked(agent *a);
 /* The TLS certificate that a pool may ask for (certificate.c): for a new key each time, which is never
  * written down. */
 void certificate_init(agent *a);

@@ -146,18 +146,18 @@ static bool read_pool(slice json, worker_home *home, error *err) {
                 json_get_text(root, "pool_id", &pool_id, err) &&
                 json_get_text(root, "worker_id", &worker_id, err) &&
                 json_get_text_or(root, "class", SLICE_LITERAL("cpu"), &class_name, err);
-    if (read &&
-        (!proto_class_parse(class_name, &home->class) || !auth_address_split(address, &host, &home->port) ||
-         host.length > AUTH_ADDRESS_MAX || !hex_decode(pool_id, home->pool_id, sizeof home->pool_id) ||
-         !hex_decode(worker_id, home->worker_id, sizeof home->worker_id))) {
-        read = error_set(err, ERROR_CORRUPT, "pool.json is damaged; join again with a new token");
-    }
-    if (read) {
+    bool good = read && proto_class_parse(class_name, &home->class) &&
+                auth_address_split(address, &host, &home->port) && host.length <= AUTH_ADDRESS_MAX &&
+                hex_decode(pool_id, home->pool_id, sizeof home->pool_id) &&
+                hex_decode(worker_id, home->worker_id, sizeof home->worker_id);
+    if (good) {
         memcpy(home->host, host.data, host.length);
         hex_encode(slice_of(home->worker_id, sizeof home->worker_id), home->worker_id_hex);
+    } else if (read) {
+        error_set(err, ERROR_CORRUPT, "pool.json is damaged; join again with a new token");
     }
     json_free(root);
-    return read;
+    return good;
 }
 
 /* pool.json is written before the key takes its place: if it names the next key, that is the key. */
@@ -222,13 +222,23 @@ bool worker_home_load(const char *folder, worker_home *home, error *err) {
     return loaded;
 }
 
-bool worker_home_checkpoint_path(const char *folder, const worker_home *home, bool forked,
-                                 char path[HOME_PATH_SIZE], error *err) {
+static bool path_of_pool(const char *folder, const worker_home *home, const char *what, const char *ending,
+                         char path[HOME_PATH_SIZE], error *err) {
     char hex[HASH_HEX_SIZE];
     char name[HASH_HEX_SIZE + 32];
     hex_encode(slice_of(home->pool_id, sizeof home->pool_id), hex);
-    snprintf(name, sizeof name, "audit-%s.%s", hex, forked ? "forked" : "checkpoint");
+    snprintf(name, sizeof name, "%s-%s.%s", what, hex, ending);
     return path_in(folder, name, path, err);
+}
+
+bool worker_home_checkpoint_path(const char *folder, const worker_home *home, bool forked,
+                                 char path[HOME_PATH_SIZE], error *err) {
+    return path_of_pool(folder, home, "audit", forked ? "forked" : "checkpoint", path, err);
+}
+
+bool worker_home_keys_path(const char *folder, const worker_home *home, bool forked,
+                           char path[HOME_PATH_SIZE], error *err) {
+    return path_of_pool(folder, home, "keys", forked ? "forked" : "json", path, err);
 }
 
 void worker_home_free(worker_home *home) {

@@ -12,7 +12,8 @@
 /* What an enrolled worker keeps on disk: one folder, mode 0700.
  *   worker.key        its Ed25519 key        ca.pem      the site's CA
  *   worker.key.next   the one to follow it   pool.json   which pool, under which id
- *   audit-POOL_ID.checkpoint                 the last that it believed of that pool's audit log */
+ *   audit-POOL_ID.checkpoint                 the last that it believed of that pool's audit log
+ *   keys-POOL_ID.json                        all keys that the pool is known to have had */
 enum { HOME_PATH_SIZE = 4096, HOME_CA_LIMIT = 65536 };
 
 typedef struct worker_home {
@@ -49,6 +50,9 @@ MUST_CHECK bool worker_home_load(const char *folder, worker_home *home, error *e
 /* Where the last checkpoint of this pool's audit log is kept, or (`forked`) the one that contradicts it. */
 MUST_CHECK bool worker_home_checkpoint_path(const char *folder, const worker_home *home, bool forked,
                                             char path[HOME_PATH_SIZE], error *err);
+/* Where the pool's keys are kept, or (`forked`) those that contradict them. */
+MUST_CHECK bool worker_home_keys_path(const char *folder, const worker_home *home, bool forked,
+                                      char path[HOME_PATH_SIZE], error *err);
 void worker_home_free(worker_home *home); /* harmless after a failed load */
 
 /* The site's other authority takes the place of the one in `home`, there and on the disk. Blocks. */

@@ -150,7 +150,7 @@ static bool pool_is_accepted(agent *a, const proto_welcome *welcome) {
 }
 
 static void handle_welcome(agent *a, const proto_welcome *welcome) {
-    if (!pool_is_accepted(a, welcome) || !link_log_welcome(a, welcome)) {
+    if (!pool_is_accepted(a, welcome) || !link_keys_take(a, welcome->keys) || !link_log_welcome(a, welcome)) {
         return;
     }
     a->back_off_ms = FIRST_BACK_OFF_MS;
@@ -223,6 +223,9 @@ static void handle_message(agent *a, const proto_message *message) {
         return;
     case PROTO_REKEYED:
         rekey_finish(a, &message->rekeyed);
+        return;
+    case PROTO_KEYS:
+        (void)!link_keys_take(a, message->keys.keys);
         return;
     case PROTO_TRUST:
         trust_take(a, &message->trust);

@@ -58,7 +58,7 @@ static void keep_note(agent *a) {
         return;
     }
     keeping *k = memory_allocate_zeroed(1, sizeof *k);
-    if (k == NULL || last.length > sizeof k->note) {
+    if (k == NULL || last.length == 0 || last.length > sizeof k->note) {
         memory_free(k);
         log_error("the pool's checkpoint is not kept: out of memory");
         return;
@@ -72,6 +72,13 @@ static void keep_note(agent *a) {
         memory_free(k);
         log_error("the pool's checkpoint is not kept", LOG_CAUSE(&err));
     }
+}
+
+void link_end_forked(agent *a) {
+    a->exit_status = WORKER_EXIT_FORKED;
+    a->stopping = true;
+    worker_job_drop_all(a);
+    agent_check_stopped(a);
 }
 
 /* The note that was remembered and this one, both signed, prove what the pool did. */
@@ -91,10 +98,7 @@ static void raise_alarm(agent *a, const error *why) {
         "security officer: the notes audit-*.checkpoint and audit-*.forked in the worker's folder prove it",
         LOG_CAUSE(why), LOG_U64("remembered", a->log.known.size));
     keep_evidence(a);
-    a->exit_status = WORKER_EXIT_FORKED;
-    a->stopping = true;
-    worker_job_drop_all(a);
-    agent_check_stopped(a);
+    link_end_forked(a);
 }
 
 static void ask(agent *a) {
@@ -139,19 +143,19 @@ bool link_log_welcome(agent *a, const proto_welcome *welcome) {
     error err = {0};
     a->log_asked = false;
     a->log_asked_ms = ev_now_ms(a->loop);
-    log_verdict verdict = log_watch_welcome(&a->log, welcome, &err);
+    log_verdict verdict = log_watch_welcome(&a->log, &a->keys.known, welcome->checkpoint, &err);
     return act(a, verdict, &err);
 }
 
 void link_log_proof(agent *a, const proto_log_proof *proof) {
     error err = {0};
     a->log_asked = false;
-    log_verdict verdict = log_watch_proof(&a->log, proof, &err);
+    log_verdict verdict = log_watch_proof(&a->log, &a->keys.known, proof, &err);
     (void)act(a, verdict, &err);
 }
 
 void link_log_beat(agent *a) {
-    if (a->log.known.size == 0 || !a->log.has_key || ev_now_ms(a->loop) - a->log_asked_ms < ASK_EACH_MS) {
+    if (a->log.known.size == 0 || !a->log.shown || ev_now_ms(a->loop) - a->log_asked_ms < ASK_EACH_MS) {
         return;
     }
     if (a->log_asked) {

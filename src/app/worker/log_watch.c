@@ -46,29 +46,38 @@ static log_verdict refuse(log_watch *w, slice shown, const error *err) {
     return LOG_FORKED;
 }
 
-static bool take_key(log_watch *w, const uint8_t key[SIGN_PUBLIC_SIZE], error *err) {
-    uint8_t id[HASH_SIZE];
+/* The log is named after its pool, whichever key signs. */
+static void name_of(const log_watch *w, char name[NOTE_NAME_MAX + 1]) {
     char hex[HASH_HEX_SIZE];
-    if (!hash_sha256(slice_of(key, SIGN_PUBLIC_SIZE), id, err)) {
-        return false;
-    }
-    if (memcmp(id, w->pool_id, sizeof id) != 0) {
-        return error_set(err, ERROR_CORRUPT, "the key that signs its log isn't the pool's");
-    }
-    w->key = (note_key){.kind = NOTE_ED25519};
-    hex_encode(slice_of(id, sizeof id), hex);
-    snprintf(w->key.name, sizeof w->key.name, "cellule/%s", hex);
-    memcpy(w->key.public_key, key, SIGN_PUBLIC_SIZE);
-    w->has_key = true;
-    return true;
+    hex_encode(slice_of(w->pool_id, sizeof w->pool_id), hex);
+    snprintf(name, NOTE_NAME_MAX + 1, "cellule/%s", hex);
 }
 
-static bool open_note(const log_watch *w, slice bytes, checkpoint *c, error *err) {
+static bool open_with(const log_watch *w, const uint8_t key[SIGN_PUBLIC_SIZE], slice bytes, checkpoint *c,
+                      error *err) {
     note n;
+    note_key signer = {.kind = NOTE_ED25519};
     uint64_t ignored = 0;
-    return read_note(bytes, &n, c, err) && note_verify(&n, &w->key, &ignored, err) &&
-           (strcmp(c->origin, w->key.name) == 0 ||
+    name_of(w, signer.name);
+    memcpy(signer.public_key, key, sizeof signer.public_key);
+    return read_note(bytes, &n, c, err) && note_verify(&n, &signer, &ignored, err) &&
+           (strcmp(c->origin, signer.name) == 0 ||
             error_set(err, ERROR_CORRUPT, "the checkpoint that the pool shows is of another log"));
+}
+
+static bool open_note(const log_watch *w, const succession *keys, slice bytes, checkpoint *c, error *err) {
+    return open_with(w, succession_current(keys), bytes, c, err);
+}
+
+/* What was kept, by whichever key signed then. */
+static bool open_kept(const log_watch *w, const succession *keys, error *err) {
+    checkpoint ignored;
+    slice kept = buffer_slice(&w->note);
+    bool opened = open_note(w, keys, kept, &ignored, err);
+    for (size_t i = keys->count; !opened && err->code != ERROR_MEMORY && i > 0; i--) {
+        opened = open_with(w, i == 1 ? keys->first_key : keys->steps[i - 2].key, kept, &ignored, err);
+    }
+    return opened || error_context(err, "what was kept of the pool's audit log");
 }
 
 static log_verdict believe(log_watch *w, slice bytes, const checkpoint *c, error *err) {
@@ -96,30 +105,27 @@ static log_verdict compare(log_watch *w, slice shown, const checkpoint *c, error
     return LOG_UNCHANGED;
 }
 
-log_verdict log_watch_welcome(log_watch *w, const proto_welcome *welcome, error *err) {
+log_verdict log_watch_welcome(log_watch *w, const succession *keys, slice shown, error *err) {
     checkpoint c;
-    checkpoint kept;
-    w->has_key = false;
-    if (welcome->checkpoint.length == 0) {
-        return w->known.size == 0
-                   ? LOG_UNCHANGED
-                   : forked(w, (slice){NULL, 0}, err, "the pool doesn't show its audit log any more");
+    w->shown = shown.length > 0;
+    if (!w->shown) {
+        return w->known.size == 0 ? LOG_UNCHANGED
+                                  : forked(w, shown, err, "the pool doesn't show its audit log any more");
     }
-    if (!take_key(w, welcome->log_key, err) || !open_note(w, welcome->checkpoint, &c, err)) {
-        return refuse(w, welcome->checkpoint, err);
+    if (!open_note(w, keys, shown, &c, err)) {
+        return refuse(w, shown, err);
     }
     if (w->known.size == 0) {
-        return believe(w, welcome->checkpoint, &c, err);
+        return believe(w, shown, &c, err);
     }
-    if (!open_note(w, buffer_slice(&w->note), &kept, err)) {
-        error_context(err, "what was kept of the pool's audit log");
-        return refuse(w, welcome->checkpoint, err);
+    if (!open_kept(w, keys, err)) {
+        return refuse(w, shown, err);
     }
     if (c.size < w->awaited) {
-        return forked(w, welcome->checkpoint, err, "the pool's audit log is shorter than it said");
+        return forked(w, shown, err, "the pool's audit log is shorter than it said");
     }
     w->awaited = c.size;
-    return c.size > w->known.size ? LOG_GREW : compare(w, welcome->checkpoint, &c, err);
+    return c.size > w->known.size ? LOG_GREW : compare(w, shown, &c, err);
 }
 
 static bool read_hashes(slice text, merkle_proof *proof) {
@@ -130,13 +136,13 @@ static bool read_hashes(slice text, merkle_proof *proof) {
     return read;
 }
 
-log_verdict log_watch_proof(log_watch *w, const proto_log_proof *answer, error *err) {
+log_verdict log_watch_proof(log_watch *w, const succession *keys, const proto_log_proof *answer, error *err) {
     checkpoint c;
     merkle_proof proof = {0};
-    if (!w->has_key || answer->from != w->known.size) {
+    if (!w->shown || answer->from != w->known.size) {
         return forked(w, answer->checkpoint, err, "a proof about the pool's audit log that wasn't asked for");
     }
-    if (!open_note(w, answer->checkpoint, &c, err)) {
+    if (!open_note(w, keys, answer->checkpoint, &c, err)) {
         return refuse(w, answer->checkpoint, err);
     }
     if (c.size < w->awaited) {

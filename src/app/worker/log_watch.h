@@ -4,6 +4,8 @@
 #include "base/buffer.h"
 #include "ledger/checkpoint.h"
 #include "ledger/merkle.h"
+#include "ledger/note.h"
+#include "ledger/succession.h"
 #include "proto/message.h"
 
 /* What a worker remembers of its pool's audit log, so that nobody can rewrite it unseen: the last checkpoint
@@ -11,8 +13,7 @@
  * Pure; who uses it keeps `note` on disk. */
 typedef struct log_watch {
     uint8_t pool_id[HASH_SIZE];
-    bool has_key; /* of this connection: the pool has shown the key that its id is of */
-    note_key key;
+    bool shown;       /* the pool has shown its log in this connection */
     checkpoint known; /* size 0: none yet */
     buffer note;      /* of `known` */
     uint64_t awaited; /* entries that the pool says it has: a proof must be of as many */
@@ -29,12 +30,14 @@ typedef enum log_verdict {
 
 void log_watch_init(log_watch *w, const uint8_t pool_id[HASH_SIZE]);
 void log_watch_free(log_watch *w);
-/* Takes back what was kept of an earlier run, checked again once the pool shows its key; empty: nothing. */
+/* Takes back what was kept of an earlier run, checked again once the pool shows its log; empty: nothing. */
 MUST_CHECK bool log_watch_restore(log_watch *w, slice kept, error *err);
 
-/* What the pool's welcome shows; `checkpoint` empty: no log. */
-MUST_CHECK log_verdict log_watch_welcome(log_watch *w, const proto_welcome *welcome, error *err);
+/* What the pool's welcome shows; empty: no log. `keys` are of this pool. The last of them signs what is shown
+ * now; what was kept may be of any, for it was the last one then. */
+MUST_CHECK log_verdict log_watch_welcome(log_watch *w, const succession *keys, slice shown, error *err);
 /* What the pool answers to the question for a proof. */
-MUST_CHECK log_verdict log_watch_proof(log_watch *w, const proto_log_proof *proof, error *err);
+MUST_CHECK log_verdict log_watch_proof(log_watch *w, const succession *keys, const proto_log_proof *proof,
+                                       error *err);
 
 #endif

@@ -267,13 +267,16 @@ static bool agent_start(agent *a, engine_plan *plan, error *err) {
         return error_set(err, ERROR_NOT_FOUND, "there is no model file %s; give one with --model",
                          options->model);
     }
-    if (!random_bytes(&seed, sizeof seed, err) || !worker_home_load(options->state, &a->home, err) ||
-        !name_egress(a, options, err) || !link_log_load(a, err) || !host_describe(&a->host, err) ||
+    if (!random_bytes(&seed, sizeof seed, err)) {
+        return false;
+    }
+    json_start(seed);
+    if (!worker_home_load(options->state, &a->home, err) || !name_egress(a, options, err) ||
+        !link_keys_load(a, err) || !link_log_load(a, err) || !host_describe(&a->host, err) ||
         !machine_identify(MACHINE_ID_PATH, a->home.pool_id, a->machine, err) ||
         !check_release(a, options, err) || !name_model(a, options, err)) {
         return false;
     }
-    json_start(seed);
     a->scratch = arena_new(SCRATCH_LIMIT);
     a->loop = a->scratch == NULL ? NULL : ev_loop_new(err);
     a->net = a->loop == NULL ? NULL : net_new(a->loop, &config, err);
@@ -305,6 +308,7 @@ static void agent_stop(agent *a) {
     arena_free(a->scratch);
     rekey_free(a);
     worker_home_free(&a->home);
+    key_watch_free(&a->keys);
     log_watch_free(&a->log);
     release_status_free(&a->release);
 }

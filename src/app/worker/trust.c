@@ -12,7 +12,8 @@ static bool is_newer(const agent *a, slice ca, error *err) {
 }
 
 static bool take(agent *a, const proto_trust *told, error *err) {
-    if (!proto_trust_verify(a->home.pool_id, told, err) || !is_newer(a, told->ca, err)) {
+    if (!proto_trust_verify(a->home.pool_id, succession_current(&a->keys.known), told, err) ||
+        !is_newer(a, told->ca, err)) {
         return false;
     }
     net_tls *tls = net_tls_client_new(&(net_tls_client_options){.ca_pem = told->ca}, err);

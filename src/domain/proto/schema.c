@@ -85,9 +85,9 @@ static const field welcome_fields[] = {
     HEX(proto_welcome, session),
     U32(proto_welcome, lease_ms, 1, SESSION_TIME_MAX_MS),
     U32(proto_welcome, beat_ms, 1, SESSION_TIME_MAX_MS),
+    TEXT(proto_welcome, keys, 1, PROTO_KEYS_MAX),
     OPTIONAL_BYTES(proto_welcome, build),
     OPTIONAL_TEXT(proto_welcome, release, PROTO_RELEASE_MAX),
-    OPTIONAL_BYTES(proto_welcome, log_key),
     OPTIONAL_TEXT(proto_welcome, checkpoint, PROTO_CHECKPOINT_MAX),
 };
 
@@ -241,9 +241,10 @@ static const field rekeyed_fields[] = {HEX(proto_rekeyed, worker_id)};
 
 static const field trust_fields[] = {
     TEXT(proto_trust, ca, 1, PROTO_CA_MAX),
-    BYTES(proto_trust, public_key),
     BYTES(proto_trust, signature),
 };
+
+static const field keys_fields[] = {TEXT(proto_keys, keys, 1, PROTO_KEYS_MAX)};
 
 _Static_assert(sizeof(proto_class) == sizeof(unsigned) && sizeof(proto_finish) == sizeof(unsigned) &&
                    sizeof(proto_kind) == sizeof(unsigned) && sizeof(proto_availability) == sizeof(unsigned),
@@ -271,6 +272,7 @@ static const schema schemas[PROTO_TYPE_COUNT] = {
     [PROTO_NEW_KEY] = FIELDS(new_key_fields),
     [PROTO_REKEYED] = FIELDS(rekeyed_fields),
     [PROTO_TRUST] = FIELDS(trust_fields),
+    [PROTO_KEYS] = FIELDS(keys_fields),
 };
 
 const schema *proto_schema(proto_type type) {

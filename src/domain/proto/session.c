@@ -30,7 +30,8 @@ static const move moves[PROTO_STATE_COUNT][PROTO_TYPE_COUNT] = {
                        [PROTO_REKEY] = TO(PROTO_SERVING),
                        [PROTO_NEW_KEY] = TO(PROTO_SERVING),
                        [PROTO_REKEYED] = TO(PROTO_SERVING),
-                       [PROTO_TRUST] = TO(PROTO_SERVING)},
+                       [PROTO_TRUST] = TO(PROTO_SERVING),
+                       [PROTO_KEYS] = TO(PROTO_SERVING)},
     [PROTO_DRAINING] = {[PROTO_DELTA] = TO(PROTO_DRAINING),
                         [PROTO_DONE] = TO(PROTO_DRAINING),
                         [PROTO_SCORED] = TO(PROTO_DRAINING),
@@ -43,7 +44,8 @@ static const move moves[PROTO_STATE_COUNT][PROTO_TYPE_COUNT] = {
                         [PROTO_REVOKE] = TO(PROTO_CLOSED),
                         [PROTO_NEW_KEY] = TO(PROTO_DRAINING),
                         [PROTO_REKEYED] = TO(PROTO_DRAINING),
-                        [PROTO_TRUST] = TO(PROTO_DRAINING)},
+                        [PROTO_TRUST] = TO(PROTO_DRAINING),
+                        [PROTO_KEYS] = TO(PROTO_DRAINING)},
 };
 
 static const proto_side senders[] = {

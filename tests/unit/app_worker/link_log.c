@@ -104,7 +104,6 @@ static bool read_tile(void *context, unsigned level, uint64_t index, size_t coun
 static bool welcome(uint64_t size, uint64_t fork) {
     char text[PROTO_CHECKPOINT_MAX];
     proto_welcome message = {.checkpoint = note_of(size, fork, 1, text)};
-    memcpy(message.log_key, sign_key_public(pool_key), SIGN_PUBLIC_SIZE);
     return link_log_welcome(&here, &message);
 }
 
@@ -146,8 +145,8 @@ static int set_up(void **state) {
     here.loop = ev_loop_new(&err);
     snprintf(folder, sizeof folder, "/tmp/cellule-link-XXXXXX");
     return pool_key != NULL && here.loop != NULL && mkdtemp(folder) != NULL &&
-                   hash_sha256(slice_of(sign_key_public(pool_key), SIGN_PUBLIC_SIZE), here.home.pool_id,
-                               &err) &&
+                   succession_begin(sign_key_public(pool_key), &here.keys.known, &err) &&
+                   memcpy(here.home.pool_id, here.keys.known.pool_id, HASH_SIZE) != NULL &&
                    link_log_load(&here, &err)
                ? 0
                : -1;

@@ -1,9 +1,11 @@
 #include "proto/message.h"
 
+#include "codec/envelope.h"
 #include "codec/json.h"
 #include "crypto/hash.h"
 #include "crypto/sign.h"
 #include "crypto/start.h"
+#include "ledger/succession.h"
 #include "proto/proof.h"
 #include "proto/rekey.h"
 #include "proto/session.h"
@@ -225,11 +227,29 @@ static void test_the_documented_new_key_is_signed_with_both_keys(void **state) {
     buffer_free(&bytes);
 }
 
-static void test_the_documented_authority_is_signed_by_the_pool(void **state) {
+static void assert_documented(const buffer *bytes) {
+    uint8_t digest[HASH_SIZE];
+    char hex[HASH_HEX_SIZE];
+    error err;
+    assert_true(hash_sha256(buffer_slice(bytes), digest, &err));
+    hex_encode(slice_of(digest, sizeof digest), hex);
+    assert_non_null(strstr(document, hex));
+}
+
+static void assert_trusted_under(const uint8_t pool_id[HASH_SIZE], const uint8_t key[SIGN_PUBLIC_SIZE],
+                                 const proto_trust *told, bool wanted) {
+    error err = {0};
+    assert_int_equal(proto_trust_verify(pool_id, key, told, &err), wanted);
+    assert_int_equal(err.code, wanted ? ERROR_NONE : ERROR_DENIED);
+}
+
+/* By the key that the documented `keys` name last, which the worker has been shown before. */
+static void test_the_documented_authority_is_signed_by_the_pools_last_key(void **state) {
     (void)state;
     example examples[64];
     size_t count = read_examples(examples, 64);
     uint8_t pool_id[PROTO_POOL_ID_SIZE] = {0};
+    succession keys = {.count = 0};
     bool found = false;
     error err;
     for (size_t i = 0; i < count; i++) {
@@ -237,29 +257,93 @@ static void test_the_documented_authority_is_signed_by_the_pool(void **state) {
         assert_true(proto_decode(examples[i].text, memory_of_test, &message, &err));
         if (message.type == PROTO_CHALLENGE) {
             memcpy(pool_id, message.challenge.pool_id, sizeof pool_id);
+        } else if (message.type == PROTO_KEYS) {
+            assert_true(succession_read_json(message.keys.keys, pool_id, &keys, &err));
         } else if (message.type == PROTO_TRUST) {
-            uint8_t digest[HASH_SIZE];
-            char hex[HASH_HEX_SIZE];
+            const uint8_t *key = succession_current(&keys);
             buffer bytes = buffer_make(8192);
             proto_trust_bytes(pool_id, message.trust.ca, &bytes);
-            assert_true(hash_sha256(buffer_slice(&bytes), digest, &err));
-            hex_encode(slice_of(digest, sizeof digest), hex);
-            assert_non_null(strstr(document, hex));
+            assert_documented(&bytes);
             buffer_free(&bytes);
-            assert_true(proto_trust_verify(pool_id, &message.trust, &err));
+            assert_trusted_under(pool_id, key, &message.trust, true);
+            assert_trusted_under(pool_id, keys.first_key, &message.trust, false);
             proto_trust other = message.trust;
             other.ca = slice_part(other.ca, 0, other.ca.length - 1);
-            assert_false(proto_trust_verify(pool_id, &other, &err));
-            other = message.trust;
-            other.public_key[0] ^= 1; /* another's key, whatever it signs */
-            assert_false(proto_trust_verify(pool_id, &other, &err));
-            assert_int_equal(err.code, ERROR_DENIED);
+            assert_trusted_under(pool_id, key, &other, false);
             pool_id[0] ^= 1;
-            assert_false(proto_trust_verify(pool_id, &message.trust, &err));
+            assert_trusted_under(pool_id, key, &message.trust, false);
             found = true;
         }
     }
     assert_true(found);
+}
+
+static void assert_first_step_is_documented(const succession *keys) {
+    const succession_step *step = &keys->steps[0];
+    buffer bytes = buffer_make(1024);
+    envelope_begin(&bytes, "cellule succession v1");
+    envelope_add(&bytes, slice_of(keys->pool_id, sizeof keys->pool_id));
+    envelope_add_u32(&bytes, 1);
+    envelope_add(&bytes, slice_of(NULL, 0));
+    envelope_add(&bytes, slice_of(NULL, 0));
+    envelope_add(&bytes, slice_of(keys->first_key, sizeof keys->first_key));
+    envelope_add(&bytes, slice_of(step->key, sizeof step->key));
+    envelope_add_u64(&bytes, step->made_ms);
+    assert_documented(&bytes);
+    assert_true(sign_verify(keys->first_key, buffer_slice(&bytes), step->former_signature));
+    assert_true(sign_verify(step->key, buffer_slice(&bytes), step->signature));
+    buffer_free(&bytes);
+}
+
+static void test_the_documented_keys_go_on_from_those_of_the_welcome(void **state) {
+    (void)state;
+    example examples[64];
+    size_t count = read_examples(examples, 64);
+    uint8_t pool_id[PROTO_POOL_ID_SIZE] = {0};
+    succession first = {.count = SUCCESSION_MAX};
+    succession next = {.count = 0};
+    error err;
+    for (size_t i = 0; i < count; i++) {
+        proto_message message;
+        assert_true(proto_decode(examples[i].text, memory_of_test, &message, &err));
+        if (message.type == PROTO_CHALLENGE) {
+            memcpy(pool_id, message.challenge.pool_id, sizeof pool_id);
+        } else if (message.type == PROTO_WELCOME) {
+            assert_true(succession_read_json(message.welcome.keys, pool_id, &first, &err));
+        } else if (message.type == PROTO_KEYS) {
+            assert_true(succession_read_json(message.keys.keys, pool_id, &next, &err));
+        }
+    }
+    assert_int_equal(first.count, 0);
+    assert_int_equal(next.count, 1);
+    assert_true(succession_goes_on(&first, &next, &err));
+    assert_first_step_is_documented(&next);
+}
+
+/* As the longest chain of keys is sent, and one byte more. */
+static void test_keys_of_any_length_fit_their_message_and_no_more(void **state) {
+    (void)state;
+    char *text = test_malloc(PROTO_KEYS_MAX + 1);
+    memset(text, '"', PROTO_KEYS_MAX + 1); /* twice that long when escaped */
+    proto_message both[] = {{.type = PROTO_KEYS}, {.type = PROTO_WELCOME}};
+    both[1].welcome = (proto_welcome){.lease_ms = 1, .beat_ms = 1};
+    slice *keys[] = {&both[0].keys.keys, &both[1].welcome.keys};
+    for (size_t i = 0; i < 2; i++) {
+        proto_message back;
+        error err;
+        buffer out = buffer_make(PROTO_MESSAGE_MAX);
+        *keys[i] = slice_of(text, PROTO_KEYS_MAX);
+        assert_true(proto_encode(&both[i], &out, &err));
+        assert_true(proto_decode(buffer_slice(&out), memory_of_test, &back, &err));
+        assert_true(slice_equal(i == 0 ? back.keys.keys : back.welcome.keys, *keys[i]));
+        buffer_clear(&out);
+        keys[i]->length++;
+        assert_false(proto_encode(&both[i], &out, &err));
+        keys[i]->length = 0; /* no worker can do without */
+        assert_false(proto_encode(&both[i], &out, &err));
+        buffer_free(&out);
+    }
+    test_free(text);
 }
 
 static void test_the_fields_of_a_job_come_out(void **state) {
@@ -355,7 +439,8 @@ static void test_a_machine_without_an_id_says_nothing_of_it(void **state) {
 static void test_a_welcome_says_what_the_pool_runs_or_nothing_of_it(void **state) {
     (void)state;
     static const uint8_t zeros[PROTO_DIGEST_SIZE];
-    proto_message message = {.type = PROTO_WELCOME, .welcome = {.lease_ms = 1, .beat_ms = 1}};
+    proto_message message = {.type = PROTO_WELCOME,
+                             .welcome = {.lease_ms = 1, .beat_ms = 1, .keys = SLICE_LITERAL("{}")}};
     proto_message back;
     error err;
     buffer out = buffer_make(PROTO_MESSAGE_MAX);
@@ -547,6 +632,11 @@ static void test_what_is_out_of_bounds_is_refused(void **state) {
         "{\"type\":\"challenge\",\"pool_id\":\"" ID "\",\"nonce\":\"" B32 "\"}",
         "{\"type\":\"refuse\",\"code\":\"Bad Code\",\"text\":\"\"}",
         "{\"type\":\"refuse\",\"code\":\"\",\"text\":\"\"}",
+        "{\"type\":\"welcome\",\"session\":\"" ID "\",\"lease_ms\":60000,\"beat_ms\":10000}",
+        "{\"type\":\"welcome\",\"session\":\"" ID "\",\"lease_ms\":60000,\"beat_ms\":10000,\"keys\":{}}",
+        "{\"type\":\"keys\"}",
+        "{\"type\":\"keys\",\"keys\":\"\"}",
+        "{\"type\":\"keys\",\"keys\":{\"object\":\"cellule.succession\"}}",
         "{\"type\":\"beat\",\"load\":1.1,\"running\":0,\"slots\":1,\"state\":\"available\"}",
         "{\"type\":\"beat\",\"load\":-0.1,\"running\":0,\"slots\":1,\"state\":\"available\"}",
         "{\"type\":\"beat\",\"load\":0,\"running\":0,\"slots\":1,\"state\":\"idle\"}",
@@ -727,7 +817,9 @@ int main(void) {
         TEST(test_a_message_means_the_same_with_and_without_blanks),
         TEST(test_the_documented_proof_is_signed_by_the_documented_key),
         TEST(test_the_documented_new_key_is_signed_with_both_keys),
-        TEST(test_the_documented_authority_is_signed_by_the_pool),
+        TEST(test_the_documented_authority_is_signed_by_the_pools_last_key),
+        TEST(test_the_documented_keys_go_on_from_those_of_the_welcome),
+        TEST(test_keys_of_any_length_fit_their_message_and_no_more),
         TEST(test_the_fields_of_a_job_come_out),
         TEST(test_an_answer_to_be_scored_comes_out),
         TEST(test_what_is_expected_instead_comes_out_or_is_missing),

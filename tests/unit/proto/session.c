@@ -7,13 +7,13 @@
  * closed. */
 static const char *const wanted[PROTO_STATE_COUNT] = {
     /* hello challenge proof welcome refuse job delta done scored fail cancel credit drain beat revoke log_ask
-     * log_proof rekey new_key rekeyed trust */
-    "c...x................", /* awaiting hello */
-    ".cp.x................", /* challenged */
-    "...sx................", /* proven */
-    ".....sssssssdsxssssss", /* serving */
-    "......dddddd.dxdd.ddd", /* draining */
-    ".....................", /* closed */
+     * log_proof rekey new_key rekeyed trust keys */
+    "c...x.................", /* awaiting hello */
+    ".cp.x.................", /* challenged */
+    "...sx.................", /* proven */
+    ".....sssssssdsxsssssss", /* serving */
+    "......dddddd.dxdd.dddd", /* draining */
+    "......................", /* closed */
 };
 
 static proto_state state_of(char letter) {

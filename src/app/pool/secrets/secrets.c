@@ -151,9 +151,8 @@ static void tell(session *s) {
         log_error("workers aren't told of the site's authority", LOG_CAUSE(&err));
         return;
     }
-    memcpy(message.trust.public_key, sign_key_public(p->site.key), sizeof message.trust.public_key);
     memcpy(message.trust.signature, p->secrets->signature, sizeof message.trust.signature);
-    if (session_send(s, &message)) {
+    if (session_show_keys(s) && session_send(s, &message)) {
         memcpy(s->ca, p->site.ca_pin, sizeof s->ca);
     } else {
         session_close(s, PROTO_CLOSE_INTERNAL, "the worker doesn't read");

@@ -43,7 +43,8 @@ enum {
     PROTO_DEADLINE_MAX_MS = 86400000,
     PROTO_LEASE_BEATS = 6,       /* beats in a lease */
     PROTO_CHECKPOINT_MAX = 1024, /* bytes of the audit log's checkpoint, a signed note */
-    PROTO_HASHES_MAX = 2200      /* characters: the hashes of a proof, together as base64url */
+    PROTO_HASHES_MAX = 2200,     /* characters: the hashes of a proof, together as base64url */
+    PROTO_KEYS_MAX = 32768       /* bytes of JSON: the keys that the pool has had */
 };
 #define PROTO_INTEGER_MAX 9007199254740991U /* 2^53 - 1: largest whole number sent as a JSON number */
 
@@ -69,7 +70,8 @@ enum {
     X(PROTO_REKEY, "rekey", PROTO_POOL)                                                                      \
     X(PROTO_NEW_KEY, "new_key", PROTO_WORKER)                                                                \
     X(PROTO_REKEYED, "rekeyed", PROTO_POOL)                                                                  \
-    X(PROTO_TRUST, "trust", PROTO_POOL)
+    X(PROTO_TRUST, "trust", PROTO_POOL)                                                                      \
+    X(PROTO_KEYS, "keys", PROTO_POOL)
 
 typedef enum proto_type {
 #define X(type, name, sender) type,
@@ -143,10 +145,10 @@ typedef struct proto_welcome {
     uint8_t session[PROTO_ID_SIZE];
     uint32_t lease_ms;
     uint32_t beat_ms;
-    uint8_t build[PROTO_DIGEST_SIZE];       /* SHA-256 of the pool's program; zeros: it doesn't say */
-    slice release;                          /* as in the hello */
-    uint8_t log_key[PROTO_PUBLIC_KEY_SIZE]; /* the pool's, which signs its audit log; zeros: it shows none */
-    slice checkpoint;                       /* of the log; empty: none */
+    slice keys;                       /* as in proto_keys */
+    uint8_t build[PROTO_DIGEST_SIZE]; /* SHA-256 of the pool's program; zeros: it doesn't say */
+    slice release;                    /* as in the hello */
+    slice checkpoint;                 /* of the pool's audit log; empty: none */
 } proto_welcome;
 
 typedef struct proto_refuse {
@@ -273,10 +275,14 @@ typedef struct proto_rekeyed {
 
 /* The site has another authority: the worker trusts that one from its next connection on. */
 typedef struct proto_trust {
-    slice ca;                                  /* its certificate in PEM */
-    uint8_t public_key[PROTO_PUBLIC_KEY_SIZE]; /* the pool's: its SHA-256 is the pool id */
-    uint8_t signature[PROTO_SIGNATURE_SIZE];   /* proto/trust.h */
+    slice ca;                                /* its certificate in PEM */
+    uint8_t signature[PROTO_SIGNATURE_SIZE]; /* proto/trust.h: by the pool's key now */
 } proto_trust;
+
+/* The pool has exchanged its key. Comes before anything that the new one signed. */
+typedef struct proto_keys {
+    slice keys; /* all that it has had: JSON, ledger/succession.h */
+} proto_keys;
 
 typedef struct proto_message {
     proto_type type;
@@ -301,6 +307,7 @@ typedef struct proto_message {
         proto_new_key new_key;
         proto_rekeyed rekeyed;
         proto_trust trust;
+        proto_keys keys;
     };
 } proto_message;
 
