@@ -140,8 +140,8 @@ class Site:
 
     # Running it.
 
-    def start_pool(self):
-        self.pool = Process("pool", [self.binary, "pool", "run", "--site", str(self.folder)],
+    def start_pool(self, *options):
+        self.pool = Process("pool", [self.binary, "pool", "run", "--site", str(self.folder), *options],
                             self.folder / "pool.log", self.pool_environment)
         self.wait_for("the pool answers", self.pool_answers, [self.pool])
 

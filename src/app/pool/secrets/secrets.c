@@ -138,12 +138,19 @@ static bool is_said(const session *s) {
     return memcmp(s->ca, none, sizeof none) != 0;
 }
 
-static bool wants_telling(const session *s) {
-    return (s->state == PROTO_SERVING || s->state == PROTO_DRAINING) && is_said(s) &&
-           memcmp(s->ca, s->pool->site.ca_pin, sizeof s->ca) != 0;
+static bool is_welcomed(const session *s) {
+    return s->state == PROTO_SERVING || s->state == PROTO_DRAINING;
 }
 
-static void tell(session *s) {
+static bool wants_authority(const session *s) {
+    return is_welcomed(s) && is_said(s) && memcmp(s->ca, s->pool->site.ca_pin, sizeof s->ca) != 0;
+}
+
+static bool wants_keys(const session *s) {
+    return is_welcomed(s) && s->keys_told != s->pool->site.keys.count;
+}
+
+static void tell_authority(session *s) {
     pool *p = s->pool;
     error err = {0};
     proto_message message = {.type = PROTO_TRUST, .trust = {.ca = buffer_slice(&p->site.ca_pem)}};
@@ -160,9 +167,22 @@ static void tell(session *s) {
 }
 
 void secrets_look(session *s) {
-    if (wants_telling(s)) {
-        tell(s);
+    if (wants_authority(s)) {
+        tell_authority(s);
     }
+}
+
+/* False: it can't be said now. */
+static bool tell(session *s) {
+    if (!session_show_keys(s)) {
+        session_close(s, PROTO_CLOSE_INTERNAL, "the worker doesn't read");
+        return true;
+    }
+    if (!wants_authority(s)) {
+        return true;
+    }
+    tell_authority(s);
+    return s->pool->secrets->is_signed; /* if not they are told when they come back */
 }
 
 /* A walk over all sessions that stops early; who has been told isn't due any more. */
@@ -172,10 +192,9 @@ static void tell_some(void *context) {
     for (list_node *node = p->sessions.next, *next = NULL; node != &p->sessions; node = next) {
         session *s = LIST_ENTRY(node, session, node);
         next = node->next;
-        if (wants_telling(s)) {
-            tell(s);
-            if (!p->secrets->is_signed) {
-                return; /* they are told when they come back */
+        if (wants_keys(s) || wants_authority(s)) {
+            if (!tell(s)) {
+                return;
             }
             if (++told == TOLD_IN_TICK) {
                 ev_timer_start(p->loop, &p->secrets->timer, TICK_MS);
