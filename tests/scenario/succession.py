@@ -11,7 +11,7 @@ import time
 import unittest
 
 import tap
-from wire import SiteCase, scratch_site, trust, wait_for
+from wire import SiteCase, frozen, request, scratch_site, trust, wait_for
 
 FILES = ("pool.db", "pool.key", "audit.checkpoint", "succession.json")
 
@@ -24,6 +24,12 @@ def shown(site, ask):
     assert pool["public_key"] == current, (pool, keys)
     assert pool["pool_id"] == keys["pool"], (pool, keys)
     return pool["pool_id"], keys
+
+
+def remembered(site, index):
+    """The steps of the chain that a worker keeps."""
+    kept = list(site.worker_folder(index).glob("keys-*.json"))
+    return len(json.loads(kept[0].read_text())["steps"]) if kept else 0
 
 
 def rotate(site, **more):
@@ -52,11 +58,7 @@ class Exchanged(SiteCase):
         return [json.loads(text) for text in self.admin_ask("GET", "/v1/audit/entries?from=0").json["entries"]]
 
     def workers_know(self, count):
-        """The chain as each worker keeps it."""
-        def steps(index):
-            kept = list(self.site.worker_folder(index).glob("keys-*.json"))
-            return len(json.loads(kept[0].read_text())["steps"]) if kept else 0
-        wait_for("the workers know the key", lambda: all(steps(index) == count for index in range(2)))
+        wait_for("the workers know the key", lambda: all(remembered(self.site, index) == count for index in range(2)))
 
     def setUp(self):
         type(self).context = trust(self.site.ca_file)
@@ -68,12 +70,15 @@ class Exchanged(SiteCase):
         before = self.chain()
         self.assertEqual(before[1]["steps"], [])
         key = (self.site.folder / "pool.key").read_bytes()
-        with self.answering(self.site.user_key) as connection:
-            self.assertEqual(rotate(self.site).returncode, 0)
-            self.workers_know(1)
-        text = b""
-        while chunk := connection.chunk():
-            text += chunk
+        with self.connect() as connection:
+            connection.send(request("POST", "/v1/chat/completions", self.long_body(), self.site.user_key))
+            self.assertEqual(connection.head()[0], 200)
+            text = connection.chunk()
+            with frozen(self.site):
+                self.assertEqual(rotate(self.site).returncode, 0)
+            while chunk := connection.chunk():
+                text += chunk
+        self.workers_know(1)
         self.assertTrue(text.rstrip().endswith(b"[DONE]"), text[-200:])
         after = self.chain()
         self.assertEqual(after[0], before[0])
@@ -150,7 +155,7 @@ class BrokenOff(SiteCase):
             before = shown(self.site, self.ask)
             with concurrent.futures.ThreadPoolExecutor(1) as other:
                 asked = other.submit(self.rotate_quietly)
-                time.sleep(draw.uniform(0, 0.06))
+                time.sleep(draw.uniform(0.05, 0.35))  # from before the request until behind the exchange
                 self.site.pool.child.kill()
                 self.site.pool.child.wait()
                 asked.result()
@@ -179,7 +184,7 @@ class PutBack(unittest.TestCase):
                     shutil.copy(site.folder / name, old / name)
             site.start_pool()
             rotate(site)
-            wait_for("the worker knows the key", lambda: list(site.worker_folder(0).glob("keys-*.json")))
+            wait_for("the worker knows the key", lambda: remembered(site, 0) == 1)
             site.pool.stop()
             for name in (*FILES, "pool.db-wal", "pool.db-shm"):
                 (site.folder / name).unlink(missing_ok=True)
