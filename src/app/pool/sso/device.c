@@ -306,7 +306,7 @@ static void granted(void *context, const login_grant *grant, const error *failur
         return;
     }
     if (grant != NULL) {
-        oauth_reply_grant(request, 200, grant);
+        oauth_reply_grant(request, 200, grant, NULL);
     } else if (failure->code == ERROR_DENIED || failure->code == ERROR_CONFLICT) {
         oauth_reply_error(request, 400, "access_denied", failure->text);
     } else {

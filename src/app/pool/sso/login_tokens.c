@@ -13,7 +13,7 @@ typedef struct granting {
     pool *pool;
     uint8_t id[STORE_SESSION_ID_SIZE];
     uint8_t refresh_hash[HASH_SIZE];
-    char refresh[AUTH_REFRESH_LENGTH + 1];
+    login_grant grant;
     login_granted *done;
     void *context;
 } granting;
@@ -34,7 +34,7 @@ static granting *granting_new(pool *p, const uint8_t *id, uint8_t refresh_hash[H
         drawn = drawn && random_bytes(g->id, sizeof g->id, err);
     }
     drawn = drawn && hash_sha256(slice_of(secret, sizeof secret), refresh_hash, err);
-    auth_refresh_make(g->id, secret, g->refresh);
+    auth_refresh_make(g->id, secret, g->grant.refresh);
     secret_wipe(secret, sizeof secret);
     memcpy(g->refresh_hash, refresh_hash, HASH_SIZE);
     if (!drawn) {
@@ -80,12 +80,11 @@ static bool make_access(const pool *p, const login *l, login_grant *grant, error
 /* Tells of the session of that id, if it goes on. */
 static void give(granting *g) {
     error err = {0};
-    login_grant grant = {.session = logins_find(g->pool->logins, g->id)};
-    memcpy(grant.refresh, g->refresh, sizeof grant.refresh);
-    bool made = grant.session == NULL ? error_set(&err, ERROR_DENIED, "the session has ended; log in again")
-                                      : make_access(g->pool, grant.session, &grant, &err);
-    g->done(g->context, made ? &grant : NULL, made ? NULL : &err);
-    secret_wipe(&grant, sizeof grant);
+    g->grant.session = logins_find(g->pool->logins, g->id);
+    bool made = g->grant.session == NULL
+                    ? error_set(&err, ERROR_DENIED, "the session has ended; log in again")
+                    : g->grant.access[0] != '\0' || make_access(g->pool, g->grant.session, &g->grant, &err);
+    g->done(g->context, made ? &g->grant : NULL, made ? NULL : &err);
     secret_wipe(g, sizeof *g);
 }
 
@@ -179,14 +178,17 @@ bool logins_refresh(pool *p, slice refresh, login_granted *done, void *context, 
     if (!auth_refresh_read(refresh, id, from, err)) {
         return false;
     }
-    if (logins_find(p->logins, id) == NULL) { /* strangers don't reach the database */
+    const login *l = logins_find(p->logins, id);
+    if (l == NULL) { /* strangers don't reach the database */
         return error_set(err, ERROR_DENIED, "the session has ended; log in again");
     }
     granting *g = granting_new(p, id, to, done, context, err);
     if (g == NULL) {
         return false;
     }
-    if (!store_session_refresh(p->store, id, from, to, clock_unix_ms(), session_refreshed, g, err)) {
+    /* Before the old token is spent: who got nothing may ask once more. */
+    if (!make_access(p, l, &g->grant, err) ||
+        !store_session_refresh(p->store, id, from, to, clock_unix_ms(), session_refreshed, g, err)) {
         (void)take(g);
         return false;
     }

@@ -17,9 +17,17 @@ static void send_and_wipe(http_request *request, unsigned status, buffer *body) 
     buffer_wipe(body);
 }
 
-void oauth_reply_grant(http_request *request, unsigned status, const login_grant *grant) {
+bool oauth_reply_reserve(reply_later *later, error *err) {
+    return reply_later_reserve(later, ERROR_LIMIT_SIZE, err);
+}
+
+void oauth_reply_grant(http_request *request, unsigned status, const login_grant *grant, buffer *room) {
     char id[LOGIN_ID_HEX_SIZE];
     buffer body = buffer_make(ERROR_LIMIT_SIZE);
+    if (room != NULL) {
+        body = *room;
+        *room = buffer_make(0);
+    }
     (void)!buffer_reserve(&body, ERROR_LIMIT_SIZE); /* no copy stays behind */
     json_writer w = json_writer_make(&body);
     hex_encode(slice_of(grant->session->id, sizeof grant->session->id), id);

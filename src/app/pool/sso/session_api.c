@@ -19,7 +19,7 @@ static void id_text(const login *l, char text[LOGIN_ID_HEX_SIZE]) {
 static void session_granted(void *context, const login_grant *grant, const error *failure) {
     reply_later later = reply_later_take(context);
     if (reply_later_waits(&later, failure)) {
-        oauth_reply_grant(later.request, 201, grant);
+        oauth_reply_grant(later.request, 201, grant, &later.room);
     }
     reply_later_end(&later);
 }
@@ -35,7 +35,8 @@ void session_api_make(pool *p, http_request *request, const account *who, slice 
     }
     login_wish wish = {.user_id = who->user_id, .key_id = who->key_id, .not_after_ms = who->expires_ms};
     reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !logins_add(p, &wish, session_granted, later, &err)) {
+    if (later != NULL &&
+        (!oauth_reply_reserve(later, &err) || !logins_add(p, &wish, session_granted, later, &err))) {
         reply_later_fail(later, &err);
     }
 }
@@ -184,23 +185,23 @@ void session_api_keys(pool *p, http_request *request) {
 
 static void refresh_granted(void *context, const login_grant *grant, const error *failure) {
     reply_later later = reply_later_take(context);
-    if (later.request == NULL) {
-        return;
-    }
-    if (failure == NULL) {
-        oauth_reply_grant(later.request, 200, grant);
-    } else {
+    if (later.request != NULL && failure == NULL) {
+        oauth_reply_grant(later.request, 200, grant, &later.room);
+    } else if (later.request != NULL) {
         oauth_reply_not_refreshed(later.pool, later.request, failure);
     }
+    reply_later_end(&later);
 }
 
 /* RFC 6749 §6: a refresh token for new tokens. */
 static void refresh(pool *p, http_request *request, slice token) {
     error err = {0};
     reply_later *later = reply_later_new(p, request, 0);
-    if (later != NULL && !logins_refresh(p, token, refresh_granted, later, &err)) {
+    if (later != NULL &&
+        (!oauth_reply_reserve(later, &err) || !logins_refresh(p, token, refresh_granted, later, &err))) {
         reply_later taken = reply_later_take(later);
         oauth_reply_not_refreshed(p, taken.request, &err);
+        reply_later_end(&taken);
     }
 }
 
