@@ -29,7 +29,9 @@ static bool sign(void *context, slice message, uint8_t signature[SIGN_SIGNATURE_
     buffer answer = buffer_make(SIGN_SIGNATURE_SIZE);
     buffer_append_byte(&question, key->number);
     buffer_append(&question, message);
-    bool done = (!buffer_failed(&question) || error_set(err, ERROR_LIMIT, "too long for a session token")) &&
+    bool done = (message.length <= VAULT_MESSAGE_MAX ||
+                 error_set(err, ERROR_LIMIT, "too long for a session token")) &&
+                (!buffer_failed(&question) || error_memory(err)) &&
                 ask(key->all, VAULT_SIGN, buffer_slice(&question), &answer, err) &&
                 (buffer_length(&answer) == SIGN_SIGNATURE_SIZE ||
                  error_set(err, ERROR_INTERNAL, "the signer's answer is no signature"));
