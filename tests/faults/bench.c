@@ -95,12 +95,17 @@ const reply *bench_ask(bench *b, const char *method, const char *path, const cha
 void bench_expect_receipt(bench *b, const char *job) {
     char path[96];
     signed_receipt entry;
+    succession keys;
     uint8_t digest[HASH_SIZE];
     error err = {0};
     snprintf(path, sizeof path, "/v1/receipts/%s", job);
     const reply *r = bench_ask(b, "GET", path, b->site.admin_key, NULL, 200);
-    if (!receipt_read_json(buffer_slice(&r->body), &entry, &err) ||
-        !receipt_verify(&entry, b->site.pool_id, NULL, &err) ||
+    if (!receipt_read_json(buffer_slice(&r->body), &entry, &err)) {
+        fail_msg("%s", err.text);
+    }
+    r = bench_ask(b, "GET", "/v1/pool/keys", NULL, NULL, 200);
+    if (!succession_read_json(buffer_slice(&r->body), b->site.pool_id, &keys, &err) ||
+        !receipt_verify(&entry, b->site.pool_id, &keys, &err) ||
         !receipt_hash_answer(entry.salt, slice_of_text(b->answer), digest, &err)) {
         fail_msg("%s", err.text);
     }

@@ -32,8 +32,9 @@ typedef struct bench {
     char question[8192];
     char key[64]; /* a user's */
     char job[33];
-    char token[512]; /* a join token */
-    size_t reloads;
+    char token[1024]; /* a join token, or a session's */
+    char refresh[256];
+    size_t seen; /* of what a scenario counts */
     outcome result;
     uint64_t seed;
     uint64_t at;    /* the allocation that fails */

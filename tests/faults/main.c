@@ -24,6 +24,7 @@ static const struct CMUnitTest questions[] = {QUESTIONS(X)};
 static const struct CMUnitTest proof[] = {PROOF(X)};
 static const struct CMUnitTest runtimes[] = {RUNTIMES(X)};
 static const struct CMUnitTest changes[] = {CHANGES(X)};
+static const struct CMUnitTest sessions[] = {SESSIONS(X)};
 static const struct CMUnitTest processes[] = {PROCESSES(X)};
 #undef X
 
@@ -55,6 +56,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(group, "changes") == 0) {
         return cmocka_run_group_tests(changes, NULL, NULL);
+    }
+    if (strcmp(group, "sessions") == 0) {
+        return cmocka_run_group_tests(sessions, NULL, NULL);
     }
     if (strcmp(group, "processes") == 0) {
         return cmocka_run_group_tests(processes, NULL, NULL);

@@ -1,8 +1,8 @@
 #ifndef SCENARIOS_H
 #define SCENARIOS_H
 
-/* In questions.c, proof.c, runtimes.c, changes.c and processes.c. Each makes its bench, runs, ends it.
- * `state` is a bench. */
+/* In questions.c, proof.c, runtimes.c, changes.c, sessions.c and processes.c. Each makes its bench, runs,
+ * ends it. `state` is a bench. */
 #define QUESTIONS(X)                                                                                         \
     X(chat_over_a_kept_connection)                                                                           \
     X(streamed_chat)                                                                                         \
@@ -33,7 +33,12 @@
     X(a_join_token_is_made)                                                                                  \
     X(a_machine_is_enrolled)                                                                                 \
     X(a_worker_connects)                                                                                     \
+    X(the_pool_s_key_is_exchanged)                                                                           \
     X(the_pool_reloads)
+#define SESSIONS(X)                                                                                          \
+    X(a_session_is_made)                                                                                     \
+    X(a_session_is_refreshed)                                                                                \
+    X(a_session_is_ended)
 #define PROCESSES(X)                                                                                         \
     X(a_site_is_checked)                                                                                     \
     X(a_pool_starts)                                                                                         \
@@ -46,6 +51,7 @@ QUESTIONS(X)
 PROOF(X)
 RUNTIMES(X)
 CHANGES(X)
+SESSIONS(X)
 PROCESSES(X)
 #undef X
 

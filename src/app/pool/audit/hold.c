@@ -2,6 +2,8 @@
 
 #include "base/log.h"
 
+enum { ATTEMPTS = 3 };
+
 /* What the log does while the pool's key is exchanged (secrets/succeed.c). */
 
 bool audit_hold_ready(audit *a) {
@@ -24,16 +26,26 @@ void audit_hold(pool *p, void (*ready)(void *context), void *context) {
     }
 }
 
+static bool sign_note(audit *a, error *err) {
+    buffer fresh = buffer_make(AUDIT_NOTE_MAX);
+    if (!audit_note_make(a->pool, &a->durable, &fresh, err)) {
+        buffer_free(&fresh);
+        return false;
+    }
+    buffer_free(&a->note);
+    a->note = fresh;
+    return true;
+}
+
+/* The pool isn't stopped for the sake of a few bytes that weren't there once. */
 void audit_sign_anew(audit *a) {
     pool *p = a->pool;
     error err = {0};
-    buffer fresh = buffer_make(AUDIT_NOTE_MAX);
-    if (audit_note_make(p, &a->durable, &fresh, &err)) {
-        buffer_free(&a->note);
-        a->note = fresh;
-        return;
+    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+        if (sign_note(a, &err)) {
+            return;
+        }
     }
-    buffer_free(&fresh);
     log_error("the audit log can't be signed with the pool's new key: the pool stops", LOG_CAUSE(&err));
     error_set(&p->start_failure, err.code, "%s; start the pool again", err.text);
     ev_loop_stop(p->loop);

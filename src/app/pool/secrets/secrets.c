@@ -50,6 +50,7 @@ void secrets_presents(pool *p, slice chain_pem) {
 void secrets_stop(pool *p) {
     if (p->secrets != NULL) {
         ev_timer_stop(&p->secrets->timer);
+        secrets_end_succeeding(p->secrets);
         buffer_free(&p->secrets->keys);
         memory_free(p->secrets);
         p->secrets = NULL;

@@ -22,7 +22,7 @@ slice secrets_keys(const pool *p);
 MUST_CHECK bool secrets_exchange(pool *p, secrets_act act, store_done *done, void *context, error *err);
 
 /* Another key signs for the pool, named by the one before; as secrets_exchange. Connected workers are told at
- * once, the others when they come. ERROR_LIMIT: SUCCESSION_MAX keys are all that a pool may have. */
+ * once, the others when they come. ERROR_CONFLICT too after SUCCESSION_MAX exchanges. */
 MUST_CHECK bool secrets_succeed(pool *p, store_done *done, void *context, error *err);
 
 /* A worker is welcome: if it trusts another authority than the site has it is told of that one. */

@@ -13,8 +13,12 @@ struct secrets {
     uint64_t server_expires_ms;
     bool is_signed; /* `signature` is of the site's authority */
     uint8_t signature[PROTO_SIGNATURE_SIZE];
-    buffer keys;    /* the site's, as JSON */
-    ev_timer timer; /* while connected workers are being told */
+    buffer keys;                   /* the site's, as JSON */
+    struct succeeding *succeeding; /* an exchange of the key that waits for memory; NULL: none */
+    ev_timer timer;                /* while connected workers are being told */
 };
+
+/* The pool stops before it had any. */
+void secrets_end_succeeding(secrets *own);
 
 #endif

@@ -10,6 +10,8 @@
 
 /* Another key for the pool, while it serves. */
 
+enum { AGAIN_MS = 100, ATTEMPTS_MAX = 100 };
+
 typedef struct succeeding {
     pool *pool;
     char folder[SITE_PATH_SIZE];
@@ -18,6 +20,8 @@ typedef struct succeeding {
     pool_key_issued issued;
     error failure;
     bool made;
+    ev_timer again; /* where memory was out once the new key was on the disk */
+    unsigned attempts;
     store_done *done;
     void *context;
 } succeeding;
@@ -77,6 +81,7 @@ static void enter(pool *p) {
 
 static void end(succeeding *s, const error *failure) {
     s->pool->secrets->busy = false;
+    s->pool->secrets->succeeding = NULL;
     s->done(s->context, failure);
     buffer_free(&s->checkpoint);
     pool_key_issued_free(&s->issued);
@@ -97,6 +102,11 @@ static void made(void *context) {
     pool *p = s->pool;
     error err = s->failure;
     bool good = s->made && swap(s, &err);
+    if (s->made && !good && err.code == ERROR_MEMORY && ++s->attempts < ATTEMPTS_MAX) {
+        p->secrets->succeeding = s;
+        ev_timer_start(p->loop, &s->again, AGAIN_MS);
+        return;
+    }
     if (s->made && !good) {
         stop(p, &err);
     } else {
@@ -106,6 +116,16 @@ static void made(void *context) {
         enter(p);
     }
     end(s, good ? NULL : &err);
+}
+
+void secrets_end_succeeding(secrets *own) {
+    struct succeeding *s = own->succeeding;
+    error err = {0};
+    if (s != NULL) {
+        ev_timer_stop(&s->again);
+        error_set(&err, ERROR_CONFLICT, "the pool is stopping");
+        end(s, &err);
+    }
 }
 
 /* Nobody else writes the checkpoint beside the database. */
@@ -127,6 +147,11 @@ bool secrets_succeed(pool *p, store_done *done, void *context, error *err) {
     if (p->secrets->busy) {
         return error_set(err, ERROR_CONFLICT, "a secret is being exchanged already; try again in a moment");
     }
+    if (p->site.keys.count == SUCCESSION_MAX) {
+        return error_set(err, ERROR_CONFLICT,
+                         "the pool's key has been exchanged %d times, which is all it can be",
+                         (int)SUCCESSION_MAX);
+    }
     succeeding *s = memory_allocate_zeroed(1, sizeof *s);
     if (s == NULL) {
         return error_memory(err);
@@ -137,6 +162,7 @@ bool secrets_succeed(pool *p, store_done *done, void *context, error *err) {
                       .done = done,
                       .context = context};
     memcpy(s->folder, p->site.folder, sizeof s->folder);
+    ev_timer_init(&s->again, made, s);
     p->secrets->busy = true;
     audit_hold(p, begin, s);
     return true;
