@@ -45,7 +45,7 @@ static bool take(agent *a, const succession *next, buffer *json) {
         link_close(a, PROTO_CLOSE_INTERNAL, "the pool's keys could not be kept");
         return false;
     }
-    if (next->count > a->keys.known.count) {
+    if (buffer_length(&a->keys.json) > 0) {
         log_info("the pool has another key", LOG_U64("keys", next->count + 1));
     }
     key_watch_take(&a->keys, next, json);
