@@ -24,8 +24,10 @@ static void raise_alarm(agent *a, const error *why) {
     error err = {0};
     slice shown = buffer_slice(&a->keys.forked);
     log_error(
-        "ALARM: what the pool shows of its keys isn't what it showed before: it has an old or stolen key, "
-        "or was restored from a backup; not serving it. Ask the admin whether the pool runs on its newest "
+        "ALARM: the keys that the pool shows aren't its own, or not those that it showed before: it has an "
+        "old or "
+        "stolen key, or was put back from a backup; not serving it. Ask the admin whether the pool runs on "
+        "its newest "
         "files, and tell the security officer: keys-*.json and keys-*.forked in the worker's folder are "
         "what was shown before and now",
         LOG_CAUSE(why), LOG_U64("remembered", a->keys.known.count));
@@ -35,8 +37,7 @@ static void raise_alarm(agent *a, const error *why) {
     link_end_forked(a);
 }
 
-/* On the disk first: what the new key signs counts only for who can't be told later that it was never named.
- */
+/* On the disk first: otherwise a crash would make the worker believe the key before once more. */
 static bool take(agent *a, const succession *next, buffer *json) {
     error err = {0};
     if (!keep(a, false, buffer_slice(json), &err)) {

@@ -52,7 +52,8 @@
     X(REFUSES_INPUT, "refuses-input", "calls every question impossible")                                     \
     X(FORGES_LATER, "forges-later", "wrong signatures from its 21st answer on")                              \
     X(NO_NEW_KEY, "no-new-key", "is silent when it is asked for another key")                                \
-    X(FORGED_NEW_KEY, "forged-new-key", "a new key that the one before it doesn't sign for")
+    X(FORGED_NEW_KEY, "forged-new-key", "a new key that the one before it doesn't sign for")                 \
+    X(CURIOUS, "curious", "honest, and asks about the audit log without end")
 
 typedef enum behaviour {
 #define X(name, text, help) name,
@@ -130,8 +131,9 @@ typedef struct fake_session {
     ev_timer beat_timer;
     list_node jobs;
     size_t job_count;
-    bool revoked; /* the end of the connection follows */
-    bool ended;   /* will not dial again */
+    struct fake_memory *memory; /* log.c; NULL: it isn't curious */
+    bool revoked;               /* the end of the connection follows */
+    bool ended;                 /* will not dial again */
 } fake_session;
 
 struct fake {
@@ -194,6 +196,12 @@ MUST_CHECK bool fake_check(const fake_session *s, const proto_job *wanted, bool 
 /* rekey.c */
 void fake_rekey(fake_session *s, const proto_rekey *wanted);
 void fake_rekeyed(fake_session *s, const proto_rekeyed *told);
+
+/* log.c: a curious one checks what it is shown as a real worker does, and asks again. */
+void fake_log_welcome(fake_session *s, const proto_welcome *welcome);
+void fake_log_keys(fake_session *s, slice shown);
+void fake_log_proof(fake_session *s, const proto_log_proof *proof);
+void fake_log_closed(fake_session *s);
 
 /* job.c */
 void fake_job_start(fake_session *s, const proto_job *wanted);

@@ -139,6 +139,7 @@ static void handle_welcome(fake_session *s, const proto_welcome *welcome) {
     s->lease_ms = welcome->lease_ms;
     fake_report(s, "connected", welcome->session, NULL, 0, (slice){0});
     send_beat(s);
+    fake_log_welcome(s, welcome);
     ev_timer_start_repeating(f->loop, &s->beat_timer, welcome->beat_ms);
     f->serving++;
     if (f->serving == f->options.count) {
@@ -179,6 +180,12 @@ static void handle_message(fake_session *s, const proto_message *message) {
         return;
     case PROTO_REKEYED:
         fake_rekeyed(s, &message->rekeyed);
+        return;
+    case PROTO_KEYS:
+        fake_log_keys(s, message->keys.keys);
+        return;
+    case PROTO_LOG_PROOF:
+        fake_log_proof(s, &message->log_proof);
         return;
     case PROTO_REVOKE:
         fake_report(s, "revoked", NULL, NULL, 0, message->revoke.reason);
@@ -228,6 +235,7 @@ static void on_closed(void *context, unsigned code, slice reason) {
     s->socket = NULL;
     s->state = PROTO_CLOSED;
     ev_timer_stop(&s->beat_timer);
+    fake_log_closed(s);
     fake_report(s, "closed", NULL, "code", code, reason);
     fake_job_drop_all(s);
     if (f->stopping || s->ended) {
