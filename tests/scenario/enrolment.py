@@ -186,6 +186,15 @@ class Approval(PeopleCase):
         self.check_error(self.draw(asked), 403)
         self.assertEqual(self.join(token, "never").returncode, 1)
 
+    def test_the_requests_for_an_owner_who_is_shut_out_end_with_him(self):
+        waiting, approved, other = self.request(owner="gone"), self.request(owner="gone"), self.request(owner="stays")
+        for one in (approved, other):
+            self.assertEqual(self.approve(one).status, 200)
+        self.site.cellule("admin", "revoke", "owner", "gone", key=self.officer)
+        self.check_error(self.approve(waiting), 409)
+        self.check_error(self.draw(approved), 409)
+        self.assertEqual(self.draw(other).status, 201)
+
     def test_an_owner_asks_for_machines_of_ones_own(self):
         self.check_error(self.ask("POST", "/v1/enrolments", {"owner": "bob"}, self.olga), 403)
         self.check_error(self.ask("POST", "/v1/enrolments", {"owner": "olga", "referee": True}, self.olga), 403)
@@ -382,6 +391,8 @@ class CopiedKey(FleetCase):
         answer = self.admin_ask("GET", "/v1/audit/entries?from=0")
         entries = [json.loads(text) for text in answer.json["entries"]]
         self.assertTrue([one for one in entries if one["action"] == "worker_quarantined" and one["target"] == identity])
+        # Whoever has its key would have the next one too.
+        self.check_error(self.admin_ask("POST", f"/v1/admin/workers/{identity}/rotate"), 409)
         return identity
 
     def test_two_sessions_of_two_machines_are_both_quarantined(self):

@@ -97,6 +97,8 @@ class Everything(SiteCase):
     def test_z_everything_ends_but_the_way_back(self):
         other_admin = self.add_user("second-admin", "it_admin")["key"]
         token = self.admin_ask("POST", "/v1/admin/join-tokens", {"owner": "late"}).json["token"]
+        asked = self.admin_ask("POST", "/v1/enrolments", {"owner": "later"}).json
+        self.assertEqual(asked["state"], "waiting")
         pool = self.site.pool.child.pid
         with self.connect() as connection:
             connection.send(request("POST", "/v1/chat/completions", self.long_body(seed=11), self.site.user_key))
@@ -123,6 +125,7 @@ class Everything(SiteCase):
             self.assertEqual(worker.child.returncode, 1)
         refused = self.site.cellule("worker", "join", token, "--state", self.site.folder / "late", check=False)
         self.assertEqual(refused.returncode, 1)
+        self.assertEqual(self.ask("GET", f"/v1/admin/approvals/{asked['id']}", key=back).json["state"], "expired")
         entries = self.ask("GET", "/v1/audit/entries?from=0", key=back).json["entries"]
         acts = [json.loads(text) for text in entries]
         self.assertIn(("everything_revoke", "allowed"), [(act["action"], act["outcome"]) for act in acts])

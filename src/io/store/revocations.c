@@ -31,18 +31,22 @@ static bool change(database *d, const char *sql, uint64_t now_ms, slice owner, u
     return true;
 }
 
+#define OWNER_OF_REQUEST                                                                                     \
+    "CASE WHEN json_valid(CAST(request AS TEXT)) THEN json_extract(CAST(request AS TEXT), '$.owner') END"
+
 static bool owner_is_known(database *d, slice owner, error *err) {
     query q;
     query_start(&q, d,
                 "SELECT 1 FROM workers WHERE owner = ?1 UNION ALL "
-                "SELECT 1 FROM join_tokens WHERE owner = ?1 LIMIT 1");
+                "SELECT 1 FROM join_tokens WHERE owner = ?1 UNION ALL "
+                "SELECT 1 FROM approvals WHERE " OWNER_OF_REQUEST " = ?1 LIMIT 1");
     query_text(&q, owner);
     bool row = false;
     if (!query_row(&q, &row, err)) {
         return false;
     }
     return row ||
-           error_set(err, ERROR_NOT_FOUND, "no worker and no join token is %.*s's", SLICE_FORMAT(owner));
+           error_set(err, ERROR_NOT_FOUND, "no worker, join token or request is %.*s's", SLICE_FORMAT(owner));
 }
 
 static bool revoke_owner_run(request *base, database *d, error *err) {
@@ -59,8 +63,7 @@ static bool revoke_owner_run(request *base, database *d, error *err) {
                   r->now_ms, r->owner, &r->revoked.join_tokens, err) &&
            change(d,
                   "UPDATE approvals SET expires_ms = ?1 WHERE state IN ('waiting', 'approved') AND "
-                  "expires_ms > ?1 AND CASE WHEN json_valid(CAST(request AS TEXT)) THEN "
-                  "json_extract(CAST(request AS TEXT), '$.owner') = ?2 ELSE 0 END",
+                  "expires_ms > ?1 AND " OWNER_OF_REQUEST " = ?2",
                   r->now_ms, r->owner, &requests, err);
 }
 

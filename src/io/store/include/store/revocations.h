@@ -17,8 +17,8 @@ typedef struct store_revoked {
 typedef void store_revoked_many(void *context, const store_revoked *revoked, const store_loaded_key *back,
                                 const error *failure);
 
-/* Every worker of this owner, and the join tokens that would enrol more. ERROR_NOT_FOUND: there has never
- * been one. */
+/* Every worker of this owner, and the join tokens and requests that would enrol more. ERROR_NOT_FOUND: there
+ * has never been one. */
 MUST_CHECK bool store_revoke_owner(store *s, slice owner, uint64_t now_ms, store_revoked_many *done,
                                    void *context, error *err);
 
