@@ -125,7 +125,7 @@ class Certificates(SiteCase):
         self.check_error(self.admin_ask("POST", path % "database"), 409)
         self.check_error(self.admin_ask("POST", path % "pope"), 404)
         self.check_error(self.admin_ask("POST", path % "ca", {"finish": "yes"}), 400)
-        for kind in ("ca", "server", "session", "database"):
+        for kind in ("ca", "server", "pool", "session", "database"):
             self.check_error(self.ask("POST", path % kind, {}, self.site.user_key), 403)
         self.check_error(self.ask("GET", "/v1/admin/secrets", key=self.site.user_key), 403)
         wrong = self.site.cellule("admin", "secrets", "rotate", "server", "--finish", key=self.site.admin_key, check=False)
@@ -173,11 +173,12 @@ class Sealed(SiteCase):
         self.check_good_request()
         before = {name: reads(self.site.folder / name) for name in KEYS}
         self.site.admin("secrets", "rotate", "ca")
+        self.site.admin("secrets", "rotate", "pool")
         self.site.admin("worker", "rotate", "--all")
         self.check_sealed(self.site.folder, KEYS)
         self.check_sealed(self.site.worker_folder(0), ["worker.key"])
         changed = {name for name in KEYS if reads(self.site.folder / name) != before[name]}
-        self.assertEqual(changed, {"ca.key", "server.key"})
+        self.assertEqual(changed, {"ca.key", "server.key", "pool.key"})
         self.context = trust(self.site.ca_file)
         self.check_good_request()
 
