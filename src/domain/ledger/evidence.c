@@ -2,6 +2,7 @@
 
 #include "coder_internal.h"
 #include "evidence_internal.h"
+#include "succession_internal.h"
 
 enum { MESSAGE_LIMIT = 8192 };
 
@@ -125,35 +126,29 @@ static bool verify_receipts(evidence *e, const uint8_t pool_id[HASH_SIZE], const
 
 static bool verify_pool(const evidence *e, const uint8_t pool_id[HASH_SIZE], const succession *keys,
                         error *err) {
-    uint8_t id[HASH_SIZE];
     if (!evidence_version_is_known(e, err)) {
         return false;
     }
     if (memcmp(e->pool_id, pool_id, HASH_SIZE) != 0) {
         return error_set(err, ERROR_CORRUPT, "this evidence is from another pool than the one expected");
     }
-    if (keys != NULL && !hash_equal(keys->pool_id, pool_id, HASH_SIZE)) {
-        return error_set(err, ERROR_CORRUPT, "the keys given are another pool's");
-    }
-    if (keys != NULL) {
-        return succession_covers(keys, e->pool_key, e->made_ms, err);
-    }
-    return receipt_pool_id(e->pool_key, id, err) &&
-           (memcmp(id, pool_id, HASH_SIZE) == 0 ||
-            error_set(err, ERROR_CORRUPT, "the pool named in the evidence is not the one that signed it"));
+    return keys == NULL || hash_equal(keys->pool_id, pool_id, HASH_SIZE) ||
+           error_set(err, ERROR_CORRUPT, "the keys given are another pool's");
 }
 
-static bool verify_signature(const evidence *e, error *err) {
+static bool verify_signature(const evidence *e, const uint8_t pool_id[HASH_SIZE], const succession *keys,
+                             error *err) {
     buffer message = buffer_make(MESSAGE_LIMIT);
     bool good = make_message(e, &message, err) &&
                 (sign_verify(e->pool_key, buffer_slice(&message), e->pool_signature) ||
                  error_set(err, ERROR_CORRUPT, "the pool's signature does not match the evidence"));
     buffer_free(&message);
-    return good;
+    return good && (keys == NULL ? succession_check_first(e->pool_key, pool_id, err)
+                                 : succession_covers(keys, e->pool_key, e->made_ms, err));
 }
 
 bool evidence_verify(evidence *e, const uint8_t pool_id[HASH_SIZE], const succession *keys, error *err) {
     return check_counts(e, err) && verify_pool(e, pool_id, keys, err) && check_time(e, err) &&
-           verify_receipts(e, pool_id, keys, err) && verify_findings(e, err) && verify_signature(e, err) &&
-           evidence_judge(e, NULL, err);
+           verify_receipts(e, pool_id, keys, err) && verify_findings(e, err) &&
+           verify_signature(e, pool_id, keys, err) && evidence_judge(e, NULL, err);
 }

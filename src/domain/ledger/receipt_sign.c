@@ -1,5 +1,6 @@
 #include "codec/envelope.h"
 #include "ledger/receipt.h"
+#include "succession_internal.h"
 
 enum { POOL_MESSAGE_LIMIT = 1024 };
 
@@ -77,9 +78,10 @@ bool receipt_verify(signed_receipt *s, const uint8_t pool_id[HASH_SIZE], const s
         return error_set(err, ERROR_CORRUPT, "this receipt is from another pool than the one expected");
     }
     buffer message = buffer_make(POOL_MESSAGE_LIMIT);
-    bool good = check_pool_id(&s->fields, s->pool_key, keys, err) && make_pool_message(s, &message, err) &&
+    bool good = make_pool_message(s, &message, err) &&
                 (sign_verify(s->pool_key, buffer_slice(&message), s->pool_signature) ||
                  error_set(err, ERROR_CORRUPT, "the pool's signature does not match the receipt"));
     buffer_free(&message);
-    return good;
+    return good && (keys == NULL ? succession_check_first(s->pool_key, pool_id, err)
+                                 : check_pool_id(&s->fields, s->pool_key, keys, err));
 }

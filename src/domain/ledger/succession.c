@@ -93,6 +93,15 @@ bool succession_covers(const succession *s, const uint8_t key[SIGN_PUBLIC_SIZE],
            error_set(err, ERROR_CORRUPT, "the key that signed it had been replaced by then");
 }
 
+bool succession_check_first(const uint8_t key[SIGN_PUBLIC_SIZE], const uint8_t pool_id[HASH_SIZE],
+                            error *err) {
+    uint8_t id[HASH_SIZE];
+    return hash_sha256(slice_of(key, SIGN_PUBLIC_SIZE), id, err) &&
+           (hash_equal(id, pool_id, sizeof id) ||
+            error_set(err, ERROR_NOT_FOUND,
+                      "it isn't signed with the pool's first key, and nothing here names a later one"));
+}
+
 bool succession_goes_on(const succession *known, const succession *shown, error *err) {
     size_t shared = known->count < shown->count ? known->count : shown->count;
     if (memcmp(known->first_key, shown->first_key, sizeof known->first_key) != 0) {

@@ -533,6 +533,28 @@ static void test_another_pool_convicts_nobody_here(void **state) {
     assert_false(evidence_make(&e, parties[WORKER], NULL, &err));
 }
 
+static void test_evidence_of_a_later_key_needs_the_keys_that_lead_to_it(void **state) {
+    (void)state;
+    error err;
+    const uint8_t seed[SIGN_SEED_SIZE] = {77};
+    sign_key *next = sign_key_from_seed(seed, &err);
+    evidence e = draft_of_wrong_answer();
+    succession keys;
+    assert_true(succession_begin(sign_key_public(pool), &keys, &err));
+    succession first = keys;
+    assert_true(succession_append(&keys, pool, next, e.made_ms, &err));
+    assert_true(evidence_make(&e, next, &keys, &err));
+    assert_true(evidence_verify(&e, pool_id, &keys, &err));
+    assert_false(evidence_verify(&e, pool_id, &first, &err));
+    assert_int_equal(err.code, ERROR_CORRUPT);
+    assert_false(evidence_verify(&e, pool_id, NULL, &err));
+    assert_int_equal(err.code, ERROR_NOT_FOUND);
+    e.pool_signature[5] ^= 1;
+    assert_false(evidence_verify(&e, pool_id, &keys, &err));
+    assert_int_equal(err.code, ERROR_CORRUPT);
+    sign_key_free(next);
+}
+
 /* `from` once in the text becomes `to`. */
 static buffer replaced(const buffer *text, const char *from, const char *to) {
     size_t at = slice_find_slice(buffer_slice(text), slice_of_text(from));
@@ -662,6 +684,7 @@ int main(void) {
         cmocka_unit_test(test_anything_flipped_fails_verification),
         cmocka_unit_test(test_statements_that_are_swapped_added_or_left_out_fail_verification),
         cmocka_unit_test(test_another_pool_convicts_nobody_here),
+        cmocka_unit_test(test_evidence_of_a_later_key_needs_the_keys_that_lead_to_it),
         cmocka_unit_test(test_reading_is_strict),
         cmocka_unit_test(test_what_is_cut_off_is_refused),
         cmocka_unit_test(test_the_longest_evidence_fits),

@@ -92,7 +92,11 @@ static void test_a_key_that_succeeded_signs_and_the_one_before_only_what_ended_b
     assert_true(receipt_verify(&s, pool_id, &after, &err)); /* signed late: by the key of now */
     assert_true(receipt_verify(&s, pool_id, &before, &err));
     assert_false(receipt_verify(&s, pool_id, NULL, &err)); /* nothing leads to that key */
+    assert_int_equal(err.code, ERROR_NOT_FOUND);
+    s.pool_signature[5] ^= 1; /* but whoever's it is, it hasn't signed this */
+    assert_false(receipt_verify(&s, pool_id, NULL, &err));
     assert_int_equal(err.code, ERROR_CORRUPT);
+    s.pool_signature[5] ^= 1;
     assert_true(receipt_verify(&old, pool_id, &after, &err));
     assert_true(receipt_verify(&old, pool_id, NULL, &err));
     assert_false(receipt_verify(&old, pool_id, &before, &err));

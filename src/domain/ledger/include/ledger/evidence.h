@@ -53,7 +53,7 @@ MUST_CHECK bool evidence_judge(const evidence *e, evidence_ruling *ruling, error
  * isn't signed: ERROR_CORRUPT. `keys` as for receipt_countersign. */
 MUST_CHECK bool evidence_make(evidence *e, const sign_key *pool, const succession *keys, error *err);
 /* Anyone: all signatures and evidence_judge. `pool_id` is the pool that the caller trusts: it alone knows
- * which keys are workers. `keys` as for receipt_verify. ERROR_CORRUPT says what doesn't hold. */
+ * which keys are workers. `keys` and errors as for receipt_verify. */
 MUST_CHECK bool evidence_verify(evidence *e, const uint8_t pool_id[HASH_SIZE], const succession *keys,
                                 error *err);
 
