@@ -1,6 +1,7 @@
 """The audit log: what is in it, its proofs, and that a changed log is found. audit.py BINARY"""
 
 import base64
+import concurrent.futures
 import contextlib
 import hashlib
 import json
@@ -12,6 +13,7 @@ import tempfile
 import unittest
 
 import tap
+from key_chain import Key, Succession
 from wire import BINARY, SiteCase, scratch_site, wait_for
 
 
@@ -334,6 +336,7 @@ class Exported(unittest.TestCase):
             cls.shown = site.cellule("admin", "audit", "show", "3", key=site.admin_key).stdout
             cls.listed = site.cellule("admin", "audit", "list", "--from", "0", key=site.admin_key).stdout
             site.cellule("admin", "audit", "export", cls.log, key=site.admin_key)
+            cls.key = Key(shutil.copy(site.folder / "pool.key", cls.folder / "pool.key"))
             cls.pool_id = json.loads(site.cellule("admin", "status", "--json", key=site.admin_key).stdout)["pool_id"]
             cls.size = int((cls.log / "checkpoint").read_text().split("\n")[1])
 
@@ -457,6 +460,174 @@ class Exported(unittest.TestCase):
         with open(cosigned / "checkpoint", "a", encoding="utf-8") as file:
             file.write(second.sign(text.replace("\n", "\n1", 1)))  # it signed another one
         self.assertEqual(self.verify(cosigned, *both, "--quorum", "1").returncode, 1)
+
+
+    def copy_of(self, name, keys=None, signer=None, **files):
+        """The log as a pool would give it that has had `keys`, of which the last, or `signer`, signed it."""
+        copy = self.folder / name
+        shutil.copytree(self.log, copy)
+        origin, text = f"cellule/{self.pool_id}", (copy / "checkpoint").read_text().split("\n\n")[0] + "\n"
+        if keys is not None:
+            signer = signer or keys.keys[-1]
+            (copy / "keys.json").write_text(keys.json())
+            (copy / "checkpoint").write_text(signer.note(origin, text))
+            (copy / "log.key").write_text(signer.note_key(origin) + "\n")
+        for file, content in files.items():
+            (copy / file.replace("_", ".")).write_text(content)
+        return copy
+
+    def keys(self, name, count):
+        """The pool's, exchanged so many times."""
+        keys = Succession(self.key)
+        for number in range(count):
+            keys.append(Key(self.folder / f"{name}{number}.key"), 1700000000000 + number)
+        return keys
+
+    def check(self, status, words, folder, *options):
+        done = self.verify(folder, *options)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        for word in [words] if isinstance(words, str) else words:
+            self.assertIn(word, done.stdout + done.stderr)
+
+    def test_keys_json_has_the_key_that_signs(self):
+        keys = json.loads((self.log / "keys.json").read_text())
+        self.assertEqual((keys["pool"], keys["steps"]), (self.pool_id, []))
+        self.assertEqual(keys, json.loads(Succession(self.key).json()))
+        alone = self.copy_of("alone")
+        (alone / "keys.json").unlink()
+        self.check(0, "holds", alone)
+        self.check(0, "holds", alone, "--keys", self.log / "keys.json")
+
+    def test_the_last_of_the_pool_s_keys_signs_the_log_and_any_what_was_seen_earlier(self):
+        keys = self.keys("last", 3)
+        copy = self.copy_of("succeeded", keys)
+        self.check(0, ["holds", "the last of the pool's 4 keys"], copy, "--older", self.older)
+        name, text = f"cellule/{self.pool_id}", self.older.read_text().split("\n\n")[0] + "\n"
+        stranger = Key(self.folder / "stranger.key")
+        seen = self.folder / "seen_earlier"
+        seen.write_text(keys.keys[2].note(name, text))
+        self.check(0, "goes on from", copy, "--older", seen)
+        seen.write_text(stranger.note(name, text))
+        self.check(1, "none of the pool's keys", copy, "--older", seen)
+        for key in keys.keys:  # whoever trusts one of them trusts those that it named
+            done = subprocess.run([BINARY, "verify", "audit", "--key", key.note_key(name), copy], check=False,
+                                  capture_output=True, timeout=300)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.check(1, "the key of --key is none of the pool's", copy, "--key", stranger.note_key(name))
+
+    def test_a_witness_goes_on_when_the_key_is_exchanged(self):
+        sign = ("--cosign", self.folder / "changing.key", "--as", "changing.example")
+        before = self.copy_of("before")
+        self.check(0, "signed as", before, *sign)
+        after = self.copy_of("after", self.keys("witness", 1))
+        self.check(0, ["goes on from", "signed as"], after, *sign)
+        self.assertIn("changing.example", (after / "checkpoint").read_text())
+
+    def test_keys_that_do_not_lead_to_the_one_that_signed_are_refused(self):
+        keys = self.keys("bad", 2)
+        stranger = Succession(Key(self.folder / "other.key"))
+        edited = [{**keys.steps[0], "made_ms": keys.steps[0]["made_ms"] - 1}, keys.steps[1]]
+        for number, (words, content) in enumerate((
+                ("another pool's", stranger.json()),
+                ("another pool's", json.dumps({**json.loads(stranger.json()), "pool": self.pool_id})),
+                ("log.key is none of the pool's keys", keys.json(keys.steps[:1])),  # cut at its end
+                ("keys before and after", keys.json(keys.steps[1:])),
+                ("keys before and after", keys.json(keys.steps[::-1])),
+                ("keys before and after", keys.json(edited)),
+                ("keys.json", "{}"), ("keys.json", ""), ("keys.json", " " * 40000))):
+            with self.subTest(number):
+                self.check(1, ["refuted", words], self.copy_of(f"bad{number}", keys, keys_json=content))
+        last, name = keys.keys[-1], f"cellule/{self.pool_id}"
+        cut = self.copy_of("cut", keys, keys_json=keys.json(keys.steps[:1]), log_key=keys.keys[1].note_key(name))
+        self.check(1, ["refuted", "none of the pool's 2 keys that are given has signed it"], cut)
+        without = self.copy_of("without", keys)
+        (without / "keys.json").unlink()
+        self.check(2, ["cannot be checked here", "/v1/pool/keys", "--keys"], without)
+        full = self.folder / "full.json"
+        full.write_text(keys.json())
+        self.check(0, "holds", without, "--keys", full)
+        self.check(0, "holds", cut, "--keys", full, "--key", last.note_key(name))
+        full.write_text(stranger.json())
+        self.check(2, ["cannot be checked here", "another pool's"], without, "--keys", full)
+        self.check(2, "cannot be checked here", without, "--keys", self.folder / "nothing")
+
+    def test_a_key_that_was_replaced_signs_no_log_any_more(self):
+        keys = self.keys("old", 2)
+        for number, former in enumerate(keys.keys[:-1]):
+            with self.subTest(number):
+                stale = self.copy_of(f"stale{number}", keys, signer=former)
+                self.check(1, ["refuted", "replaced"], stale)
+                (stale / "log.key").write_text(keys.keys[-1].note_key(f"cellule/{self.pool_id}"))
+                self.check(1, ["refuted", "had replaced the key that signed it"], stale)
+        cut = self.copy_of("thief", keys, signer=keys.keys[1], keys_json=keys.json(keys.steps[:1]))
+        self.check(0, "holds", cut)  # nothing in it says that there is a newer key
+        newest = self.folder / "newest.json"
+        newest.write_text(keys.json())
+        self.check(1, "replaced", cut, "--keys", newest)
+        seen = self.folder / "seen"
+        seen.write_text((self.copy_of("honest", keys) / "checkpoint").read_text())
+        self.check(1, "none of the pool's keys", cut, "--older", seen)
+
+
+class Succeeded(unittest.TestCase):
+    """Copies of the log of a pool that exchanges its own key while it serves."""
+
+    @classmethod
+    def setUpClass(cls):
+        scratch = tempfile.TemporaryDirectory(prefix="cellule-export-")
+        cls.addClassCleanup(scratch.cleanup)
+        cls.folder = pathlib.Path(scratch.name)
+        stack = contextlib.ExitStack()
+        cls.addClassCleanup(stack.close)
+        cls.site = stack.enter_context(scratch_site(worker_count=0))
+        cls.pool_id = cls.site.admin("status")["pool_id"]
+        cls.before = cls.export("before")
+        cls.site.cellule("admin", "secrets", "rotate", "pool", key=cls.site.admin_key)
+        cls.after = cls.export("after")
+
+    @classmethod
+    def export(cls, name):
+        cls.site.cellule("admin", "audit", "export", cls.folder / name, key=cls.site.admin_key)
+        return cls.folder / name
+
+    def check(self, status, words, folder, *options):
+        done = subprocess.run([BINARY, "verify", "audit", "--pool-id", self.pool_id, *map(str, options), str(folder)],
+                              capture_output=True, text=True, timeout=300, check=False)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        self.assertIn(words, done.stdout + done.stderr)
+
+    def mixed(self, name, copy, keys):
+        """The copy with another one's keys.json."""
+        shutil.copytree(copy, self.folder / name)
+        shutil.copy(keys / "keys.json", self.folder / name / "keys.json")
+        return self.folder / name
+
+    def test_copies_from_before_and_after_hold_and_one_goes_on_from_the_other(self):
+        self.check(0, "holds", self.before)
+        self.check(0, "the last of the pool's ", self.after, "--older", self.before / "checkpoint")
+        self.check(0, "holds", self.after, "--keys", self.after / "keys.json", "--key", (self.before / "log.key").read_text().strip())
+
+    def test_a_copy_holds_with_the_keys_of_its_time_alone(self):
+        self.check(1, "log.key is a key that the pool has replaced", self.mixed("late", self.before, self.after))
+        self.check(1, "replaced", self.before, "--keys", self.after / "keys.json")
+        self.check(1, "log.key is none of the pool's keys", self.mixed("short", self.after, self.before))
+        stale = self.mixed("stale", self.after, self.after)
+        shutil.copy(self.before / "checkpoint", stale / "checkpoint")
+        self.check(1, "had replaced the key that signed it", stale)
+        with scratch_site(worker_count=0) as other:
+            other.cellule("admin", "audit", "export", self.folder / "other", key=other.admin_key)
+        self.check(1, "another pool's", self.mixed("foreign", self.after, self.folder / "other"))
+
+    def test_a_copy_made_while_the_key_is_exchanged_holds(self):
+        with concurrent.futures.ThreadPoolExecutor(1) as beside:
+            rotations = beside.submit(lambda: [self.site.cellule("admin", "secrets", "rotate", "pool", key=self.site.admin_key)
+                                               for _ in range(5)])
+            number = 0
+            while number == 0 or not rotations.done():
+                self.check(0, "holds", self.export(f"while{number}"), "--older", self.before / "checkpoint")
+                number += 1
+            rotations.result()
+        self.check(0, "keys", self.export("at_last"), "--older", self.after / "checkpoint")
 
 
 class Remembered(unittest.TestCase):

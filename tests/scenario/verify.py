@@ -1,15 +1,21 @@
 """Answers of a real worker computed again offline, and evidence checked: `cellule verify`. verify.py BINARY TOP"""
 
+import contextlib
+import http.client
+import http.server
 import json
 import os
 import pathlib
 import pty
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 import tap
+from key_chain import Key, Succession
 from wire import BINARY, SiteCase
 
 PROVED, REFUTED, UNCHECKED = 0, 1, 2
@@ -32,6 +38,54 @@ class Case:
             self.assertEqual(told.count("\n"), 1, told)
         for word in words:
             self.assertIn(word, told)
+
+
+@contextlib.contextmanager
+def somebody_between(site, context, instead):
+    """Answers as the site's pool does, but with instead(path, body) where that isn't None. Yields its URL, and the paths that
+    were asked for."""
+    asked = []
+
+    class Between(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            """Says nothing."""
+
+        def pass_on(self):
+            asked.append(self.path)
+            question = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            host, port = site.address.rsplit(":", 1)
+            pool = http.client.HTTPSConnection(host, int(port), context=context)
+            with contextlib.closing(pool):
+                pool.request(self.command, self.path, question, {"Authorization": self.headers["Authorization"],
+                                                                 "Content-Type": "application/json"})
+                answer = pool.getresponse()
+                body = answer.read()
+            other = instead(self.path, body)
+            body = body if other is None else other
+            self.send_response(answer.status)
+            for name in ("Content-Type", "X-Cellule-Job"):
+                if answer.getheader(name):
+                    self.send_header(name, answer.getheader(name))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = pass_on
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Between)
+    secured = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    secured.load_cert_chain(site.folder / "server.pem", site.folder / "server.key")
+    server.socket = secured.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{server.server_address[1]}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Receipts(SiteCase, Case):
@@ -156,6 +210,98 @@ class Receipts(SiteCase, Case):
         self.check(run("verify", "receipt", "--pool-id", self.fields["pool"], "-", given=self.receipt.read_text()), PROVED,
                    "receipt: valid")
 
+    def test_a_receipt_of_a_later_key_is_checked_with_the_keys_that_lead_to_it(self):
+        receipt, finished = json.loads(self.receipt.read_text()), self.fields["finished_ms"]
+        keys = Succession(Key(self.site.folder / "pool.key"))
+        for number in range(3):  # an hour before the answer's end, then, and an hour later
+            keys.append(Key(self.site.folder / f"later{number}.key"), finished + 3_600_000 * (number - 1))
+        signed, file = self.site.folder / "later.json", self.site.folder / "keys.json"
+        file.write_text(keys.json())
+
+        def verify(key, *arguments):
+            signed.write_text(json.dumps(key.countersign(receipt)))
+            return self.verify(*arguments, receipt=signed, model=False)
+
+        for key in keys.keys[1:]:
+            self.check(verify(key, "--keys", file), PROVED, "receipt: valid")
+            self.check(verify(key), UNCHECKED, "cannot be checked here: ", "--keys", "/v1/pool/keys")
+        done = verify(keys.keys[2], "--keys", file, "--question", QUESTION, "--answer", self.answer, "--model", self.site.model)
+        self.check(done, PROVED, "proved")
+        self.check(self.verify("--keys", file, model=False), REFUTED, "had been replaced by then")  # by the first key
+        self.check(verify(Key(self.site.folder / "stranger.key"), "--keys", file), REFUTED, "has never been the pool's")
+        whole = json.loads(file.read_text())
+        stranger = Succession(Key(self.site.folder / "stranger.key")).json()
+        for content in (keys.json([{**keys.steps[0], "made_ms": finished}, *keys.steps[1:]]), stranger,
+                        json.dumps({**whole, "pool": "0" * 64}), "{}", ""):
+            file.write_text(content)
+            self.check(verify(keys.keys[1], "--keys", file), UNCHECKED, "cannot be checked here: ", "keys.json")
+        file.write_text(keys.json(keys.steps[:1]))  # it ends too early
+        self.check(verify(keys.keys[2], "--keys", file), REFUTED, "has never been the pool's")
+        forged = {**keys.keys[1].countersign(receipt), "pool_signature": receipt["pool_signature"]}
+        signed.write_text(json.dumps(forged))
+        self.check(self.verify(receipt=signed, model=False), REFUTED, "pool's signature does not match")
+
+    def test_ask_keeps_the_keys_that_verify_takes(self):
+        keys, receipt, request = (self.site.folder / f"kept_{name}.json" for name in ("keys", "receipt", "request"))
+        asked = self.site.cellule("ask", "--save-keys", keys, "--save-receipt", receipt, "--save-request", request,
+                                  "--max-tokens", 5, QUESTION, key=self.site.user_key)
+        self.assertEqual(json.loads(keys.read_text()), json.loads(Succession(Key(self.site.folder / "pool.key")).json()))
+        step = asked.stderr[asked.stderr.index("cellule verify"):].split()[1:]
+        self.assertEqual(step[step.index("--keys") + 1], str(keys))
+        self.check(run(*(str(self.site.model) if word == "M.gguf" else word for word in step)), PROVED, "proved")
+
+    def ask_of(self, key, shown, *options):
+        """`ask` of a pool whose receipts are signed with `key`, and that shows these keys: what it says, what it asked for."""
+        def instead(path, body):
+            if path.startswith("/v1/receipts/") and key is not None:
+                return json.dumps(key.countersign(json.loads(body))).encode()
+            return shown.encode() if path == "/v1/pool/keys" and shown is not None else None
+
+        with somebody_between(self.site, self.context, instead) as (url, asked):
+            done = self.site.cellule("ask", "--url", url, "--ca", self.site.ca_file, "--max-tokens", 5, *options, QUESTION,
+                                     key=self.site.user_key, check=False)
+        return done, asked
+
+    def test_ask_gets_the_keys_of_a_pool_that_has_exchanged_its_own(self):
+        keys = Succession(Key(self.site.folder / "pool.key"))
+        for number in range(2):
+            keys.append(Key(self.site.folder / f"asked{number}.key"), 1700000000000 + number)
+        receipt = self.site.folder / "asked.json"
+        done, asked = self.ask_of(None, keys.json())  # the first key has signed: nobody needs the others
+        self.assertIn("receipt: valid", done.stderr)
+        self.assertNotIn("/v1/pool/keys", asked)
+        done, asked = self.ask_of(keys.keys[2], keys.json(), "--save-receipt", receipt)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("receipt: valid", done.stderr)
+        self.assertIn("/v1/pool/keys > KEYS", done.stderr)
+        self.assertIn("--keys KEYS", done.stderr)
+        self.assertEqual(asked.count("/v1/pool/keys"), 1)
+        kept = self.site.folder / "asked_keys.json"
+        done, _ = self.ask_of(keys.keys[2], keys.json(), "--save-receipt", receipt, "--save-keys", kept)
+        self.check(self.verify("--keys", kept, receipt=receipt, model=False), PROVED, "receipt: valid")
+        self.assertIn(f"--keys {kept}", done.stderr)
+
+    def test_ask_refuses_a_pool_whose_keys_do_not_lead_to_the_one_that_signed(self):
+        keys = Succession(Key(self.site.folder / "pool.key"))
+        for number in range(2):
+            keys.append(Key(self.site.folder / f"refused{number}.key"), 1700000000000 + number)
+        stranger = Succession(Key(self.site.folder / "stranger.key"))
+        stranger.append(keys.keys[2], 1700000000000)
+        last = keys.keys[2]
+        for key, shown, words in ((last, stranger.json(), "another pool's"),
+                                  (last, json.dumps({**json.loads(stranger.json()), "pool": keys.pool_id.hex()}), "another pool's"),
+                                  (last, keys.json(keys.steps[:1]), "has never been the pool's"),
+                                  (last, keys.json(keys.steps[1:]), "keys before and after"),
+                                  (last, None, "has never been the pool's"),  # its own: it has had one
+                                  (keys.keys[1], keys.json(), "had been replaced by then"),
+                                  (last, "{}", "the keys that the pool shows"), (last, "", "the keys that the pool shows"),
+                                  (last, json.dumps(["x" * 40000]), "the keys that the pool shows")):
+            with self.subTest(shown):
+                done, _ = self.ask_of(key, shown)
+                self.assertEqual(done.returncode, 1, done.stderr)
+                self.assertIn("receipt: NOT VALID, don't rely on this answer", done.stderr)
+                self.assertIn(words, done.stderr)
+
     def test_a_whole_conversation_is_proved_from_its_request(self):
         body = {"model": self.site.model.stem, "temperature": 1.25, "top_p": 0.9, "seed": 4711, "max_tokens": 60,
                 "stop": ["pool", "\n\n"],
@@ -198,6 +344,48 @@ class Receipts(SiteCase, Case):
             receipt.write_bytes(self.ask("GET", f"/v1/receipts/{job}", key=self.site.user_key).body)
             with self.subTest(seed):
                 self.check(self.verify("--question", QUESTION, receipt=receipt), PROVED, "proved")
+
+
+class Succeeded(SiteCase, Case):
+    """Receipts of a pool that exchanges its own key while it serves."""
+
+    def asked(self, name, *options):
+        receipt, request, answer = (self.site.folder / f"{name}_{part}" for part in ("receipt", "request", "answer"))
+        done = self.site.cellule("ask", "--save-receipt", receipt, "--save-request", request, "--max-tokens", 20, *options,
+                                 QUESTION, key=self.site.user_key)
+        answer.write_text(done.stdout, newline="")
+        self.assertIn("receipt: valid", done.stderr)
+        return receipt, ("--messages", request, "--answer", answer, "--model", self.site.model), done.stderr
+
+    def verify(self, receipt, *options):
+        return run("verify", "receipt", "--pool-id", self.site.admin("status")["pool_id"], *options, receipt)
+
+    def test_receipts_from_before_and_after_are_proved_with_one_list_of_keys(self):
+        folder = self.site.folder
+        before, proof_before, _ = self.asked("before")
+        self.site.cellule("admin", "secrets", "rotate", "pool", key=self.site.admin_key)
+        between, proof_between, told = self.asked("between")
+        self.site.cellule("admin", "secrets", "rotate", "pool", key=self.site.admin_key)
+        after, proof_after, _ = self.asked("after", "--save-keys", folder / "keys.json")
+        shown = folder / "shown.json"
+        shown.write_bytes(self.ask("GET", "/v1/pool/keys").body)
+        self.assertEqual(json.loads(shown.read_text()), json.loads((folder / "keys.json").read_text()))
+        self.assertEqual(len({json.loads(receipt.read_text())["pool_key"] for receipt in (before, between, after)}), 3)
+        for receipt, proof in ((before, proof_before), (between, proof_between), (after, proof_after)):
+            self.check(self.verify(receipt, "--keys", shown, *proof), PROVED, "proved")
+        self.check(self.verify(before), PROVED, "receipt: valid")
+        self.check(self.verify(after), UNCHECKED, "cannot be checked here: ", "/v1/pool/keys")
+        self.assertEqual(json.loads(self.verify(after, "--json").stdout)["result"], "unchecked")
+        self.check_step_that_ask_told(told)
+
+    def check_step_that_ask_told(self, told):
+        """It names the keys as a file that its line before makes."""
+        keep, step = (line.split(": ", 1)[1] for line in told.splitlines() if line.startswith(("keep the", "compute it")))
+        keys = self.site.folder / "curled.json"
+        self.assertTrue(keep.startswith("curl --cacert"), keep)
+        keys.write_bytes(self.ask("GET", keep.split()[3].removeprefix(self.site.url)).body)
+        words = {"M.gguf": str(self.site.model), "KEYS": str(keys)}
+        self.check(run(*(words.get(word, word) for word in step.split()[1:])), PROVED, "proved")
 
 
 def cheats_are_built():

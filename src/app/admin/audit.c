@@ -171,10 +171,10 @@ static int audit_show(int argc, char **argv) {
 
 static bool export_log(audit_session *s, void *context, error *err) {
     const char *folder = *(const char *const *)context;
-    const char *pool_id = s->head.checkpoint.origin + strlen("cellule/");
     if (!audit_export(s->pool, &s->head, folder, err)) {
         return false;
     }
+    const char *pool_id = s->head.checkpoint.origin + strlen("cellule/");
     if (!s->json) {
         printf("%" PRIu64 " entries in %s; check them anywhere: cellule verify audit --pool-id %s %s\n",
                s->head.checkpoint.size, folder, pool_id, folder);

@@ -5,32 +5,79 @@
 #include "os/file.h"
 
 #include <stdio.h>
+#include <time.h>
 
-enum { PATH_SIZE = 4096, NOTE_LIMIT = NOTE_SIZE_MAX };
+/* For the tries together the pool may take to sign with another key. */
+enum { PATH_SIZE = 4096, NOTE_LIMIT = NOTE_SIZE_MAX, TRIES = 50, PAUSE_MS = 200 };
+
+/* ERROR_CONFLICT: another key did. */
+static bool check_signed(const note *n, const note_key *key, error *err) {
+    uint64_t ignored = 0;
+    if (note_verify(n, key, &ignored, err)) {
+        return true;
+    }
+    if (err->code == ERROR_NOT_FOUND) {
+        err->code = ERROR_CONFLICT;
+    }
+    return false;
+}
 
 static bool read_head(const json_value *answer, audit_head *head, error *err) {
     slice text;
     slice key_text;
     note n;
     note_key key;
-    uint64_t ignored = 0;
     if (!json_get_text(answer, "note", &text, err) || !json_get_text(answer, "key", &key_text, err) ||
         !note_key_parse(key_text, &key, err) || !note_key_write(&key, head->key_text, err)) {
         return false;
     }
     buffer_append(&head->note, text);
     return (!buffer_failed(&head->note) || error_memory(err)) &&
-           note_parse(buffer_slice(&head->note), &n, err) && note_verify(&n, &key, &ignored, err) &&
+           note_parse(buffer_slice(&head->note), &n, err) && check_signed(&n, &key, err) &&
            checkpoint_parse(n.text, &head->checkpoint, err);
 }
 
-bool audit_head_get(api *a, audit_head *head, error *err) {
+/* Those of the pool that the log's name says, of which the last signed it: ERROR_CONFLICT else. */
+static bool get_keys(api *a, const audit_head *head, succession *keys, error *err) {
+    uint8_t pool_id[HASH_SIZE];
+    note_key key;
+    slice origin = slice_of_text(head->checkpoint.origin);
+    slice prefix = SLICE_LITERAL("cellule/");
+    if (!slice_starts_with(origin, prefix) ||
+        !hex_decode(slice_after(origin, prefix.length), pool_id, sizeof pool_id)) {
+        return error_set(err, ERROR_CORRUPT, "the pool's checkpoint doesn't say of which pool it is");
+    }
+    return pool_keys_get(a, pool_id, keys, err) && note_key_parse(slice_of_text(head->key_text), &key, err) &&
+           (memcmp(key.public_key, succession_current(keys), SIGN_PUBLIC_SIZE) == 0 ||
+            error_set(err, ERROR_CONFLICT,
+                      "the last of the keys that the pool shows isn't the one that signs its log: if it "
+                      "isn't exchanging its key just now, tell the security officer"));
+}
+
+static bool get_once(api *a, audit_head *head, succession *keys, error *err) {
     api_answer answer = {0};
+    buffer_free(&head->note);
     *head = (audit_head){.note = buffer_make(NOTE_LIMIT)};
     bool read = api_call(a, "GET", "/v1/audit/checkpoint", (slice){NULL, 0}, &answer, err) &&
                 (read_head(answer.json, head, err) || error_context(err, "the pool's checkpoint"));
     json_free(answer.json);
-    return read;
+    return read && (keys == NULL || get_keys(a, head, keys, err));
+}
+
+/* `keys` NULL: not asked for. */
+static bool get_head(api *a, audit_head *head, succession *keys, error *err) {
+    const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+    bool got = get_once(a, head, keys, err);
+    for (int i = 1; i < TRIES && !got && err->code == ERROR_CONFLICT; i++) {
+        nanosleep(&pause, NULL);
+        got = get_once(a, head, keys, err);
+    }
+    return got;
+}
+
+bool audit_head_get(api *a, audit_head *head, error *err) {
+    *head = (audit_head){.note = buffer_make(NOTE_LIMIT)};
+    return get_head(a, head, NULL, err);
 }
 
 static bool give_page(const json_value *answer, uint64_t *from, uint64_t end, audit_each *each, void *context,
@@ -65,6 +112,7 @@ bool audit_get_range(api *a, uint64_t from, uint64_t end, audit_each *each, void
 
 typedef struct exporting {
     const char *folder;
+    succession keys;
     merkle_edge edge;
     buffer bundle;
 } exporting;
@@ -133,6 +181,14 @@ static bool write_partial(exporting *x, error *err) {
     return true;
 }
 
+static bool write_keys(const exporting *x, error *err) {
+    buffer json = buffer_make(SUCCESSION_JSON_LIMIT);
+    bool written =
+        succession_write_json(&x->keys, &json, err) && write_file(x, "keys.json", buffer_slice(&json), err);
+    buffer_free(&json);
+    return written;
+}
+
 static bool finish(exporting *x, const audit_head *head, error *err) {
     uint8_t root[HASH_SIZE];
     char key[NOTE_KEY_TEXT_MAX + 2];
@@ -145,7 +201,7 @@ static bool finish(exporting *x, const audit_head *head, error *err) {
             "the entries that the pool gives aren't those that it signed: tell the security officer");
     }
     snprintf(key, sizeof key, "%s\n", head->key_text);
-    return write_file(x, "log.key", slice_of_text(key), err) &&
+    return write_file(x, "log.key", slice_of_text(key), err) && write_keys(x, err) &&
            write_file(x, "checkpoint", buffer_slice(&head->note), err);
 }
 
@@ -163,14 +219,14 @@ static bool make_folder(const char *folder, error *err) {
            error_set(err, ERROR_CONFLICT, "%s holds other things; name a new folder", folder);
 }
 
-bool audit_export(api *a, const audit_head *head, const char *folder, error *err) {
+bool audit_export(api *a, audit_head *head, const char *folder, error *err) {
     exporting *x = memory_allocate_zeroed(1, sizeof *x);
     if (x == NULL) {
         return error_memory(err);
     }
     x->folder = folder;
     x->bundle = buffer_make(LAYOUT_BUNDLE_MAX);
-    bool exported = make_folder(folder, err) &&
+    bool exported = make_folder(folder, err) && get_head(a, head, &x->keys, err) &&
                     audit_get_range(a, 0, head->checkpoint.size, take_entry, x, err) && finish(x, head, err);
     buffer_free(&x->bundle);
     memory_free(x);

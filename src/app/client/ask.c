@@ -1,6 +1,6 @@
 #include "client/client.h"
 
-#include "client/api.h"
+#include "client/pool_keys.h"
 #include "codec/json_writer.h"
 #include "options/terminal.h"
 #include "os/file.h"
@@ -23,6 +23,7 @@ typedef struct ask {
     const char *mode;
     const char *receipt_path;
     const char *request_path;
+    const char *keys_path;
     uint64_t max_tokens;
     bool json;
 
@@ -31,6 +32,8 @@ typedef struct ask {
     receipt_message messages[2];
     size_t message_count;
     uint8_t pool_id[HASH_SIZE];
+    succession keys;
+    bool needs_keys; /* to verify the receipt: the pool has exchanged its first one */
     buffer answer;
     char finish[16];
     bool complete; /* [DONE] came */
@@ -165,6 +168,21 @@ static bool fetch_receipt(ask *a, const char *job, buffer *json, error *err) {
            (a->receipt_path == NULL || file_write_atomic(a->receipt_path, buffer_slice(json), 0644, err));
 }
 
+/* With the pool's first key, else with the one that it names as its own. */
+static bool check_signed(ask *a, slice json, receipt_claims *claims, signed_receipt *entry, error *err) {
+    bool valid = receipt_check(json, claims, entry, err);
+    a->needs_keys = !valid && err->code == ERROR_NOT_FOUND;
+    if ((a->needs_keys || (valid && a->keys_path != NULL)) &&
+        !pool_keys_get(a->api, a->pool_id, &a->keys, err)) {
+        return false;
+    }
+    if (a->needs_keys) {
+        claims->keys = &a->keys;
+        valid = receipt_check(json, claims, entry, err);
+    }
+    return valid && (a->keys_path == NULL || pool_keys_write(&a->keys, a->keys_path, err));
+}
+
 static bool check_receipt(ask *a, const char *job, signed_receipt *entry, error *err) {
     buffer json = buffer_make(RECEIPT_JSON_LIMIT);
     slice text = buffer_slice(&a->answer);
@@ -174,7 +192,7 @@ static bool check_receipt(ask *a, const char *job, signed_receipt *entry, error 
                              .message_count = a->message_count,
                              .answer = &text};
     bool valid = fetch_pool_id(a, err) && fetch_receipt(a, job, &json, err) &&
-                 receipt_check(buffer_slice(&json), &claims, entry, err);
+                 check_signed(a, buffer_slice(&json), &claims, entry, err);
     buffer_free(&json);
     return valid;
 }
@@ -204,8 +222,17 @@ static void print_next_step(const ask *a) {
     hex_encode(slice_of(a->pool_id, sizeof a->pool_id), pool_id);
     bool one_message = a->request_path == NULL && a->system == NULL;
     const char *asked = one_message ? "TEXT" : a->request_path != NULL ? a->request_path : "FILE";
-    fprintf(stderr, "compute it again: cellule verify receipt --pool-id %s %s %s --model M.gguf %s\n",
-            pool_id, one_message ? "--question" : "--messages", asked, a->receipt_path);
+    if (a->needs_keys && a->keys_path == NULL) {
+        fprintf(stderr, "keep the pool's keys: curl --cacert %s %s/v1/pool/keys > KEYS\n",
+                api_ca_path(a->api), api_url(a->api));
+    }
+    bool names_keys = a->needs_keys || a->keys_path != NULL;
+    fprintf(stderr, "compute it again: cellule verify receipt --pool-id %s%s%s %s %s --model M.gguf %s\n",
+            pool_id, names_keys ? " --keys " : "",
+            !names_keys            ? ""
+            : a->keys_path != NULL ? a->keys_path
+                                   : "KEYS",
+            one_message ? "--question" : "--messages", asked, a->receipt_path);
 }
 
 static bool run_ask(ask *a, error *err) {
@@ -254,6 +281,8 @@ int ask_main(int argc, char **argv) {
         {"save-receipt", OPTION_TEXT, &a.receipt_path, "FILE", "keep the receipt, for cellule verify", 0, 0},
         {"save-request", OPTION_TEXT, &a.request_path, "FILE",
          "keep what is asked, for cellule verify receipt --messages", 0, 0},
+        {"save-keys", OPTION_TEXT, &a.keys_path, "FILE",
+         "keep all keys that the pool has had, for cellule verify --keys", 0, 0},
         {"json", OPTION_FLAG, &a.json, NULL, "print one JSON object at the end instead of streaming", 0, 0},
     };
     const option_table table = {

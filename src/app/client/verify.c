@@ -9,18 +9,32 @@
 
 enum { SIZE_LIMIT = 4 * 1024 * 1024, DEPTH = 16, VALUES = 100000 };
 
-bool verify_start(const char *pool_id_hex, uint8_t pool_id[HASH_SIZE], error *err) {
+bool verify_begin(error *err) {
     uint64_t seed = 0;
-    if (!hex_decode(slice_of_text(pool_id_hex), pool_id, HASH_SIZE)) {
-        return error_set(
-            err, ERROR_INVALID,
-            "say which pool you trust: --pool-id HEX, the 64 digits that `cellule pool init` printed");
-    }
     if (!crypto_start(err) || !random_bytes(&seed, sizeof seed, err)) {
         return false;
     }
     json_start(seed);
     return true;
+}
+
+bool verify_start(const char *pool_id_hex, uint8_t pool_id[HASH_SIZE], error *err) {
+    if (!hex_decode(slice_of_text(pool_id_hex), pool_id, HASH_SIZE)) {
+        return error_set(
+            err, ERROR_INVALID,
+            "say which pool you trust: --pool-id HEX, the 64 digits that `cellule pool init` printed");
+    }
+    return verify_begin(err);
+}
+
+void verify_ask_for_keys(error *err) {
+    if (err->code == ERROR_NOT_FOUND) {
+        const error cause = *err;
+        error_set(err, cause.code,
+                  "%s: if the pool has exchanged its key, give --keys FILE, made with curl --cacert ca.pem "
+                  "https://POOL/v1/pool/keys > FILE",
+                  cause.text);
+    }
 }
 
 bool verify_read_keys(const char *path, const uint8_t pool_id[HASH_SIZE], succession *keys, error *err) {

@@ -4,6 +4,7 @@
 #include "ledger/audit_entry.h"
 #include "ledger/checkpoint.h"
 #include "ledger/layout.h"
+#include "log_keys.h"
 #include "options/options.h"
 #include "os/file.h"
 #include "verify.h"
@@ -26,6 +27,7 @@ typedef struct verification {
     const char *folder;
     const char *pool_id_hex;
     const char *key;
+    const char *keys_path;
     option_texts older;
     option_texts witnesses;
     uint64_t quorum;    /* witnesses that must have signed; 0: all that are named */
@@ -34,6 +36,7 @@ typedef struct verification {
     bool json;
 
     outcome result;
+    log_keys keys;
     buffer note;
     char memory[COSIGN_PATH_SIZE];
     char witness_key[NOTE_KEY_TEXT_MAX + 1];
@@ -72,36 +75,103 @@ static slice without_line_end(slice text) {
                                                                  : text;
 }
 
-/* From --key, else from the folder; and the pool's that is trusted, if that is named. */
+/* From --key, else from the folder. */
 static bool find_key(verification *v, note_key *key, error *err) {
-    uint8_t pool_id[HASH_SIZE];
-    uint8_t own[HASH_SIZE];
-    bool found = false;
     if (v->key != NULL) {
-        found = note_key_parse(slice_of_text(v->key), key, err);
-    } else if (read_file(v, "log.key", err)) {
-        found = note_key_parse(without_line_end(buffer_slice(&v->file)), key, err);
+        return note_key_parse(slice_of_text(v->key), key, err);
     }
-    if (!found || v->pool_id_hex == NULL) {
-        return found;
-    }
-    if (!hex_decode(slice_of_text(v->pool_id_hex), pool_id, sizeof pool_id)) {
-        return error_set(err, ERROR_INVALID, "--pool-id is the 64 digits that `cellule pool init` printed");
-    }
-    return hash_sha256(slice_of(key->public_key, sizeof key->public_key), own, err) &&
-           (hash_equal(own, pool_id, sizeof own) ||
-            refuted(v, err, "the log isn't that pool's: its key is another"));
+    return read_file(v, "log.key", err) && note_key_parse(without_line_end(buffer_slice(&v->file)), key, err);
 }
 
-static bool open_note(verification *v, const note_key *key, const char *what, note *n, checkpoint *c,
-                      error *err) {
-    uint64_t ignored = 0;
-    if (!note_parse(buffer_slice(&v->file), n, err) || !note_verify(n, key, &ignored, err) ||
+/* The pool that is trusted: it is named, or the key that is trusted names it. */
+static bool find_pool(verification *v, const note_key *key, uint8_t pool_id[HASH_SIZE], error *err) {
+    if (v->pool_id_hex != NULL) {
+        return hex_decode(slice_of_text(v->pool_id_hex), pool_id, HASH_SIZE) ||
+               error_set(err, ERROR_INVALID, "--pool-id is the 64 digits that `cellule pool init` printed");
+    }
+    return log_keys_pool(key, pool_id) ||
+           error_set(err, ERROR_INVALID, "the log's name says no pool: give --pool-id HEX");
+}
+
+/* The log's key is the pool's first one. */
+static bool check_first_key(verification *v, const note_key *key, error *err) {
+    uint8_t pool_id[HASH_SIZE];
+    uint8_t named[HASH_SIZE];
+    uint8_t own[HASH_SIZE];
+    log_keys_of_one(&v->keys, key);
+    if (v->pool_id_hex == NULL) {
+        return true;
+    }
+    if (!find_pool(v, key, pool_id, err) ||
+        !hash_sha256(slice_of(key->public_key, sizeof key->public_key), own, err)) {
+        return false;
+    }
+    if (hash_equal(own, pool_id, sizeof own)) {
+        return true;
+    }
+    if (!log_keys_pool(key, named) || !hash_equal(named, pool_id, sizeof named)) {
+        return refuted(v, err, "the log isn't that pool's: its key is another");
+    }
+    error_set(err, ERROR_NOT_FOUND, "the log's key isn't the pool's first one, and there is no keys.json");
+    verify_ask_for_keys(err);
+    return false;
+}
+
+/* The keys that the pool has had, and the log's is one of them: the last, if it is the folder that names it.
+ */
+static bool check_chain(verification *v, slice json, const note_key *key, error *err) {
+    uint8_t pool_id[HASH_SIZE];
+    succession chain;
+    if (!find_pool(v, key, pool_id, err)) {
+        return false;
+    }
+    if (!succession_read_json(json, pool_id, &chain, err)) {
+        v->result = v->keys_path == NULL ? outcome_of(err) : OUTCOME_UNCHECKED;
+        return error_context(err, "%s", v->keys_path == NULL ? "keys.json" : v->keys_path);
+    }
+    log_keys_of_pool(&v->keys, &chain);
+    if (log_keys_have(&v->keys, key, v->key != NULL)) {
+        return true;
+    }
+    if (log_keys_have(&v->keys, key, true)) {
+        return refuted(v, err, "log.key is a key that the pool has replaced");
+    }
+    return refuted(v, err,
+                   v->key == NULL ? "log.key is none of the pool's keys that are given"
+                                  : "the key of --key is none of the pool's keys that are given");
+}
+
+/* Who signs the log. */
+static bool find_keys(verification *v, error *err) {
+    char path[PATH_SIZE];
+    note_key key;
+    if (!find_key(v, &key, err)) {
+        return false;
+    }
+    if (snprintf(path, sizeof path, "%s/keys.json", v->folder) >= (int)sizeof path) {
+        return error_set(err, ERROR_INVALID, "the folder's path is too long");
+    }
+    if (v->keys_path == NULL && !file_exists(path)) {
+        return check_first_key(v, &key, err);
+    }
+    buffer_clear(&v->file);
+    if (v->keys_path == NULL ? !read_file(v, "keys.json", err)
+                             : !file_read_all(v->keys_path, &v->file, err)) {
+        return false;
+    }
+    return check_chain(v, buffer_slice(&v->file), &key, err);
+}
+
+/* `shown`: by the log now. */
+static bool open_note(verification *v, const char *what, bool shown, note *n, checkpoint *c, error *err) {
+    if (!note_parse(buffer_slice(&v->file), n, err) ||
+        !(shown ? log_keys_verify_shown(&v->keys, n, err) : log_keys_verify_older(&v->keys, n, err)) ||
         !checkpoint_parse(n->text, c, err)) {
         v->result = err->code == ERROR_MEMORY ? OUTCOME_UNCHECKED : OUTCOME_REFUTED;
         return error_context(err, "%s", what);
     }
-    return strcmp(c->origin, key->name) == 0 || refuted(v, err, "the checkpoint is of another log");
+    return strcmp(c->origin, v->keys.current.name) == 0 ||
+           refuted(v, err, "the checkpoint is of another log");
 }
 
 static bool check_witnesses(verification *v, const note *n, error *err) {
@@ -122,8 +192,7 @@ static bool check_witnesses(verification *v, const note *n, error *err) {
     return v->cosigned >= wanted || refuted(v, err, "too few of the witnesses signed the checkpoint");
 }
 
-static bool read_older(verification *v, const note_key *key, const char *path, checkpoint *older,
-                       error *err) {
+static bool read_older(verification *v, const char *path, checkpoint *older, error *err) {
     note n;
     buffer_clear(&v->file);
     if (!file_read_all(path, &v->file, err)) {
@@ -133,7 +202,7 @@ static bool read_older(verification *v, const note_key *key, const char *path, c
     if (!note_parse(buffer_slice(&v->file), &n, err)) {
         return error_context(err, "%s", path);
     }
-    if (!open_note(v, key, path, &n, older, err)) {
+    if (!open_note(v, path, false, &n, older, err)) {
         return false;
     }
     if (older->size > v->signed_one.size) {
@@ -160,17 +229,16 @@ static bool name_older(verification *v, error *err) {
 }
 
 static bool read_checkpoints(verification *v, error *err) {
-    note_key key;
     note n;
     bool good = false;
-    if (!find_key(v, &key, err) || !read_file(v, "checkpoint", err) ||
-        !open_note(v, &key, "checkpoint", &n, &v->signed_one, err) || !check_witnesses(v, &n, err)) {
+    if (!find_keys(v, err) || !read_file(v, "checkpoint", err) ||
+        !open_note(v, "checkpoint", true, &n, &v->signed_one, err) || !check_witnesses(v, &n, err)) {
         return false;
     }
     buffer_append(&v->note, buffer_slice(&v->file));
     good = (!buffer_failed(&v->note) || error_memory(err)) && name_older(v, err);
     for (size_t i = 0; good && i < v->older_count; i++) {
-        good = read_older(v, &key, v->older_files[i], &v->older_ones[i], err);
+        good = read_older(v, v->older_files[i], &v->older_ones[i], err);
     }
     return good;
 }
@@ -288,6 +356,7 @@ static void print_json(const verification *v, bool holds, const error *err) {
         json_add_text(&w, "origin", slice_of_text(v->signed_one.origin));
         json_add_u64(&w, "size", v->signed_one.size);
         json_add_text(&w, "root", slice_of_text(root));
+        json_add_u64(&w, "keys", log_keys_count(&v->keys));
         json_add_u64(&w, "witnesses", v->cosigned);
         json_add_u64(&w, "first_ms", v->first_ms);
         json_add_u64(&w, "last_ms", v->last_ms);
@@ -307,6 +376,9 @@ static void print_text(const verification *v) {
     hex_encode(slice_of(v->signed_one.root, HASH_SIZE), root);
     printf("audit log: holds\n  log        %s\n  entries    %" PRIu64 "\n  root       %s\n  witnesses  %zu\n",
            v->signed_one.origin, v->signed_one.size, root, v->cosigned);
+    if (log_keys_count(&v->keys) > 1) {
+        printf("  signed by  the last of the pool's %zu keys\n", log_keys_count(&v->keys));
+    }
     for (size_t i = 0; i < v->older_count; i++) {
         printf("  goes on from the %" PRIu64 " entries of %s\n", v->older_ones[i].size, v->older_files[i]);
     }
@@ -332,7 +404,7 @@ static bool verify_log(verification *v, error *err) {
     if ((v->cosign == NULL) != (v->cosign_name == NULL)) {
         return error_set(err, ERROR_INVALID, "--cosign FILE and --as NAME belong together");
     }
-    return crypto_start(err) && read_checkpoints(v, err) && check_log(v, err) &&
+    return verify_begin(err) && read_checkpoints(v, err) && check_log(v, err) &&
            (v->cosign == NULL || cosign(v, err));
 }
 
@@ -371,6 +443,9 @@ int verify_audit_main(int argc, char **argv) {
     const option_row rows[] = {
         {"pool-id", OPTION_TEXT, &v->pool_id_hex, "HEX", "the pool that you trust", 0, 0},
         {"key", OPTION_TEXT, &v->key, "KEY", "the log's key, NAME+ID+KEY; else the folder's log.key", 0, 0},
+        {"keys", OPTION_TEXT, &v->keys_path, "FILE",
+         "all keys that the pool has had, as GET /v1/pool/keys gives them; else the folder's keys.json", 0,
+         0},
         {"witness", OPTION_TEXTS, &v->witnesses, "KEY", "a witness that must have signed; may be repeated", 0,
          OPTION_TEXTS_MAX},
         {"quorum", OPTION_U64, &v->quorum, "N", "so many of the witnesses are enough; 0: all", 0,

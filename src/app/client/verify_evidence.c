@@ -25,16 +25,16 @@ static bool read_evidence(const char *path, const char *pool_id_hex, const char 
     if (!verify_start(pool_id_hex, pool_id, err)) {
         return false;
     }
-    bool good = verify_read(path, "cellule.evidence", &json, err);
-    if (good && !verify_read_keys(keys_path, pool_id, &keys, err)) {
-        *result = outcome_of(err);
-        good = false;
-    }
+    bool good =
+        verify_read(path, "cellule.evidence", &json, err) && verify_read_keys(keys_path, pool_id, &keys, err);
     if (good) {
-        good = (evidence_read_json(buffer_slice(&json), e, err) &&
-                evidence_verify(e, pool_id, keys_path == NULL ? NULL : &keys, err)) ||
-               error_context(err, "%s", path);
+        good = evidence_read_json(buffer_slice(&json), e, err) &&
+               evidence_verify(e, pool_id, keys_path == NULL ? NULL : &keys, err);
         *result = good ? OUTCOME_GOOD : outcome_of(err);
+        if (!good) {
+            verify_ask_for_keys(err);
+            error_context(err, "%s", path);
+        }
     }
     buffer_free(&json);
     return good;
@@ -213,7 +213,8 @@ int verify_evidence_main(int argc, char **argv) {
     const option_row rows[] = {
         {"pool-id", OPTION_REQUIRED, &pool_id_hex, "HEX", "the pool that you trust", 0, 0},
         {"keys", OPTION_TEXT, &keys_path, "FILE",
-         "all keys that the pool has had, if it has exchanged its own", 0, 0},
+         "all keys that the pool has had, as GET /v1/pool/keys gives them, if it has exchanged its own", 0,
+         0},
         {"json", OPTION_FLAG, &json, NULL, "print the result as JSON", 0, 0},
     };
     const option_table table = {

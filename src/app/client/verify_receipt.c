@@ -115,12 +115,13 @@ static outcome tell(outcome result, error *err) {
 static outcome check_receipt(verification *v, const uint8_t pool_id[HASH_SIZE], error *err) {
     const receipt_claims claims = {.pool_id = pool_id, .keys = v->keys_path == NULL ? NULL : &v->keys};
     if (!verify_read_keys(v->keys_path, pool_id, &v->keys, err)) {
-        return tell(outcome_of(err), err);
+        return tell(OUTCOME_UNCHECKED, err);
     }
     if (!verify_read(v->path, "cellule.receipt", &v->file, err)) {
         return tell(OUTCOME_UNCHECKED, err);
     }
     if (!receipt_check(buffer_slice(&v->file), &claims, &v->entry, err)) {
+        verify_ask_for_keys(err);
         error_context(err, "%s", v->path);
         return tell(outcome_of(err), err);
     }
@@ -246,7 +247,8 @@ static bool parse(int argc, char **argv, verification *v, int *status) {
     const option_row rows[] = {
         {"pool-id", OPTION_REQUIRED, &v->pool_id_hex, "HEX", "the pool that you trust", 0, 0},
         {"keys", OPTION_TEXT, &v->keys_path, "FILE",
-         "all keys that the pool has had, if it has exchanged its own", 0, 0},
+         "all keys that the pool has had, as GET /v1/pool/keys gives them, if it has exchanged its own", 0,
+         0},
         {"question", OPTION_TEXT, &v->question, "TEXT", "must be what was asked (one user message)", 0, 0},
         {"messages", OPTION_TEXT, &v->messages_path, "FILE",
          "must be what was asked: the messages in JSON, or the whole request", 0, 0},
