@@ -463,6 +463,29 @@ class Evidence(unittest.TestCase, Case):
         self.check(self.verify(self.seeds / "answer", "0" * 64), REFUTED, "another pool")
         self.assertEqual(json.loads(self.verify(self.seeds / "answer", "0" * 64, "--json").stdout)["result"], "refuted")
 
+    def test_evidence_of_a_later_key_is_checked_with_the_keys_that_lead_to_it(self):
+        with tempfile.TemporaryDirectory(prefix="cellule-scenario-") as folder:
+            signed, file = (pathlib.Path(folder) / name for name in ("evidence.json", "keys.json"))
+            keys = Succession(Key.of_seed(pathlib.Path(folder) / "pool.key", bytes([99, *[0] * 31])))  # the seeds' pool
+            for name in ("answer", "finding", "answers"):
+                bundle = json.loads((self.seeds / name).read_text())
+                while len(keys.steps) < 3:  # an hour before it was made, then, and an hour later
+                    number = len(keys.steps)
+                    keys.append(Key(pathlib.Path(folder) / f"{number}.key"), bundle["made_ms"] + 3_600_000 * (number - 1))
+                file.write_text(keys.json())
+                for key in keys.keys[1:]:
+                    signed.write_text(json.dumps(key.sign_evidence(bundle)))
+                    self.check(self.verify(signed, None, "--keys", file), PROVED, "evidence: holds")
+                    self.check(self.verify(signed), UNCHECKED, "cannot be checked here: ", "--keys", "/v1/pool/keys")
+                self.check(self.verify(self.seeds / name, None, "--keys", file), REFUTED, "had been replaced by then")
+                file.write_text(keys.json(keys.steps[:2]))
+                self.check(self.verify(signed, None, "--keys", file), REFUTED, "has never been the pool's")
+                file.write_text(keys.json(keys.steps[1:]))
+                self.check(self.verify(signed, None, "--keys", file), UNCHECKED, "cannot be checked here: ", "keys.json")
+                file.write_text(keys.json())
+                signed.write_text(json.dumps({**keys.keys[2].sign_evidence(bundle), "convicted": "0" * 32}))
+                self.check(self.verify(signed, None, "--keys", file), REFUTED, "signature does not match the evidence")
+
     def test_it_may_come_through_a_pipe(self):
         self.check(self.verify("-", given=(self.seeds / "answer").read_text()), PROVED, "evidence: holds")
         self.check(self.verify("-"), UNCHECKED, "cannot be checked here: ")

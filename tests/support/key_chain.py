@@ -33,6 +33,13 @@ class Key:
             openssl("genpkey", "-algorithm", "ed25519", "-out", self.path)
         self.public = openssl("pkey", "-in", self.path, "-pubout", "-outform", "DER")[-32:]
 
+    @classmethod
+    def of_seed(cls, path, seed):
+        """As RFC 8410 writes it."""
+        private = base64.b64encode(bytes.fromhex("302e020100300506032b657004220420") + seed).decode()
+        pathlib.Path(path).write_text(f"-----BEGIN PRIVATE KEY-----\n{private}\n-----END PRIVATE KEY-----\n")
+        return cls(path)
+
     def sign(self, message):
         with tempfile.NamedTemporaryFile() as file:
             file.write(message)
@@ -56,6 +63,19 @@ class Key:
         message = envelope(b"cellule receipt pool v1", from_base64url(receipt["receipt"]),
                            from_base64url(receipt["worker_signature"]))
         return {**receipt, "pool_key": base64url(self.public), "pool_signature": base64url(self.sign(message))}
+
+
+    def sign_evidence(self, bundle):
+        """The evidence (its JSON) as a pool with this key makes it."""
+        receipt, answers = self.countersign(bundle["receipt"]), [self.countersign(answer) for answer in bundle["answers"]]
+        statements = [(one["receipt"], one) for one in (receipt, *answers)] + [(one["finding"], one) for one in bundle["findings"]]
+        parts = [[from_base64url(part) for part in (text, one["worker_key"], one["worker_signature"])] for text, one in statements]
+        numbers = [number.to_bytes(4, "big") for number in (bundle["version"], len(answers), len(bundle["findings"]))]
+        message = envelope(b"cellule evidence v1", numbers[0], bytes.fromhex(bundle["pool"]), bytes.fromhex(bundle["convicted"]),
+                           bundle["made_ms"].to_bytes(8, "big"), *parts[0], numbers[1],
+                           *sum(parts[1:1 + len(answers)], []), numbers[2], *sum(parts[1 + len(answers):], []))
+        return {**bundle, "receipt": receipt, "answers": answers, "pool_key": base64url(self.public),
+                "pool_signature": base64url(self.sign(message))}
 
 
 class Succession:
