@@ -21,7 +21,7 @@ slice bench_site_model(void) {
     return slice_of_text(model_name);
 }
 
-static void note(void *context, const error *failure) {
+static void keep_failure(void *context, const error *failure) {
     bench_site *b = context;
     if (failure != NULL && b->failure.code == ERROR_NONE) {
         b->failure = *failure;
@@ -31,20 +31,20 @@ static void note(void *context, const error *failure) {
 static void user_added(void *context, const store_loaded_key *key, const error *failure) {
     bench_site *b = context;
     b->user = key == NULL ? 0 : key->user_id;
-    note(b, failure);
+    keep_failure(b, failure);
 }
 
 static void enrolled(void *context, const store_worker *worker, const error *failure) {
     bench_site *b = context;
     error err = {0};
-    note(b, failure != NULL || fleet_put_stored(b->pool.fleet, worker, &err) ? failure : &err);
+    keep_failure(b, failure != NULL || fleet_put_stored(b->pool.fleet, worker, &err) ? failure : &err);
 }
 
 static void stop(void *context, const store_worker *workers, size_t count, const error *failure) {
     (void)workers;
     (void)count;
     bench_site *b = context;
-    note(b, failure);
+    keep_failure(b, failure);
     ev_loop_stop(b->pool.loop);
 }
 
@@ -95,7 +95,7 @@ static bool enrol(bench_site *b, size_t i, error *err) {
     number_id(enrolment.token_id, sizeof enrolment.token_id, i);
     return public_key(i, enrolment.public_key, err) &&
            receipt_worker_id(enrolment.public_key, enrolment.worker_id, err) &&
-           store_join_token_add(b->pool.store, &token, note, b, err) &&
+           store_join_token_add(b->pool.store, &token, keep_failure, b, err) &&
            store_join_token_consume(b->pool.store, &enrolment, enrolled, b, err);
 }
 

@@ -39,9 +39,13 @@ static const cyaml_schema_field_t fields[] = {
 
 static const cyaml_schema_value_t schema = {CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, settings_file, fields)};
 
+/* NULL, for a key that isn't there, leaves the value as it is. */
 static bool read_number(const char *name, const char *text, uint64_t least, uint64_t most, uint64_t *value,
                         error *err) {
     char *end = NULL;
+    if (text == NULL) {
+        return true;
+    }
     bool digits = text[0] != '\0' && strspn(text, "0123456789") == strlen(text);
     errno = 0;
     *value = digits ? strtoull(text, &end, 10) : 0;
@@ -100,16 +104,20 @@ static bool check_words(const pool_settings *settings, error *err) {
            policy_check_settings(settings, err) && model_files_check(settings->model_files, err);
 }
 
+static bool copy_text(const char *text, char **value, error *err) {
+    *value = memory_copy_string(text);
+    return *value != NULL || error_memory(err);
+}
+
 static bool fill(pool_settings *settings, const settings_file *file, error *err) {
 #define NUMBER(name, initial, least, most, when, doc)                                                        \
     settings->name = (initial);                                                                              \
-    if (file->name != NULL && !read_number(#name, file->name, least, most, &settings->name, err)) {          \
+    if (!read_number(#name, file->name, least, most, &settings->name, err)) {                                \
         return false;                                                                                        \
     }
 #define TEXT(name, initial, when, doc)                                                                       \
-    settings->name = memory_copy_string(file->name == NULL ? (initial) : file->name);                        \
-    if (settings->name == NULL) {                                                                            \
-        return error_memory(err);                                                                            \
+    if (!copy_text(file->name == NULL ? (initial) : file->name, &settings->name, err)) {                     \
+        return false;                                                                                        \
     }
     POOL_SETTINGS(NUMBER, TEXT)
 #undef NUMBER
@@ -126,21 +134,26 @@ void pool_settings_free(pool_settings *settings) {
     *settings = (pool_settings){0};
 }
 
+static void swap_number(bool live, uint64_t *a, uint64_t *b) {
+    uint64_t before = *a;
+    *a = live ? *b : before;
+    *b = live ? before : *b;
+}
+
+static void swap_text(bool live, char **a, char **b) {
+    char *before = *a;
+    *a = live ? *b : before;
+    *b = live ? before : *b;
+}
+
 void pool_settings_swap(pool_settings *running, pool_settings *read) {
-    pool_settings before = *running;
 #define AT_START false
 #define LIVE true
-#define SWAP(name, when)                                                                                     \
-    if (when) {                                                                                              \
-        running->name = read->name;                                                                          \
-        read->name = before.name;                                                                            \
-    }
-#define NUMBER(name, initial, least, most, when, doc) SWAP(name, when)
-#define TEXT(name, initial, when, doc) SWAP(name, when)
+#define NUMBER(name, initial, least, most, when, doc) swap_number(when, &running->name, &read->name);
+#define TEXT(name, initial, when, doc) swap_text(when, &running->name, &read->name);
     POOL_SETTINGS(NUMBER, TEXT)
 #undef NUMBER
 #undef TEXT
-#undef SWAP
 #undef AT_START
 #undef LIVE
 }

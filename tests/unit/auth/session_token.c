@@ -204,8 +204,8 @@ static void test_the_key_set_has_what_is_good_or_will_be(void **state) {
 static void test_a_ring_takes_so_many_keys_and_an_empty_one_signs_nothing(void **state) {
     (void)state;
     error err = {0};
-    for (uint8_t i = 2; i <= AUTH_RING_MAX; i++) {
-        assert_true(auth_key_ring_add(&ring, make_key(i), now_ms - i, &err));
+    for (unsigned i = 2; i <= AUTH_RING_MAX; i++) {
+        assert_true(auth_key_ring_add(&ring, make_key((uint8_t)i), now_ms - i, &err));
     }
     assert_false(auth_key_ring_add(&ring, make_key(99), now_ms, &err));
     assert_int_equal(err.code, ERROR_LIMIT);

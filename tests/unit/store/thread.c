@@ -414,9 +414,9 @@ static void test_a_store_is_given_a_thread_and_loses_it_again(void **state) {
     answer first;
     answer second = {.f = f};
     answer third = {.f = f};
-    for (int round = 0; round < 3; round++) {
-        store_receipt receipt = new_receipt((uint64_t)(100 + 3 * round));
-        add(f, &first, (uint64_t)(101 + 3 * round));
+    for (uint64_t round = 0; round < 3; round++) {
+        store_receipt receipt = new_receipt(100 + 3 * round);
+        add(f, &first, 101 + 3 * round);
         store_settle(f->site);
         assert_int_equal(first.calls, 1);
         assert_int_equal(first.code, ERROR_NONE);
@@ -425,7 +425,7 @@ static void test_a_store_is_given_a_thread_and_loses_it_again(void **state) {
         assert_int_equal(second.calls, 1);
         assert_int_equal(second.code, ERROR_NONE);
         assert_true(store_start(f->site, f->loop, &err));
-        add(f, &third, (uint64_t)(102 + 3 * round));
+        add(f, &third, 102 + 3 * round);
         wait_for_answers(f);
         assert_int_equal(third.calls, 1);
         assert_int_equal(third.code, ERROR_NONE);

@@ -124,7 +124,8 @@ static bool draw_back(pool *p, reply_later *later, store_new_key *back, error *e
     }
     auth_user_key_make(secret, later->secret);
     secret_wipe(secret, sizeof secret);
-    if (!auth_user_key_hash(slice_of_text(later->secret), back->token_hash, err)) {
+    slice made = slice_of(later->secret, strlen(later->secret));
+    if (!auth_user_key_hash(made, back->token_hash, err)) {
         return false;
     }
     memcpy(later->bytes, back->token_hash, sizeof back->token_hash);
