@@ -47,7 +47,7 @@ ABUSES = {
                                                         "state": "available"}).encode()), 1002),
     "a proof before the hello": (frame(TEXT, json.dumps({"type": "proof", "signature": "A" * 86}).encode()), 1002),
     "a welcome to the pool": (frame(TEXT, json.dumps({"type": "welcome", "session": "0" * 32, "lease_ms": 1,
-                                                      "beat_ms": 1}).encode()), 1002),
+                                                      "beat_ms": 1, "keys": "{}"}).encode()), 1002),
     "a hello with nothing in it": (frame(TEXT, b'{"type":"hello"}'), 1007),
 }
 
