@@ -1,6 +1,7 @@
 """The pool's own end and return: killed, stopped, told to reread, started twice, checked. restart.py BINARY"""
 
 import concurrent.futures
+import os
 import pathlib
 import shutil
 import signal
@@ -14,7 +15,8 @@ import unittest
 
 import tap
 from fleet import FleetCase
-from wire import BINARY, Connection, Site, SiteCase, free_port, frozen, request, scratch_site, trust, wait_for
+from wire import (BINARY, Connection, Site, SiteCase, children, free_port, frozen, request, scratch_site, trust,
+                  wait_for)
 
 BACK_SECONDS = 15  # the bound for workers to be back
 
@@ -139,6 +141,25 @@ class Stopped(unittest.TestCase):
             self.assertEqual(site.pool.child.wait(20), 0)
             self.assertIn("draining", (site.folder / "pool.log").read_text())
             self.assertTrue(site.workers[0].alive(), "the worker waits for its pool")
+
+    def test_a_pool_ends_well_while_a_certificate_is_exchanged(self):
+        for kind in ("server", "ca"):
+            with self.subTest(kind), scratch_site(worker_count=0) as site:
+                pool = site.pool.child
+                (keeper,) = [child for child in children(pool.pid)
+                             if "keeper" in pathlib.Path(f"/proc/{child}/comm").read_text()]
+                os.kill(keeper, signal.SIGSTOP)
+                try:
+                    with Connection(site.address, trust(site.ca_file)) as connection:
+                        connection.send(request("POST", f"/v1/admin/secrets/{kind}/rotate", {}, site.admin_key))
+                        time.sleep(0.5)  # a thread asks the keeper
+                        pool.send_signal(signal.SIGTERM)
+                        pool.send_signal(signal.SIGINT)  # at once
+                        time.sleep(0.3)
+                finally:
+                    os.kill(keeper, signal.SIGCONT)
+                self.assertEqual(pool.wait(), 0, site.pool.last_lines(150))
+                site.start_pool()
 
     @staticmethod
     def refused(site):

@@ -236,6 +236,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     ev_timer_init(&p->dispatch_timer, tick_dispatch, p);
     ev_timer_init(&p->stall_timer, job_check_stalled, p);
     ev_timer_init(&p->housekeeping_timer, keep_house, p);
+    ev_timer_init(&p->drain_timer, NULL, NULL); /* run.c says what it does */
     rekey_init(p);
     if (!random_bytes(p->map_seed, sizeof p->map_seed, err) ||
         !random_bytes(&json_seed, sizeof json_seed, err)) {
@@ -268,6 +269,20 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     return true;
 }
 
+/* Nothing is to be done from time to time any more; but what threads have begun comes to its end while all
+ * that it uses is there. */
+static void settle(pool *p) {
+    if (p->loop == NULL) {
+        return;
+    }
+    ev_timer_stop(&p->dispatch_timer);
+    ev_timer_stop(&p->stall_timer);
+    ev_timer_stop(&p->housekeeping_timer);
+    ev_timer_stop(&p->drain_timer);
+    rekey_stop(p);
+    ev_loop_settle(p->loop);
+}
+
 /* In the order in which things use each other. */
 void pool_stop(pool *p) {
     if (p->dispatch != NULL) {
@@ -275,15 +290,14 @@ void pool_stop(pool *p) {
     }
     egress_stop();
     proof_stop(p);
-    if (p->loop != NULL) {
-        rekey_stop(p);
-    }
     http_server_free(p->server);
     providers_stop(p->providers);
     net_free(p->net);
+    store_settle(p->store);
+    settle(p);
+    secrets_stop(p);
     net_tls_free(p->tls);
     certificates_stop(p);
-    store_settle(p->store);
     audit_stop(p);
     store_close(p->store);
     providers_free(p->providers);
@@ -297,8 +311,7 @@ void pool_stop(pool *p) {
     fleet_free(p->fleet);
     arena_free(p->scratch);
     privilege_unwatch(p);
-    ev_loop_free(p->loop); /* waits for what its threads still ask of the keeper */
-    secrets_stop(p);
+    ev_loop_free(p->loop);
     site_close(&p->site);
     release_status_free(&p->release);
     privilege_stop(p);

@@ -299,6 +299,12 @@ void ev_loop_stop(ev_loop *loop) {
     uv_stop(&loop->uv);
 }
 
+void ev_loop_settle(ev_loop *loop) {
+    while (loop->works > 0) {
+        (void)uv_run(&loop->uv, UV_RUN_ONCE);
+    }
+}
+
 void ev_loop_free(ev_loop *loop) {
     if (loop == NULL) {
         return;

@@ -248,6 +248,24 @@ static void test_work_runs_elsewhere_and_is_done_here(void **state) {
     assert_true(last.done);
 }
 
+static void test_work_can_be_waited_for_without_the_loop_s_end(void **state) {
+    (void)state;
+    error err;
+    job jobs[3] = {{.loop = new_loop()}};
+    ev_loop_settle(jobs[0].loop);
+    for (size_t i = 0; i < 3; i++) {
+        jobs[i].loop = jobs[0].loop;
+        assert_true(ev_work(jobs[i].loop, do_job, job_done, &jobs[i], &err));
+    }
+    ev_loop_settle(jobs[0].loop); /* each end stops the loop, which changes nothing */
+    assert_true(jobs[0].done && jobs[1].done && jobs[2].done);
+    job last = {.loop = jobs[0].loop};
+    assert_true(ev_work(last.loop, do_job, job_done, &last, &err));
+    ev_loop_run(last.loop);
+    assert_true(last.done);
+    ev_loop_free(last.loop);
+}
+
 static void test_a_signal_arrives_on_the_loop(void **state) {
     (void)state;
     error err;
@@ -284,6 +302,7 @@ int main(void) {
         cmocka_unit_test(test_posts_of_a_thread_arrive_all_and_in_order),
         cmocka_unit_test(test_posts_are_bounded_and_run_at_the_latest_when_the_loop_is_freed),
         cmocka_unit_test(test_work_runs_elsewhere_and_is_done_here),
+        cmocka_unit_test(test_work_can_be_waited_for_without_the_loop_s_end),
         cmocka_unit_test(test_a_signal_arrives_on_the_loop),
         cmocka_unit_test(test_a_loop_is_made_whole_or_not_at_all),
     };

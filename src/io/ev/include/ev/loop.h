@@ -16,6 +16,9 @@ MUST_CHECK ev_loop *ev_loop_new(error *err);
 /* Returns after ev_loop_stop; may then be run again. */
 void ev_loop_run(ev_loop *loop);
 void ev_loop_stop(ev_loop *loop);
+/* Runs until no work is under way in the thread pool (ev_work), for an owner whose parts end one after the
+ * other: what the work's end uses is still there then. */
+void ev_loop_settle(ev_loop *loop);
 /* Waits for the work in the thread pool, runs what was posted, frees. Watches, signals and processes are to
  * be freed before. NULL is allowed. */
 void ev_loop_free(ev_loop *loop);
