@@ -284,7 +284,8 @@ bool database_prepare(database *d, uint64_t size_limit, error *err) {
            prepare_transactions(d, err) && (!d->crash_likely || check_content(d, err));
 }
 
-/* SQLite removes the write-ahead log when the last user closes: one that is left tells of a crash. */
+/* SQLite removes the write-ahead log when the last user closes, or empties it where it keeps its files: what
+ * is left in it tells of a crash. */
 static bool open_alone(database *d, const char *path, uint32_t busy_timeout_ms, error *err) {
     char lock_path[PATH_MAX];
     char log_path[PATH_MAX];
