@@ -513,7 +513,7 @@ class Exported(unittest.TestCase):
             done = subprocess.run([BINARY, "verify", "audit", "--key", key.note_key(name), copy], check=False,
                                   capture_output=True, timeout=300)
             self.assertEqual(done.returncode, 0, done.stderr)
-        self.check(1, "the key of --key is none of the pool's", copy, "--key", stranger.note_key(name))
+        self.check(1, "the key of --key isn't one of the pool's keys, of 4", copy, "--key", stranger.note_key(name))
 
     def test_a_witness_goes_on_when_the_key_is_exchanged(self):
         sign = ("--cosign", self.folder / "changing.key", "--as", "changing.example")
@@ -530,7 +530,7 @@ class Exported(unittest.TestCase):
         for number, (words, content) in enumerate((
                 ("another pool's", stranger.json()),
                 ("another pool's", json.dumps({**json.loads(stranger.json()), "pool": self.pool_id})),
-                ("log.key is none of the pool's keys", keys.json(keys.steps[:1])),  # cut at its end
+                ("log.key isn't one of the pool's keys, of 2", keys.json(keys.steps[:1])),  # cut at its end
                 ("keys before and after", keys.json(keys.steps[1:])),
                 ("keys before and after", keys.json(keys.steps[::-1])),
                 ("keys before and after", keys.json(edited)),
@@ -539,7 +539,7 @@ class Exported(unittest.TestCase):
                 self.check(1, ["refuted", words], self.copy_of(f"bad{number}", keys, keys_json=content))
         last, name = keys.keys[-1], f"cellule/{self.pool_id}"
         cut = self.copy_of("cut", keys, keys_json=keys.json(keys.steps[:1]), log_key=keys.keys[1].note_key(name))
-        self.check(1, ["refuted", "none of the pool's 2 keys that are given has signed it"], cut)
+        self.check(1, ["refuted", "none of the pool's keys has signed it, of 2 that are known"], cut)
         without = self.copy_of("without", keys)
         (without / "keys.json").unlink()
         self.check(2, ["cannot be checked here", "/v1/pool/keys", "--keys"], without)
@@ -547,6 +547,11 @@ class Exported(unittest.TestCase):
         full.write_text(keys.json())
         self.check(0, "holds", without, "--keys", full)
         self.check(0, "holds", cut, "--keys", full, "--key", last.note_key(name))
+        full.write_text(keys.json(keys.steps[:1]))  # it ends too early, for all that can be told
+        self.check(2, ["cannot be checked here", "log.key isn't one of", "/v1/pool/keys"], without, "--keys", full)
+        (without / "log.key").write_text(keys.keys[1].note_key(name))
+        self.check(2, ["cannot be checked here", "none of the pool's keys has signed it, of 2", "/v1/pool/keys"], without,
+                   "--keys", full)
         full.write_text(stranger.json())
         self.check(2, ["cannot be checked here", "another pool's"], without, "--keys", full)
         self.check(2, "cannot be checked here", without, "--keys", self.folder / "nothing")
@@ -610,7 +615,7 @@ class Succeeded(unittest.TestCase):
     def test_a_copy_holds_with_the_keys_of_its_time_alone(self):
         self.check(1, "log.key is a key that the pool has replaced", self.mixed("late", self.before, self.after))
         self.check(1, "replaced", self.before, "--keys", self.after / "keys.json")
-        self.check(1, "log.key is none of the pool's keys", self.mixed("short", self.after, self.before))
+        self.check(1, "log.key isn't one of the pool's keys, of 1", self.mixed("short", self.after, self.before))
         stale = self.mixed("stale", self.after, self.after)
         shutil.copy(self.before / "checkpoint", stale / "checkpoint")
         self.check(1, "had replaced the key that signed it", stale)

@@ -228,7 +228,7 @@ class Receipts(SiteCase, Case):
         done = verify(keys.keys[2], "--keys", file, "--question", QUESTION, "--answer", self.answer, "--model", self.site.model)
         self.check(done, PROVED, "proved")
         self.check(self.verify("--keys", file, model=False), REFUTED, "had been replaced by then")  # by the first key
-        self.check(verify(Key(self.site.folder / "stranger.key"), "--keys", file), REFUTED, "has never been the pool's")
+        self.check(verify(Key(self.site.folder / "stranger.key"), "--keys", file), UNCHECKED, "of 4 that are known", "/v1/pool/keys")
         whole = json.loads(file.read_text())
         stranger = Succession(Key(self.site.folder / "stranger.key")).json()
         for content in (keys.json([{**keys.steps[0], "made_ms": finished}, *keys.steps[1:]]), stranger,
@@ -236,7 +236,7 @@ class Receipts(SiteCase, Case):
             file.write_text(content)
             self.check(verify(keys.keys[1], "--keys", file), UNCHECKED, "cannot be checked here: ", "keys.json")
         file.write_text(keys.json(keys.steps[:1]))  # it ends too early
-        self.check(verify(keys.keys[2], "--keys", file), REFUTED, "has never been the pool's")
+        self.check(verify(keys.keys[2], "--keys", file), UNCHECKED, "of 2 that are known", "/v1/pool/keys")
         forged = {**keys.keys[1].countersign(receipt), "pool_signature": receipt["pool_signature"]}
         signed.write_text(json.dumps(forged))
         self.check(self.verify(receipt=signed, model=False), REFUTED, "pool's signature does not match")
@@ -281,6 +281,11 @@ class Receipts(SiteCase, Case):
         self.check(self.verify("--keys", kept, receipt=receipt, model=False), PROVED, "receipt: valid")
         self.assertIn(f"--keys {kept}", done.stderr)
 
+    def test_ask_tells_a_list_that_cannot_be_kept_from_a_receipt_that_is_not_valid(self):
+        done, _ = self.ask_of(None, None, "--save-keys", self.site.folder / "nowhere" / "keys.json")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("receipt: valid, but the keys can't be kept", done.stderr)
+
     def test_ask_refuses_a_pool_whose_keys_do_not_lead_to_the_one_that_signed(self):
         keys = Succession(Key(self.site.folder / "pool.key"))
         for number in range(2):
@@ -290,9 +295,9 @@ class Receipts(SiteCase, Case):
         last = keys.keys[2]
         for key, shown, words in ((last, stranger.json(), "another pool's"),
                                   (last, json.dumps({**json.loads(stranger.json()), "pool": keys.pool_id.hex()}), "another pool's"),
-                                  (last, keys.json(keys.steps[:1]), "has never been the pool's"),
+                                  (last, keys.json(keys.steps[:1]), "of 2 that are known"),
                                   (last, keys.json(keys.steps[1:]), "keys before and after"),
-                                  (last, None, "has never been the pool's"),  # its own: it has had one
+                                  (last, None, "of 1 that are known"),  # its own: it has had one
                                   (keys.keys[1], keys.json(), "had been replaced by then"),
                                   (last, "{}", "the keys that the pool shows"), (last, "", "the keys that the pool shows"),
                                   (last, json.dumps(["x" * 40000]), "the keys that the pool shows")):
@@ -479,7 +484,7 @@ class Evidence(unittest.TestCase, Case):
                     self.check(self.verify(signed), UNCHECKED, "cannot be checked here: ", "--keys", "/v1/pool/keys")
                 self.check(self.verify(self.seeds / name, None, "--keys", file), REFUTED, "had been replaced by then")
                 file.write_text(keys.json(keys.steps[:2]))
-                self.check(self.verify(signed, None, "--keys", file), REFUTED, "has never been the pool's")
+                self.check(self.verify(signed, None, "--keys", file), UNCHECKED, "of 3 that are known", "/v1/pool/keys")
                 file.write_text(keys.json(keys.steps[1:]))
                 self.check(self.verify(signed, None, "--keys", file), UNCHECKED, "cannot be checked here: ", "keys.json")
                 file.write_text(keys.json())

@@ -172,15 +172,18 @@ static bool fetch_receipt(ask *a, const char *job, buffer *json, error *err) {
 static bool check_signed(ask *a, slice json, receipt_claims *claims, signed_receipt *entry, error *err) {
     bool valid = receipt_check(json, claims, entry, err);
     a->needs_keys = !valid && err->code == ERROR_NOT_FOUND;
-    if ((a->needs_keys || (valid && a->keys_path != NULL)) &&
-        !pool_keys_get(a->api, a->pool_id, &a->keys, err)) {
-        return false;
+    if (!a->needs_keys) {
+        return valid;
     }
-    if (a->needs_keys) {
-        claims->keys = &a->keys;
-        valid = receipt_check(json, claims, entry, err);
-    }
-    return valid && (a->keys_path == NULL || pool_keys_write(&a->keys, a->keys_path, err));
+    claims->keys = &a->keys;
+    return pool_keys_get(a->api, a->pool_id, &a->keys, err) && receipt_check(json, claims, entry, err);
+}
+
+static bool save_keys(ask *a, error *err) {
+    return a->keys_path == NULL ||
+           ((a->needs_keys || pool_keys_get(a->api, a->pool_id, &a->keys, err)) &&
+            pool_keys_write(&a->keys, a->keys_path, err)) ||
+           error_context(err, "receipt: valid, but the keys can't be kept");
 }
 
 static bool check_receipt(ask *a, const char *job, signed_receipt *entry, error *err) {
@@ -256,6 +259,9 @@ static bool run_ask(ask *a, error *err) {
     }
     if (!check_receipt(a, job, &entry, err)) {
         return error_context(err, "receipt: NOT VALID, don't rely on this answer");
+    }
+    if (!save_keys(a, err)) {
+        return false;
     }
     if (a->json) {
         print_json(a, job, &entry);

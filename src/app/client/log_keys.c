@@ -64,7 +64,8 @@ static bool verify_former(const log_keys *k, const note *n, error *err) {
             return false;
         }
     }
-    return error_set(err, ERROR_NOT_FOUND, "none of the pool's keys has signed it");
+    return error_set(err, ERROR_NOT_FOUND, "none of the pool's keys has signed it, of %zu that are known",
+                     log_keys_count(k));
 }
 
 bool log_keys_verify_shown(const log_keys *k, const note *n, error *err) {
@@ -75,14 +76,8 @@ bool log_keys_verify_shown(const log_keys *k, const note *n, error *err) {
     if (err->code != ERROR_NOT_FOUND || !k->has_chain) {
         return false;
     }
-    if (verify_former(k, n, err)) {
-        return error_set(err, ERROR_CORRUPT, "the pool had replaced the key that signed it");
-    }
-    if (err->code == ERROR_NOT_FOUND) {
-        error_set(err, ERROR_CORRUPT, "none of the pool's %zu keys that are given has signed it",
-                  k->chain.count + 1);
-    }
-    return false;
+    return verify_former(k, n, err) &&
+           error_set(err, ERROR_CORRUPT, "the pool had replaced the key that signed it");
 }
 
 bool log_keys_verify_older(const log_keys *k, const note *n, error *err) {

@@ -24,9 +24,9 @@ size_t log_keys_count(const log_keys *k);
 bool log_keys_have(const log_keys *k, const note_key *named, bool former);
 
 /* The checkpoint that a log shows now: signed with the current key. ERROR_CORRUPT, also where a key did that
- * has been replaced. */
+ * has been replaced; ERROR_NOT_FOUND: none of them did. */
 MUST_CHECK bool log_keys_verify_shown(const log_keys *k, const note *n, error *err);
-/* One that was seen earlier: signed with any of the keys. */
+/* One that was seen earlier: signed with any of the keys. Errors as before. */
 MUST_CHECK bool log_keys_verify_older(const log_keys *k, const note *n, error *err);
 
 #endif

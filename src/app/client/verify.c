@@ -30,10 +30,11 @@ bool verify_start(const char *pool_id_hex, uint8_t pool_id[HASH_SIZE], error *er
 void verify_ask_for_keys(error *err) {
     if (err->code == ERROR_NOT_FOUND) {
         const error cause = *err;
-        error_set(err, cause.code,
-                  "%s: if the pool has exchanged its key, give --keys FILE, made with curl --cacert ca.pem "
-                  "https://POOL/v1/pool/keys > FILE",
-                  cause.text);
+        error_set(
+            err, cause.code,
+            "%s: if the pool has exchanged its key, give --keys FILE, made now with curl --cacert ca.pem "
+            "https://POOL/v1/pool/keys > FILE",
+            cause.text);
     }
 }
 

@@ -21,7 +21,7 @@ MUST_CHECK bool verify_start(const char *pool_id_hex, uint8_t pool_id[HASH_SIZE]
  * given. That they are none says nothing of what is to be checked. */
 MUST_CHECK bool verify_read_keys(const char *path, const uint8_t pool_id[HASH_SIZE], succession *keys,
                                  error *err);
-/* After ERROR_NOT_FOUND of a signature, where no keys were given: says how one gets them. */
+/* After ERROR_NOT_FOUND of a signature: says how one gets the keys of now. */
 void verify_ask_for_keys(error *err);
 
 /* Reads what a file, or for "-" the standard input, holds. False: it isn't such an object at all (empty, cut,

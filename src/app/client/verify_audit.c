@@ -117,6 +117,14 @@ static bool check_first_key(verification *v, const note_key *key, error *err) {
     return false;
 }
 
+/* The copy's own list must name the key, another list may be too old. */
+static void unknown_key(verification *v, error *err) {
+    v->result = v->keys_path == NULL ? OUTCOME_REFUTED : OUTCOME_UNCHECKED;
+    if (v->keys_path != NULL) {
+        verify_ask_for_keys(err);
+    }
+}
+
 /* The keys that the pool has had, and the log's is one of them: the last, if it is the folder that names it.
  */
 static bool check_chain(verification *v, slice json, const note_key *key, error *err) {
@@ -136,9 +144,10 @@ static bool check_chain(verification *v, slice json, const note_key *key, error 
     if (log_keys_have(&v->keys, key, true)) {
         return refuted(v, err, "log.key is a key that the pool has replaced");
     }
-    return refuted(v, err,
-                   v->key == NULL ? "log.key is none of the pool's keys that are given"
-                                  : "the key of --key is none of the pool's keys that are given");
+    error_set(err, ERROR_NOT_FOUND, "%s isn't one of the pool's keys, of %zu that are known",
+              v->key == NULL ? "log.key" : "the key of --key", log_keys_count(&v->keys));
+    unknown_key(v, err);
+    return false;
 }
 
 /* Who signs the log. */
@@ -168,6 +177,9 @@ static bool open_note(verification *v, const char *what, bool shown, note *n, ch
         !(shown ? log_keys_verify_shown(&v->keys, n, err) : log_keys_verify_older(&v->keys, n, err)) ||
         !checkpoint_parse(n->text, c, err)) {
         v->result = err->code == ERROR_MEMORY ? OUTCOME_UNCHECKED : OUTCOME_REFUTED;
+        if (err->code == ERROR_NOT_FOUND) {
+            unknown_key(v, err);
+        }
         return error_context(err, "%s", what);
     }
     return strcmp(c->origin, v->keys.current.name) == 0 ||

@@ -87,7 +87,10 @@ const uint8_t *succession_current(const succession *s) {
 bool succession_covers(const succession *s, const uint8_t key[SIGN_PUBLIC_SIZE], uint64_t at_ms, error *err) {
     size_t number = find(s, s->count, key);
     if (number == SIZE_MAX) {
-        return error_set(err, ERROR_CORRUPT, "the key that signed it has never been the pool's");
+        return error_set(
+            err, ERROR_NOT_FOUND,
+            "it isn't signed with the pool's key, nor with one that it has had, of %zu that are known",
+            s->count + 1);
     }
     return number == s->count || at_ms <= s->steps[number].made_ms + SUCCESSION_LEEWAY_MS ||
            error_set(err, ERROR_CORRUPT, "the key that signed it had been replaced by then");

@@ -95,7 +95,8 @@ static void test_what_is_shown_now_is_signed_with_the_last_key_alone(void **stat
         const log_keys k = after(count);
         assert_int_equal(log_keys_count(&k), count + 1);
         for (size_t key = 0; key < KEY_COUNT; key++) {
-            expect(log_keys_verify_shown, &k, key, false, key == count ? ERROR_NONE : ERROR_CORRUPT);
+            const error_code code = key > count ? ERROR_NOT_FOUND : key < count ? ERROR_CORRUPT : ERROR_NONE;
+            expect(log_keys_verify_shown, &k, key, false, code);
         }
     }
 }
@@ -130,7 +131,7 @@ static void test_why_a_replaced_key_and_a_stranger_s_are_refused_is_told_apart(v
     buffer_clear(&bytes);
     n = signed_by(3, false, &bytes);
     assert_false(log_keys_verify_shown(&k, &n, &err));
-    assert_non_null(strstr(err.text, "none of the pool's 2 keys"));
+    assert_non_null(strstr(err.text, "none of the pool's keys has signed it, of 2"));
     buffer_free(&bytes);
 }
 

@@ -122,8 +122,8 @@ MUST_CHECK bool receipt_countersign(signed_receipt *s, const sign_key *pool, con
 /* Anyone: both signatures and both ids. `pool_id` is the pool that the caller trusts: without that knowledge
  * anybody could have made up both keys. `keys`: what leads from it to the key that signed; NULL: only the
  * first is taken. One that was replaced counts for what ended before (by the worker's clock).
- * ERROR_CORRUPT says which part is wrong; ERROR_NOT_FOUND: the signatures match, but by another key than the
- * first, and `keys` is NULL, so whether it is the pool's can't be told. */
+ * ERROR_CORRUPT says which part is wrong; ERROR_NOT_FOUND: the signatures match, but nothing that is given
+ * leads to the key, so whether it is the pool's can't be told. */
 MUST_CHECK bool receipt_verify(signed_receipt *s, const uint8_t pool_id[HASH_SIZE], const succession *keys,
                                error *err);
 

@@ -39,8 +39,9 @@ MUST_CHECK bool succession_append(succession *s, const sign_key *former, const s
 /* The key that signs now; SIGN_PUBLIC_SIZE bytes that live as long as `s`. */
 const uint8_t *succession_current(const succession *s);
 /* Whether the pool may have signed with `key` something that says it is of `at_ms` (Unix): any key that it
- * has had and that hadn't been replaced by then, give or take SUCCESSION_LEEWAY_MS. ERROR_CORRUPT if not. A
- * key begins with the pool, for what is older is signed late. */
+ * has had and that hadn't been replaced by then, give or take SUCCESSION_LEEWAY_MS. ERROR_CORRUPT if it
+ * had, ERROR_NOT_FOUND for a key that isn't among them: a later one, if `s` isn't the newest. A key begins
+ * with the pool, for what is older is signed late. */
 MUST_CHECK bool succession_covers(const succession *s, const uint8_t key[SIGN_PUBLIC_SIZE], uint64_t at_ms,
                                   error *err);
 /* Whether `shown` is `known` or goes on from it. ERROR_DENIED: it ends earlier, so an older key is put
@@ -50,8 +51,8 @@ MUST_CHECK bool succession_goes_on(const succession *known, const succession *sh
 /* {"object": "cellule.succession", "pool": HEX, "first_key": BYTES, "steps": [{"key", "made_ms",
  * "former_signature", "signature"}, ...]}. */
 MUST_CHECK bool succession_write_json(const succession *s, buffer *out, error *err);
-/* Verifies the whole. `pool_id`: the pool that the reader trusts; NULL: his own. ERROR_INVALID: it is no such object;
- * ERROR_CORRUPT: it is of another pool, or doesn't hold. After a failure `s` is zeroed. */
+/* Verifies the whole. `pool_id`: the pool that the reader trusts; NULL: his own. ERROR_INVALID: it is no such
+ * object; ERROR_CORRUPT: it is of another pool, or doesn't hold. After a failure `s` is zeroed. */
 MUST_CHECK bool succession_read_json(slice json, const uint8_t pool_id[HASH_SIZE], succession *s, error *err);
 
 #endif
