@@ -349,7 +349,6 @@ void audit_stop(pool *p) {
     if (a == NULL) {
         return;
     }
-    ev_timer_stop(&a->keep_timer);
     audit_sweep_free(a->sweep);
     a->sweep = NULL;
     error err = {0};
@@ -359,6 +358,7 @@ void audit_stop(pool *p) {
             log_error("the audit log's checkpoint is not kept beside the database", LOG_CAUSE(&err));
         }
     }
+    ev_timer_stop(&a->keep_timer); /* what was written last has started it again */
     p->audit = NULL;
     (void)audit_hold_ready(a);
     audit_free(a);
