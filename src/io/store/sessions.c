@@ -53,11 +53,27 @@ static bool find_owner(session_add *r, database *d, error *err) {
            error_set(err, ERROR_DENIED, "this user or key has been shut out");
 }
 
+static bool has_room(const session_add *r, database *d, error *err) {
+    query q;
+    bool row = false;
+    query_start(&q, d, "SELECT count(*) FROM sessions WHERE user_id = ?");
+    query_u64(&q, r->session.user_id);
+    if (!query_row(&q, &row, err)) {
+        return false;
+    }
+    uint64_t count = query_read_u64(&q);
+    return query_columns_fit(&q, err) &&
+           (count < STORE_SESSIONS_OF_USER_MAX ||
+            error_set(err, ERROR_LIMIT,
+                      "this user has made %d sessions within days; a program should use a key",
+                      (int)STORE_SESSIONS_OF_USER_MAX));
+}
+
 static bool session_add_run(request *base, database *d, error *err) {
     session_add *r = (session_add *)base;
     const store_session *session = &r->session;
     query q;
-    if (!find_owner(r, d, err)) {
+    if (!find_owner(r, d, err) || !has_room(r, d, err)) {
         return false;
     }
     query_start(&q, d,
@@ -126,11 +142,13 @@ static bool rotate(session_refresh *r, database *d, error *err) {
         &q, d,
         "UPDATE sessions SET refresh_hash = ? WHERE id = ? AND refresh_hash = ? AND ended_ms IS NULL "
         "AND expires_ms > ? AND EXISTS (SELECT 1 FROM users WHERE users.id = user_id AND disabled = 0) "
-        "AND NOT EXISTS (SELECT 1 FROM keys WHERE keys.id = key_id AND revoked_ms IS NOT NULL)");
+        "AND NOT EXISTS (SELECT 1 FROM keys WHERE keys.id = key_id AND revoked_ms IS NOT NULL) "
+        "AND (SELECT count(*) FROM spent_refreshes WHERE session_id = sessions.id) < ?");
     query_bytes(&q, r->to, sizeof r->to);
     query_bytes(&q, r->id, sizeof r->id);
     query_bytes(&q, r->from, sizeof r->from);
     query_u64(&q, r->now_ms);
+    query_u64(&q, STORE_REFRESHES_MAX);
     if (!query_run(&q, err)) {
         return false;
     }

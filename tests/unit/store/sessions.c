@@ -178,6 +178,39 @@ static void test_a_refresh_is_good_once_and_its_reuse_ends_the_session(void **st
     assert_int_equal(load().count, 0);
 }
 
+/* What is kept of it grows with each. */
+static void test_a_session_is_refreshed_so_often_and_no_more(void **state) {
+    (void)state;
+    uint8_t id[STORE_SESSION_ID_SIZE];
+    uint8_t from[STORE_HASH_SIZE];
+    uint8_t to[STORE_HASH_SIZE] = {0};
+    store_new_session session = new_session(9, false);
+    add(&session);
+    memset(id, 9, sizeof id);
+    memset(from, 9, sizeof from);
+    for (unsigned i = 0; i <= STORE_REFRESHES_MAX; i++) {
+        found f = {0};
+        to[0] = (uint8_t)i;
+        to[1] = (uint8_t)(i >> 8);
+        to[2] = 1;
+        assert_true(store_session_refresh(site, id, from, to, NOW_MS, on_refreshed, &f, &err));
+        assert_int_equal(f.o.code, ERROR_NONE);
+        assert_int_equal(f.result, i < STORE_REFRESHES_MAX ? STORE_REFRESHED : STORE_REFRESH_REFUSED);
+        memcpy(from, to, sizeof from);
+    }
+    assert_int_equal(load().count, 1);
+}
+
+static void test_a_user_makes_so_many_sessions_and_no_more(void **state) {
+    (void)state;
+    store_new_session session = new_session(9, false);
+    for (unsigned i = 0; i <= STORE_SESSIONS_OF_USER_MAX; i++) {
+        session.id[0] = (uint8_t)i;
+        session.id[1] = (uint8_t)(i >> 8);
+        assert_int_equal(add(&session).o.code, i < STORE_SESSIONS_OF_USER_MAX ? ERROR_NONE : ERROR_LIMIT);
+    }
+}
+
 static void test_no_refresh_once_it_is_over(void **state) {
     (void)state;
     outcome o = {0};
@@ -359,6 +392,8 @@ int main(void) {
         SITE_TEST(test_a_session_is_kept_with_whose_it_is),
         SITE_TEST(test_a_session_needs_a_key_or_a_provider_and_a_person),
         SITE_TEST(test_a_refresh_is_good_once_and_its_reuse_ends_the_session),
+        SITE_TEST(test_a_session_is_refreshed_so_often_and_no_more),
+        SITE_TEST(test_a_user_makes_so_many_sessions_and_no_more),
         SITE_TEST(test_no_refresh_once_it_is_over),
         SITE_TEST(test_a_revoked_key_ends_its_sessions_alone),
         SITE_TEST(test_sessions_end_by_what_was_said_of_them),

@@ -38,7 +38,12 @@ typedef struct store_session {
     uint64_t expires_ms;
 } store_session;
 
-/* ERROR_DENIED: the user is disabled, or the key revoked. ERROR_NOT_FOUND: there is no such user. */
+/* So that whoever may log in can't fill the disk: of a user, over or not, as long as they are kept; and of a
+ * session, after which somebody has to log in again. */
+enum { STORE_SESSIONS_OF_USER_MAX = 5000, STORE_REFRESHES_MAX = 2000 };
+
+/* ERROR_DENIED: the user is disabled, or the key revoked. ERROR_NOT_FOUND: there is no such user. ERROR_LIMIT
+ * beyond STORE_SESSIONS_OF_USER_MAX. */
 typedef void store_session_added(void *context, const store_session *session, const error *failure);
 MUST_CHECK bool store_session_add(store *s, const store_new_session *session, store_session_added *done,
                                   void *context, error *err);
@@ -47,7 +52,8 @@ MUST_CHECK bool store_session_add(store *s, const store_new_session *session, st
 typedef enum store_refresh {
     STORE_REFRESHED,
     STORE_REFRESH_REUSED, /* `from` was changed before: somebody has a copy, and the session has ended now */
-    STORE_REFRESH_REFUSED /* never a secret of it; or the session, its user or its key has ended */
+    STORE_REFRESH_REFUSED /* never a secret of it; or the session, its user or its key has ended; or it was
+                             changed STORE_REFRESHES_MAX times */
 } store_refresh;
 typedef void store_session_refreshed(void *context, store_refresh result, const error *failure);
 MUST_CHECK bool store_session_refresh(store *s, const uint8_t id[STORE_SESSION_ID_SIZE],
