@@ -639,6 +639,8 @@ class ScimCase(BrowserCase):
     def find(self, name):
         answer = self.scim("GET", "?" + urllib.parse.urlencode({"filter": f'userName eq "{name}"'}))
         self.assertEqual((answer.status, answer.json.get("totalResults")), (200, 1), answer.body)
+        counted = self.scim("GET", "?count=0").json
+        self.assertEqual((counted["totalResults"] > 0, counted["itemsPerPage"], counted["Resources"]), (True, 0, []))
         return answer.json["Resources"][0]
 
     def set_active(self, user, active):

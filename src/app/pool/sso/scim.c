@@ -115,6 +115,9 @@ static void listed(void *context, const store_identity *identities, size_t count
         reply_scim_failure(later.request, failure);
         return;
     }
+    if (later.user_id == 0) { /* RFC 7644 §3.4.2.4: the number alone is wanted */
+        count = 0;
+    }
     buffer body = buffer_make(ANSWER_LIMIT);
     json_writer w = json_writer_make(&body);
     json_write_object_begin(&w);
@@ -156,7 +159,7 @@ void scim_list(pool *p, http_request *request) {
                                     .limit = count == 0         ? 1
                                              : count > PAGE_MAX ? PAGE_MAX
                                                                 : (size_t)count};
-    reply_later *later = reply_later_new(p, request, 0);
+    reply_later *later = reply_later_new(p, request, count);
     if (later == NULL) {
         return;
     }
