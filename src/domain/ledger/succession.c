@@ -4,6 +4,8 @@
 
 enum { STATEMENT_LIMIT = 512 };
 
+static const char label[] = "cellule succession v1";
+
 /* The key that signed before step `number`. */
 static const uint8_t *key_before(const succession *s, size_t number) {
     return number == 0 ? s->first_key : s->steps[number - 1].key;
@@ -13,7 +15,7 @@ static const uint8_t *key_before(const succession *s, size_t number) {
  * it. */
 static bool make_statement(const succession *s, size_t number, const succession_step *step, buffer *out,
                            error *err) {
-    envelope_begin(out, "cellule succession v1");
+    envelope_begin(out, label);
     envelope_add(out, slice_of(s->pool_id, sizeof s->pool_id));
     envelope_add_u32(out, (uint32_t)number + 1);
     if (number == 0) {
@@ -48,6 +50,11 @@ static bool check_place(const succession *s, size_t number, const succession_ste
     }
     return number == 0 || step->made_ms >= s->steps[number - 1].made_ms ||
            error_set(err, code, "it is older than the key before it");
+}
+
+bool succession_is_statement(slice bytes) {
+    const envelope_reader r = envelope_open(bytes, label);
+    return !r.failed;
 }
 
 bool succession_begin(const uint8_t first_key[SIGN_PUBLIC_SIZE], succession *s, error *err) {

@@ -95,6 +95,24 @@ static void test_what_is_too_long_or_unknown_is_not_signed_and_the_signer_goes_o
     helper_stop(signer);
 }
 
+static void test_whoever_asks_the_signer_cannot_name_a_key_of_his_own(void **state) {
+    (void)state;
+    succession keys;
+    sign_key *key = NULL;
+    error err = {0};
+    helper *signer = start_signer(&key);
+    sign_key *stolen = sign_key_generate(&err);
+    must(stolen != NULL && succession_begin(sign_key_public(key), &keys, &err), &err);
+    assert_false(succession_append(&keys, key, stolen, 1000, &err));
+    assert_int_equal(err.code, ERROR_INVALID);
+    assert_non_null(strstr(err.text, "doesn't sign this"));
+    assert_int_equal(keys.count, 0);
+    must(succession_append(&keys, pool_key, stolen, 1000, &err), &err); /* it is the signer that refuses */
+    sign_key_free(stolen);
+    sign_key_free(key);
+    helper_stop(signer);
+}
+
 static void test_without_its_key_the_signer_does_not_start_and_says_why(void **state) {
     (void)state;
     bool confined = false;
@@ -314,6 +332,7 @@ int main(void) {
         cmocka_unit_test(test_the_signer_signs_with_the_pool_s_key),
         cmocka_unit_test(test_the_key_cannot_be_saved_from_outside_the_signer),
         cmocka_unit_test(test_what_is_too_long_or_unknown_is_not_signed_and_the_signer_goes_on),
+        cmocka_unit_test(test_whoever_asks_the_signer_cannot_name_a_key_of_his_own),
         cmocka_unit_test(test_without_its_key_the_signer_does_not_start_and_says_why),
         cmocka_unit_test(test_a_signer_that_is_gone_is_an_error_each_time),
         cmocka_unit_test(test_the_keeper_reads_certificate_and_settings_as_they_are_now),

@@ -1,5 +1,6 @@
 #include "privilege/signer.h"
 
+#include "ledger/succession.h"
 #include "os/sandbox.h"
 #include "privilege/vault.h"
 #include "secrets/pool_key.h"
@@ -52,7 +53,9 @@ static bool answer(void *context, uint8_t what, slice question, buffer *signatur
     if (what != SIGN) {
         return vault_answer(s->vault, what, question, signature, err);
     }
-    if (question.length > SIGNER_MESSAGE_MAX) {
+    /* Who took over the pool would name a key of his own, and have it for ever: the keeper does that alone.
+     */
+    if (question.length > SIGNER_MESSAGE_MAX || succession_is_statement(question)) {
         return error_set(err, ERROR_INVALID, "the signer doesn't sign this");
     }
     if (!sign_bytes(s->key, question, bytes, err)) {

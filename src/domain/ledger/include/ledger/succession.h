@@ -36,6 +36,9 @@ MUST_CHECK bool succession_begin(const uint8_t first_key[SIGN_PUBLIC_SIZE], succ
 MUST_CHECK bool succession_append(succession *s, const sign_key *former, const sign_key *next,
                                   uint64_t made_ms, error *err);
 
+/* Whether these bytes name a key, or a beginning of such: for who signs what others ask for. */
+bool succession_is_statement(slice bytes);
+
 /* The key that signs now; SIGN_PUBLIC_SIZE bytes that live as long as `s`. */
 const uint8_t *succession_current(const succession *s);
 /* Whether the pool may have signed with `key` something that says it is of `at_ms` (Unix): any key that it
