@@ -9,9 +9,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static char folder[] = "/tmp/cellule-privilege-XXXXXX";
@@ -327,6 +331,49 @@ static void test_what_fails_without_a_word_has_failed(void **state) {
     helper_stop(silent);
 }
 
+/* `context`: where it says who works, in memory that is shared. */
+static bool work_on(void *context, uint8_t what, slice question, buffer *answer, error *err) {
+    (void)what, (void)question, (void)answer, (void)err;
+    atomic_store((_Atomic pid_t *)context, getpid());
+    sleep(3);
+    return true;
+}
+
+/* The pool, which is killed while it waits for an answer. */
+static _Noreturn void ask_until_killed(_Atomic pid_t *who) {
+    static const helper_task task = {.name = "busy", .prepare = prepare_nothing, .answer = work_on};
+    buffer first = buffer_make(16);
+    buffer answer = buffer_make(16);
+    error err = {0};
+    helper *busy = helper_start(&task, who, &first, &err);
+    if (busy == NULL || !helper_ask(busy, 0, SLICE_LITERAL("?"), &answer, &err)) {
+        atomic_store(who, -1);
+    }
+    _exit(1);
+}
+
+static void test_a_helper_at_work_does_not_outlive_a_pool_that_is_killed(void **state) {
+    (void)state;
+    int status = 0;
+    _Atomic pid_t *who = mmap(NULL, sizeof *who, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(who != MAP_FAILED);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0); /* to see how the helper ends */
+    pid_t pool = fork();
+    if (pool == 0) {
+        ask_until_killed(who);
+    }
+    while (atomic_load(who) == 0) {
+        usleep(1000);
+    }
+    assert_true(atomic_load(who) > 0);
+    assert_int_equal(kill(pool, SIGKILL), 0);
+    assert_int_equal(waitpid(pool, &status, 0), pool);
+    assert_int_equal(waitpid(atomic_load(who), &status, 0), atomic_load(who));
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0), 0);
+    assert_int_equal(munmap(who, sizeof *who), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_signer_signs_with_the_pool_s_key),
@@ -341,6 +388,7 @@ int main(void) {
         cmocka_unit_test(test_the_pools_key_goes_from_the_keeper_to_the_signer),
         cmocka_unit_test(test_a_helper_that_cannot_be_started_leaves_nothing_behind),
         cmocka_unit_test(test_what_fails_without_a_word_has_failed),
+        cmocka_unit_test(test_a_helper_at_work_does_not_outlive_a_pool_that_is_killed),
     };
     return cmocka_run_group_tests(tests, prepare, clean_up);
 }

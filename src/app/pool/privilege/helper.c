@@ -121,8 +121,9 @@ static void keep_only(int socket) {
 }
 
 /* The pool's signals are the pool's: from a terminal they come to all. The end of the pool is the end of the
- * socket. */
-static _Noreturn void run(const helper_task *task, void *context, int socket) {
+ * socket; if it is killed its helpers are too, before anybody sees it gone: one that wrote on would write
+ * beside the next pool. */
+static _Noreturn void run(const helper_task *task, void *context, pid_t pool, int socket) {
     error err = {0};
     buffer first = buffer_make(HELPER_MESSAGE_MAX);
     static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
@@ -130,6 +131,9 @@ static _Noreturn void run(const helper_task *task, void *context, int socket) {
         (void)signal(ignored[i], SIG_IGN);
     }
     (void)prctl(PR_SET_NAME, task->name, 0, 0, 0);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || getppid() != pool) {
+        _exit(1);
+    }
     bool prepared = task->prepare(context, &first, &err) && (!buffer_failed(&first) || error_memory(&err));
     bool good = reply(socket, prepared, &first, &err) && prepared;
     buffer_wipe(&first);
@@ -209,10 +213,11 @@ helper *helper_start(const helper_task *task, void *context, buffer *first, erro
         return NULL;
     }
     (void)fflush(NULL);
+    pid_t pool = getpid();
     h->process = fork();
     if (h->process == 0) {
         keep_only(pair[1]);
-        run(task, context, pair[1]);
+        run(task, context, pool, pair[1]);
     }
     int cause = errno;
     close(pair[1]);

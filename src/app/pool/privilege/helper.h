@@ -7,7 +7,7 @@
 
 /* A process of the pool's own that does one kind of thing for it, which the pool then has no right to do. It
  * is forked before the pool opens anything, speaks over a socket pair, one question after the other, and ends
- * with the pool. Every message is bounded. */
+ * with the pool: where that is killed at once, whatever it does. Every message is bounded. */
 typedef struct helper helper;
 
 enum { HELPER_MESSAGE_MAX = 512 * 1024, HELPER_TIMEOUT_MS = 10000 };
