@@ -259,13 +259,14 @@ static void test_the_pools_key_goes_from_the_keeper_to_the_signer(void **state) 
     error err;
     succession keys;
     sign_key *former = NULL;
+    bool unsure = true;
     uint8_t signature[SIGN_SIGNATURE_SIZE];
     static const uint8_t nobody[SIGN_PUBLIC_SIZE] = {1};
     slice message = SLICE_LITERAL("message");
     pool_key_issued issued = pool_key_issued_make();
     helper *signer = start_signer(&former);
     helper *keeper = start_keeper();
-    must(keeper_exchange_key(keeper, (slice){NULL, 0}, &issued, &err), &err);
+    must(keeper_exchange_key(keeper, (slice){NULL, 0}, &issued, &unsure, &err), &err);
     must(succession_read_json(buffer_slice(&issued.keys), NULL, &keys, &err), &err);
     const uint8_t *awaited = succession_current(&keys);
     slice sealed = buffer_slice(&issued.sealed);
@@ -289,6 +290,59 @@ static void test_the_pools_key_goes_from_the_keeper_to_the_signer(void **state) 
     helper_stop(signer);
     helper_stop(keeper);
     pool_key_issued_free(&issued);
+}
+
+static size_t steps_on_disk(void) {
+    error err;
+    succession keys;
+    sign_key *key = pool_key_load(folder, &err);
+    must(key != NULL && pool_key_read_succession(folder, sign_key_public(key), &keys, &err), &err);
+    sign_key_free(key);
+    return keys.count;
+}
+
+/* Or the pool would sign on with a key that has been replaced. */
+static void test_an_exchange_that_failed_has_changed_nothing_or_says_that_it_may_have(void **state) {
+    (void)state;
+    bool done = false;
+    size_t failures = 0;
+    helper *keeper = start_keeper();
+    for (int nth = 0; !done && nth < 100; nth++) {
+        size_t before = steps_on_disk();
+        bool unsure = false;
+        error err = {0};
+        pool_key_issued issued = pool_key_issued_make();
+        fault_fail_nth(nth);
+        done = keeper_exchange_key(keeper, (slice){NULL, 0}, &issued, &unsure, &err);
+        (void)fault_stop();
+        failures += !done;
+        if (unsure) {
+            helper_stop(keeper);
+            keeper = start_keeper();
+        } else {
+            assert_int_equal(steps_on_disk(), before + done);
+        }
+        pool_key_issued_free(&issued);
+    }
+    assert_true(done);
+    assert_true(failures > 2 || failures == 0); /* the build has no faults */
+    helper_stop(keeper);
+}
+
+static void test_a_keeper_that_is_gone_may_have_exchanged_the_key_if_it_was_asked(void **state) {
+    (void)state;
+    helper *keeper = start_keeper();
+    assert_int_equal(kill(only_child(), SIGKILL), 0);
+    for (int i = 0; i < 2; i++) {
+        bool unsure = false;
+        error err = {0};
+        pool_key_issued issued = pool_key_issued_make();
+        assert_false(keeper_exchange_key(keeper, (slice){NULL, 0}, &issued, &unsure, &err));
+        assert_int_equal(err.code, ERROR_IO);
+        assert_int_equal(unsure, i == 0);
+        pool_key_issued_free(&issued);
+    }
+    helper_stop(keeper);
 }
 
 static int clean_up(void **state) {
@@ -386,6 +440,8 @@ int main(void) {
         cmocka_unit_test(test_the_keeper_says_what_is_wrong_with_a_file),
         cmocka_unit_test(test_the_keeper_keeps_the_checkpoint_and_gives_no_other_file),
         cmocka_unit_test(test_the_pools_key_goes_from_the_keeper_to_the_signer),
+        cmocka_unit_test(test_an_exchange_that_failed_has_changed_nothing_or_says_that_it_may_have),
+        cmocka_unit_test(test_a_keeper_that_is_gone_may_have_exchanged_the_key_if_it_was_asked),
         cmocka_unit_test(test_a_helper_that_cannot_be_started_leaves_nothing_behind),
         cmocka_unit_test(test_what_fails_without_a_word_has_failed),
         cmocka_unit_test(test_a_helper_at_work_does_not_outlive_a_pool_that_is_killed),

@@ -180,6 +180,13 @@ bool helper_ask(helper *h, uint8_t what, slice question, buffer *answer, error *
     return done;
 }
 
+bool helper_is_broken(helper *h) {
+    pthread_mutex_lock(&h->lock);
+    bool broken = h->broken;
+    pthread_mutex_unlock(&h->lock);
+    return broken;
+}
+
 int helper_descriptor(const helper *h) {
     return h->socket;
 }

@@ -25,6 +25,8 @@ MUST_CHECK helper *helper_start(const helper_task *task, void *context, buffer *
 /* Asks, and waits. The error is its own; ERROR_TIMEOUT or ERROR_IO: it hangs or has ended, and is of no use
  * any more. Any thread. */
 MUST_CHECK bool helper_ask(helper *h, uint8_t what, slice question, buffer *answer, error *err);
+/* An answer hasn't come, and none will: what was asked for last may have been done. Any thread. */
+bool helper_is_broken(helper *h);
 /* Its end is readable as the end of this descriptor, which is the helper's. */
 int helper_descriptor(const helper *h);
 /* Ends it and waits for that. NULL is allowed. */

@@ -11,6 +11,10 @@
 #include <stdio.h>
 
 enum { READ_CERTIFICATE, READ_KEY, READ_SETTINGS, WRITE_CHECKPOINT, EXCHANGE, EXCHANGE_KEY };
+enum {
+    SEALED_SIZE = SIGN_SEED_SIZE + SEAL_OVERHEAD,
+    KEY_ANSWER_MAX = 4 + SEALED_SIZE + 4 + SUCCESSION_JSON_LIMIT
+};
 
 typedef struct kept_files {
     const char *folder;
@@ -54,10 +58,12 @@ static bool exchange(const kept_files *k, slice question, buffer *content, error
     return done;
 }
 
-/* The pool's key, the one before and the next, is here while it is exchanged. */
+/* The pool's key, the one before and the next, is here while it is exchanged. Room for the answer is there
+ * before, for nothing may fail once it is done. */
 static bool exchange_key(const kept_files *k, slice checkpoint, buffer *content, error *err) {
     pool_key_issued issued = pool_key_issued_make();
-    bool done = pool_key_exchange(k->folder, clock_unix_ms(), checkpoint, k->transfer, &issued, err);
+    bool done = (buffer_reserve(content, KEY_ANSWER_MAX) != NULL || error_memory(err)) &&
+                pool_key_exchange(k->folder, clock_unix_ms(), checkpoint, k->transfer, &issued, err);
     if (done) {
         envelope_add(content, buffer_slice(&issued.sealed));
         envelope_add(content, buffer_slice(&issued.keys));
@@ -142,13 +148,24 @@ bool keeper_exchange(helper *keeper, secrets_act act, secrets_issued *issued, er
     return done;
 }
 
-bool keeper_exchange_key(helper *keeper, slice checkpoint, pool_key_issued *issued, error *err) {
+/* Room for all of it, before anything is done. */
+static bool make_room(buffer *parts, pool_key_issued *issued, error *err) {
+    return (buffer_reserve(parts, KEY_ANSWER_MAX) != NULL &&
+            buffer_reserve(&issued->sealed, SEALED_SIZE) != NULL &&
+            buffer_reserve(&issued->keys, SUCCESSION_JSON_LIMIT) != NULL) ||
+           error_memory(err);
+}
+
+bool keeper_exchange_key(helper *keeper, slice checkpoint, pool_key_issued *issued, bool *unsure,
+                         error *err) {
     buffer parts = buffer_make(HELPER_MESSAGE_MAX);
-    bool done = helper_ask(keeper, EXCHANGE_KEY, checkpoint, &parts, err);
+    bool answers = !helper_is_broken(keeper);
+    bool done = make_room(&parts, issued, err) && helper_ask(keeper, EXCHANGE_KEY, checkpoint, &parts, err);
     slice rest = buffer_slice(&parts);
-    done = done && ((take_part(&rest, &issued->sealed, SIGN_SEED_SIZE + SEAL_OVERHEAD) &&
+    done = done && ((take_part(&rest, &issued->sealed, SEALED_SIZE) &&
                      take_part(&rest, &issued->keys, SUCCESSION_JSON_LIMIT) && rest.length == 0) ||
-                    error_memory(err));
+                    error_set(err, ERROR_INTERNAL, "the keeper's answer is no key"));
+    *unsure = answers && !done && helper_is_broken(keeper);
     buffer_wipe(&parts);
     return done;
 }

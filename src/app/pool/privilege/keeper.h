@@ -21,8 +21,10 @@ MUST_CHECK bool keeper_read_server(helper *keeper, certificate_pair *server, err
 MUST_CHECK bool keeper_read_settings(helper *keeper, buffer *text, error *err);
 /* As secrets_make (secrets/files.h). */
 MUST_CHECK bool keeper_exchange(helper *keeper, secrets_act act, secrets_issued *issued, error *err);
-/* As pool_key_exchange; what it seals is for the signer. */
-MUST_CHECK bool keeper_exchange_key(helper *keeper, slice checkpoint, pool_key_issued *issued, error *err);
+/* As pool_key_exchange; what it seals is for the signer. `unsure`: after a failure the new key may be on the
+ * disk all the same, for the keeper was asked and hasn't answered. */
+MUST_CHECK bool keeper_exchange_key(helper *keeper, slice checkpoint, pool_key_issued *issued, bool *unsure,
+                                    error *err);
 MUST_CHECK bool keeper_write_checkpoint(helper *keeper, slice note, error *err);
 
 #endif

@@ -20,6 +20,7 @@ typedef struct succeeding {
     pool_key_issued issued;
     error failure;
     bool made;
+    bool unsure;    /* or it may be */
     ev_timer again; /* where memory was out once the new key was on the disk */
     unsigned attempts;
     store_done *done;
@@ -31,7 +32,7 @@ static void make(void *context) {
     succeeding *s = context;
     helper *keeper = s->pool->privilege.keeper;
     slice text = buffer_slice(&s->checkpoint);
-    s->made = keeper != NULL ? keeper_exchange_key(keeper, text, &s->issued, &s->failure)
+    s->made = keeper != NULL ? keeper_exchange_key(keeper, text, &s->issued, &s->unsure, &s->failure)
                              : random_bytes(s->transfer, sizeof s->transfer, &s->failure) &&
                                    pool_key_exchange(s->folder, clock_unix_ms(), text, s->transfer,
                                                      &s->issued, &s->failure);
@@ -90,8 +91,9 @@ static void end(succeeding *s, const error *failure) {
 }
 
 /* What the key before would sign from now on wouldn't hold: the checkpoint beside the database stays held. */
-static void stop(pool *p, error *err) {
-    error_context(err, "the pool's new key is on the disk, but can't be used yet");
+static void stop(pool *p, bool unsure, error *err) {
+    error_context(err, unsure ? "the pool's new key may be on the disk"
+                              : "the pool's new key is on the disk, but can't be used yet");
     log_error("the pool stops", LOG_CAUSE(err));
     error_set(&p->start_failure, err->code, "%s; start the pool again", err->text);
     ev_loop_stop(p->loop);
@@ -107,8 +109,8 @@ static void made(void *context) {
         ev_timer_start(p->loop, &s->again, AGAIN_MS);
         return;
     }
-    if (s->made && !good) {
-        stop(p, &err);
+    if (s->unsure || (s->made && !good)) {
+        stop(p, s->unsure, &err);
     } else {
         audit_release(p, good);
     }
