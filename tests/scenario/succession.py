@@ -211,6 +211,30 @@ class PutBack(unittest.TestCase):
             site.cellule("pool", "run", "--site", site.folder, "--check")
 
 
+class Sealed(unittest.TestCase):
+    def test_a_key_whose_exchange_broke_off_is_sealed_too(self):
+        with scratch_site(worker_count=1) as site:
+            old = (site.folder / "pool.key").read_bytes()
+            wait_for("a checkpoint is kept", (site.folder / "audit.checkpoint").exists)
+            checkpoint = (site.folder / "audit.checkpoint").read_bytes()
+            rotate(site)
+            site.pool.stop()
+            key = (site.folder / "pool.key").read_bytes()
+            for name, before in (("pool.key", old), ("audit.checkpoint", checkpoint), ("succession.json", None)):
+                (site.folder / name).rename(site.folder / f"{name}.next")  # as a crash leaves it
+                if before is not None:
+                    (site.folder / name).write_bytes(before)
+                    (site.folder / name).chmod(0o600)
+            (site.folder / "passphrase").write_text("a passphrase of these keys")
+            (site.folder / "passphrase").chmod(0o600)
+            site.cellule("pool", "seal", "--site", site.folder, "--passphrase-file", site.folder / "passphrase")
+            self.assertEqual(list(site.folder.glob("*.next")), [])
+            for path in site.folder.iterdir():
+                if path.is_file():
+                    self.assertNotIn(key, path.read_bytes(), path.name)
+            site.cellule("pool", "run", "--site", site.folder, "--check", "--passphrase-file", site.folder / "passphrase")
+
+
 class Unconfined(unittest.TestCase):
     def test_a_pool_that_keeps_its_rights_exchanges_its_key_too(self):
         with scratch_site(worker_count=1) as site:

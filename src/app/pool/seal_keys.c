@@ -2,6 +2,8 @@
 #include "crypto/key_file.h"
 #include "crypto/start.h"
 #include "options/options.h"
+#include "secrets/files.h"
+#include "secrets/pool_key.h"
 #include "site.h"
 
 #include <stdio.h>
@@ -38,6 +40,8 @@ static bool rewrite_all(const seal_options *options, error *err) {
     }
     file_lock *lock = file_lock_take(path, err);
     bool done = lock != NULL || error_context(err, "stop the pool of %s first", options->site);
+    /* Files of an exchange that broke off take the place of others at the next start. */
+    done = done && secrets_settle(options->site, err) && pool_key_settle(options->site, err);
     for (size_t i = 0; done && i < KEY_COUNT; i++) {
         done = rewrite(options->site, keys[i], err);
     }
