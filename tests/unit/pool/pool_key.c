@@ -199,6 +199,19 @@ static void test_a_checkpoint_by_anybody_else_is_not_signed(void **state) {
     pool_key_issued_free(&issued);
 }
 
+static void test_a_clock_that_was_set_back_keeps_no_key_in_use(void **state) {
+    (void)state;
+    succession keys;
+    for (int i = 0; i < 2; i++) {
+        pool_key_issued issued = pool_key_issued_make();
+        must(pool_key_exchange(folder, i == 0 ? AT_MS : 1, (slice){NULL, 0}, transfer, &issued, &err));
+        pool_key_issued_free(&issued);
+    }
+    sign_key_free(whole(&keys));
+    assert_int_equal(keys.count, 2);
+    assert_int_equal(keys.steps[1].made_ms, AT_MS);
+}
+
 static void test_a_key_of_another_backup_is_refused(void **state) {
     (void)state;
     succession keys;
@@ -234,6 +247,7 @@ int main(void) {
         TEST(test_whenever_it_breaks_off_the_files_belong_together),
         TEST(test_no_memory_is_no_exchange),
         TEST(test_a_checkpoint_by_anybody_else_is_not_signed),
+        TEST(test_a_clock_that_was_set_back_keeps_no_key_in_use),
         TEST(test_a_key_of_another_backup_is_refused),
         TEST(test_a_sealed_key_is_for_its_holder_alone),
     };

@@ -103,11 +103,17 @@ static bool put(const char *folder, const sign_key *key, slice keys, error *err)
     return true;
 }
 
+/* A clock that was wrong once, or was set back, keeps nobody from replacing a key that leaked. */
+static uint64_t time_of_next(const succession *keys, uint64_t now_unix_ms) {
+    uint64_t last = keys->count == 0 ? 0 : keys->steps[keys->count - 1].made_ms;
+    return now_unix_ms < last ? last : now_unix_ms;
+}
+
 static bool exchange(const char *folder, uint64_t now_unix_ms, slice checkpoint, const sign_key *former,
                      const sign_key *next, pool_key_issued *issued, error *err) {
     succession keys;
     return pool_key_read_succession(folder, sign_key_public(former), &keys, err) &&
-           succession_append(&keys, former, next, now_unix_ms, err) &&
+           succession_append(&keys, former, next, time_of_next(&keys, now_unix_ms), err) &&
            succession_write_json(&keys, &issued->keys, err) &&
            stage_note(folder, checkpoint, &keys, former, next, err) &&
            put(folder, next, buffer_slice(&issued->keys), err);

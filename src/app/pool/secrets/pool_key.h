@@ -27,7 +27,8 @@ void pool_key_issued_free(pool_key_issued *issued);
 
 /* Draws another key, has it named by the one before, and puts the files in place. `checkpoint` is the audit
  * log's checkpoint, signed by the key before: audit.checkpoint becomes the same, signed by the new one;
- * empty: it stays as it is. Nobody else may write that file meanwhile. */
+ * empty: it stays as it is. Nobody else may write that file meanwhile. Where the clock is behind the last
+ * exchange it counts as of the time of that one. */
 MUST_CHECK bool pool_key_exchange(const char *folder, uint64_t now_unix_ms, slice checkpoint,
                                   const uint8_t seal_key[SEAL_KEY_SIZE], pool_key_issued *issued, error *err);
 MUST_CHECK sign_key *pool_key_unseal(slice sealed, const uint8_t seal_key[SEAL_KEY_SIZE], error *err);
