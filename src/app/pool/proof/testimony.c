@@ -31,7 +31,8 @@ static bool make(const check *c, const uint8_t worker[STORE_WORKER_ID_SIZE], con
         e->findings[e->finding_count++] = c->findings->items[i];
     }
     opened_free(opened);
-    return evidence_make(e, c->work.pool->site.key, &c->work.pool->site.keys, err) && evidence_write_json(e, out, err);
+    return evidence_make(e, c->work.pool->site.key, &c->work.pool->site.keys, err) &&
+           evidence_write_json(e, out, err);
 }
 
 void testimony_store(const check *c, const uint8_t worker[STORE_WORKER_ID_SIZE], const char *reason) {
