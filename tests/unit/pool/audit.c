@@ -430,16 +430,26 @@ static void take_another_key(bool kept) {
     sign_key *next = sign_key_generate(&err);
     assert_non_null(next);
     assert_true(succession_append(&p->site.keys, p->site.key, next, 1000, &err));
-    sign_key_free(p->site.key);
+    sign_key *former = p->site.key;
     p->site.key = next;
     if (kept) {
         char name[SITE_PATH_SIZE];
         buffer fresh = buffer_make(AUDIT_NOTE_MAX);
+        note n;
+        note_key key;
         assert_true(audit_note_make(p, &p->audit->durable, &fresh, &err));
+        assert_true(note_parse(buffer_slice(&fresh), &n, &err));
+        audit_log_key(p, &key);
+        memcpy(key.public_key, sign_key_public(former), SIGN_PUBLIC_SIZE);
+        char text[AUDIT_NOTE_MAX];
+        slice signed_text = slice_of(text, n.text.length);
+        memcpy(text, n.text.data, n.text.length);
+        assert_true(note_sign(signed_text, &key, former, 0, &fresh, &err));
         assert_true(site_path(p->site.folder, SITE_AUDIT, name, &err));
         assert_true(file_write_atomic(name, buffer_slice(&fresh), 0600, &err));
         buffer_free(&fresh);
     }
+    sign_key_free(former);
 }
 
 static void now_ready(void *context) {
@@ -485,6 +495,31 @@ static void test_what_the_key_before_signed_holds_only_behind_what_the_new_one_d
     assert_int_equal(err.code, ERROR_CORRUPT);
 }
 
+/* Who stole the key before and can write the database adds nothing to the log once the new one has signed. */
+static void test_what_the_key_before_signed_is_not_taken_once_the_new_one_has(void **state) {
+    (void)state;
+    heard h = {0};
+    char name[SITE_PATH_SIZE];
+    go_on(NULL, 0);
+    assert_true(write_one("ana", &h));
+    close_log();
+    assert_true(load());
+    take_another_key(true);
+    assert_true(site_path(p->site.folder, SITE_AUDIT, name, &err));
+    p->store = open_store(NULL, 0);
+    close_log();
+    assert_true(load());
+    buffer fresh = buffer_make(AUDIT_NOTE_MAX);
+    assert_true(
+        audit_note_make(p, &p->audit->durable, &fresh, &err)); /* as it is kept, by the new one alone */
+    p->store = open_store(NULL, 0);
+    close_log();
+    assert_true(file_write_atomic(name, buffer_slice(&fresh), 0600, &err));
+    assert_false(load());
+    assert_int_equal(err.code, ERROR_CORRUPT);
+    buffer_free(&fresh);
+}
+
 static void test_a_checkpoint_beside_the_database_is_by_the_current_key(void **state) {
     (void)state;
     heard h = {0};
@@ -515,6 +550,7 @@ int main(void) {
         LOG_TEST(test_an_entry_that_was_changed_long_ago_stops_the_pool),
         LOG_TEST(test_another_key_signs_what_is_shown_from_then_on),
         LOG_TEST(test_what_the_key_before_signed_holds_only_behind_what_the_new_one_did),
+        LOG_TEST(test_what_the_key_before_signed_is_not_taken_once_the_new_one_has),
         LOG_TEST(test_a_checkpoint_beside_the_database_is_by_the_current_key),
         LOG_TEST(test_without_memory_a_log_is_not_taken_for_changed),
     };

@@ -86,12 +86,14 @@ void audit_keep_soon(audit *a);
 void audit_keep_file(void *context); /* the timer's */
 /* A write has ended, or none will be: whoever waits for that may go on. False: nobody waits. */
 bool audit_hold_ready(audit *a);
-/* `note` anew, under the key that the site has now; see audit_release. */
+/* `note` anew, under the key that the site has now; see audit_release. Nothing is kept before the next batch:
+ * what both keys signed at the exchange vouches for the database's last note, by the key before. */
 void audit_sign_anew(audit *a);
 /* Blocks. */
 MUST_CHECK bool audit_keep_now(audit *a, error *err);
-/* `size` 0: there is none. ERROR_CORRUPT: it isn't signed by this pool. */
-MUST_CHECK bool audit_kept_read(audit *a, checkpoint *kept, error *err);
+/* `size` 0: there is none. ERROR_CORRUPT: it isn't signed by this pool. `by_both`: by the key before too, so
+ * none was kept since the exchange. */
+MUST_CHECK bool audit_kept_read(audit *a, checkpoint *kept, bool *by_both, error *err);
 
 /* Signed by this pool, about its log. */
 MUST_CHECK bool audit_note_open(const pool *p, slice bytes, checkpoint *c, error *err);

@@ -12,6 +12,8 @@ typedef struct check {
     audit *audit;
     store *database;
     checkpoint kept;
+    bool kept_by_both; /* the key before too */
+    bool by_former;    /* the database's last note */
     checkpoint signed_one;
     store_audit_state state;
     bool edge_read;
@@ -161,16 +163,18 @@ static bool sweep(audit *a, store *database, const checkpoint *signed_one, uint6
 
 /* Where the pool's key was exchanged and a crash came before the next batch, the last note is by the key
  * before. That one may have been exchanged because it was stolen: so what it signed holds only where it goes
- * on from the checkpoint beside the database, which the new key has signed. */
+ * on from the checkpoint beside the database, and that one is still the one of the exchange, which both keys
+ * have signed: later there is a last note by the new key. */
 static bool open_signed(check *c, error *err) {
     const audit *a = c->audit;
     slice last = buffer_slice(&a->note);
     if (last.length == 0 || audit_note_open(a->pool, last, &c->signed_one, err)) {
         return true;
     }
-    if (err->code == ERROR_CORRUPT && c->kept.size > 0) {
+    if (err->code == ERROR_CORRUPT && c->kept_by_both) {
         *err = (error){0};
-        if (audit_note_open_former(a->pool, last, &c->signed_one, err)) {
+        c->by_former = audit_note_open_former(a->pool, last, &c->signed_one, err);
+        if (c->by_former) {
             return true;
         }
     }
@@ -181,9 +185,14 @@ static bool open_signed(check *c, error *err) {
 bool audit_check(audit *a, store *database, uint64_t at_once, error *err) {
     check c = {.audit = a, .database = database, .err = err};
     if (!store_audit_get_state(database, state_read, &c, err) || c.failed ||
-        !audit_kept_read(a, &c.kept, err)) {
+        !audit_kept_read(a, &c.kept, &c.kept_by_both, err)) {
         return false;
     }
-    return open_signed(&c, err) && compare_state(&c, err) && read_edge(&c, err) && compare_kept(&c, err) &&
-           sweep(a, database, &c.signed_one, at_once, err);
+    bool good = open_signed(&c, err) && compare_state(&c, err) && read_edge(&c, err) &&
+                compare_kept(&c, err) && sweep(a, database, &c.signed_one, at_once, err);
+    if (good && c.by_former) {
+        a->kept_size =
+            a->durable.size; /* the one by both stays until the next batch: nothing by the old key */
+    }
+    return good;
 }

@@ -43,6 +43,7 @@ void audit_sign_anew(audit *a) {
     error err = {0};
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         if (sign_note(a, &err)) {
+            a->kept_size = a->durable.size;
             return;
         }
     }

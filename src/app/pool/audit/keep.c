@@ -67,9 +67,10 @@ bool audit_note_open_former(const pool *p, slice bytes, checkpoint *c, error *er
     return open_by(&key, bytes, c, err);
 }
 
-bool audit_kept_read(audit *a, checkpoint *kept, error *err) {
+bool audit_kept_read(audit *a, checkpoint *kept, bool *by_both, error *err) {
     char path[SITE_PATH_SIZE];
     *kept = (checkpoint){0};
+    *by_both = false;
     if (!site_path(a->pool->site.folder, SITE_AUDIT, path, err)) {
         return false;
     }
@@ -80,6 +81,12 @@ bool audit_kept_read(audit *a, checkpoint *kept, error *err) {
     bool read = file_read_all(path, &bytes, err) &&
                 (audit_note_open(a->pool, buffer_slice(&bytes), kept, err) || error_context(err, "%s", path));
     a->kept_size = read ? kept->size : 0;
+    if (read && a->pool->site.keys.count > 0) {
+        checkpoint ignored;
+        error failure = {0};
+        *by_both = audit_note_open_former(a->pool, buffer_slice(&bytes), &ignored, &failure);
+        read = failure.code != ERROR_MEMORY || error_memory(err);
+    }
     buffer_free(&bytes);
     return read;
 }

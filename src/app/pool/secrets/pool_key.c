@@ -59,7 +59,8 @@ void pool_key_issued_free(pool_key_issued *issued) {
     buffer_free(&issued->keys);
 }
 
-/* What the key before has signed, and nothing else. */
+/* What the key before has signed, and nothing else. Both sign it: as long as it is the newest one, the
+ * database's last note may still be by the key before (audit/check.c). */
 static bool sign_anew(slice bytes, const succession *keys, const sign_key *former, const sign_key *next,
                       buffer *out, error *err) {
     note n;
@@ -72,9 +73,10 @@ static bool sign_anew(slice bytes, const succession *keys, const sign_key *forme
     if (!note_parse(bytes, &n, err) || !note_verify(&n, &key, &ignored, err)) {
         return error_context(err, "the audit log's checkpoint");
     }
-    memcpy(key.public_key, sign_key_public(next), sizeof key.public_key);
+    note_key next_key = key;
+    memcpy(next_key.public_key, sign_key_public(next), sizeof next_key.public_key);
     return ((buffer_append(out, n.text) && buffer_append_byte(out, '\n')) || error_memory(err)) &&
-           note_sign(n.text, &key, next, 0, out, err);
+           note_sign(n.text, &next_key, next, 0, out, err) && note_sign(n.text, &key, former, 0, out, err);
 }
 
 static bool stage_note(const char *folder, slice bytes, const succession *keys, const sign_key *former,
