@@ -144,6 +144,12 @@ class Usage(Case):
         self.check(run("pool", "init", "--site", self.folder / ("x" * 5000)), FAILED)
         self.check(run("pool", "init", "--site", self.folder / "a", "--admin", "Root User"), FAILED, "name")
         self.assertFalse((self.folder / "a").exists(), "the rest of a site is in the way of the next try")
+        for name in ("succession.json", "pool.key.next", "pool.db"):
+            rest = self.folder / f"rest of {name}"
+            rest.mkdir(mode=0o700)
+            (rest / name).write_text("{}")
+            self.check(run("pool", "init", "--site", rest), FAILED, "rest of a site")
+            self.assertEqual([path.name for path in rest.iterdir()], [name])
         self.check(run("pool", "init", "--site", self.folder / "b", "--listen", "nonsense"), FAILED, "nonsense")
         self.check(run("pool", "init", "--site", self.folder / "c", "--names", "," + "x," * 40), FAILED, "--names")
         self.check(run("pool", "run", "--site", self.folder / "none"), FAILED, "pool init")

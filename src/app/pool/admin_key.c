@@ -123,11 +123,11 @@ static bool make_key(pool *p, const admin_key_options *options, char text[AUTH_U
     return made;
 }
 
-static void print_key(const admin_key_options *options, const char *key) {
+static bool print_key(const admin_key_options *options, const char *key, error *err) {
     if (!options->json) {
         printf("key of %s (%s):\n%s\nIt is shown only now: keep it safe.\n", options->admin,
                auth_role_name(AUTH_IT_ADMIN), key);
-        return;
+        return true;
     }
     buffer text = buffer_make(ANSWER_LIMIT);
     json_writer w = json_writer_make(&text);
@@ -135,8 +135,12 @@ static void print_key(const admin_key_options *options, const char *key) {
     json_add_text(&w, "admin", slice_of_text(options->admin));
     json_add_text(&w, "admin_key", slice_of_text(key));
     json_write_object_end(&w);
-    printf("%.*s\n", SLICE_FORMAT(buffer_slice(&text)));
+    bool written = !buffer_failed(&text) || error_memory(err);
+    if (written) {
+        printf("%.*s\n", SLICE_FORMAT(buffer_slice(&text)));
+    }
     buffer_wipe(&text);
+    return written || error_context(err, "the key is made, but can't be shown: make another");
 }
 
 static int run(const admin_key_options *options) {
@@ -152,9 +156,7 @@ static int run(const admin_key_options *options) {
         made = make_key(p, options, key, &err);
         site_close(&p->site);
     }
-    if (made) {
-        print_key(options, key);
-    }
+    made = made && print_key(options, key, &err);
     secret_wipe(key, sizeof key);
     memory_free(p);
     key_file_forget();

@@ -11,6 +11,7 @@
 #include "os/clock.h"
 #include "os/host.h"
 #include "os/random.h"
+#include "secrets/staging.h"
 #include "settings.h"
 #include "site.h"
 #include "store/users.h"
@@ -181,6 +182,21 @@ static bool write_settings(const init_options *options, error *err) {
     return done;
 }
 
+/* Of a site that was made or removed by halves. What is left of an exchange would take the place of new keys.
+ */
+static bool has_rest(const char *folder) {
+    static const site_file files[] = {SITE_CA_KEY,     SITE_POOL_KEY, SITE_SUCCESSION,
+                                      SITE_VERIFY_KEY, SITE_DATABASE, SITE_AUDIT};
+    bool found = false;
+    for (size_t i = 0; !found && i < sizeof files / sizeof files[0]; i++) {
+        char path[SITE_PATH_SIZE];
+        error err = {0};
+        found = (site_path(folder, files[i], path, &err) && file_exists(path)) ||
+                (staging_path(folder, files[i], path, &err) && file_exists(path));
+    }
+    return found;
+}
+
 static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH + 1], error *err) {
     char path[SITE_PATH_SIZE];
     server_names names;
@@ -203,10 +219,7 @@ static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH
                          "there is a site in %s already; choose another folder with --site DIR",
                          options->site);
     }
-    if (!site_path(options->site, SITE_CA_KEY, path, err)) {
-        return false;
-    }
-    if (file_exists(path)) {
+    if (has_rest(options->site)) {
         return error_set(
             err, ERROR_CONFLICT,
             "%s holds the rest of a site without its pool.yaml: put that back, or remove the folder if "
@@ -220,7 +233,7 @@ static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH
            write_settings(options, err);
 }
 
-static void print_result(const init_options *options, const site *made, const char *key) {
+static bool print_result(const init_options *options, const site *made, const char *key, error *err) {
     char pin[HASH_HEX_SIZE];
     hex_encode(slice_of(made->ca_pin, sizeof made->ca_pin), pin);
     if (options->json) {
@@ -233,9 +246,14 @@ static void print_result(const init_options *options, const site *made, const ch
         json_add_text(&w, "admin", slice_of_text(options->admin));
         json_add_text(&w, "admin_key", slice_of_text(key));
         json_write_object_end(&w);
-        printf("%.*s\n", SLICE_FORMAT(buffer_slice(&text)));
+        bool written = !buffer_failed(&text) || error_memory(err);
+        if (written) {
+            printf("%.*s\n", SLICE_FORMAT(buffer_slice(&text)));
+        }
         buffer_wipe(&text);
-        return;
+        return written ||
+               error_context(err, "the site is made, but its admin key can't be shown: make another "
+                                  "with cellule pool admin-key");
     }
     printf("made the site %s\n"
            "  pool id    %s\n"
@@ -246,6 +264,7 @@ static void print_result(const init_options *options, const site *made, const ch
            options->site, made->pool_id_hex, pin, key, options->site,
            options->passphrase_file == NULL ? "" : " --passphrase-file ",
            options->passphrase_file == NULL ? "" : options->passphrase_file);
+    return true;
 }
 
 int pool_init_main(int argc, char **argv) {
@@ -278,10 +297,9 @@ int pool_init_main(int argc, char **argv) {
     site made = {0};
     char key[AUTH_USER_KEY_LENGTH + 1] = "";
     if (!crypto_start(&err) || !key_file_use_from(options.passphrase_file, &err) ||
-        !init_site(&options, key, &err) || !site_open(options.site, &made, &err)) {
+        !init_site(&options, key, &err) || !site_open(options.site, &made, &err) ||
+        !print_result(&options, &made, key, &err)) {
         status = options_fail("cellule pool init", &err);
-    } else {
-        print_result(&options, &made, key);
     }
     secret_wipe(key, sizeof key);
     site_close(&made);
