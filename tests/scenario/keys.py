@@ -265,10 +265,8 @@ class Revocation(SiteCase):
         workers = self.site.admin("worker", "list")["workers"]
         return next((worker["id"] for worker in workers if worker.get("running")), None)
 
-    def test_a_revoked_worker_is_cut_off_at_once_and_its_answers_go_on_elsewhere(self):
-        body = self.long_body(seed=7)
-        whole = self.ask("POST", "/v1/chat/completions", body, self.site.user_key)
-        self.assertEqual(whole.events[-1], "[DONE]")
+    def revoke_in_mid_answer(self, body):
+        """The worker, and the answer that went on elsewhere; None if it was over before its worker stood still."""
         with self.connect() as connection:
             connection.send(request("POST", "/v1/chat/completions", body, self.site.user_key))
             status, headers = connection.head()
@@ -276,6 +274,8 @@ class Revocation(SiteCase):
             first = connection.chunk()
             with frozen(self.site):
                 worker = self.running()
+                if worker is None:
+                    return None
                 self.assertEqual(self.admin_ask("POST", f"/v1/admin/workers/{worker}/revoke").status, 200)
                 listed = {one["id"]: one for one in self.site.admin("worker", "list")["workers"]}
             self.assertFalse(listed[worker]["connected"])
@@ -283,12 +283,22 @@ class Revocation(SiteCase):
             moved = Answer(status, headers, first)
             while chunk := connection.chunk():
                 moved.body += chunk
+        return worker, moved
+
+    def test_a_revoked_worker_is_cut_off_at_once_and_its_answers_go_on_elsewhere(self):
+        for seed in range(7, 27):
+            body = self.long_body(seed=seed)
+            whole = self.ask("POST", "/v1/chat/completions", body, self.site.user_key)
+            self.assertEqual(whole.events[-1], "[DONE]")
+            if revoked := self.revoke_in_mid_answer(body):
+                break
+        worker, moved = revoked
         self.assertEqual(moved.events[-1], "[DONE]")
         self.assertEqual(moved.text, whole.text, "the same bits from the other worker")
         self.assertEqual(self.metrics()["cellule_jobs_redispatched_total"], 1)
         ended = wait_for("its process ends", lambda: [one for one in self.site.workers if not one.alive()])
         self.assertEqual([one.child.returncode for one in ended], [1])
-        receipt = self.ask("GET", f"/v1/receipts/{headers['x-cellule-job']}", key=self.site.user_key)
+        receipt = self.ask("GET", f"/v1/receipts/{moved.headers['x-cellule-job']}", key=self.site.user_key)
         self.assertEqual(receipt.status, 200)
         self.assertNotIn(worker.encode(), receipt.body)
         self.check_nothing_left()
