@@ -120,11 +120,11 @@ static bool open_pool(bench *b, const char *folder, error *err) {
     pool *p = &b->pool;
     snprintf(p->site.folder, sizeof p->site.folder, "%s", folder);
     p->site.key = sign_key_generate(err);
-    if (p->site.key == NULL ||
-        !hash_sha256(slice_of(sign_key_public(p->site.key), SIGN_PUBLIC_SIZE), p->site.pool_id, err) ||
+    if (p->site.key == NULL || !succession_begin(sign_key_public(p->site.key), &p->site.keys, err) ||
         !random_bytes(p->map_seed, sizeof p->map_seed, err)) {
         return false;
     }
+    memcpy(p->site.pool_id, p->site.keys.pool_id, HASH_SIZE);
     hex_encode(slice_of(p->site.pool_id, HASH_SIZE), p->site.pool_id_hex);
     p->loop = ev_loop_new(err);
     return p->loop != NULL;
