@@ -39,8 +39,8 @@ struct field {
     size_t item_size;
     field_kind kind;
     bool in_place; /* FIELD_ITEMS: the array is in the struct */
-    /* May be missing: FIELD_ITEMS as none, FIELD_TEXT as empty, FIELD_BYTES as zeros, FIELD_U32 and FIELD_BOOL
-     * as the flag says (a boolean's is itself: false is missing). */
+    /* May be missing: FIELD_ITEMS as none, FIELD_TEXT as empty, FIELD_BYTES as zeros, FIELD_U32 and
+     * FIELD_BOOL as the flag says (a boolean's is itself: false is missing). */
     bool optional;
     size_t flag_offset; /* of the bool: it is there */
 };
