@@ -1,6 +1,6 @@
 """Single sign-on with another real provider, Debian's glewlwyd: glewlwyd.py BINARY CLIENTS_FOLDER
 
-Skipped where it isn't installed. CELLULE_GLEWLWYD names a folder into which its packages were unpacked instead."""
+In the folder beside the clients' into which tools/glewlwyd has unpacked it, or as it is installed; skipped where it is neither."""
 
 import contextlib
 import gzip
@@ -10,6 +10,7 @@ import pathlib
 import re
 import sqlite3
 import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,7 +20,8 @@ import tap
 from cellule_site import free_port
 from wire import wait_for
 
-ROOT = pathlib.Path(os.environ.get("CELLULE_GLEWLWYD", "/"))
+UNPACKED = pathlib.Path(sys.argv[2]).resolve().parent / "glewlwyd"
+ROOT = UNPACKED if (UNPACKED / "unpacked").exists() else pathlib.Path("/")
 PROGRAM = ROOT / "usr/bin/glewlwyd"
 MODULES = ROOT / "usr/lib/glewlwyd"
 SAMPLE = ROOT / "usr/share/doc/glewlwyd/glewlwyd.conf.sample.gz"
@@ -208,7 +210,7 @@ class WithGlewlwyd(sso.BrowserCase):
 
 def main():
     if not PROGRAM.exists():
-        print("1..0 # SKIP glewlwyd is not installed")
+        print("1..0 # SKIP glewlwyd is neither unpacked nor installed")
         return
     tap.main()
 
