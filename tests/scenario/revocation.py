@@ -100,12 +100,15 @@ class Everything(SiteCase):
         asked = self.admin_ask("POST", "/v1/enrolments", {"owner": "later"}).json
         self.assertEqual(asked["state"], "waiting")
         pool = self.site.pool.child.pid
-        with self.answering(self.site.user_key) as connection:
-            done = self.site.cellule("admin", "revoke", "everything", "--yes", "--json", key=self.site.admin_key)
-            answer = json.loads(done.stdout)
-            last = b""
-            while chunk := connection.chunk():
-                last = chunk
+        with self.connect() as connection:
+            connection.send(request("POST", "/v1/chat/completions", self.long_body(seed=11), self.site.user_key))
+            self.assertEqual(connection.head()[0], 200)
+            last = connection.chunk()
+            with frozen(self.site):
+                done = self.site.cellule("admin", "revoke", "everything", "--yes", "--json", key=self.site.admin_key)
+                answer = json.loads(done.stdout)
+                while chunk := connection.chunk():
+                    last = chunk
             self.assertEqual(chunk, b"", "an orderly end of the body")
             self.assertIn(b"key_revoked", last)
             self.assertNotIn(b"[DONE]", last)
