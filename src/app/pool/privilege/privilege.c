@@ -21,6 +21,7 @@ bool privilege_start(pool *p, const char *site_folder, error *err) {
     }
     own->signer = signer_start(site_folder, transfer, &signer_confined, &own->key, err);
     if (own->signer == NULL) {
+        secret_wipe(transfer, sizeof transfer);
         return error_context(err, "opening the site %s", site_folder);
     }
     own->keeper = keeper_start(site_folder, p->settings_path, transfer, &keeper_confined, err);
