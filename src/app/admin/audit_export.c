@@ -41,10 +41,7 @@ static bool read_head(const json_value *answer, audit_head *head, error *err) {
 static bool get_keys(api *a, const audit_head *head, succession *keys, error *err) {
     uint8_t pool_id[HASH_SIZE];
     note_key key;
-    slice origin = slice_of_text(head->checkpoint.origin);
-    slice prefix = SLICE_LITERAL("cellule/");
-    if (!slice_starts_with(origin, prefix) ||
-        !hex_decode(slice_after(origin, prefix.length), pool_id, sizeof pool_id)) {
+    if (!succession_log_pool(head->checkpoint.origin, pool_id)) {
         return error_set(err, ERROR_CORRUPT, "the pool's checkpoint doesn't say of which pool it is");
     }
     return pool_keys_get(a, pool_id, keys, err) && note_key_parse(slice_of_text(head->key_text), &key, err) &&

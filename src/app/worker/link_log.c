@@ -12,7 +12,7 @@ enum { ASK_EACH_MS = 60000 };
 bool link_log_load(agent *a, error *err) {
     char path[HOME_PATH_SIZE];
     buffer kept = buffer_make(PROTO_CHECKPOINT_MAX);
-    log_watch_init(&a->log, a->home.pool_id);
+    log_watch_init(&a->log);
     bool loaded = worker_home_checkpoint_path(a->state_folder, &a->home, false, path, err) &&
                   (!file_exists(path) || file_read_all(path, &kept, err)) &&
                   (log_watch_restore(&a->log, buffer_slice(&kept), err) || error_context(err, "%s", path));

@@ -2,11 +2,8 @@
 
 #include "codec/base64.h"
 
-#include <stdio.h>
-
-void log_watch_init(log_watch *w, const uint8_t pool_id[HASH_SIZE]) {
+void log_watch_init(log_watch *w) {
     *w = (log_watch){.note = buffer_make(PROTO_CHECKPOINT_MAX), .forked = buffer_make(PROTO_CHECKPOINT_MAX)};
-    memcpy(w->pool_id, pool_id, HASH_SIZE);
 }
 
 void log_watch_free(log_watch *w) {
@@ -46,36 +43,27 @@ static log_verdict refuse(log_watch *w, slice shown, const error *err) {
     return LOG_FORKED;
 }
 
-/* The log is named after its pool, whichever key signs. */
-static void name_of(const log_watch *w, char name[NOTE_NAME_MAX + 1]) {
-    char hex[HASH_HEX_SIZE];
-    hex_encode(slice_of(w->pool_id, sizeof w->pool_id), hex);
-    snprintf(name, NOTE_NAME_MAX + 1, "cellule/%s", hex);
-}
-
-static bool open_with(const log_watch *w, const uint8_t key[SIGN_PUBLIC_SIZE], slice bytes, checkpoint *c,
-                      error *err) {
+/* By key `number` of the pool. */
+static bool open_by(const succession *keys, size_t number, slice bytes, checkpoint *c, error *err) {
     note n;
-    note_key signer = {.kind = NOTE_ED25519};
+    const note_key signer = succession_log_key(keys, number);
     uint64_t ignored = 0;
-    name_of(w, signer.name);
-    memcpy(signer.public_key, key, sizeof signer.public_key);
     return read_note(bytes, &n, c, err) && note_verify(&n, &signer, &ignored, err) &&
            (strcmp(c->origin, signer.name) == 0 ||
             error_set(err, ERROR_CORRUPT, "the checkpoint that the pool shows is of another log"));
 }
 
-static bool open_note(const log_watch *w, const succession *keys, slice bytes, checkpoint *c, error *err) {
-    return open_with(w, succession_current(keys), bytes, c, err);
+static bool open_note(const succession *keys, slice bytes, checkpoint *c, error *err) {
+    return open_by(keys, keys->count, bytes, c, err);
 }
 
 /* What was kept, by whichever key signed then. */
 static bool open_kept(const log_watch *w, const succession *keys, error *err) {
     checkpoint ignored;
     slice kept = buffer_slice(&w->note);
-    bool opened = open_note(w, keys, kept, &ignored, err);
+    bool opened = open_note(keys, kept, &ignored, err);
     for (size_t i = keys->count; !opened && err->code != ERROR_MEMORY && i > 0; i--) {
-        opened = open_with(w, i == 1 ? keys->first_key : keys->steps[i - 2].key, kept, &ignored, err);
+        opened = open_by(keys, i - 1, kept, &ignored, err);
     }
     return opened || error_context(err, "what was kept of the pool's audit log");
 }
@@ -112,7 +100,7 @@ log_verdict log_watch_welcome(log_watch *w, const succession *keys, slice shown,
         return w->known.size == 0 ? LOG_UNCHANGED
                                   : forked(w, shown, err, "the pool doesn't show its audit log any more");
     }
-    if (!open_note(w, keys, shown, &c, err)) {
+    if (!open_note(keys, shown, &c, err)) {
         return refuse(w, shown, err);
     }
     if (w->known.size == 0) {
@@ -142,7 +130,7 @@ log_verdict log_watch_proof(log_watch *w, const succession *keys, const proto_lo
     if (!w->shown || answer->from != w->known.size) {
         return forked(w, answer->checkpoint, err, "a proof about the pool's audit log that wasn't asked for");
     }
-    if (!open_note(w, keys, answer->checkpoint, &c, err)) {
+    if (!open_note(keys, answer->checkpoint, &c, err)) {
         return refuse(w, answer->checkpoint, err);
     }
     if (c.size < w->awaited) {

@@ -12,7 +12,6 @@
  * that it believed. The first one that it sees is believed; every later one must be shown to go on from it.
  * Pure; who uses it keeps `note` on disk. */
 typedef struct log_watch {
-    uint8_t pool_id[HASH_SIZE];
     bool shown;       /* the pool has shown its log in this connection */
     checkpoint known; /* size 0: none yet */
     buffer note;      /* of `known` */
@@ -28,7 +27,7 @@ typedef enum log_verdict {
     LOG_UNKNOWN   /* it can't be told, as memory is out */
 } log_verdict;
 
-void log_watch_init(log_watch *w, const uint8_t pool_id[HASH_SIZE]);
+void log_watch_init(log_watch *w);
 void log_watch_free(log_watch *w);
 /* Takes back what was kept of an earlier run, checked again once the pool shows its log; empty: nothing. */
 MUST_CHECK bool log_watch_restore(log_watch *w, slice kept, error *err);

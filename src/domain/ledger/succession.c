@@ -2,8 +2,11 @@
 
 #include "codec/envelope.h"
 
+#include <stdio.h>
+
 enum { STATEMENT_LIMIT = 512 };
 
+static const char log_prefix[] = "cellule/";
 static const char label[] = "cellule succession v1";
 
 /* The key that signed before step `number`. */
@@ -89,6 +92,21 @@ bool succession_append(succession *s, const sign_key *former, const sign_key *ne
 
 const uint8_t *succession_current(const succession *s) {
     return key_before(s, s->count);
+}
+
+note_key succession_log_key(const succession *s, size_t number) {
+    char id[HASH_HEX_SIZE];
+    note_key key = {.kind = NOTE_ED25519};
+    hex_encode(slice_of(s->pool_id, sizeof s->pool_id), id);
+    snprintf(key.name, sizeof key.name, "%s%s", log_prefix, id);
+    memcpy(key.public_key, key_before(s, number), sizeof key.public_key);
+    return key;
+}
+
+bool succession_log_pool(const char *name, uint8_t pool_id[HASH_SIZE]) {
+    slice rest = slice_of_text(name);
+    return slice_starts_with(rest, slice_of_text(log_prefix)) &&
+           hex_decode(slice_after(rest, sizeof log_prefix - 1), pool_id, HASH_SIZE);
 }
 
 bool succession_covers(const succession *s, const uint8_t key[SIGN_PUBLIC_SIZE], uint64_t at_ms, error *err) {

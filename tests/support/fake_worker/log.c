@@ -58,7 +58,7 @@ void fake_log_welcome(fake_session *s, const proto_welcome *welcome) {
         return;
     }
     key_watch_init(&s->memory->keys, s->owner->home.pool_id);
-    log_watch_init(&s->memory->log, s->owner->home.pool_id);
+    log_watch_init(&s->memory->log);
     if (take_keys(s, welcome->keys)) {
         log_verdict verdict =
             log_watch_welcome(&s->memory->log, &s->memory->keys.known, welcome->checkpoint, &err);

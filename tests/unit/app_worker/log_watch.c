@@ -66,7 +66,7 @@ static int stop(void **state) {
 
 static int set_up(void **state) {
     (void)state;
-    log_watch_init(&watch, pool_id);
+    log_watch_init(&watch);
     keys = &first;
     return 0;
 }
@@ -244,7 +244,7 @@ static void test_what_was_kept_counts_under_any_key_that_the_pool_has_had(void *
     assert_int_equal(welcome_of(&honest, 500), LOG_FORKED);
     slice strange = note_of(&honest, 200, stranger, origin);
     log_watch_free(&watch);
-    log_watch_init(&watch, pool_id);
+    log_watch_init(&watch);
     assert_true(log_watch_restore(&watch, strange, &err));
     assert_int_equal(welcome_of(&honest, 200), LOG_FORKED);
 }
@@ -296,7 +296,7 @@ static void test_what_was_kept_counts_after_a_restart(void **state) {
     size_t length = buffer_length(&watch.note);
     memcpy(kept, buffer_slice(&watch.note).data, length);
     log_watch_free(&watch);
-    log_watch_init(&watch, pool_id);
+    log_watch_init(&watch);
     assert_true(log_watch_restore(&watch, slice_of(kept, length), &err));
     assert_int_equal(watch.known.size, 400);
     assert_int_equal(welcome_of(&honest, 200), LOG_FORKED);
@@ -311,7 +311,7 @@ static void test_no_memory_is_no_alarm(void **state) {
     bool reached = true;
     for (int nth = 0; reached; nth++) {
         log_watch_free(&watch);
-        log_watch_init(&watch, pool_id);
+        log_watch_init(&watch);
         keys = &first;
         slice shown = note_of(&honest, 10, key, origin);
         slice next = note_of(&honest, 20, later, origin);

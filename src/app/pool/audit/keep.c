@@ -9,13 +9,13 @@
 enum { KEEP_EACH_MS = 1000 };
 
 void audit_origin(const pool *p, char origin[NOTE_NAME_MAX + 1]) {
-    snprintf(origin, NOTE_NAME_MAX + 1, "cellule/%s", p->site.pool_id_hex);
+    note_key key;
+    audit_log_key(p, &key);
+    memcpy(origin, key.name, sizeof key.name);
 }
 
 void audit_log_key(const pool *p, note_key *key) {
-    *key = (note_key){.kind = NOTE_ED25519};
-    audit_origin(p, key->name);
-    memcpy(key->public_key, succession_current(&p->site.keys), sizeof key->public_key);
+    *key = succession_log_key(&p->site.keys, p->site.keys.count);
 }
 
 bool audit_note_make(const pool *p, const merkle_edge *edge, buffer *out, error *err) {
@@ -56,14 +56,11 @@ bool audit_note_open(const pool *p, slice bytes, checkpoint *c, error *err) {
 }
 
 bool audit_note_open_former(const pool *p, slice bytes, checkpoint *c, error *err) {
-    note_key key;
     const succession *keys = &p->site.keys;
-    audit_log_key(p, &key);
     if (keys->count == 0) {
         return error_set(err, ERROR_CORRUPT, "the log's checkpoint isn't signed by this pool");
     }
-    memcpy(key.public_key, keys->count == 1 ? keys->first_key : keys->steps[keys->count - 2].key,
-           sizeof key.public_key);
+    const note_key key = succession_log_key(keys, keys->count - 1);
     return open_by(&key, bytes, c, err);
 }
 

@@ -174,7 +174,7 @@ bool keeper_read_settings(helper *keeper, buffer *text, error *err) {
     return read_all(keeper, READ_SETTINGS, text, err);
 }
 
-bool keeper_write_checkpoint(helper *keeper, slice note, error *err) {
+bool keeper_write_checkpoint(helper *keeper, slice signed_note, error *err) {
     buffer nothing = buffer_make(0);
-    return helper_ask(keeper, WRITE_CHECKPOINT, note, &nothing, err);
+    return helper_ask(keeper, WRITE_CHECKPOINT, signed_note, &nothing, err);
 }

@@ -25,6 +25,6 @@ MUST_CHECK bool keeper_exchange(helper *keeper, secrets_act act, secrets_issued 
  * disk all the same, for the keeper was asked and hasn't answered. */
 MUST_CHECK bool keeper_exchange_key(helper *keeper, slice checkpoint, pool_key_issued *issued, bool *unsure,
                                     error *err);
-MUST_CHECK bool keeper_write_checkpoint(helper *keeper, slice note, error *err);
+MUST_CHECK bool keeper_write_checkpoint(helper *keeper, slice signed_note, error *err);
 
 #endif

@@ -6,8 +6,6 @@
 #include "os/random.h"
 #include "secrets/staging.h"
 
-#include <stdio.h>
-
 static const site_file files[] = {SITE_POOL_KEY, SITE_AUDIT, SITE_SUCCESSION};
 static const staging_list exchanged = {files, sizeof files / sizeof files[0]};
 static const char place[] = "the pool's next key";
@@ -64,17 +62,12 @@ void pool_key_issued_free(pool_key_issued *issued) {
 static bool sign_anew(slice bytes, const succession *keys, const sign_key *former, const sign_key *next,
                       buffer *out, error *err) {
     note n;
-    note_key key = {.kind = NOTE_ED25519};
-    char pool_id[HASH_HEX_SIZE];
+    const note_key key = succession_log_key(keys, keys->count - 1);
+    const note_key next_key = succession_log_key(keys, keys->count);
     uint64_t ignored = 0;
-    hex_encode(slice_of(keys->pool_id, sizeof keys->pool_id), pool_id);
-    snprintf(key.name, sizeof key.name, "cellule/%s", pool_id);
-    memcpy(key.public_key, sign_key_public(former), sizeof key.public_key);
     if (!note_parse(bytes, &n, err) || !note_verify(&n, &key, &ignored, err)) {
         return error_context(err, "the audit log's checkpoint");
     }
-    note_key next_key = key;
-    memcpy(next_key.public_key, sign_key_public(next), sizeof next_key.public_key);
     return ((buffer_append(out, n.text) && buffer_append_byte(out, '\n')) || error_memory(err)) &&
            note_sign(n.text, &next_key, next, 0, out, err) && note_sign(n.text, &key, former, 0, out, err);
 }

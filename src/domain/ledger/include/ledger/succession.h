@@ -4,6 +4,7 @@
 #include "base/buffer.h"
 #include "crypto/hash.h"
 #include "crypto/sign.h"
+#include "ledger/note.h"
 
 /* Which key signs for a pool. Its id is of the first one for ever; each later key is named in a statement
  * that the key before and itself have signed, so that neither who stole an old key can name another's, nor a
@@ -41,6 +42,11 @@ bool succession_is_statement(slice bytes);
 
 /* The key that signs now; SIGN_PUBLIC_SIZE bytes that live as long as `s`. */
 const uint8_t *succession_current(const succession *s);
+/* How key `number` signs the pool's audit log; 0 is the first, `count` the current one. The log is named
+ * after its pool, whichever key signs. */
+note_key succession_log_key(const succession *s, size_t number);
+/* The pool that a log's name says; false: it says none. */
+bool succession_log_pool(const char *name, uint8_t pool_id[HASH_SIZE]);
 /* Whether the pool may have signed with `key` something that says it is of `at_ms` (Unix): any key that it
  * has had and that hadn't been replaced by then, give or take SUCCESSION_LEEWAY_MS. ERROR_CORRUPT if it
  * had, ERROR_NOT_FOUND for a key that isn't among them: a later one, if `s` isn't the newest. A key begins
