@@ -103,6 +103,10 @@ static bool read_stops(reading *r, chat_request *chat) {
 
 static bool read_streaming(reading *r, chat_request *chat) {
     const json_value *options = NULL;
+    r->param = "store";
+    if (!json_get_bool_or(r->root, "store", false, &chat->store, r->err)) {
+        return false;
+    }
     r->param = "stream";
     if (!json_get_bool_or(r->root, "stream", false, &chat->stream, r->err)) {
         return false;
@@ -124,7 +128,7 @@ static bool refuse_unsupported(reading *r) {
     if (choices != 1) {
         return wrong(r, "only one choice per request is supported; ask several times");
     }
-    static const char *const flags[] = {"logprobs", "store"};
+    static const char *const flags[] = {"logprobs"};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         r->param = flags[i];
         if (!json_get_bool_or(r->root, flags[i], false, &flag, r->err)) {

@@ -30,6 +30,7 @@ typedef struct chat_request {
     uint64_t seed;
     bool stream;
     bool include_usage;
+    bool store; /* the user wants it kept */
 } chat_request;
 
 /* Everything is copied into `memory`. On failure `*param` names the member at fault, or is NULL. */

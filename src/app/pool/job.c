@@ -6,6 +6,7 @@
 #include "dispatch/job.h"
 #include "hold/proved.h"
 #include "hold/required.h"
+#include "memory/keep.h"
 #include "os/clock.h"
 #include "os/random.h"
 #include "proof/proof.h"
@@ -47,6 +48,10 @@ void job_release(job *j) {
     if (j->storing != NULL) {
         receipts_forget(j->storing);
         j->storing = NULL;
+    }
+    if (j->keep != NULL) {
+        keep_end(j->keep, j);
+        j->keep = NULL;
     }
     ev_timer_stop(&j->queue_timer);
     ev_timer_stop(&j->expiry_timer);
@@ -173,14 +178,18 @@ static bool submit(job *j, error *err) {
     return j->handle != NULL;
 }
 
-void job_start(pool *p, http_request *request, const account *who, const chat_request *chat,
-               verify_mode mode) {
+void job_start(pool *p, http_request *request, const account *who, const chat_request *chat, verify_mode mode,
+               keep *kept) {
     job *j = job_make(p, request, who, chat, mode);
     if (j == NULL) {
+        if (kept != NULL) {
+            keep_drop(kept);
+        }
         reply_out_of_memory(request);
         return;
     }
     error err = {0};
+    j->keep = kept;
     if (!session_check_job(&j->work, &err)) {
         job_release(j);
         reply_unreadable(request, "messages", &err);
@@ -381,6 +390,14 @@ static bool write_end(job *j, const receipt *fields) {
     return j->chunk_prefix.length > 0 && !buffer_failed(&j->end);
 }
 
+bool job_keep_answer(job *j, slice text, receipt_finish finish, error *err) {
+    return j->keep == NULL || keep_answer(j->keep, j, text, finish == RECEIPT_FINISH_LENGTH, err);
+}
+
+bool job_is_kept(const job *j, error *err) {
+    return j->keep == NULL || keep_is_kept(j->keep, err);
+}
+
 static void hold(job *j, const fleet_worker *worker, const signed_receipt *entry) {
     error err = {0};
     if (j->proved == NULL) {
@@ -421,6 +438,10 @@ static void job_complete(work *w, const fleet_worker *worker, const signed_recei
         return;
     }
     /* Put down before the receipt, so that a crash between the two can't lose a check. */
+    if (!job_keep_answer(j, buffer_slice(&j->text), entry->fields.finish, &err)) {
+        job_end_not_kept(j, &err);
+        return;
+    }
     if (proof_answer_done(j->work.pool, j, worker, entry, &err)) {
         j->storing = receipts_store(j->work.pool, j, worker, entry, &err);
     }
@@ -431,23 +452,24 @@ static void job_complete(work *w, const fleet_worker *worker, const signed_recei
 
 void job_finish_whole(job *j) {
     http_request *request = j->request;
-    char notice[PROOF_NOTICE_SIZE];
-    bool noticed = proof_take_notice(j->work.pool, j->user_id, notice);
-    const http_header headers[] = {
-        {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")},
-        {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)},
-        {SLICE_LITERAL("X-Cellule-Notice"), noticed ? slice_of_text(notice) : (slice){0}}};
+    job_head head;
+    size_t count = job_head_fields(j, SLICE_LITERAL("application/json"), &head);
     buffer body = j->end;
     j->end = buffer_make(0);
     job_release(j); /* before the answer: the job lives in the request's arena, which ends with it */
-    http_respond(request, 200, headers, noticed ? 3 : 2, buffer_slice(&body));
+    http_respond(request, 200, head.fields, count, buffer_slice(&body));
     buffer_wipe(&body);
 }
 
 void job_receipt_stored(job *j, const error *failure) {
+    error err = {0};
     j->storing = NULL;
     if (failure != NULL) {
         job_end_unstored(j, failure);
+        return;
+    }
+    if (!job_is_kept(j, &err)) {
+        job_end_not_kept(j, &err);
         return;
     }
     j->work.pool->counters.answers++;

@@ -21,6 +21,7 @@
 typedef struct receipt_storing receipt_storing;
 typedef struct required required; /* required.h */
 typedef struct proved proved;     /* proved.h */
+typedef struct keep keep;         /* memory/keep.h */
 
 typedef struct job {
     work work;              /* first */
@@ -63,11 +64,13 @@ typedef struct job {
     bool hold;            /* nothing goes out before the answer is proved */
     proved *proved;       /* while it is held */
     required *required;   /* with VERIFY_REQUIRED: who answers it. Then `handle` and `tokens` are unused. */
+    keep *keep;           /* its user wants it kept; NULL: he doesn't */
+    bool failed;          /* it ends with an error, which its reader is told */
 } job;
 
-/* Takes over the request: makes the job, submits it, answers errors. */
-void job_start(pool *p, http_request *request, const account *who, const chat_request *chat,
-               verify_mode mode);
+/* Takes over the request, and `kept` (NULL: none): makes the job, submits it, answers errors. */
+void job_start(pool *p, http_request *request, const account *who, const chat_request *chat, verify_mode mode,
+               keep *kept);
 
 /* What a worker has said under the id it was given. */
 typedef struct answer_said {
@@ -83,6 +86,11 @@ MUST_CHECK bool job_make_receipt(const job *j, const answer_said *said, const fl
 /* Work's check_done (job_receipt.c). */
 MUST_CHECK bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *done,
                                   signed_receipt *entry, error *err);
+/* The answer is complete: what is to be kept of it goes to the store, before its receipt. True, too, where nothing
+ * is. */
+MUST_CHECK bool job_keep_answer(job *j, slice text, receipt_finish finish, error *err);
+/* Whether that came to be, once the receipt is stored. */
+MUST_CHECK bool job_is_kept(const job *j, error *err);
 /* The store's answer to a receipt. */
 void job_receipt_stored(job *j, const error *failure);
 /* Describes the question, for work's `describe`, and what a delta may hold, for `delta`. */
@@ -94,6 +102,8 @@ void job_end_with_error(job *j, unsigned status, const char *code, const char *m
 void job_end_for_memory(job *j);
 /* Ends it because its receipt could not be stored. */
 void job_end_unstored(job *j, const error *failure);
+/* Ends it because it could not be kept as its user wants. */
+void job_end_not_kept(job *j, const error *failure);
 /* Ends job and request: all of the stream has been sent, or (`whole` false) can't be. */
 void job_end_stream(job *j, bool whole);
 /* Answers a request that isn't streamed with `end`. */

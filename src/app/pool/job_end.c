@@ -18,6 +18,7 @@ void job_end_with_error(job *j, unsigned status, const char *code, const char *m
     bool head_sent = j->head_sent;
     size_t frame = j->required == NULL ? 0 : required_frame_size(j->required);
     j->work.pool->counters.answer_failures++;
+    j->failed = true;
     log_warning("answer failed", LOG_TEXT("job", j->work.id_hex), LOG_TEXT("code", code));
     job_release(j);
     if (!head_sent) {
@@ -48,6 +49,12 @@ void job_end_unstored(job *j, const error *failure) {
     log_error("receipt not stored", LOG_TEXT("job", j->work.id_hex), LOG_CAUSE(failure));
     job_end_with_error(j, 503, "receipt_not_stored",
                        "the answer's receipt could not be stored, so the answer is not complete; ask again");
+}
+
+void job_end_not_kept(job *j, const error *failure) {
+    log_error("answer not kept", LOG_TEXT("job", j->work.id_hex), LOG_CAUSE(failure));
+    job_end_with_error(j, 503, "not_kept",
+                       "the answer could not be kept as you asked, so it is not complete; ask again");
 }
 
 void job_refusal(const job *j, unsigned *status, const char **code, const char **text) {

@@ -2,6 +2,7 @@
 
 #include "answer.h"
 #include "dispatch/job.h"
+#include "memory/keep.h"
 #include "proof/proof.h"
 
 /* What a streamed answer sends while it is made, and how it waits for a client that is slow. */
@@ -14,16 +15,26 @@ enum {
     STALL_CHECK_MS = 20
 };
 
+size_t job_head_fields(job *j, slice media_type, job_head *head) {
+    size_t count = 0;
+    head->fields[count++] = (http_header){SLICE_LITERAL("Content-Type"), media_type};
+    head->fields[count++] = (http_header){SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-cache")};
+    head->fields[count++] = (http_header){SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)};
+    if (j->keep != NULL) {
+        head->fields[count++] =
+            (http_header){SLICE_LITERAL("X-Cellule-Conversation"), keep_conversation(j->keep)};
+    }
+    if (proof_take_notice(j->work.pool, j->user_id, head->notice)) {
+        head->fields[count++] = (http_header){SLICE_LITERAL("X-Cellule-Notice"), slice_of_text(head->notice)};
+    }
+    return count;
+}
+
 bool job_send_head(job *j) {
-    char notice[PROOF_NOTICE_SIZE];
-    bool noticed = proof_take_notice(j->work.pool, j->user_id, notice);
-    const http_header headers[] = {
-        {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("text/event-stream")},
-        {SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-cache")},
-        {SLICE_LITERAL("X-Cellule-Job"), slice_of_text(j->work.id_hex)},
-        {SLICE_LITERAL("X-Cellule-Notice"), noticed ? slice_of_text(notice) : (slice){0}}};
+    job_head head;
+    size_t count = job_head_fields(j, SLICE_LITERAL("text/event-stream"), &head);
     j->head_sent = true;
-    return http_stream_begin(j->request, 200, headers, noticed ? 4 : 3);
+    return http_stream_begin(j->request, 200, head.fields, count);
 }
 
 /* Fails when the client can't take it: then the connection is being cut and client_left follows. */

@@ -183,12 +183,17 @@ static void send_whole(proved *h) {
 }
 
 static void one_stored(proved *h, size_t which, const error *failure) {
+    error err = {0};
     h->storing[which] = NULL;
     if (failure != NULL) {
         job_end_unstored(h->job, failure);
         return;
     }
     if (--h->to_store > 0) {
+        return;
+    }
+    if (!job_is_kept(h->job, &err)) {
+        job_end_not_kept(h->job, &err);
         return;
     }
     h->job->work.pool->counters.answers++;
@@ -218,6 +223,10 @@ static void store_receipts(proved *h) {
                                .stored = first_stored,
                                .context = h};
     bool renamed = memcmp(h->first_id.bytes, h->entry.fields.job_id, sizeof h->first_id.bytes) != 0;
+    if (!job_keep_answer(j, buffer_slice(&j->text), h->entry.fields.finish, &err)) {
+        job_end_not_kept(j, &err);
+        return;
+    }
     h->to_store = renamed ? 2 : 1;
     h->storing[0] = receipts_keep(j->work.pool, &keeping, &err);
     if (h->storing[0] != NULL && renamed) {

@@ -2,6 +2,7 @@
 
 #include "answer.h"
 #include "base/log.h"
+#include "memory/keep.h"
 #include "proof/proof.h"
 
 enum { TEXT_LIMIT = 16 * 1024 * 1024, EVENTS_LIMIT = 65536 };
@@ -143,8 +144,16 @@ static bool start_clock(required *r, error *err) {
 
 static bool release_agreed(required *r, error *err) {
     slice text;
-    return pair_release(r->pair, &text, err) &&
-           (!r->job->chat.stream || text.length == 0 || frames_add_text(&r->release.frames, text, err));
+    if (!pair_release(r->pair, &text, err)) {
+        return false;
+    }
+    if (!r->job->chat.stream || text.length == 0) {
+        return true;
+    }
+    if (r->job->keep != NULL) {
+        keep_saw(r->job->keep, text);
+    }
+    return frames_add_text(&r->release.frames, text, err);
 }
 
 /* While nobody differs, as fast as the client takes it; in a difference, and for a receipt, to the end: the

@@ -139,7 +139,12 @@ void required_complete(required *r) {
             part_cancel(&r->parts[i]);
         }
     }
-    if (!put_down_pair(r, &err) || !judge_all(r, &err) || !keep_receipts(r, &err)) {
+    size_t side = right_side(r, PAIR_SIDES);
+    if (!put_down_pair(r, &err) || !judge_all(r, &err)) {
+        job_end_unstored(r->job, &err);
+    } else if (!job_keep_answer(r->job, pair_text(r->pair, side), r->entries[side].fields.finish, &err)) {
+        job_end_not_kept(r->job, &err);
+    } else if (!keep_receipts(r, &err)) {
         job_end_unstored(r->job, &err);
     }
 }
@@ -172,6 +177,10 @@ static void stored(void *context, const error *failure) {
         return;
     }
     if (--r->storing > 0) {
+        return;
+    }
+    if (!job_is_kept(r->job, &err)) {
+        job_end_not_kept(r->job, &err);
         return;
     }
     while (!is_right(r, side)) {

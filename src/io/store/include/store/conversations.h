@@ -11,7 +11,7 @@ enum {
     STORE_CONVERSATION_ID_SIZE = 16,
     STORE_HEAD_MAX = 4096,
     STORE_TURN_MAX = 8 * 1024 * 1024,
-    STORE_TURNS_BYTES = 8 * 1024 * 1024 /* of a page of turns, from which on no more are added */
+    STORE_TURNS_BYTES = 1024 * 1024 /* of a page of turns, from which on no more are added */
 };
 
 typedef struct store_new_turn {

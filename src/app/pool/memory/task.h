@@ -1,0 +1,37 @@
+#ifndef POOL_MEMORY_TASK_H
+#define POOL_MEMORY_TASK_H
+
+#include "memory/gate.h"
+#include "memory/record.h"
+
+/* A request about what its user keeps, while the store works for it. It holds the vault. The client may leave
+ * meanwhile: then `request` is NULL when the store's callback comes. Loop thread. */
+typedef struct memory_task {
+    pool *pool;
+    http_request *request;
+    open_vault *vault;
+    uint64_t user_id;
+    uint8_t id[RECORD_ID_SIZE]; /* of what it is about */
+    uint8_t *key;               /* a slot, for another key; NULL: none was taken */
+    uint64_t after;             /* of a list: where its page begins */
+    size_t limit;               /* and how long it is */
+    uint64_t last;              /* what the list ends with */
+    slice title;                /* in the request's arena */
+} memory_task;
+
+/* NULL: memory is out, and the request was answered. */
+MUST_CHECK memory_task *memory_task_new(pool *p, http_request *request, open_vault *v);
+/* The task is over: frees it and gives the request to be answered; NULL when the client has left. */
+MUST_CHECK http_request *memory_task_end(memory_task *t);
+/* The same, with an answer that says why not. `what` is named where it isn't there: "conversation". */
+void memory_task_fail(memory_task *t, const char *what, const error *failure);
+
+/* 404: the user has none with that id. */
+void memory_not_found(http_request *request, const char *what);
+/* The id in an address, 32 hexadecimal digits. False: there is nothing at such an address, and that was answered. */
+MUST_CHECK bool memory_read_id(http_request *request, slice segment, const char *what,
+                               uint8_t id[RECORD_ID_SIZE]);
+/* ?name=NUMBER in the query, or `fallback`; cut to `most`. */
+uint64_t memory_query_number(http_request *request, const char *name, uint64_t fallback, uint64_t most);
+
+#endif
