@@ -1,4 +1,5 @@
 #include "keys_internal.h"
+#include "vaults_internal.h"
 
 static bool check_mode(slice mode, error *err) {
     return request_mode_is_known(mode) ||
@@ -136,7 +137,7 @@ static bool key_revoke_run(request *base, database *d, error *err) {
         return error_set(err, ERROR_NOT_FOUND, "there is no key %llu", (unsigned long long)r->key_id);
     }
     query_read_bytes(&q, r->token_hash, sizeof r->token_hash);
-    return query_columns_fit(&q, err) && query_run(&q, err);
+    return query_columns_fit(&q, err) && query_run(&q, err) && vaults_forget_key(d, r->key_id, err);
 }
 
 static void key_revoke_answer(request *base, const error *failure) {

@@ -1,5 +1,6 @@
 -- What users keep, sealed under keys that only their tokens open. Where a row must be gone for good when it is
--- deleted, its beginning is zeros (0002 says why); turns needn't, for the key that opens them lies in such a row.
+-- deleted, its beginning is zeros (0002 says why; with the other columns they fill more than 1002 bytes); turns
+-- needn't, for the key that opens them lies in such a row.
 
 CREATE TABLE vaults (
     user_id INTEGER NOT NULL PRIMARY KEY REFERENCES users (id),
@@ -24,7 +25,7 @@ CREATE TABLE conversations (
     latest INTEGER NOT NULL CHECK (latest > 0), -- its last turn's number
     turns INTEGER NOT NULL CHECK (turns > 0),
     bytes INTEGER NOT NULL CHECK (bytes > 0),   -- of its turns
-    changed_ms INTEGER NOT NULL CHECK (changed_ms >= 0),
+    changed_ms INTEGER NOT NULL CHECK (changed_ms >= 0), -- 0: it was deleted, and its turns still go
     PRIMARY KEY (user_id, id)
 ) STRICT, WITHOUT ROWID;
 
@@ -55,7 +56,7 @@ CREATE TABLE facts (
     user_id INTEGER NOT NULL REFERENCES vaults (user_id),
     id BLOB NOT NULL CHECK (length(id) = 16),
     changed_ms INTEGER NOT NULL CHECK (changed_ms >= 0),
-    beginning BLOB NOT NULL DEFAULT (zeroblob(960)) CHECK (length(beginning) = 960),
+    beginning BLOB NOT NULL DEFAULT (zeroblob(1000)) CHECK (length(beginning) = 1000),
     sealed BLOB NOT NULL CHECK (length(sealed) BETWEEN 1 AND 131072),
     PRIMARY KEY (user_id, id)
 ) STRICT, WITHOUT ROWID;

@@ -3,9 +3,9 @@
 
 #include "store/store.h"
 
-/* Facts that users have the pool remember, sealed by the caller. Writes are synced to the disk before they are
- * answered; what is deleted or replaced is wiped as wraps are (vaults.h). Another user's fact is not there
- * (ERROR_NOT_FOUND). */
+/* Facts that users have the pool remember, sealed by the caller. Writes are synced to the disk before they
+ * are answered; what is deleted or replaced is wiped as wraps are (vaults.h). Another user's fact is not
+ * there (ERROR_NOT_FOUND). */
 enum { STORE_FACT_ID_SIZE = 16, STORE_FACT_MAX = 128 * 1024, STORE_FACTS_BYTES = 8 * 1024 * 1024 };
 
 typedef struct store_fact {
@@ -14,11 +14,12 @@ typedef struct store_fact {
     slice sealed;
 } store_fact;
 
-/* ERROR_LIMIT: the user has `most` already. ERROR_NOT_FOUND: no vault. ERROR_CONFLICT: there is one with that id. */
-MUST_CHECK bool store_fact_add(store *s, uint64_t user_id, const store_fact *fact, size_t most, store_done *done,
-                               void *context, error *err);
-/* Replaces what is sealed, of several at once or of none (1..STORE_LIST_MAX); one that isn't there any more is
- * left out when `lenient`, else it is ERROR_NOT_FOUND. */
+/* ERROR_LIMIT: the user has `most` already. ERROR_NOT_FOUND: no vault. ERROR_CONFLICT: there is one with that
+ * id. */
+MUST_CHECK bool store_fact_add(store *s, uint64_t user_id, const store_fact *fact, size_t most,
+                               store_done *done, void *context, error *err);
+/* Replaces what is sealed, of several at once or of none (1..STORE_LIST_MAX); one that isn't there any more
+ * is left out when `lenient`, else it is ERROR_NOT_FOUND. */
 MUST_CHECK bool store_facts_replace(store *s, uint64_t user_id, const store_fact *facts, size_t count,
                                     bool lenient, store_done *done, void *context, error *err);
 MUST_CHECK bool store_fact_delete(store *s, uint64_t user_id, const uint8_t id[STORE_FACT_ID_SIZE],

@@ -22,7 +22,9 @@ MUST_CHECK bool store_key_add(store *s, slice user_name, const store_new_key *ke
                               void *context, error *err);
 
 /* ERROR_NOT_FOUND: no such key. Revoking twice is no error and keeps the first date. Gives the hash that is
- * to be refused from now on (STORE_HASH_SIZE bytes; NULL on failure). */
+ * to be refused from now on (STORE_HASH_SIZE bytes; NULL on failure). The key's wrap (vaults.h) goes with it
+ * if another key that isn't revoked opens the same vault; the last one stays, so that its token and a new key
+ * can still open what is kept. */
 typedef void store_key_revoked(void *context, const uint8_t *token_hash, const error *failure);
 MUST_CHECK bool store_key_revoke(store *s, uint64_t key_id, uint64_t now_ms, store_key_revoked *done,
                                  void *context, error *err);

@@ -1,0 +1,262 @@
+#include "store/conversations.h"
+
+#include "request.h"
+
+/* A conversation that has no head isn't there any more (conversations_ending.c). */
+
+static bool no_conversation(error *err) {
+    return error_set(err, ERROR_NOT_FOUND, "there is no such conversation");
+}
+
+static bool check_head(slice head, error *err) {
+    return (head.length > 0 && head.length <= STORE_HEAD_MAX) ||
+           error_set(err, ERROR_INVALID, "a conversation's head has 1 to %d bytes", (int)STORE_HEAD_MAX);
+}
+
+typedef struct turn_add {
+    request base;
+    store_new_turn turn;
+    store_done *done;
+    void *context;
+} turn_add;
+
+/* Only the vault can be missing: all else was checked. */
+static bool insert_turn(const store_new_turn *turn, database *d, uint64_t *number, error *err) {
+    query q;
+    bool row = false;
+    query_start(&q, d,
+                "INSERT INTO turns (user_id, conversation, id, sealed) VALUES (?, ?, ?, ?) RETURNING number");
+    query_u64(&q, turn->user_id);
+    query_bytes(&q, turn->conversation, sizeof turn->conversation);
+    query_bytes(&q, turn->id, sizeof turn->id);
+    query_bytes(&q, turn->sealed.data, turn->sealed.length);
+    bool inserted = query_row(&q, &row, err);
+    *number = row ? query_read_u64(&q) : 0;
+    inserted = inserted && query_columns_fit(&q, err) && query_run(&q, err);
+    return inserted || (err->code == ERROR_INVALID
+                            ? error_set(err, ERROR_NOT_FOUND, "this user keeps nothing; begin with a vault")
+                            : false);
+}
+
+static bool begin_conversation(const store_new_turn *turn, uint64_t number, database *d, error *err) {
+    query q;
+    query_start(&q, d,
+                "INSERT INTO conversations (user_id, id, latest, turns, bytes, changed_ms) "
+                "VALUES (?, ?, ?, 1, ?, ?)");
+    query_u64(&q, turn->user_id);
+    query_bytes(&q, turn->conversation, sizeof turn->conversation);
+    query_u64(&q, number);
+    query_u64(&q, turn->sealed.length);
+    query_u64(&q, turn->created_ms);
+    if (!query_run(&q, err)) {
+        return err->code == ERROR_CONFLICT
+                   ? error_set(err, ERROR_CONFLICT, "this conversation exists already; begin another")
+                   : false;
+    }
+    query_start(&q, d, "INSERT INTO conversation_heads (user_id, id, sealed) VALUES (?, ?, ?)");
+    query_u64(&q, turn->user_id);
+    query_bytes(&q, turn->conversation, sizeof turn->conversation);
+    query_bytes(&q, turn->head.data, turn->head.length);
+    return query_run(&q, err);
+}
+
+static bool continue_conversation(const store_new_turn *turn, uint64_t number, database *d, error *err) {
+    query q;
+    query_start(&q, d,
+                "UPDATE conversations SET latest = ?, turns = turns + 1, bytes = bytes + ?, changed_ms = ? "
+                "WHERE user_id = ? AND id = ? AND changed_ms > 0");
+    query_u64(&q, number);
+    query_u64(&q, turn->sealed.length);
+    query_u64(&q, turn->created_ms);
+    query_u64(&q, turn->user_id);
+    query_bytes(&q, turn->conversation, sizeof turn->conversation);
+    return query_run(&q, err) && (database_changes(d) == 1 || no_conversation(err));
+}
+
+static bool turn_add_run(request *base, database *d, error *err) {
+    const store_new_turn *turn = &((const turn_add *)base)->turn;
+    uint64_t number = 0;
+    return insert_turn(turn, d, &number, err) &&
+           (turn->head.length > 0 ? begin_conversation(turn, number, d, err)
+                                  : continue_conversation(turn, number, d, err));
+}
+
+static void turn_add_answer(request *base, const error *failure) {
+    const turn_add *r = (const turn_add *)base;
+    r->done(r->context, failure);
+}
+
+static const operation turn_add_operation = {DATABASE_WRITE, turn_add_run, turn_add_answer};
+
+bool store_turn_add(store *s, const store_new_turn *turn, store_done *done, void *context, error *err) {
+    if (turn->sealed.length == 0 || turn->sealed.length > STORE_TURN_MAX || turn->created_ms == 0 ||
+        turn->created_ms > INT64_MAX) {
+        return error_set(err, ERROR_INVALID, "a turn has 1 to %d bytes and a date", (int)STORE_TURN_MAX);
+    }
+    if (turn->head.length > 0 && !check_head(turn->head, err)) {
+        return false;
+    }
+    turn_add *r = request_new(&turn_add_operation, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    r->turn = *turn;
+    r->turn.sealed = request_copy(&r->base, turn->sealed);
+    r->turn.head = request_copy(&r->base, turn->head);
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
+
+/* In the order in which both queries ask for it. */
+static bool read_conversation(query *q, arena *memory, store_conversation *c, error *err) {
+    query_read_bytes(q, c->id, sizeof c->id);
+    c->latest = query_read_u64(q);
+    c->turns = query_read_u64(q);
+    c->bytes = query_read_u64(q);
+    c->changed_ms = query_read_u64(q);
+    c->head = query_read_slice(q, memory);
+    return query_columns_fit(q, err);
+}
+
+#define CONVERSATION_WITH_HEAD                                                                               \
+    "SELECT c.id, latest, turns, bytes, changed_ms, sealed FROM conversations AS c "                         \
+    "JOIN conversation_heads AS h ON h.user_id = c.user_id AND h.id = c.id WHERE c.user_id = ? "
+
+typedef struct conversation_get {
+    request base;
+    uint64_t user_id;
+    store_conversation conversation;
+    store_conversation_found *done;
+    void *context;
+} conversation_get;
+
+static bool conversation_get_run(request *base, database *d, error *err) {
+    conversation_get *r = (conversation_get *)base;
+    query q;
+    bool row = false;
+    query_start(&q, d, CONVERSATION_WITH_HEAD "AND c.id = ?");
+    query_u64(&q, r->user_id);
+    query_bytes(&q, r->conversation.id, sizeof r->conversation.id);
+    if (!query_row(&q, &row, err)) {
+        return false;
+    }
+    return row ? read_conversation(&q, base->memory, &r->conversation, err) : no_conversation(err);
+}
+
+static void conversation_get_answer(request *base, const error *failure) {
+    const conversation_get *r = (const conversation_get *)base;
+    r->done(r->context, failure == NULL ? &r->conversation : NULL, failure);
+}
+
+static const operation conversation_get_operation = {DATABASE_READ, conversation_get_run,
+                                                     conversation_get_answer};
+
+bool store_conversation_get(store *s, uint64_t user_id, const uint8_t id[STORE_CONVERSATION_ID_SIZE],
+                            store_conversation_found *done, void *context, error *err) {
+    conversation_get *r = request_new(&conversation_get_operation, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    r->user_id = user_id;
+    memcpy(r->conversation.id, id, sizeof r->conversation.id);
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
+
+typedef struct conversation_list {
+    request base;
+    uint64_t user_id;
+    uint64_t before;
+    size_t limit;
+    void *conversations;
+    size_t count;
+    store_conversations_listed *done;
+    void *context;
+} conversation_list;
+
+static bool conversation_list_run(request *base, database *d, error *err) {
+    conversation_list *r = (conversation_list *)base;
+    query q;
+    query_start(&q, d, CONVERSATION_WITH_HEAD "AND latest < ? ORDER BY latest DESC LIMIT ?");
+    query_u64(&q, r->user_id);
+    query_u64(&q, r->before == 0 ? INT64_MAX : r->before);
+    query_u64(&q, r->limit);
+    for (bool row = true; query_row(&q, &row, err);) {
+        if (!row) {
+            return true;
+        }
+        store_conversation *c = request_add_row(base, &r->conversations, &r->count, sizeof *c, err);
+        if (c == NULL || !read_conversation(&q, base->memory, c, err)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static void conversation_list_answer(request *base, const error *failure) {
+    const conversation_list *r = (const conversation_list *)base;
+    r->done(r->context, failure == NULL ? r->conversations : NULL, failure == NULL ? r->count : 0, failure);
+}
+
+static const operation conversation_list_operation = {DATABASE_READ, conversation_list_run,
+                                                      conversation_list_answer};
+
+bool store_conversation_list(store *s, uint64_t user_id, uint64_t before, size_t limit,
+                             store_conversations_listed *done, void *context, error *err) {
+    if (!request_check_list(limit, err)) {
+        return false;
+    }
+    conversation_list *r = request_new(&conversation_list_operation, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    r->user_id = user_id;
+    r->before = before;
+    r->limit = limit;
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
+
+typedef struct head_set {
+    request base;
+    uint64_t user_id;
+    uint8_t id[STORE_CONVERSATION_ID_SIZE];
+    slice head;
+    store_done *done;
+    void *context;
+} head_set;
+
+static bool head_set_run(request *base, database *d, error *err) {
+    const head_set *r = (const head_set *)base;
+    query q;
+    query_start(&q, d, "UPDATE conversation_heads SET sealed = ? WHERE user_id = ? AND id = ?");
+    query_bytes(&q, r->head.data, r->head.length);
+    query_u64(&q, r->user_id);
+    query_bytes(&q, r->id, sizeof r->id);
+    database_note_wipe(d);
+    return query_run(&q, err) && (database_changes(d) == 1 || no_conversation(err));
+}
+
+static void head_set_answer(request *base, const error *failure) {
+    const head_set *r = (const head_set *)base;
+    r->done(r->context, failure);
+}
+
+static const operation head_set_operation = {DATABASE_WRITE_SYNCED, head_set_run, head_set_answer};
+
+bool store_conversation_set_head(store *s, uint64_t user_id, const uint8_t id[STORE_CONVERSATION_ID_SIZE],
+                                 slice head, store_done *done, void *context, error *err) {
+    head_set *r = check_head(head, err) ? request_new(&head_set_operation, sizeof *r, err) : NULL;
+    if (r == NULL) {
+        return false;
+    }
+    r->user_id = user_id;
+    memcpy(r->id, id, sizeof r->id);
+    r->head = request_copy(&r->base, head);
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
