@@ -8,6 +8,8 @@
 #include "enrol/certificates.h"
 #include "enrol/enrolments.h"
 #include "enrol/tokens.h"
+#include "memory/conversations.h"
+#include "memory/gate.h"
 #include "observe.h"
 #include "proof/admin.h"
 #include "receipts.h"
@@ -63,6 +65,18 @@ const route route_table[] = {
     ROUTE("GET", "/v1/models/*", AUTH_MODELS_LIST, AUDIT_OF_SEGMENT, observe_model, "one of these models"),
     ROUTE("GET", "/v1/receipts/*", AUTH_RECEIPT_READ_OWN, AUDIT_OF_SEGMENT, receipts_get,
           "the receipt of one's own answer"),
+    ROUTE("POST", "/v1/memory/unlock", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_unlock,
+          "open what one keeps, with one of one's keys"),
+    ROUTE("POST", "/v1/memory/lock", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_lock, "close it again"),
+    ROUTE("GET", "/v1/conversations", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_list,
+          "list the conversations that one keeps"),
+    ROUTE("POST", "/v1/conversations/search", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_search,
+          "look for words in them"),
+    ROUTE("GET", "/v1/conversations/*/export", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, conversation_export,
+          "one of them as a file"),
+    ROUTE("GET", "/v1/conversations/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, conversation_show, "read one of them"),
+    ROUTE("POST", "/v1/conversations/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, conversation_rename, "rename it"),
+    ROUTE("DELETE", "/v1/conversations/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, conversation_delete, "delete it"),
     ROUTE("GET", "/metrics", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_metrics, "figures for Prometheus"),
     ROUTE("GET", "/v1/admin/status", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_status, "how the pool is"),
     ROUTE("POST", "/v1/admin/users", AUTH_USER_ADD, AUDIT_OF_NAME, admin_user_add,

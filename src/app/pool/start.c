@@ -9,6 +9,7 @@
 #include "enrol/certificates.h"
 #include "hooks.h"
 #include "job.h"
+#include "memory/keyring.h"
 #include "os/host.h"
 #include "os/random.h"
 #include "proof/names.h"
@@ -56,6 +57,7 @@ static void keep_house(void *context) {
     browsers_keep_house(context);
     backchannel_keep_house(context);
     pool *p = context;
+    keyring_keep_house(p->keyring);
     if (!p->models_compared) { /* the workers have had time to come */
         p->models_compared = true;
         names_warn_of_models(p);
@@ -256,7 +258,8 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
         return false;
     }
     p->loop = ev_loop_new(err);
-    if (p->loop == NULL || !open_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
+    p->keyring = p->loop == NULL ? NULL : keyring_new(p, err);
+    if (p->keyring == NULL || !open_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
         !certificates_start(p, err) || !start_network(p, err) || !start_server(p, err)) {
         return false;
     }
@@ -307,6 +310,7 @@ void pool_stop(pool *p) {
     backchannel_free(p->backchannel);
     strangers_free(p->strangers);
     logins_free(p->logins);
+    keyring_free(p->keyring);
     accounts_free(p->accounts);
     fleet_free(p->fleet);
     arena_free(p->scratch);

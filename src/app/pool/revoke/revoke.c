@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "job.h"
+#include "memory/keyring.h"
 #include "os/clock.h"
 #include "session.h"
 #include "sso/logins.h"
@@ -52,6 +53,7 @@ bool revoke_key(pool *p, uint64_t key_id, bool *was_live, store_key_revoked *don
         accounts_remove_key(p->accounts, gone->token_hash);
         (void)logins_end_key(p, key_id);
         job_end_revoked(p, user_id, key_id);
+        keyring_lock(p->keyring, user_id, key_id, 0);
     }
     return store_key_revoke(p->store, key_id, clock_unix_ms(), done, context, err);
 }
@@ -60,6 +62,7 @@ void revoke_user_again(pool *p, uint64_t user_id) {
     accounts_remove_user(p->accounts, user_id);
     (void)logins_end_user(p, user_id);
     job_end_revoked(p, user_id, 0);
+    keyring_lock_user(p->keyring, user_id);
 }
 
 bool revoke_user(pool *p, slice name, bool *was_live, store_user_disabled *done, void *context, error *err) {
@@ -99,6 +102,7 @@ static void end_everything(pool *p, const uint8_t *kept, uint64_t kept_login) {
     accounts_remove_all_but(p->accounts, kept);
     (void)logins_end_all_but(p, kept_login);
     job_end_all_revoked(p);
+    keyring_lock_all(p->keyring);
     (void)shut_out_all(p, (slice){NULL, 0}, everything_reason);
 }
 

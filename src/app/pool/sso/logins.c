@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "job.h"
+#include "memory/keyring.h"
 #include "os/clock.h"
 
 #include <stdio.h>
@@ -289,8 +290,10 @@ const account *logins_find_token(pool *p, slice text, error *err) {
 
 static void end_login(pool *p, login *l) {
     uint64_t number = l->account.login;
+    uint64_t user_id = l->account.user_id;
     logins_remove(p->logins, l);
     job_end_login(p, number);
+    keyring_lock(p->keyring, user_id, 0, number);
 }
 
 size_t logins_end(pool *p, const uint8_t id[STORE_SESSION_ID_SIZE]) {
