@@ -179,7 +179,7 @@ static bool submit(job *j, error *err) {
 }
 
 void job_start(pool *p, http_request *request, const account *who, const chat_request *chat, verify_mode mode,
-               keep *kept) {
+               keepsake *kept) {
     job *j = job_make(p, request, who, chat, mode);
     if (j == NULL) {
         if (kept != NULL) {

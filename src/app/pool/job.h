@@ -21,7 +21,7 @@
 typedef struct receipt_storing receipt_storing;
 typedef struct required required; /* required.h */
 typedef struct proved proved;     /* proved.h */
-typedef struct keep keep;         /* memory/keep.h */
+typedef struct keepsake keepsake; /* memory/keep.h */
 
 typedef struct job {
     work work;              /* first */
@@ -64,13 +64,13 @@ typedef struct job {
     bool hold;            /* nothing goes out before the answer is proved */
     proved *proved;       /* while it is held */
     required *required;   /* with VERIFY_REQUIRED: who answers it. Then `handle` and `tokens` are unused. */
-    keep *keep;           /* its user wants it kept; NULL: he doesn't */
+    keepsake *keep;       /* its user wants it kept; NULL: he doesn't */
     bool failed;          /* it ends with an error, which its reader is told */
 } job;
 
 /* Takes over the request, and `kept` (NULL: none): makes the job, submits it, answers errors. */
 void job_start(pool *p, http_request *request, const account *who, const chat_request *chat, verify_mode mode,
-               keep *kept);
+               keepsake *kept);
 
 /* What a worker has said under the id it was given. */
 typedef struct answer_said {
@@ -86,8 +86,8 @@ MUST_CHECK bool job_make_receipt(const job *j, const answer_said *said, const fl
 /* Work's check_done (job_receipt.c). */
 MUST_CHECK bool job_check_receipt(work *w, const fleet_worker *worker, const proto_done *done,
                                   signed_receipt *entry, error *err);
-/* The answer is complete: what is to be kept of it goes to the store, before its receipt. True, too, where nothing
- * is. */
+/* The answer is complete: what is to be kept of it goes to the store, before its receipt. True, too, where
+ * nothing is. */
 MUST_CHECK bool job_keep_answer(job *j, slice text, receipt_finish finish, error *err);
 /* Whether that came to be, once the receipt is stored. */
 MUST_CHECK bool job_is_kept(const job *j, error *err);

@@ -115,8 +115,8 @@ void conversations_list(pool *p, http_request *request, const account *who, slic
     memory_enter(p, request, who, segment, MEMORY_IF_ANY, list);
 }
 
-static bool write_turns(const memory_task *t, json_writer *w, arena *memory, const store_turn *turns, size_t count,
-                        error *err) {
+static bool write_turns(const memory_task *t, json_writer *w, arena *memory, const store_turn *turns,
+                        size_t count, error *err) {
     for (size_t i = 0; i < count; i++) {
         conversation_turn turn;
         arena_wipe(memory);
@@ -156,7 +156,7 @@ static void turns_listed(void *context, const store_turn *turns, size_t count, c
     reply_json answer;
     char id[2 * RECORD_ID_SIZE + 1];
     if (t->request == NULL) {
-        (void)memory_task_end(t);
+        memory_task_end(t);
         return;
     }
     arena *memory = failure == NULL ? opened_memory(&err) : NULL;
@@ -183,8 +183,8 @@ static bool take_head(memory_task *t, const store_conversation *found, error *er
     conversation_head head = {0};
     arena *memory = opened_memory(err);
     t->key = memory == NULL ? NULL : slots_take(keyring_slots(t->pool->keyring), err);
-    bool taken = t->key != NULL && conversation_open_head(t->vault->data_key, t->user_id, t->id, found->head, memory,
-                                                          &head, err);
+    bool taken = t->key != NULL && conversation_open_head(t->vault->data_key, t->user_id, t->id, found->head,
+                                                          memory, &head, err);
     if (taken) {
         memcpy(t->key, head.key, sizeof head.key);
         t->last = found->latest;
@@ -199,9 +199,10 @@ static void shown_head_found(void *context, const store_conversation *found, con
     memory_task *t = context;
     error err = failure == NULL ? (error){0} : *failure;
     if (t->request == NULL) {
-        (void)memory_task_end(t);
+        memory_task_end(t);
     } else if (failure != NULL || !take_head(t, found, &err) ||
-               !store_turn_list(t->pool->store, t->user_id, t->id, t->after, t->limit, turns_listed, t, &err)) {
+               !store_turn_list(t->pool->store, t->user_id, t->id, t->after, t->limit, turns_listed, t,
+                                &err)) {
         memory_task_fail(t, "conversation", &err);
     }
 }
@@ -270,7 +271,8 @@ void conversation_delete(pool *p, http_request *request, const account *who, sli
 static bool seal_renamed(memory_task *t, slice title, buffer *sealed, error *err) {
     conversation_head head = {.title = title};
     memcpy(head.key, t->key, sizeof head.key);
-    bool done_so = conversation_seal_head(t->vault->data_key, t->user_id, t->id, clock_unix_ms(), &head, sealed, err);
+    bool done_so =
+        conversation_seal_head(t->vault->data_key, t->user_id, t->id, clock_unix_ms(), &head, sealed, err);
     secret_wipe(head.key, sizeof head.key);
     return done_so;
 }
@@ -281,9 +283,10 @@ static void renamed_head_found(void *context, const store_conversation *found, c
     slice title = t->title;
     buffer sealed = buffer_make(STORE_HEAD_MAX);
     if (t->request == NULL) {
-        (void)memory_task_end(t);
+        memory_task_end(t);
     } else if (failure != NULL || !take_head(t, found, &err) || !seal_renamed(t, title, &sealed, &err) ||
-               !store_conversation_set_head(t->pool->store, t->user_id, t->id, buffer_slice(&sealed), done, t, &err)) {
+               !store_conversation_set_head(t->pool->store, t->user_id, t->id, buffer_slice(&sealed), done, t,
+                                            &err)) {
         memory_task_fail(t, "conversation", &err);
     }
     buffer_free(&sealed);

@@ -3,7 +3,8 @@
 
 #include "state.h"
 
-/* A user's own conversations: listed, read, renamed, deleted, searched, exported. What isn't his is not there. */
+/* A user's own conversations: listed, read, renamed, deleted, searched, exported. What isn't his is not
+ * there. */
 void conversations_list(pool *p, http_request *request, const account *who, slice segment);
 void conversation_show(pool *p, http_request *request, const account *who, slice id);
 void conversation_rename(pool *p, http_request *request, const account *who, slice id);

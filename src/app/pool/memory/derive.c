@@ -36,10 +36,9 @@ void derive_queue_free(derive_queue *q) {
 
 static void work(void *argument) {
     derivation *d = argument;
-    d->failed = d->makes ? !wrap_seal(d->token, &d->owner, WRAP_COST, d->unix_ms, d->data_key, &d->made,
-                                      &d->failure)
-                         : !wrap_open(d->token, &d->owner, d->kind, d->cost, d->wrapped, d->data_key,
-                                      &d->failure);
+    d->failed =
+        d->makes ? !wrap_seal(d->token, &d->owner, WRAP_COST, d->unix_ms, d->data_key, &d->made, &d->failure)
+                 : !wrap_open(d->token, &d->owner, d->kind, d->cost, d->wrapped, d->data_key, &d->failure);
 }
 
 static void start_next(derive_queue *q);
@@ -81,7 +80,8 @@ bool derive_submit(derive_queue *q, derivation *d, error *err) {
         return start(q, d, err);
     }
     if (q->waiting_count >= DERIVE_WAITING_MAX) {
-        return error_set(err, ERROR_LIMIT, "too many users are opening their memory just now; try again in a moment");
+        return error_set(err, ERROR_LIMIT,
+                         "too many users are opening their memory just now; try again in a moment");
     }
     list_append(&q->waiting, &d->node);
     q->waiting_count++;

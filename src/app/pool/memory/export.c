@@ -17,11 +17,12 @@ typedef struct export {
     http_request *request;
     walk *walk;
     bool markdown;
-    bool begun; /* the head is out */
+    bool begun;   /* the head is out */
     bool written; /* a turn before this one */
     bool waits;
     buffer page;
-} export;
+}
+export;
 
 static void free_export(void *context) {
     export *e = context;
@@ -76,9 +77,9 @@ static bool send_head(export *e) {
     const http_header headers[] = {
         {SLICE_LITERAL("Content-Type"),
          e->markdown ? SLICE_LITERAL("text/markdown; charset=utf-8") : SLICE_LITERAL("application/json")},
-        {SLICE_LITERAL("Content-Disposition"), e->markdown
-                                                   ? SLICE_LITERAL("attachment; filename=\"conversation.md\"")
-                                                   : SLICE_LITERAL("attachment; filename=\"conversation.json\"")},
+        {SLICE_LITERAL("Content-Disposition"),
+         e->markdown ? SLICE_LITERAL("attachment; filename=\"conversation.md\"")
+                     : SLICE_LITERAL("attachment; filename=\"conversation.json\"")},
         {SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-store")}};
     e->begun = true;
     return http_stream_begin(e->request, 200, headers, sizeof headers / sizeof headers[0]);

@@ -83,9 +83,10 @@ void memory_open(pool *p, http_request *request, const account *who, memory_need
         passage wanted = {.pool = p, .request = request, .go_on = go_on, .context = context};
         open_with(p, request, who, token, &wanted, need);
     } else {
-        reply_error(request, 403, NULL, "memory_locked",
-                    "what you keep opens with one of your keys, which a session doesn't bring: send one once, POST "
-                    "/v1/memory/unlock {\"key\":\"ck_...\"}");
+        reply_error(
+            request, 403, NULL, "memory_locked",
+            "what you keep opens with one of your keys, which a session doesn't bring: send one once, POST "
+            "/v1/memory/unlock {\"key\":\"ck_...\"}");
     }
 }
 
@@ -137,7 +138,8 @@ void memory_unlock(pool *p, http_request *request, const account *who, slice seg
     slice token = {0};
     slice body = http_request_body(request);
     json_value *root = json_parse(
-        body, (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES}, &err);
+        body, (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES},
+        &err);
     if (root == NULL || !json_get_text(root, "key", &token, &err)) {
         json_free(root);
         reply_unreadable(request, "key", &err);

@@ -3,8 +3,8 @@
 
 #include "memory/keyring.h"
 
-/* What a request about what its user keeps must pass: his vault is open, or is opened now with the key that the
- * request brings. A session has to bring a key first (memory/unlock). */
+/* What a request about what its user keeps must pass: his vault is open, or is opened now with the key that
+ * the request brings. A session has to bring a key first (memory/unlock). */
 typedef enum memory_need {
     MEMORY_IF_ANY, /* where the user has no vault, the handler is told so: NULL */
     MEMORY_MADE    /* then it is made */
@@ -12,8 +12,8 @@ typedef enum memory_need {
 
 /* `v`: the caller's, during the call; NULL: there is none. `context` lies in the request's arena. */
 typedef void memory_opened(void *context, const account *who, open_vault *v);
-/* Goes on, now or when the vault is open; or answers the request with why not. Nothing follows when the client
- * leaves meanwhile. */
+/* Goes on, now or when the vault is open; or answers the request with why not. Nothing follows when the
+ * client leaves meanwhile. */
 void memory_open(pool *p, http_request *request, const account *who, memory_need need, memory_opened *go_on,
                  void *context);
 

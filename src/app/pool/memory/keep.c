@@ -16,12 +16,12 @@ enum { SEALED_LIMIT = STORE_TURN_MAX, SEEN_LIMIT = 16 * 1024 * 1024 };
 
 /* A question to the store, which may outlive the request. */
 typedef struct asking {
-    keep *owner; /* NULL: it has ended */
+    keepsake *owner; /* NULL: it has ended */
     keyring *ring;
     open_vault *vault;
 } asking;
 
-struct keep {
+struct keepsake {
     pool *pool;
     http_request *request;
     chat_request chat;
@@ -30,23 +30,23 @@ struct keep {
     uint8_t id[RECORD_ID_SIZE]; /* of the conversation */
     char id_hex[KEEP_ID_HEX_SIZE];
     bool is_new;
-    uint8_t *key;  /* of its turns; a slot */
-    buffer head;   /* sealed, where it is new */
-    buffer seen;   /* keep_saw */
+    uint8_t *key; /* of its turns; a slot */
+    buffer head;  /* sealed, where it is new */
+    buffer seen;  /* keep_saw */
     asking *asking;
     bool given; /* to the store */
     bool failed;
     error failure;
 };
 
-static void forget_asking(keep *k) {
+static void forget_asking(keepsake *k) {
     if (k->asking != NULL) {
         k->asking->owner = NULL;
         k->asking = NULL;
     }
 }
 
-static void release(keep *k) {
+static void release(keepsake *k) {
     forget_asking(k);
     slots_give(keyring_slots(k->pool->keyring), k->key);
     k->key = NULL;
@@ -54,7 +54,7 @@ static void release(keep *k) {
     buffer_wipe(&k->seen);
 }
 
-static asking *ask(keep *k, open_vault *v, error *err) {
+static asking *ask(keepsake *k, open_vault *v, error *err) {
     asking *a = memory_allocate(sizeof *a);
     if (a == NULL) {
         error_memory(err);
@@ -69,8 +69,8 @@ static asking *ask(keep *k, open_vault *v, error *err) {
 }
 
 /* The keep that asked, if it is still there. */
-static keep *answered(asking *a) {
-    keep *k = a->owner;
+static keepsake *answered(asking *a) {
+    keepsake *k = a->owner;
     if (k != NULL) {
         k->asking = NULL;
     }
@@ -98,7 +98,7 @@ static conversation_turn turn_of(const chat_request *chat, uint64_t created_ms) 
                                .message_count = chat->message_count - first};
 }
 
-static void refuse(keep *k, const error *failure) {
+static void refuse(keepsake *k, const error *failure) {
     http_request *request = k->request;
     release(k);
     if (failure->code == ERROR_NOT_FOUND) {
@@ -109,9 +109,9 @@ static void refuse(keep *k, const error *failure) {
     }
 }
 
-/* The head is sealed at once: the vault may be locked by the time the answer ends. A conversation that begins has
- * all of the request's messages in its first turn. */
-static bool begin_new(keep *k, const open_vault *v, error *err) {
+/* The head is sealed at once: the vault may be locked by the time the answer ends. A conversation that begins
+ * has all of the request's messages in its first turn. */
+static bool begin_new(keepsake *k, const open_vault *v, error *err) {
     uint64_t now = clock_unix_ms();
     conversation_turn first = {.messages = messages_of(&k->chat), .message_count = k->chat.message_count};
     conversation_head head = {.title = conversation_first_title(&first)};
@@ -125,11 +125,12 @@ static bool begin_new(keep *k, const open_vault *v, error *err) {
     return sealed;
 }
 
-static bool take_key(keep *k, const open_vault *v, slice sealed, error *err) {
+static bool take_key(keepsake *k, const open_vault *v, slice sealed, error *err) {
     arena *memory = arena_new(STORE_HEAD_MAX * 4);
     conversation_head head = {0};
-    bool opened = memory != NULL ? conversation_open_head(v->data_key, k->user_id, k->id, sealed, memory, &head, err)
-                                 : error_memory(err);
+    bool opened = memory != NULL
+                      ? conversation_open_head(v->data_key, k->user_id, k->id, sealed, memory, &head, err)
+                      : error_memory(err);
     if (opened) {
         memcpy(k->key, head.key, RECORD_KEY_SIZE);
     }
@@ -141,7 +142,7 @@ static bool take_key(keep *k, const open_vault *v, slice sealed, error *err) {
     return opened;
 }
 
-static void start_job(keep *k, const account *who) {
+static void start_job(keepsake *k, const account *who) {
     hex_encode(slice_of(k->id, sizeof k->id), k->id_hex);
     job_start(k->pool, k->request, who, &k->chat, k->mode, k);
 }
@@ -152,7 +153,7 @@ static void client_left(void *context) {
 
 static void head_found(void *context, const store_conversation *found, const error *failure) {
     asking *a = context;
-    keep *k = answered(a);
+    keepsake *k = answered(a);
     error err = {0};
     if (k == NULL) {
         free_asking(a);
@@ -171,7 +172,7 @@ static void head_found(void *context, const store_conversation *found, const err
     free_asking(a);
 }
 
-static void find_head(keep *k, open_vault *v) {
+static void find_head(keepsake *k, open_vault *v) {
     error err = {0};
     asking *a = ask(k, v, &err);
     if (a != NULL && store_conversation_get(k->pool->store, k->user_id, k->id, head_found, a, &err)) {
@@ -186,7 +187,7 @@ static void find_head(keep *k, open_vault *v) {
 }
 
 static void opened(void *context, const account *who, open_vault *v) {
-    keep *k = context;
+    keepsake *k = context;
     error err = {0};
     k->key = v == NULL ? NULL : slots_take(keyring_slots(k->pool->keyring), &err);
     if (v == NULL) {
@@ -203,7 +204,8 @@ static void opened(void *context, const account *who, open_vault *v) {
     }
 }
 
-static bool read_wish(const http_request *request, const chat_request *chat, keep *k, bool *wanted, error *err) {
+static bool read_wish(const http_request *request, const chat_request *chat, keepsake *k, bool *wanted,
+                      error *err) {
     slice field;
     *wanted = chat->store;
     k->is_new = true;
@@ -213,27 +215,28 @@ static bool read_wish(const http_request *request, const chat_request *chat, kee
     *wanted = true;
     k->is_new = slice_equal_text(field, "new");
     return k->is_new || hex_decode(field, k->id, sizeof k->id) ||
-           error_set(err, ERROR_INVALID,
-                     "X-Cellule-Conversation is \"new\", or the id of one of your conversations (32 hexadecimal "
-                     "digits)");
+           error_set(
+               err, ERROR_INVALID,
+               "X-Cellule-Conversation is \"new\", or the id of one of your conversations (32 hexadecimal "
+               "digits)");
 }
 
 void keep_start(pool *p, http_request *request, const account *who, const chat_request *chat,
                 verify_mode mode) {
     error err = {0};
     bool wanted = false;
-    keep *k = arena_allocate(http_request_arena(request), sizeof *k);
+    keepsake *k = arena_allocate(http_request_arena(request), sizeof *k);
     if (k == NULL) {
         reply_out_of_memory(request);
         return;
     }
-    *k = (keep){.pool = p,
-                .request = request,
-                .chat = *chat,
-                .mode = mode,
-                .user_id = who->user_id,
-                .head = buffer_make(0),
-                .seen = buffer_make(SEEN_LIMIT)};
+    *k = (keepsake){.pool = p,
+                    .request = request,
+                    .chat = *chat,
+                    .mode = mode,
+                    .user_id = who->user_id,
+                    .head = buffer_make(0),
+                    .seen = buffer_make(SEEN_LIMIT)};
     if (!read_wish(request, chat, k, &wanted, &err)) {
         reply_error(request, 400, "X-Cellule-Conversation", NULL, "%s", err.text);
     } else if (!wanted) {
@@ -243,17 +246,17 @@ void keep_start(pool *p, http_request *request, const account *who, const chat_r
     }
 }
 
-slice keep_conversation(const keep *k) {
+slice keep_conversation(const keepsake *k) {
     return slice_of_text(k->id_hex);
 }
 
-void keep_saw(keep *k, slice text) {
+void keep_saw(keepsake *k, slice text) {
     buffer_append(&k->seen, text); /* beyond its limit the answer itself fails */
 }
 
 static void stored(void *context, const error *failure) {
     asking *a = context;
-    keep *k = answered(a);
+    keepsake *k = answered(a);
     if (k != NULL && failure != NULL) {
         k->failed = true;
         k->failure = *failure;
@@ -263,9 +266,10 @@ static void stored(void *context, const error *failure) {
     free_asking(a);
 }
 
-static bool store(keep *k, const job *j, const conversation_turn *turn, error *err) {
+static bool give(keepsake *k, const job *j, const conversation_turn *turn, error *err) {
     buffer sealed = buffer_make(SEALED_LIMIT);
-    store_new_turn row = {.user_id = k->user_id, .created_ms = turn->created_ms, .head = buffer_slice(&k->head)};
+    store_new_turn row = {
+        .user_id = k->user_id, .created_ms = turn->created_ms, .head = buffer_slice(&k->head)};
     memcpy(row.conversation, k->id, sizeof row.conversation);
     memcpy(row.id, j->work.id.bytes, sizeof row.id);
     asking *a = NULL;
@@ -282,7 +286,7 @@ static bool store(keep *k, const job *j, const conversation_turn *turn, error *e
     return done;
 }
 
-static conversation_turn whole_turn(const keep *k, const job *j) {
+static conversation_turn whole_turn(const keepsake *k, const job *j) {
     conversation_turn turn = turn_of(&k->chat, j->created_ms);
     if (k->is_new) {
         turn.messages = messages_of(&k->chat);
@@ -291,41 +295,42 @@ static conversation_turn whole_turn(const keep *k, const job *j) {
     return turn;
 }
 
-bool keep_answer(keep *k, const job *j, slice text, bool at_limit, error *err) {
+bool keep_answer(keepsake *k, const job *j, slice text, bool at_limit, error *err) {
     conversation_turn turn = whole_turn(k, j);
     turn.answer = text;
     turn.end = at_limit ? CONVERSATION_LENGTH : CONVERSATION_COMPLETE;
-    return store(k, j, &turn, err) || error_context(err, "keeping the answer");
+    return give(k, j, &turn, err) || error_context(err, "keeping the answer");
 }
 
-bool keep_is_kept(const keep *k, error *err) {
+bool keep_is_kept(const keepsake *k, error *err) {
     if (k->failed) {
         *err = k->failure;
     }
     return !k->failed;
 }
 
-void keep_drop(keep *k) {
+void keep_drop(keepsake *k) {
     release(k);
 }
 
 /* Where the answer is held back, only what was released has gone out; else all that came. */
-static slice what_was_seen(const keep *k, const job *j) {
+static slice what_was_seen(const keepsake *k, const job *j) {
     if (buffer_length(&k->seen) > 0) {
         return buffer_slice(&k->seen);
     }
     return j->started && !j->hold ? buffer_slice(&j->text) : (slice){0};
 }
 
-void keep_end(keep *k, const job *j) {
+void keep_end(keepsake *k, const job *j) {
     error err = {0};
     slice seen = what_was_seen(k, j);
     if (!k->given && seen.length > 0) {
         conversation_turn turn = whole_turn(k, j);
         turn.answer = seen;
         turn.end = j->failed ? CONVERSATION_FAILED : CONVERSATION_CUT;
-        if (!store(k, j, &turn, &err)) {
-            log_error("an answer that was cut off was not kept", LOG_TEXT("job", j->work.id_hex), LOG_CAUSE(&err));
+        if (!give(k, j, &turn, &err)) {
+            log_error("an answer that was cut off was not kept", LOG_TEXT("job", j->work.id_hex),
+                      LOG_CAUSE(&err));
         }
     }
     release(k);

@@ -38,21 +38,21 @@ void keyring_free(keyring *ring);
 /* Where secrets of a few bytes can lie. */
 slots *keyring_slots(keyring *ring);
 
-/* The caller's, if what it proved still counts, which this lengthens. NULL: it is to be opened. Valid until the
- * loop's next turn, unless held. */
+/* The caller's, if what it proved still counts, which this lengthens. NULL: it is to be opened. Valid until
+ * the loop's next turn, unless held. */
 open_vault *keyring_find(keyring *ring, const account *who);
 
-/* A vault that isn't closed meanwhile keeps its key while it is held; one that is closed, until the last holder
- * has given it back. */
+/* A vault that isn't closed meanwhile keeps its key while it is held; one that is closed, until the last
+ * holder has given it back. */
 void keyring_hold(open_vault *v);
 void keyring_give_back(open_vault *v);
 /* What is decrypted with the key hangs here: `detach` is called when the key goes. One thing. */
 void keyring_attach(open_vault *v, void *attached, void (*detach)(void *attached));
 
-/* Opens the vault for this caller with one of the user's tokens, or makes it where there is none (`make`). Takes
- * about a quarter of a second, longer when others are before it. `done` comes once, on the loop: `v` NULL
- * without `failure` is that the user has no vault. ERROR_DENIED: the token opens nothing. ERROR_LIMIT: too many
- * wait. False: at once, and no call to come. */
+/* Opens the vault for this caller with one of the user's tokens, or makes it where there is none (`make`).
+ * Takes about a quarter of a second, longer when others are before it. `done` comes once, on the loop: `v`
+ * NULL without `failure` is that the user has no vault. ERROR_DENIED: the token opens nothing. ERROR_LIMIT:
+ * too many wait. False: at once, and no call to come. */
 typedef void keyring_opened(void *context, open_vault *v, const error *failure);
 typedef struct keyring_wait keyring_wait;
 MUST_CHECK keyring_wait *keyring_open(keyring *ring, const account *who, slice token, bool make,

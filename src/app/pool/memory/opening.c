@@ -9,13 +9,14 @@
 /* From a token to the data key:
  *
  *   the vault is read ──there is none──> told so, or a data key is drawn and wrapped ──> stored ──> open
- *        │        └─ no wrap of this key: refused                             another was first: from the start
- *        └─ its wrap is opened ──> open
+ *        │        └─ no wrap of this key: refused                             another was first: from the
+ * start └─ its wrap is opened ──> open
  *
  * Whoever asks with the same token meanwhile waits for the same. */
 
 enum { TRIES_MAX = 3 };
-_Static_assert(AUTH_USER_KEY_LENGTH <= SLOT_SIZE && RECORD_KEY_SIZE <= SLOT_SIZE, "they fit");
+_Static_assert((int)AUTH_USER_KEY_LENGTH <= (int)SLOT_SIZE && (int)RECORD_KEY_SIZE <= (int)SLOT_SIZE,
+               "they fit");
 
 struct keyring_wait {
     list_node node; /* in opening.waits; alone once forgotten */
@@ -112,8 +113,8 @@ static void wrapped(derivation *d, const error *failure) {
                        .wrapped = buffer_slice(&d->made)};
     if (failure != NULL) {
         tell(o, NULL, failure);
-    } else if (!store_vault_add(o->ring->pool->store, o->user_id, d->owner.salt, d->unix_ms, &wrap, vault_added,
-                                o, &err)) {
+    } else if (!store_vault_add(o->ring->pool->store, o->user_id, d->owner.salt, d->unix_ms, &wrap,
+                                vault_added, o, &err)) {
         tell(o, NULL, &err);
     }
     /* The store may have called already only where it has no loop, which a pool that serves never has. */
@@ -147,21 +148,22 @@ static bool make(opening *o, error *err) {
     return random_bytes(o->work.owner.salt, sizeof o->work.owner.salt, err) && derive(o, err);
 }
 
-static const store_wrap *find_wrap(const store_vault *vault, uint64_t key_id) {
-    for (size_t i = 0; i < vault->wrap_count; i++) {
-        if (vault->wraps[i].key_id == key_id) {
-            return &vault->wraps[i];
+static const store_wrap *find_wrap(const store_vault *found, uint64_t key_id) {
+    for (size_t i = 0; i < found->wrap_count; i++) {
+        if (found->wraps[i].key_id == key_id) {
+            return &found->wraps[i];
         }
     }
     return NULL;
 }
 
-static bool unwrap(opening *o, const store_vault *vault, error *err) {
-    const store_wrap *wrap = find_wrap(vault, o->key_id);
+static bool unwrap(opening *o, const store_vault *found, error *err) {
+    const store_wrap *wrap = find_wrap(found, o->key_id);
     if (wrap == NULL) {
-        return error_set(err, ERROR_DENIED,
-                         "this key doesn't open what you keep here, as another of your keys does; add it with that "
-                         "one: cellule memory key add");
+        return error_set(
+            err, ERROR_DENIED,
+            "this key doesn't open what you keep here, as another of your keys does; add it with that "
+            "one: cellule memory key add");
     }
     if (wrap->kind.length > sizeof o->kind || wrap->wrapped.length > sizeof o->wrapped) {
         return error_set(err, ERROR_CORRUPT, "a wrap in the database is too long");
@@ -172,18 +174,18 @@ static bool unwrap(opening *o, const store_vault *vault, error *err) {
                            .cost = wrap->cost,
                            .wrapped = slice_of(o->wrapped, wrap->wrapped.length),
                            .done = unwrapped};
-    memcpy(o->work.owner.salt, vault->salt, sizeof o->work.owner.salt);
+    memcpy(o->work.owner.salt, found->salt, sizeof o->work.owner.salt);
     return derive(o, err);
 }
 
-static void vault_found(void *context, const store_vault *vault, const error *failure) {
+static void vault_found(void *context, const store_vault *found, const error *failure) {
     opening *o = context;
     error err = {0};
     if (failure != NULL) {
         tell(o, NULL, failure);
-    } else if (vault == NULL && !o->makes) {
+    } else if (found == NULL && !o->makes) {
         tell(o, NULL, NULL);
-    } else if (vault == NULL ? !make(o, &err) : !unwrap(o, vault, &err)) {
+    } else if (found == NULL ? !make(o, &err) : !unwrap(o, found, &err)) {
         tell(o, NULL, &err);
     }
 }
@@ -247,8 +249,8 @@ static opening *start_opening(keyring *ring, uint64_t user_id, uint64_t key_id, 
     return o;
 }
 
-keyring_wait *keyring_open(keyring *ring, const account *who, slice token, bool make_one, keyring_opened *done,
-                           void *context, error *err) {
+keyring_wait *keyring_open(keyring *ring, const account *who, slice token, bool make_one,
+                           keyring_opened *done, void *context, error *err) {
     uint64_t key_id = 0;
     if (!is_key_of(ring, who->user_id, token, &key_id)) {
         error_set(err, ERROR_DENIED, "this isn't one of your keys");

@@ -7,11 +7,16 @@
 
 enum { CHUNK_SLOTS = 256, CHUNKS_MAX = SLOTS_MAX / CHUNK_SLOTS };
 
-/* A slot that is free begins with the address of the next one. */
+/* What a free slot holds. */
+typedef union slot {
+    uint8_t bytes[SLOT_SIZE];
+    union slot *next;
+} slot;
+
 struct slots {
-    uint8_t *chunks[CHUNKS_MAX];
+    slot *chunks[CHUNKS_MAX];
     size_t chunk_count;
-    uint8_t *free;
+    slot *free;
 };
 
 slots *slots_new(error *err) {
@@ -32,22 +37,22 @@ void slots_free(slots *all) {
     memory_free(all);
 }
 
-static void put_back(slots *all, uint8_t *slot) {
-    memcpy(slot, &all->free, sizeof all->free);
-    all->free = slot;
+static void put_back(slots *all, slot *s) {
+    s->next = all->free;
+    all->free = s;
 }
 
 static bool add_chunk(slots *all, error *err) {
     if (all->chunk_count == CHUNKS_MAX) {
         return error_set(err, ERROR_LIMIT, "too many users have their memory open at once; try again later");
     }
-    uint8_t *chunk = secret_allocate((size_t)CHUNK_SLOTS * SLOT_SIZE, err);
+    slot *chunk = secret_allocate(CHUNK_SLOTS * sizeof *chunk, err);
     if (chunk == NULL) {
         return false;
     }
     all->chunks[all->chunk_count++] = chunk;
     for (size_t i = CHUNK_SLOTS; i > 0; i--) {
-        put_back(all, chunk + (i - 1) * SLOT_SIZE);
+        put_back(all, &chunk[i - 1]);
     }
     return true;
 }
@@ -56,15 +61,15 @@ uint8_t *slots_take(slots *all, error *err) {
     if (all->free == NULL && !add_chunk(all, err)) {
         return NULL;
     }
-    uint8_t *slot = all->free;
-    memcpy(&all->free, slot, sizeof all->free);
-    memset(slot, 0, sizeof all->free);
-    return slot;
+    slot *s = all->free;
+    all->free = s->next;
+    s->next = NULL;
+    return s->bytes;
 }
 
-void slots_give(slots *all, uint8_t *slot) {
-    if (slot != NULL) {
-        secret_wipe(slot, SLOT_SIZE);
-        put_back(all, slot);
+void slots_give(slots *all, uint8_t *bytes) {
+    if (bytes != NULL) {
+        secret_wipe(bytes, SLOT_SIZE);
+        put_back(all, (slot *)(void *)bytes);
     }
 }

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-/* Places for short secrets, many to a page of secret memory (crypto/secret.h), which is for few. A place may be
- * used by another thread while its owner waits. Loop thread. */
+/* Places for short secrets, many to a page of secret memory (crypto/secret.h), which is for few. A place may
+ * be used by another thread while its owner waits. Loop thread. */
 enum { SLOT_SIZE = 64, SLOTS_MAX = 16384 };
 
 typedef struct slots slots;
@@ -17,6 +17,6 @@ void slots_free(slots *all);
 /* SLOT_SIZE zeros. ERROR_LIMIT beyond SLOTS_MAX, or if the system locks no more memory. */
 MUST_CHECK uint8_t *slots_take(slots *all, error *err);
 /* Wipes it. NULL is allowed. */
-void slots_give(slots *all, uint8_t *slot);
+void slots_give(slots *all, uint8_t *bytes);
 
 #endif

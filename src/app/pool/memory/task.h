@@ -22,13 +22,14 @@ typedef struct memory_task {
 /* NULL: memory is out, and the request was answered. */
 MUST_CHECK memory_task *memory_task_new(pool *p, http_request *request, open_vault *v);
 /* The task is over: frees it and gives the request to be answered; NULL when the client has left. */
-MUST_CHECK http_request *memory_task_end(memory_task *t);
+http_request *memory_task_end(memory_task *t);
 /* The same, with an answer that says why not. `what` is named where it isn't there: "conversation". */
 void memory_task_fail(memory_task *t, const char *what, const error *failure);
 
 /* 404: the user has none with that id. */
 void memory_not_found(http_request *request, const char *what);
-/* The id in an address, 32 hexadecimal digits. False: there is nothing at such an address, and that was answered. */
+/* The id in an address, 32 hexadecimal digits. False: there is nothing at such an address, and that was
+ * answered. */
 MUST_CHECK bool memory_read_id(http_request *request, slice segment, const char *what,
                                uint8_t id[RECORD_ID_SIZE]);
 /* ?name=NUMBER in the query, or `fallback`; cut to `most`. */

@@ -22,8 +22,8 @@ struct walk {
     open_vault *vault;
     const walk_kind *kind;
     void *context;
-    bool one;      /* conversation, not all */
-    arena *heads;  /* sealed */
+    bool one;     /* conversation, not all */
+    arena *heads; /* sealed */
     head_row *rows;
     size_t row_count;
     size_t row;    /* that is being read */
@@ -41,7 +41,7 @@ struct walk {
     bool begins;
     bool failed;
     error failure;
-    bool busy; /* the store or a thread works for it */
+    bool busy;                   /* the store or a thread works for it */
     void (*over)(void *context); /* it was cancelled */
     bool cancelled;
 };
@@ -94,8 +94,8 @@ static void next_conversation(walk *w) {
 /* In a thread. */
 static bool open_head(walk *w, const head_row *row) {
     conversation_head head = {0};
-    bool opened = conversation_open_head(w->vault->data_key, w->vault->user_id, row->id, row->sealed, w->opened, &head,
-                                         &w->failure);
+    bool opened = conversation_open_head(w->vault->data_key, w->vault->user_id, row->id, row->sealed,
+                                         w->opened, &head, &w->failure);
     if (opened) {
         memcpy(w->key, head.key, sizeof head.key);
         opened = arena_copy(w->heads, head.title, &w->title) || error_memory(&w->failure);
@@ -213,8 +213,8 @@ static void turns_listed(void *context, const store_turn *turns, size_t count, c
 
 static void read_turns(walk *w) {
     error err = {0};
-    w->busy = store_turn_list(w->pool->store, w->vault->user_id, w->rows[w->row].id, w->after, TURNS_MAX, turns_listed,
-                              w, &err);
+    w->busy = store_turn_list(w->pool->store, w->vault->user_id, w->rows[w->row].id, w->after, TURNS_MAX,
+                              turns_listed, w, &err);
     if (!w->busy) {
         finish(w, &err);
     }
@@ -270,7 +270,8 @@ static void head_found(void *context, const store_conversation *found, const err
 
 static void read_heads(walk *w) {
     error err = {0};
-    w->busy = store_conversation_list(w->pool->store, w->vault->user_id, w->before, HEADS_MAX, heads_listed, w, &err);
+    w->busy = store_conversation_list(w->pool->store, w->vault->user_id, w->before, HEADS_MAX, heads_listed,
+                                      w, &err);
     if (!w->busy) {
         finish(w, &err);
     }
@@ -297,8 +298,9 @@ walk *walk_start(pool *p, open_vault *v, const uint8_t *conversation, const walk
     *w = (walk){.pool = p, .vault = v, .kind = kind, .context = context, .one = conversation != NULL};
     keyring_hold(v);
     bool started = make_parts(w, err);
-    started = started && (w->one ? store_conversation_get(p->store, v->user_id, conversation, head_found, w, err)
-                                 : store_conversation_list(p->store, v->user_id, 0, HEADS_MAX, heads_listed, w, err));
+    started = started &&
+              (w->one ? store_conversation_get(p->store, v->user_id, conversation, head_found, w, err)
+                      : store_conversation_list(p->store, v->user_id, 0, HEADS_MAX, heads_listed, w, err));
     if (!started) {
         free_walk(w);
         return NULL;

@@ -5,8 +5,9 @@
 #include "memory/keyring.h"
 #include "store/conversations.h"
 
-/* Goes through a user's conversations, the one that changed last first, each from its beginning, page by page.
- * What is decrypted and done with it is done beside the loop. It holds the vault. Loop thread, but for `read`. */
+/* Goes through a user's conversations, the one that changed last first, each from its beginning, page by
+ * page. What is decrypted and done with it is done beside the loop. It holds the vault. Loop thread, but for
+ * `read`. */
 typedef struct walk walk;
 
 typedef struct walk_page {
@@ -32,8 +33,8 @@ typedef struct walk_kind {
     bool (*read)(void *context, const walk_page *page, error *err);
     /* On the loop, after each page. */
     walk_next (*next)(void *context);
-    /* On the loop, at the end: `failure` NULL where all was read or WALK_END was said. Not after walk_cancel. The
-     * walk is gone then. */
+    /* On the loop, at the end: `failure` NULL where all was read or WALK_END was said. Not after walk_cancel.
+     * The walk is gone then. */
     void (*done)(void *context, const error *failure);
 } walk_kind;
 
@@ -41,8 +42,8 @@ typedef struct walk_kind {
 MUST_CHECK walk *walk_start(pool *p, open_vault *v, const uint8_t *conversation, const walk_kind *kind,
                             void *context, error *err);
 void walk_resume(walk *w);
-/* Nothing is called any more, once `read` has returned that is under way: `context` stays until `over`, which may
- * come at once. */
+/* Nothing is called any more, once `read` has returned that is under way: `context` stays until `over`, which
+ * may come at once. */
 void walk_cancel(walk *w, void (*over)(void *context));
 
 #endif

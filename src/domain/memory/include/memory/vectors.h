@@ -6,10 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Vectors of one user in memory, searched whole: exact, no index that could leak what is in it or miss anything.
- * Vectors are kept at half precision (IEEE 754 binary16); a score is the cosine of what is kept, summed at single
- * precision in an order that is the same for every instruction set. Not thread-safe: one owner at a time, and
- * searching doesn't change anything. */
+/* Vectors of one user in memory, searched whole: exact, no index that could leak what is in it or miss
+ * anything. Vectors are kept at half precision (IEEE 754 binary16); a score is the cosine of what is kept,
+ * summed at single precision in an order that is the same for every instruction set. Not thread-safe: one
+ * owner at a time, and searching doesn't change anything. */
 typedef struct vectors vectors;
 
 enum { VECTORS_DIMENSIONS_MAX = 4096, VECTORS_COUNT_MAX = 1000000 };
@@ -30,8 +30,8 @@ size_t vectors_size(const vectors *v);
 MUST_CHECK bool vectors_put(vectors *v, uint64_t id, const float *vector, error *err);
 /* Wipes it. False when there is none. */
 bool vectors_remove(vectors *v, uint64_t id);
-/* The nearest, best first, at most `most`; equal scores by the lesser id. Returns how many. A query of length 0
- * finds nothing. */
+/* The nearest, best first, at most `most`; equal scores by the lesser id. Returns how many. A query of length
+ * 0 finds nothing. */
 size_t vectors_search(const vectors *v, const float *query, vectors_found *found, size_t most);
 
 #endif
