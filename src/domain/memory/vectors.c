@@ -118,7 +118,9 @@ static bool add_block(vectors *v) {
     if (b.memory == NULL) {
         return false;
     }
-    memory_prefer_large_pages(b.memory, b.size);
+    if (b.size >= VECTORS_BLOCK_SIZE / 2) {
+        memory_prefer_large_pages(b.memory, b.size);
+    }
     memset(b.memory, 0, b.size);
     uint8_t *start = b.memory;
     start += (ALIGNMENT - (uintptr_t)start % ALIGNMENT) % ALIGNMENT;
