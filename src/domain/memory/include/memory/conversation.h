@@ -4,9 +4,9 @@
 #include "base/arena.h"
 #include "memory/record.h"
 
-/* Conversations that a user keeps. A conversation's head is sealed under the user's data key and has the key of
- * its turns in it: with the head all of them are gone. The contents of both are JSON, so that whoever has the
- * key can read them with any program. */
+/* Conversations that a user keeps. A conversation's head is sealed under the user's data key and has the key
+ * of its turns in it: with the head all of them are gone. The contents of both are JSON, so that whoever has
+ * the key can read them with any program. */
 enum {
     CONVERSATION_TITLE_MAX = 256, /* bytes */
     CONVERSATION_MESSAGES_MAX = 4096,
@@ -43,7 +43,8 @@ typedef struct conversation_turn {
 
 /* Of the messages of a request, those behind the last answer in it. */
 size_t conversation_first_new(const conversation_message *messages, size_t count);
-/* A title made of the first thing that the user said: its first line, cut at a word's end to at most 80 bytes. */
+/* A title made of the first thing that the user said: its first line, cut at a word's end to at most 80
+ * bytes. */
 slice conversation_first_title(const conversation_turn *turn);
 /* UTF-8 without control characters, 1 to CONVERSATION_TITLE_MAX bytes. */
 bool conversation_title_is_valid(slice title);
@@ -64,8 +65,8 @@ MUST_CHECK bool conversation_open_turn(const uint8_t key[RECORD_KEY_SIZE], uint6
                                        const uint8_t id[RECORD_ID_SIZE], slice sealed, arena *memory,
                                        conversation_turn *turn, error *err);
 
-/* Whether each word of `query` stands in `text`, in any case (ASCII letters and what Unicode's simple folding of
- * Latin, Greek and Cyrillic letters covers). A query without words is in nothing. */
+/* Whether each word of `query` stands in `text`, in any case (ASCII letters and what Unicode's simple folding
+ * of Latin, Greek and Cyrillic letters covers). A query without words is in nothing. */
 bool conversation_matches(slice text, slice query);
 
 /* Appends one turn as Markdown, and as a JSON object. */

@@ -7,8 +7,8 @@
 
 /* What is kept of a user, sealed: a Fernet token (crypto/fernet.h) of
  *
- *   version (1 byte) ‖ kind (1) ‖ user's id (8, big-endian) ‖ record's id (16) ‖ content's length (4, big-endian)
- *   ‖ content ‖ zeros
+ *   version (1 byte) ‖ kind (1) ‖ user's id (8, big-endian) ‖ record's id (16) ‖ content's length (4,
+ * big-endian) ‖ content ‖ zeros
  *
  * so that it opens in its own place alone: Fernet has nothing to bind it with. The zeros lengthen all that is
  * before the encryption to the next length that PADMÉ allows (Nikitin et al., PETS 2019, "Reducing Metadata
@@ -42,8 +42,8 @@ size_t record_sealed_size(size_t content);
 /* Appends the token. ERROR_LIMIT: more than RECORD_CONTENT_MAX, or than `sealed` may hold. */
 MUST_CHECK bool record_seal(const uint8_t key[RECORD_KEY_SIZE], const record_place *place, uint64_t unix_ms,
                             slice content, buffer *sealed, error *err);
-/* Appends the content: free it with buffer_wipe, and give a buffer that is empty or has the room. ERROR_CORRUPT,
- * with nothing appended: another key, another place, or changed in any bit. */
+/* Appends the content: free it with buffer_wipe, and give a buffer that is empty or has the room.
+ * ERROR_CORRUPT, with nothing appended: another key, another place, or changed in any bit. */
 MUST_CHECK bool record_open(const uint8_t key[RECORD_KEY_SIZE], const record_place *place, slice sealed,
                             buffer *content, error *err);
 
