@@ -9,7 +9,9 @@
 #include "enrol/enrolments.h"
 #include "enrol/tokens.h"
 #include "memory/conversations.h"
+#include "memory/facts.h"
 #include "memory/gate.h"
+#include "memory/learn.h"
 #include "observe.h"
 #include "proof/admin.h"
 #include "receipts.h"
@@ -68,6 +70,18 @@ const route route_table[] = {
     ROUTE("POST", "/v1/memory/unlock", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_unlock,
           "open what one keeps, with one of one's keys"),
     ROUTE("POST", "/v1/memory/lock", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_lock, "close it again"),
+    ROUTE("GET", "/v1/memory", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_status,
+          "how many facts one has, and how far new vectors of them are"),
+    ROUTE("GET", "/v1/memory/facts", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, facts_list,
+          "list the facts that one has the pool remember"),
+    ROUTE("POST", "/v1/memory/facts", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, fact_add, "add one"),
+    ROUTE("GET", "/v1/memory/facts/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, fact_show, "read one of them"),
+    ROUTE("POST", "/v1/memory/facts/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, fact_edit, "change its text"),
+    ROUTE("DELETE", "/v1/memory/facts/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, fact_forget, "forget it"),
+    ROUTE("POST", "/v1/memory/search", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, facts_search,
+          "find those nearest to a text"),
+    ROUTE("POST", "/v1/memory/learn", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_learn,
+          "have a model list what lasts of a conversation, and add it"),
     ROUTE("GET", "/v1/conversations", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_list,
           "list the conversations that one keeps"),
     ROUTE("POST", "/v1/conversations/search", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_search,

@@ -1,0 +1,21 @@
+#ifndef POOL_MEMORY_EMBED_H
+#define POOL_MEMORY_EMBED_H
+
+#include "state.h"
+
+/* Vectors by the model that the settings name, made by a worker. There may be no such model, and no worker
+ * that has it: then the embedder that needs none serves (memory/embedder.h). Loop thread. */
+typedef struct memory_embedding memory_embedding;
+
+/* Comes once: `vectors` has count × dimensions numbers, during the call. NULL: nobody could make them now. */
+typedef void memory_embedded(void *context, const float *vectors, size_t dimensions);
+
+/* Whether it is worth asking. */
+bool memory_embeds(const pool *p);
+/* What the texts hold is copied. NULL: nobody can just now, and no call comes. */
+memory_embedding *memory_embed(pool *p, uint64_t user_id, const slice *texts, size_t count,
+                               memory_embedded *done, void *context);
+/* No call comes any more. NULL is allowed. */
+void memory_embed_cancel(memory_embedding *e);
+
+#endif
