@@ -11,7 +11,6 @@
 #include "job.h"
 #include "memory/index.h"
 #include "memory/keyring.h"
-#include "memory/learn.h"
 #include "os/host.h"
 #include "os/random.h"
 #include "proof/names.h"
@@ -298,7 +297,6 @@ void pool_stop(pool *p) {
     }
     egress_stop();
     proof_stop(p);
-    learn_stop(p);
     indexes_stop(p->indexes);
     http_server_free(p->server);
     providers_stop(p->providers);

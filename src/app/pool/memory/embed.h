@@ -3,18 +3,22 @@
 
 #include "state.h"
 
-/* Vectors by the model that the settings name, made by a worker. There may be no such model, and no worker
- * that has it: then the embedder that needs none serves (memory/embedder.h). Loop thread. */
+/* Vectors by the model that the settings name, made by a worker (embedding.h). There may be no such model,
+ * and no worker that has it: then the embedder that needs none serves (memory/embedder.h). Loop thread. */
+enum { EMBED_PATIENCE_MS = 3000 /* of somebody who waits for an answer */ };
+
 typedef struct memory_embedding memory_embedding;
 
-/* Comes once: `vectors` has count × dimensions numbers, during the call. NULL: nobody could make them now. */
-typedef void memory_embedded(void *context, const float *vectors, size_t dimensions);
+/* Comes once: `vectors` has count × dimensions numbers, during the call. NULL: nobody could make them now; or
+ * nobody ever will of these texts (`refused`). */
+typedef void memory_embedded(void *context, const float *vectors, size_t dimensions, bool refused);
 
 /* Whether it is worth asking. */
 bool memory_embeds(const pool *p);
-/* What the texts hold is copied. NULL: nobody can just now, and no call comes. */
+/* What the texts hold is copied. `patience_ms`: it is given up after that; 0: when the pool does. NULL: nobody
+ * can just now, and no call comes. */
 memory_embedding *memory_embed(pool *p, uint64_t user_id, const slice *texts, size_t count,
-                               memory_embedded *done, void *context);
+                               uint64_t patience_ms, memory_embedded *done, void *context);
 /* No call comes any more. NULL is allowed. */
 void memory_embed_cancel(memory_embedding *e);
 

@@ -119,9 +119,10 @@ static bool search(fact_search *s, error *err) {
     return x != NULL;
 }
 
-static void embedded(void *context, const float *vectors, size_t dimensions) {
+static void embedded(void *context, const float *vectors, size_t dimensions, bool refused) {
     fact_search *s = context;
     error err = {0};
+    (void)refused;
     s->asking = NULL;
     s->vector = vectors == NULL ? NULL : memory_allocate(dimensions * sizeof s->vector[0]);
     if (s->vector != NULL) { /* without memory for it the embedder that needs none serves */
@@ -168,7 +169,7 @@ fact_search *fact_search_start(pool *p, open_vault *v, slice whole, size_t most,
         release(s);
         return NULL;
     }
-    s->asking = memory_embeds(p) ? memory_embed(p, v->user_id, &s->near.text, 1, embedded, s) : NULL;
+    s->asking = memory_embeds(p) ? memory_embed(p, v->user_id, &s->near.text, 1, EMBED_PATIENCE_MS, embedded, s) : NULL;
     if (s->asking == NULL && !search(s, err)) {
         release(s);
         return NULL;

@@ -118,9 +118,10 @@ static void seal(void *argument) {
 }
 
 
-static void embedded(void *context, const float *vectors, size_t dimensions) {
+static void embedded(void *context, const float *vectors, size_t dimensions, bool refused) {
     writing *w = context;
     error err = {0};
+    (void)refused;
     if (vectors != NULL && dimensions > 0 && dimensions <= FACT_DIMENSIONS_MAX) {
         w->vector = memory_allocate(dimensions * sizeof w->vector[0]);
         if (w->vector == NULL) {
@@ -172,7 +173,7 @@ bool fact_write(pool *p, open_vault *v, const new_fact *f, fact_written *done, v
     keyring_hold(v);
     slice target = index_target(p);
     memcpy(w->model, target.data, target.length);
-    bool asked = memory_embeds(p) && memory_embed(p, v->user_id, &f->text, 1, embedded, w) != NULL;
+    bool asked = memory_embeds(p) && memory_embed(p, v->user_id, &f->text, 1, EMBED_PATIENCE_MS, embedded, w) != NULL;
     if (!asked && !ev_work(p->loop, seal, sealed, w, err)) {
         release(w);
         return false;

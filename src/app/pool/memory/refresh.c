@@ -227,12 +227,14 @@ static bool take_vectors(refresh *r, const float *vectors) {
     return true;
 }
 
-static void embedded(void *context, const float *vectors, size_t dimensions) {
+static void embedded(void *context, const float *vectors, size_t dimensions, bool refused) {
     refresh *r = context;
     r->asking = NULL;
     r->dimensions = dimensions;
     if (vectors != NULL && dimensions <= FACT_DIMENSIONS_MAX && take_vectors(r, vectors)) {
         work_on(r, seal_batch, sealed);
+    } else if (refused) { /* they keep what they have */
+        next_page(r);
     } else {
         rest(r, NULL);
     }
@@ -247,7 +249,7 @@ static void ask_worker(refresh *r) {
         }
     }
     r->asking = memory_embeds(r->pool)
-                    ? memory_embed(r->pool, r->vault->user_id, texts, count, embedded, r)
+                    ? memory_embed(r->pool, r->vault->user_id, texts, count, 0, embedded, r)
                     : NULL;
     if (r->asking == NULL) {
         rest(r, NULL);
