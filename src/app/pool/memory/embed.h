@@ -9,9 +9,9 @@ enum { EMBED_PATIENCE_MS = 3000 /* of somebody who waits for an answer */ };
 
 typedef struct memory_embedding memory_embedding;
 
-/* Comes once: `vectors` has count × dimensions numbers, during the call. NULL: nobody could make them now; or
+/* Comes once: `values` has count × dimensions numbers, during the call. NULL: nobody could make them now; or
  * nobody ever will of these texts (`refused`). */
-typedef void memory_embedded(void *context, const float *vectors, size_t dimensions, bool refused);
+typedef void memory_embedded(void *context, const float *values, size_t dimensions, bool refused);
 
 /* Whether it is worth asking. */
 bool memory_embeds(const pool *p);

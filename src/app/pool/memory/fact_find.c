@@ -119,14 +119,14 @@ static bool search(fact_search *s, error *err) {
     return x != NULL;
 }
 
-static void embedded(void *context, const float *vectors, size_t dimensions, bool refused) {
+static void embedded(void *context, const float *values, size_t dimensions, bool refused) {
     fact_search *s = context;
     error err = {0};
     (void)refused;
     s->asking = NULL;
-    s->vector = vectors == NULL ? NULL : memory_allocate(dimensions * sizeof s->vector[0]);
+    s->vector = values == NULL ? NULL : memory_allocate(dimensions * sizeof s->vector[0]);
     if (s->vector != NULL) { /* without memory for it the embedder that needs none serves */
-        memcpy(s->vector, vectors, dimensions * sizeof s->vector[0]);
+        memcpy(s->vector, values, dimensions * sizeof s->vector[0]);
         s->near.vector = s->vector;
         s->near.dimensions = dimensions;
     }

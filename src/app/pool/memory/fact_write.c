@@ -99,7 +99,7 @@ static void sealed(void *argument) {
 }
 
 /* In a thread. */
-static void seal(void *argument) {
+static void seal_fact(void *argument) {
     writing *w = argument;
     fact f = {.created_ms = w->created_ms,
               .text = slice_of(w->text, w->length),
@@ -118,21 +118,21 @@ static void seal(void *argument) {
 }
 
 
-static void embedded(void *context, const float *vectors, size_t dimensions, bool refused) {
+static void embedded(void *context, const float *values, size_t dimensions, bool refused) {
     writing *w = context;
     error err = {0};
     (void)refused;
-    if (vectors != NULL && dimensions > 0 && dimensions <= FACT_DIMENSIONS_MAX) {
+    if (values != NULL && dimensions > 0 && dimensions <= FACT_DIMENSIONS_MAX) {
         w->vector = memory_allocate(dimensions * sizeof w->vector[0]);
         if (w->vector == NULL) {
             error_memory(&err);
             finish(w, &err);
             return;
         }
-        memcpy(w->vector, vectors, dimensions * sizeof w->vector[0]);
+        memcpy(w->vector, values, dimensions * sizeof w->vector[0]);
         w->dimensions = dimensions;
     }
-    if (!ev_work(w->pool->loop, seal, sealed, w, &err)) {
+    if (!ev_work(w->pool->loop, seal_fact, sealed, w, &err)) {
         finish(w, &err);
     }
 }
@@ -174,7 +174,7 @@ bool fact_write(pool *p, open_vault *v, const new_fact *f, fact_written *done, v
     slice target = index_target(p);
     memcpy(w->model, target.data, target.length);
     bool asked = memory_embeds(p) && memory_embed(p, v->user_id, &f->text, 1, EMBED_PATIENCE_MS, embedded, w) != NULL;
-    if (!asked && !ev_work(p->loop, seal, sealed, w, err)) {
+    if (!asked && !ev_work(p->loop, seal_fact, sealed, w, err)) {
         release(w);
         return false;
     }

@@ -1,6 +1,7 @@
 #ifndef POOL_MEMORY_FACTS_H
 #define POOL_MEMORY_FACTS_H
 
+#include "codec/json_writer.h"
 #include "memory/fact_write.h"
 #include "memory/task.h"
 

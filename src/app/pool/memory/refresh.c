@@ -212,13 +212,13 @@ static void seal_batch(void *argument) {
 
 /* -- embedded -- */
 
-static bool take_vectors(refresh *r, const float *vectors) {
+static bool take_vectors(refresh *r, const float *values) {
     size_t next = 0;
     float *copies = arena_allocate_array(r->opened, r->outdated * r->dimensions, sizeof *copies);
     if (copies == NULL) {
         return false;
     }
-    memcpy(copies, vectors, r->outdated * r->dimensions * sizeof *copies);
+    memcpy(copies, values, r->outdated * r->dimensions * sizeof *copies);
     for (size_t i = 0; i < r->count; i++) {
         if (r->batch[i].outdated) {
             r->batch[i].vector = copies + next++ * r->dimensions;
@@ -227,11 +227,11 @@ static bool take_vectors(refresh *r, const float *vectors) {
     return true;
 }
 
-static void embedded(void *context, const float *vectors, size_t dimensions, bool refused) {
+static void embedded(void *context, const float *values, size_t dimensions, bool refused) {
     refresh *r = context;
     r->asking = NULL;
     r->dimensions = dimensions;
-    if (vectors != NULL && dimensions <= FACT_DIMENSIONS_MAX && take_vectors(r, vectors)) {
+    if (values != NULL && dimensions <= FACT_DIMENSIONS_MAX && take_vectors(r, values)) {
         work_on(r, seal_batch, sealed);
     } else if (refused) { /* they keep what they have */
         next_page(r);
