@@ -55,16 +55,14 @@ typedef struct listing {
 static void end_listing(listing *l, const error *failure) {
     error copy = failure == NULL ? (error){0} : *failure;
     memory_task *t = l->task;
-    reply_json answer = l->answer;
-    bool has_more = l->has_more;
     wipe(l->memory);
-    memory_free(l);
     if (failure != NULL || t->request == NULL) {
-        buffer_wipe(&answer.body);
+        buffer_wipe(&l->answer.body);
         memory_task_fail(t, what, &copy);
     } else {
-        reply_list_end(&answer, memory_task_end(t), has_more);
+        reply_list_end(&l->answer, memory_task_end(t), l->has_more);
     }
+    memory_free(l);
 }
 
 /* In a thread. */

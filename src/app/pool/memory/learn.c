@@ -128,9 +128,10 @@ static void looked(void *context, const found_fact *found, size_t count, const e
 static void next_line(learning *l) {
     error err = {0};
     if (l->lines++ == LEARNED_LINES_MAX || !learned_next(&l->rest, &l->line)) {
-        reply_json reply = l->reply;
-        l->reply.body = buffer_make(0);
-        reply_list_end(&reply, end(l), false);
+        http_request_on_closed(l->request, NULL, NULL);
+        reply_list_end(&l->reply, l->request, false);
+        l->reply.body = buffer_make(0); /* it was given back */
+        free_learning(l);
         return;
     }
     l->search = fact_search_start(l->pool, l->vault, l->line, 1, looked, l, &err);
