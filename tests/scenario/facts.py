@@ -373,6 +373,113 @@ class Learning(FactsCase):
         self.assertEqual(self.list(user)["facts"], [])
 
 
+class Embedded(FactsCase):
+    """With a model for vectors: a fake worker's are at random, so that only the same text is near."""
+
+    settings = {"embedding_model": "vectors"}
+    keep_alive = False
+
+    def vectors(self):
+        return self.fake("--model", "vectors", "--dimension", 64)
+
+    def progress(self, user):
+        embedding = self.status(user)["embedding"]
+        return embedding["done"], embedding["of"]
+
+    def configure(self, model):
+        (self.folder / "pool.yaml").write_text((self.folder / "pool.yaml").read_text().replace(
+            "embedding_model: ", "#embedding_model: ") + f'\nembedding_model: "{model}"\n')
+        self.site.pool.signal(signal.SIGHUP)
+        eventually("it was told", lambda: self.status()["embedding"]["model"] == model if model else True)
+
+    def kill(self):
+        os.kill(self.site.pool.child.pid, signal.SIGKILL)
+        self.site.pool.child.wait()
+        self.site.stop()
+        self.site.start()
+
+    def test_without_a_worker_they_are_found_all_the_same(self):
+        user = self.user("yara")
+        self.add("My dog is called Rex", user)
+        self.assertEqual(self.progress(user), (0, 1))
+        self.assertEqual(self.found("What is the dog called?", user), ["My dog is called Rex"])
+
+    def test_a_worker_that_comes_embeds_those_that_are_there(self):
+        user = self.user("zita")
+        for i in range(20):
+            self.add(f"Number {i} is item{i}", user)
+        worker = self.vectors()
+        eventually("all are embedded", lambda: self.progress(user) == (20, 20))
+        nearest = self.search("Number 7 is item7", user)[0]
+        self.assertEqual(nearest["text"], "Number 7 is item7")
+        self.assertGreater(nearest["score"], 0.999)
+        added = self.add("A sentence of its own", user)
+        self.assertEqual(self.progress(user), (21, 21), "what is added is embedded at once")
+        self.assertGreater(self.search("A sentence of its own", user)[0]["score"], 0.999)
+        self.assertEqual(self.edit(added, "Another sentence", user).status, 200)
+        self.assertGreater(self.search("Another sentence", user)[0]["score"], 0.999)
+        self.assertLess(max(fact["score"] for fact in self.search("A sentence of its own", user)), 0.9)
+        worker.stop()
+        self.assertEqual(self.found("What is item7?", user)[0], "Number 7 is item7", "by the embedder again")
+        self.assertEqual(self.progress(user), (21, 21))
+
+    def test_a_kill_while_they_are_embedded_loses_nothing(self):
+        user = self.user("abel")
+        texts = [f"Shelf {i} holds thing{i}" for i in range(160)]
+        with concurrent.futures.ThreadPoolExecutor(8) as crowd:
+            list(crowd.map(lambda text: self.add(text, user), texts))
+        worker = self.vectors()
+        worker.wait("embedded", 2)
+        worker.signal(signal.SIGSTOP)
+        done, of = self.progress(user)
+        self.assertEqual(of, 160)
+        self.assertLess(done, 160)
+        self.kill()
+        after, of = self.progress(user)
+        self.assertEqual(of, 160)
+        self.assertGreaterEqual(after, done)
+        self.assertEqual(self.found("thing42", user, limit=1), [texts[42]])
+        worker.signal(signal.SIGCONT)
+        eventually("the rest is embedded", lambda: self.progress(user) == (160, 160))
+        found, query = [], "?limit=100"
+        while True:
+            page = self.list(user, query)
+            found += [fact["text"] for fact in page["facts"]]
+            if not page["has_more"]:
+                break
+            query = f"?limit=100&after={page['facts'][-1]['id']}"
+        self.assertEqual(sorted(found), sorted(texts))
+
+    def test_what_its_user_writes_meanwhile_stays(self):
+        user = self.user("bela")
+        with concurrent.futures.ThreadPoolExecutor(8) as crowd:
+            facts = list(crowd.map(lambda i: self.add(f"Before {i}", user), range(48)))
+        worker = self.vectors()
+        with concurrent.futures.ThreadPoolExecutor(8) as crowd:
+            edited = list(crowd.map(lambda i: self.edit(facts[i], f"After {i}", user).status, range(0, 48, 2)))
+            gone = list(crowd.map(lambda i: self.forget(facts[i], user).status, range(1, 48, 4)))
+        self.assertEqual((set(edited), set(gone)), ({200}, {200}))
+        eventually("all are embedded", lambda: self.progress(user) == (36, 36))
+        expected = {f"After {i}" for i in range(0, 48, 2)} | {f"Before {i}" for i in range(3, 48, 4)}
+        self.assertEqual(set(self.texts(user)), expected)
+        for text in expected:
+            self.assertGreater(self.search(text, user, limit=1)[0]["score"], 0.999)
+        worker.stop()
+
+    def test_the_model_is_changed_while_it_serves(self):
+        user = self.site.user_key
+        self.add("My dog is called Rex", user)
+        worker = self.vectors()
+        eventually("it is embedded", lambda: self.progress(user) == (1, 1))
+        self.configure("")
+        eventually("by the embedder again",
+                   lambda: self.status(user)["embedding"]["model"] != "vectors" and self.progress(user) == (1, 1))
+        self.assertEqual(self.found("What is the dog called?", user), ["My dog is called Rex"])
+        worker.stop()
+        self.configure("vectors")
+        self.assertEqual(self.progress(user), (0, 1))
+
+
 class Stops(FactsCase):
     keep_alive = False
 
