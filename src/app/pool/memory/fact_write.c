@@ -53,9 +53,9 @@ static void finish(writing *w, const error *failure) {
     done(context, id, created_ms, failure == NULL ? NULL : &copy);
 }
 
-/* An index that isn't there will be read from the store. */
+/* One that isn't there will be read from the store: at once where the fact is to get another vector. */
 static void tell_index(const writing *w) {
-    fact_index *x = w->vault->closed ? NULL : w->vault->attached;
+    error ignored = {0};
     slice target = index_target(w->pool);
     index_entry entry = {.plain = w->has_words ? w->plain : NULL, .is_new = true};
     memcpy(entry.id, w->id, sizeof entry.id);
@@ -64,7 +64,12 @@ static void tell_index(const writing *w) {
         entry.dimensions = w->dimensions;
     }
     entry.current = entry.vector != NULL || (w->vector == NULL && slice_equal_text(target, embedder_name));
+    fact_index *x = w->vault->closed ? NULL : w->vault->attached;
+    if (x == NULL && !entry.current) {
+        x = index_of(w->pool, w->vault, &ignored);
+    }
     if (x != NULL) {
+        x->wanted = x->wanted || !entry.current;
         if (w->edits && !w->has_words) {
             index_remove(x, w->id); /* the former text's vector */
         }
