@@ -126,7 +126,7 @@ test('lines that are no requests get the errors that JSON-RPC has for them', asy
   server.write('');
   server.write({ jsonrpc: '2.0', method: 'nobody/knows' });
   server.write({ jsonrpc: '2.0', id: 9, result: {} });
-  for (const [line, code, id] of [['nonsense', -32700, null], ['{"jsonrpc":"2.0"', -32700, null], ['7', -32600, null],
+  for (const [line, code, id] of [['nonsense', -32700, null], ['{"jsonrpc":"2.0"', -32700, null], ['{}', -32600, null],
     ['{"jsonrpc":"1.0","id":3,"method":"ping"}', -32600, 3], ['{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600, null],
     ['{"jsonrpc":"2.0","id":4.5,"method":"ping"}', -32600, null], ['{"jsonrpc":"2.0","id":5,"method":7}', -32600, 5],
     ['{"jsonrpc":"2.0","id":"6","method":"nobody/knows"}', -32601, '6'],

@@ -88,7 +88,8 @@ static void end_with_error(learning *l, const error *failure) {
 
 static void next_line(learning *l);
 
-static void added(void *context, const uint8_t id[RECORD_ID_SIZE], uint64_t created_ms, const error *failure) {
+static void added(void *context, const uint8_t id[RECORD_ID_SIZE], uint64_t created_ms,
+                  const error *failure) {
     learning *l = context;
     if (l->request == NULL) {
         free_learning(l);
@@ -178,10 +179,10 @@ static void refuse(learning *l, const error *failure) {
 static void ask_model(learning *l, const account *who) {
     error err = {0};
     buffer prompt = buffer_make(LESSON_PROMPT_MAX);
-    l->lesson = learned_ask(buffer_slice(&l->text), &prompt)
-                    ? lesson_start(l->pool, who, slice_of_text(l->model), buffer_slice(&prompt), answered, l,
-                                   &err)
-                    : NULL;
+    l->lesson =
+        learned_ask(buffer_slice(&l->text), &prompt)
+            ? lesson_start(l->pool, who, slice_of_text(l->model), buffer_slice(&prompt), answered, l, &err)
+            : NULL;
     if (l->lesson == NULL && err.code == ERROR_NONE) {
         error_memory(&err);
     }
@@ -307,5 +308,9 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
 }
 
 void memory_learn(pool *p, http_request *request, const account *who, slice segment) {
+    if (p->draining) {
+        reply_error(request, 503, NULL, "pool_stopping", "the pool is stopping; ask again in a moment");
+        return;
+    }
     memory_enter(p, request, who, segment, MEMORY_IF_ANY, begin);
 }
