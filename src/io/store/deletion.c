@@ -3,8 +3,8 @@
 #include "store/conversations.h"
 #include "store/facts.h"
 
-/* Rows are measured from the first on; what was measured goes. An id below all others, as a beginning, and
- * one after which nothing was measured, are empty. */
+/* Rows are measured from the first on, without reading them, until the step is spent; what was measured goes.
+ */
 
 deletion deletion_of(database *d, uint64_t user_id) {
     return (deletion){d, user_id, STORE_LIST_MAX, STORE_TURNS_BYTES};

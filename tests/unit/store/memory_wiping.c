@@ -41,13 +41,13 @@ static void put_marked(uint64_t user_id, uint64_t key_id, slice wrapped) {
 static void wraps_come_and_go(void) {
     uint64_t keys[USERS][KEYS];
     uint64_t users[USERS];
-    for (uint16_t u = 0; u < USERS; u++) {
+    for (size_t u = 0; u < USERS; u++) {
         char name[16];
-        snprintf(name, sizeof name, "user%u", u);
-        outcome added = add_user(name, u);
+        snprintf(name, sizeof name, "user%zu", u);
+        outcome added = add_user(name, (uint16_t)u);
         users[u] = added.user_id;
         assert_int_equal(add_vault(added.user_id, added.key_id), ERROR_NONE);
-        for (uint16_t k = 0; k < KEYS; k++) {
+        for (size_t k = 0; k < KEYS; k++) {
             keys[u][k] = add_key(name, (uint16_t)(1000 + u * KEYS + k));
         }
     }
