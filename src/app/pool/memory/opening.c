@@ -159,6 +159,9 @@ static const store_wrap *find_wrap(const store_vault *found, uint64_t key_id) {
 
 static bool unwrap(opening *o, const store_vault *found, error *err) {
     const store_wrap *wrap = find_wrap(found, o->key_id);
+    if (found->wrap_count == 0) {
+        return error_set(err, ERROR_CONFLICT, "what you kept is still being erased; ask again in a moment");
+    }
     if (wrap == NULL) {
         return error_set(
             err, ERROR_DENIED,
