@@ -4,6 +4,7 @@
 #include "admin_workers.h"
 #include "audit/api.h"
 #include "chat.h"
+#include "embeddings.h"
 #include "enrol/approvals.h"
 #include "enrol/certificates.h"
 #include "enrol/enrolments.h"
@@ -60,6 +61,7 @@ const route route_table[] = {
     ROUTE("POST", "/v1/session/end", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_leave,
           "end the session that asks"),
     ROUTE("POST", "/v1/chat/completions", AUTH_ASK, AUDIT_OF_NOTHING, chat_completions, "ask a question"),
+    ROUTE("POST", "/v1/embeddings", AUTH_ASK, AUDIT_OF_NOTHING, embeddings_create, "turn texts into vectors"),
     ROUTE("GET", "/v1/models", AUTH_MODELS_LIST, AUDIT_OF_NOTHING, observe_models,
           "the models that can be asked"),
     ROUTE("GET", "/v1/models/*", AUTH_MODELS_LIST, AUDIT_OF_SEGMENT, observe_model, "one of these models"),

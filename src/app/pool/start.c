@@ -235,6 +235,8 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     list_init(&p->jobs);
     list_init(&p->stalled);
     list_init(&p->sessions);
+    list_init(&p->embeddings);
+    list_init(&p->embedding_requests);
     ev_timer_init(&p->dispatch_timer, tick_dispatch, p);
     ev_timer_init(&p->stall_timer, job_check_stalled, p);
     ev_timer_init(&p->housekeeping_timer, keep_house, p);

@@ -22,6 +22,7 @@ typedef struct pool_counters {
     uint64_t answers;            /* of these, completed with a stored receipt */
     uint64_t answer_failures;    /* of these, ended with an error */
     uint64_t clients_left;       /* of these, left by the client */
+    uint64_t embeddings;         /* requests for embeddings that were answered */
     uint64_t tokens;             /* completion tokens delivered */
     uint64_t receipts_checked;   /* worker signatures verified before the answer was completed */
     uint64_t receipts_refused;   /* receipts that did not hold */
@@ -42,12 +43,14 @@ typedef struct pool {
     http_server *server;
     store *store;
     dispatch *dispatch;
-    accounts *accounts; /* who may call, by the hash of the key */
-    fleet *fleet;       /* enrolled workers */
-    arena *scratch;     /* for one message or request being handled; reset by its user */
-    list_node jobs;     /* job.node */
-    list_node stalled;  /* job.stalled_node: jobs whose client is behind */
-    list_node sessions; /* session.node */
+    accounts *accounts;           /* who may call, by the hash of the key */
+    fleet *fleet;                 /* enrolled workers */
+    arena *scratch;               /* for one message or request being handled; reset by its user */
+    list_node jobs;               /* job.node */
+    list_node stalled;            /* job.stalled_node: jobs whose client is behind */
+    list_node sessions;           /* session.node */
+    list_node embeddings;         /* embedding.node */
+    list_node embedding_requests; /* embeddings.c */
     ev_timer dispatch_timer;
     ev_timer stall_timer;
     ev_timer housekeeping_timer;
