@@ -1,10 +1,10 @@
 #include "crypto/hash.h"
 
 #include "base/memory.h"
+#include "crypto/secret.h"
 #include "crypto_internal.h"
 
 #include <openssl/core_names.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
@@ -17,12 +17,6 @@ struct hash {
     bool failed;
 };
 
-/* Of a digest that is fetched already only memory can be lacking, though libcrypto doesn't always say so. */
-static bool no_memory(error *err) {
-    ERR_clear_error();
-    return error_memory(err);
-}
-
 bool hash_sha256(slice bytes, uint8_t digest[HASH_SIZE], error *err) {
     memset(digest, 0, HASH_SIZE);
     const crypto_algorithms *algorithms = crypto_algorithms_get(err);
@@ -30,7 +24,7 @@ bool hash_sha256(slice bytes, uint8_t digest[HASH_SIZE], error *err) {
         return false;
     }
     return EVP_Digest(bytes.data, bytes.length, digest, NULL, algorithms->sha256, NULL) == 1 ||
-           no_memory(err);
+           crypto_no_memory(err);
 }
 
 hash *hash_new(error *err) {
@@ -45,7 +39,7 @@ hash *hash_new(error *err) {
     }
     h->context = EVP_MD_CTX_new();
     if (h->context == NULL || EVP_DigestInit_ex2(h->context, algorithms->sha256, NULL) != 1) {
-        no_memory(err);
+        crypto_no_memory(err);
         hash_free(h);
         return NULL;
     }
@@ -61,7 +55,7 @@ bool hash_finish(hash *h, uint8_t digest[HASH_SIZE], error *err) {
     bool good = !h->failed && EVP_DigestFinal_ex(h->context, digest, NULL) == 1;
     /* NULL: the same algorithm again. */
     h->failed = EVP_DigestInit_ex2(h->context, NULL, NULL) != 1;
-    return good || no_memory(err);
+    return good || crypto_no_memory(err);
 }
 
 void hash_free(hash *h) {
@@ -123,6 +117,31 @@ bool hash_derive(slice key, slice salt, slice info, uint8_t *derived, size_t len
         memset(derived, 0, length);
     }
     return good || crypto_openssl_error(err, "deriving a key");
+}
+
+bool hash_pbkdf2(slice password, slice salt, uint64_t iterations, uint8_t *derived, size_t length,
+                 error *err) {
+    if (password.length == 0 || salt.length == 0 || iterations == 0 || length == 0) {
+        return error_set(err, ERROR_INTERNAL,
+                         "PBKDF2 of nothing, without salt, without work, or to no bytes");
+    }
+    memset(derived, 0, length);
+    const crypto_algorithms *algorithms = crypto_algorithms_get(err);
+    if (algorithms == NULL) {
+        return false;
+    }
+    char digest[] = "SHA256";
+    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+                               octets(OSSL_KDF_PARAM_PASSWORD, password), octets(OSSL_KDF_PARAM_SALT, salt),
+                               OSSL_PARAM_construct_uint64(OSSL_KDF_PARAM_ITER, &iterations),
+                               OSSL_PARAM_construct_end()};
+    EVP_KDF_CTX *context = EVP_KDF_CTX_new(algorithms->pbkdf2);
+    bool good = context != NULL && EVP_KDF_derive(context, derived, length, parameters) == 1;
+    EVP_KDF_CTX_free(context);
+    if (!good) {
+        secret_wipe(derived, length);
+    }
+    return good || crypto_openssl_error(err, "deriving a key of a password");
 }
 
 bool hash_equal(const void *a, const void *b, size_t length) {

@@ -9,10 +9,15 @@ enum { NONCE_SIZE = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES };
 _Static_assert(SEAL_KEY_SIZE == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "XChaCha20-Poly1305");
 _Static_assert(SEAL_OVERHEAD == NONCE_SIZE + crypto_aead_xchacha20poly1305_ietf_ABYTES, "XChaCha20-Poly1305");
 
-static uint8_t *room_for(buffer *b, size_t length, error *err) {
+bool crypto_no_room(size_t length, error *err) {
+    return error_set(err, ERROR_LIMIT, "a sealed message of %zu bytes is longer than is allowed here",
+                     length);
+}
+
+uint8_t *crypto_room(buffer *b, size_t length, error *err) {
     size_t used = buffer_length(b);
     if (used > b->limit || length > b->limit - used) {
-        error_set(err, ERROR_LIMIT, "a sealed message of %zu bytes is longer than is allowed here", length);
+        crypto_no_room(length, err);
         return NULL;
     }
     uint8_t *room = buffer_reserve(b, length);
@@ -29,7 +34,7 @@ bool seal(const uint8_t key[SEAL_KEY_SIZE], slice associated, slice plain, buffe
     if (plain.length > SIZE_MAX - SEAL_OVERHEAD) {
         return error_set(err, ERROR_LIMIT, "the message is too long to be sealed");
     }
-    uint8_t *nonce = room_for(sealed, plain.length + SEAL_OVERHEAD, err);
+    uint8_t *nonce = crypto_room(sealed, plain.length + SEAL_OVERHEAD, err);
     if (nonce == NULL) {
         return false;
     }
@@ -49,7 +54,7 @@ bool seal_open(const uint8_t key[SEAL_KEY_SIZE], slice associated, slice sealed,
     }
     size_t length = sealed.length - SEAL_OVERHEAD;
     uint8_t nothing[1];
-    uint8_t *room = length == 0 ? nothing : room_for(plain, length, err);
+    uint8_t *room = length == 0 ? nothing : crypto_room(plain, length, err);
     if (room == NULL) {
         return false;
     }

@@ -50,6 +50,11 @@ bool crypto_openssl_error(error *err, const char *what) {
                      reason == NULL ? "OpenSSL gives no reason" : reason);
 }
 
+bool crypto_no_memory(error *err) {
+    ERR_clear_error();
+    return error_memory(err);
+}
+
 const crypto_algorithms *crypto_algorithms_get(error *err) {
     if (!crypto.started) {
         error_set(err, ERROR_INTERNAL, "crypto_start has not run");
@@ -74,12 +79,15 @@ bool crypto_start(error *err) {
         .sha256 = EVP_MD_fetch(NULL, "SHA256", NULL),
         .hmac = EVP_MAC_fetch(NULL, "HMAC", NULL),
         .hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL),
+        .pbkdf2 = EVP_KDF_fetch(NULL, "PBKDF2", NULL),
+        .aes = EVP_CIPHER_fetch(NULL, "AES-128-CBC", NULL),
     };
     const crypto_algorithms *got = &crypto.algorithms;
-    crypto.started = got->sha256 != NULL && got->hmac != NULL && got->hkdf != NULL;
+    crypto.started = got->sha256 != NULL && got->hmac != NULL && got->hkdf != NULL && got->pbkdf2 != NULL &&
+                     got->aes != NULL;
     if (!crypto.started) {
         crypto_stop();
-        return crypto_openssl_error(err, "fetching SHA-256, HMAC and HKDF");
+        return crypto_openssl_error(err, "fetching SHA-256, HMAC, HKDF, PBKDF2 and AES");
     }
     if (sodium_init() < 0) {
         crypto_stop();
@@ -89,9 +97,12 @@ bool crypto_start(error *err) {
 }
 
 void crypto_stop(void) {
+    crypto_fernet_stop();
     EVP_MD_free(crypto.algorithms.sha256);
     EVP_MAC_free(crypto.algorithms.hmac);
     EVP_KDF_free(crypto.algorithms.hkdf);
+    EVP_KDF_free(crypto.algorithms.pbkdf2);
+    EVP_CIPHER_free(crypto.algorithms.aes);
     crypto.algorithms = (crypto_algorithms){0};
     crypto.started = false;
 }

@@ -96,6 +96,25 @@ static void test_hkdf_gives_the_published_keys(void **state) {
                "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8");
 }
 
+/* RFC 7914, §11, and RFC 6070's longest with SHA-256 in SHA-1's place. */
+static void test_pbkdf2_gives_the_published_keys(void **state) {
+    (void)state;
+    error err;
+    uint8_t derived[64];
+    assert_true(hash_pbkdf2(SLICE_LITERAL("passwd"), SLICE_LITERAL("salt"), 1, derived, 64, &err));
+    assert_hex(derived, 64,
+               "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"
+               "49ca9cccf179b645991664b39d77ef317c71b845b1e30bd509112041d3a19783");
+    assert_true(hash_pbkdf2(SLICE_LITERAL("Password"), SLICE_LITERAL("NaCl"), 80000, derived, 64, &err));
+    assert_hex(derived, 64,
+               "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56"
+               "a1d425a1225833549adb841b51c9b3176a272bdebba1d078478f62b397f33c8d");
+    assert_true(hash_pbkdf2(SLICE_LITERAL("passwordPASSWORDpassword"),
+                            SLICE_LITERAL("saltSALTsaltSALTsaltSALTsaltSALTsalt"), 4096, derived, 40, &err));
+    assert_hex(derived, 40,
+               "348c89dbcbd32b2f32d814b8116e84cf2b17347ebc1800181c4e2a1fb8dd53e1c635518c7dac47e9");
+}
+
 static void test_an_empty_key_and_an_impossible_length_are_refused(void **state) {
     (void)state;
     error err;
@@ -106,6 +125,10 @@ static void test_an_empty_key_and_an_impossible_length_are_refused(void **state)
     assert_false(hash_derive(SLICE_LITERAL("key"), none, none, derived, 0, &err));
     assert_false(hash_derive(SLICE_LITERAL("key"), none, none, derived, sizeof derived, &err));
     assert_true(hash_derive(SLICE_LITERAL("key"), none, none, derived, sizeof derived - 1, &err));
+    assert_false(hash_pbkdf2(none, SLICE_LITERAL("salt"), 1, derived, 32, &err));
+    assert_false(hash_pbkdf2(SLICE_LITERAL("key"), none, 1, derived, 32, &err));
+    assert_false(hash_pbkdf2(SLICE_LITERAL("key"), SLICE_LITERAL("salt"), 0, derived, 32, &err));
+    assert_false(hash_pbkdf2(SLICE_LITERAL("key"), SLICE_LITERAL("salt"), 1, derived, 0, &err));
 }
 
 static void test_hexadecimal_is_lower_case_and_of_exact_length(void **state) {
@@ -135,7 +158,7 @@ static void test_comparison_sees_each_byte(void **state) {
     }
 }
 
-static bool use_all(uint8_t out[4][HASH_SIZE], error *err) {
+static bool use_all(uint8_t out[5][HASH_SIZE], error *err) {
     hash *h = hash_new(err);
     bool good = h != NULL;
     if (good) {
@@ -145,18 +168,19 @@ static bool use_all(uint8_t out[4][HASH_SIZE], error *err) {
     hash_free(h);
     return good && hash_sha256(SLICE_LITERAL("a"), out[1], err) &&
            hash_hmac(SLICE_LITERAL("a"), SLICE_LITERAL("b"), out[2], err) &&
-           hash_derive(SLICE_LITERAL("a"), SLICE_LITERAL("b"), SLICE_LITERAL("c"), out[3], HASH_SIZE, err);
+           hash_derive(SLICE_LITERAL("a"), SLICE_LITERAL("b"), SLICE_LITERAL("c"), out[3], HASH_SIZE, err) &&
+           hash_pbkdf2(SLICE_LITERAL("a"), SLICE_LITERAL("b"), 2, out[4], HASH_SIZE, err);
 }
 
 /* OpenSSL gets over some of the failures, and does not always name memory as the reason of the others. */
 static void test_each_failed_allocation_is_an_error_or_harmless_and_leaks_nothing(void **state) {
     (void)state;
     error err;
-    uint8_t expected[4][HASH_SIZE];
+    uint8_t expected[5][HASH_SIZE];
     assert_true(use_all(expected, &err));
     bool reached = true;
     for (int nth = 0; reached; nth++) {
-        uint8_t out[4][HASH_SIZE] = {{0}};
+        uint8_t out[5][HASH_SIZE] = {{0}};
         fault_fail_nth(nth);
         bool good = use_all(out, &err);
         reached = fault_stop();
@@ -174,6 +198,7 @@ int main(void) {
         cmocka_unit_test(test_sha256_gives_the_published_digests_whole_and_in_pieces),
         cmocka_unit_test(test_hmac_gives_the_published_codes),
         cmocka_unit_test(test_hkdf_gives_the_published_keys),
+        cmocka_unit_test(test_pbkdf2_gives_the_published_keys),
         cmocka_unit_test(test_an_empty_key_and_an_impossible_length_are_refused),
         cmocka_unit_test(test_hexadecimal_is_lower_case_and_of_exact_length),
         cmocka_unit_test(test_comparison_sees_each_byte),

@@ -9,12 +9,17 @@
  * Here a token is its bytes; the specification's text is base64url of them, with padding. A key is 16 bytes
  * to sign with, then 16 to encrypt with. Nothing of a key or a text stays in this module's memory.
  * crypto_start comes first. Any thread. */
-enum { FERNET_KEY_SIZE = 32, FERNET_INITIAL_SIZE = 16 };
+enum {
+    FERNET_KEY_SIZE = 32,
+    FERNET_INITIAL_SIZE = 16,
+    FERNET_TEXT_AT = 25 /* where a token's cipher text begins */
+};
 
 /* Bytes of the token for so many bytes of text. */
 size_t fernet_sealed_size(size_t plain);
 
-/* Appends the token. `seconds`: Unix time. ERROR_LIMIT when `token` may not hold as much. */
+/* Appends the token. `seconds`: Unix time. ERROR_LIMIT when `token` may not hold as much. `plain` may lie in
+ * `token` itself, FERNET_TEXT_AT into the room that it has reserved for the token: then nothing is copied. */
 MUST_CHECK bool fernet_seal(const uint8_t key[FERNET_KEY_SIZE], uint64_t seconds, slice plain, buffer *token,
                             error *err);
 /* The same with the initial vector given: for the specification's vectors alone; two texts under one vector

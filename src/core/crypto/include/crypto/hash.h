@@ -22,6 +22,10 @@ void hash_free(hash *h); /* NULL is allowed */
 MUST_CHECK bool hash_hmac(slice key, slice bytes, uint8_t mac[HASH_SIZE], error *err);
 /* HKDF-SHA-256 (RFC 5869), extract and expand; 1 ≤ length ≤ 255·32. */
 MUST_CHECK bool hash_derive(slice key, slice salt, slice info, uint8_t *derived, size_t length, error *err);
+/* PBKDF2-HMAC-SHA-256 (RFC 8018 §5.2); 600,000 iterations take a quarter of a second. Nothing may be empty or
+ * 0. */
+MUST_CHECK bool hash_pbkdf2(slice password, slice salt, uint64_t iterations, uint8_t *derived, size_t length,
+                            error *err);
 
 /* Compares in a time that tells nothing but the length. For every comparison of a secret or a MAC. */
 MUST_CHECK bool hash_equal(const void *a, const void *b, size_t length);
