@@ -44,14 +44,14 @@ def skip_without(case, *tools):
             case.skipTest(f"no {tool} here")
 
 
-def build(compiler, level, forms, folder, link, sources, more=()):
-    """The program's path, and its forms compiled as the project does, each for its own instruction set."""
+def build(compiler, level, forms, folder, link, sources, more=(), room=ENGINE / "kernel"):
+    """The program's path; its forms, files of `room`, are compiled as the project does, each for its own instruction set."""
     def compile_one(source, flags):
         output = folder / (source.parent.name + "_" + source.stem + ".o")
         run([compiler, level, *FLAGS, *more, *flags, "-c", source, "-o", output])
         return output
 
-    jobs = [(ENGINE / "kernel" / f"{form}.c", flags) for form, flags in forms.items()]
+    jobs = [(room / f"{form}.c", flags) for form, flags in forms.items()]
     jobs += [(source, []) for source in sources]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(lambda job: compile_one(*job), jobs))

@@ -114,8 +114,8 @@ static void test_a_vault_has_as_many_wraps_as_are_allowed(void **state) {
     (void)state;
     assert_int_equal(add_vault(1, 1), ERROR_NONE);
     uint64_t last = 1;
-    for (uint16_t i = 1; i < STORE_WRAPS_OF_USER_MAX; i++) {
-        last = add_key("ana", i);
+    for (size_t i = 1; i < STORE_WRAPS_OF_USER_MAX; i++) {
+        last = add_key("ana", (uint16_t)i);
         assert_int_equal(put_wrap(1, last, 0), ERROR_NONE);
     }
     uint64_t beyond = add_key("ana", 1000);

@@ -23,15 +23,15 @@ MUST_CHECK vectors *vectors_new(size_t dimensions, error *err);
 /* Wipes and frees. NULL is allowed. */
 void vectors_free(vectors *v);
 size_t vectors_count(const vectors *v);
-/* Bytes that it holds. */
+/* Bytes that it holds, but for where it finds ids: up to 200 more each. */
 size_t vectors_size(const vectors *v);
-/* Adds, or replaces what is there under the id. A vector of length 0, or with a number that isn't finite, is
- * ERROR_INVALID. */
+/* Adds, or replaces what is there under the id. Its direction alone counts. A vector of length 0, or with a
+ * number that isn't finite, is ERROR_INVALID; more than VECTORS_COUNT_MAX is ERROR_LIMIT. */
 MUST_CHECK bool vectors_put(vectors *v, uint64_t id, const float *vector, error *err);
 /* Wipes it. False when there is none. */
 bool vectors_remove(vectors *v, uint64_t id);
 /* The nearest, best first, at most `most`; equal scores by the lesser id. Returns how many. A query of length
- * 0 finds nothing. */
+ * 0, or with a number that isn't finite, finds nothing. */
 size_t vectors_search(const vectors *v, const float *query, vectors_found *found, size_t most);
 
 #endif
