@@ -6,12 +6,13 @@ import os
 import pathlib
 import signal
 import sqlite3
+import subprocess
+import tempfile
 import time
 
 import tap
-from wire import SiteCase, request, scratch_site, wait_for, trust, Connection
-
-DAY_MS = 86400000
+from cellule_site import write_private
+from wire import BINARY, SiteCase, request, wait_for
 
 
 class Owned(SiteCase):
@@ -269,6 +270,176 @@ class Opening(Owned):
         self.assertTrue(refused, "the queue has an end")
         self.assertLess(len(refused), 100)
         wait_for("it opens for one who was refused", lambda: open_one(people[-1]).status == 200)
+
+
+class ClientFile(Owned):
+    """`cellule key` and `cellule memory`, with a client.json of somebody's own."""
+
+    def folder(self, key, **more):
+        folder = pathlib.Path(tempfile.mkdtemp(dir=self.site.folder))
+        write_private(folder / "client.json", json.dumps({"url": self.site.url, "ca": str(self.site.ca_file), "key": key, **more}))
+        return folder
+
+    def run_verb(self, folder, *words, check=True, stdin=""):
+        return self.site.cellule(*words, "--site", folder, check=check, stdin=stdin)
+
+    def content(self, folder):
+        return json.loads((folder / "client.json").read_text())
+
+    def key_file(self, folder, key, mode=0o600):
+        path = folder / "old.key"
+        write_private(path, key + "\n")
+        path.chmod(mode)
+        return path
+
+    def test_a_rotation_leaves_the_new_key_in_the_file_and_the_old_one_nowhere(self):
+        old = self.add_user("anna")
+        conversation = self.keep(old["key"])
+        folder = self.folder(old["key"], pool_release="same")
+        done = self.run_verb(folder, "key", "rotate", "--label", "laptop")
+        content = self.content(folder)
+        self.assertEqual(set(content), {"url", "ca", "key", "pool_release"})
+        self.assertEqual(content["pool_release"], "same")
+        self.assertEqual((folder / "client.json").stat().st_mode & 0o777, 0o600)
+        self.assertNotIn(content["key"], done.stdout + done.stderr)
+        self.assertNotIn(old["key"], (folder / "client.json").read_text())
+        self.assertFalse(self.counts(old["key"]))
+        self.check_opens(content["key"], conversation)
+        (row,) = [row for row in self.keys(content["key"]).values() if row["current"]]
+        self.assertEqual((row["label"], row["made_with"]), ("laptop", old["key_id"]))
+
+    def test_a_rotation_that_was_interrupted_is_ended_by_the_next(self):
+        old = self.add_user("bruno")
+        new = self.make(old["key"])
+        folder = self.folder(new["key"], old_key=old["key"])
+        self.run_verb(folder, "key", "rotate")
+        self.assertEqual(self.content(folder)["key"], new["key"], "no third one")
+        self.assertNotIn("old_key", self.content(folder))
+        self.assertEqual((self.counts(old["key"]), self.counts(new["key"])), (False, True))
+        third = self.make(new["key"])
+        self.assertEqual(self.revoke(new["key"], third["key_id"]).status, 200)
+        folder = self.folder(third["key"], old_key=new["key"])
+        self.run_verb(folder, "key", "rotate")
+        content = self.content(folder)
+        self.assertNotIn(content["key"], (new["key"], third["key"]))
+        self.assertEqual((self.counts(new["key"]), self.counts(content["key"])), (False, True))
+
+    def test_a_rotation_that_is_killed_leaves_a_key_that_counts(self):
+        old = self.add_user("clara")
+        conversation = self.keep(old["key"])
+        folder = self.folder(old["key"])
+        for delay in range(12):
+            child = subprocess.Popen([BINARY, "key", "rotate", "--site", folder], stdout=subprocess.DEVNULL,
+                                     stderr=subprocess.DEVNULL)
+            time.sleep(0.06 * delay)
+            child.kill()
+            child.wait()
+            content = self.content(folder)
+            good = [key for key in (content["key"], content.get("old_key")) if key and self.counts(key)]
+            self.assertTrue(good, content)
+            wait_for("it opens", lambda: self.show(good[0], conversation).status == 200)  # what was begun is in the queue
+        wait_for("one goes through", lambda: self.run_verb(folder, "key", "rotate", check=False).returncode == 0)
+        self.check_opens(self.content(folder)["key"], conversation)
+        self.assertFalse(self.counts(old["key"]))
+
+    def test_a_rotation_needs_a_file_with_a_key(self):
+        key = self.add_user("dora")["key"]
+        done = self.site.cellule("key", "rotate", key=key, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("CELLULE_KEY", done.stderr)
+        self.assertEqual(len(self.keys(key)), 1)
+
+    def test_keys_are_made_listed_and_revoked(self):
+        first = self.add_user("emil")
+        folder = self.folder(first["key"])
+        made = json.loads(self.run_verb(folder, "key", "add", "--label", "phone", "--days", "5", "--json").stdout)
+        self.assertTrue(self.counts(made["key"]))
+        below = self.make(made["key"])
+        listed = self.run_verb(folder, "key", "list").stdout
+        self.assertIn("phone", listed)
+        self.assertNotIn(made["key"], listed)
+        self.assertNotEqual(self.run_verb(folder, "key", "revoke", str(first["key_id"]), check=False).returncode, 0)
+        said = self.run_verb(folder, "key", "revoke", "--with-made", str(made["key_id"])).stdout
+        self.assertIn(str(below["key_id"]), said)
+        self.assertEqual([self.counts(key["key"]) for key in (first, made, below)], [True, False, False])
+
+    def test_what_is_kept_is_opened_with_the_old_key_and_then_by_the_new_one(self):
+        old = self.add_user("fritz")
+        conversation = self.keep(old["key"])
+        self.site.cellule("admin", "user", "revoke", str(old["key_id"]), key=self.site.admin_key)
+        new = self.admin_ask("POST", "/v1/admin/users/fritz/keys", {}).json
+        folder = self.folder(new["key"])
+        words = ("memory", "unlock", "--key-file")
+        open_to_all = self.run_verb(folder, *words, self.key_file(folder, old["key"], 0o644), check=False)
+        self.assertEqual(open_to_all.returncode, 1)
+        self.check_error(self.show(new["key"], conversation), 403, "key_opens_nothing")
+        self.run_verb(folder, *words, self.key_file(folder, old["key"]))
+        self.check_opens(new["key"], conversation)
+        self.run_verb(folder, "memory", "key", "add")
+        self.run_verb(folder, "memory", "lock")
+        self.check_opens(new["key"], conversation)
+        other = self.admin_ask("POST", "/v1/admin/users/fritz/keys", {}).json
+        self.run_verb(folder, "memory", "key", "add", "--key-file", "-", stdin=other["key"] + "\n")
+        self.check_opens(other["key"], conversation)
+        self.run_verb(folder, "memory", "key", "remove", str(other["key_id"]))
+        last = self.run_verb(folder, "memory", "key", "remove", str(new["key_id"]), check=False)
+        self.assertEqual(last.returncode, 1)
+        self.check_opens(new["key"], conversation)
+
+
+class Killed(Owned):
+    keep_alive = False
+
+    def kill(self):
+        os.kill(self.site.pool.child.pid, signal.SIGKILL)
+        self.site.pool.child.wait()
+        self.site.stop()
+        self.site.start()
+
+    def rows(self, where):
+        """Of the database beside the pool, as it is on the disk."""
+        database = sqlite3.connect(f"file:{self.site.folder / 'pool.db'}?mode=ro", uri=True)
+        try:
+            return database.execute(f"SELECT count(*) FROM {where}").fetchone()[0]
+        finally:
+            database.close()
+
+    def test_a_rotation_in_which_the_pool_dies_leaves_a_key_that_counts_and_opens(self):
+        old = self.add_user("anna")
+        conversation = self.keep(old["key"])
+
+        # The new key is stored, but doesn't open yet, and nobody has seen it.
+        for _ in range(10):
+            made = len(self.keys(old["key"]))
+            with self.connect() as connection:
+                connection.send(request("POST", "/v1/keys", {}, old["key"]))
+                wait_for("it is stored", lambda: self.rows(f"keys WHERE made_with = {old['key_id']}") >= made)
+                self.kill()
+            listed = self.keys(old["key"])
+            (unseen,) = [row for row in listed.values() if row["id"] == max(listed)]
+            self.check_opens(old["key"], conversation)
+            self.assertEqual(self.revoke(old["key"], unseen["id"]).status, 200)
+            if not unseen["opens_memory"]:
+                break
+        self.assertFalse(unseen["opens_memory"], "it died in between")
+
+        # The wrap is put, and the key was shown.
+        new = self.make(old["key"])
+        self.kill()
+        for key in (old["key"], new["key"]):
+            self.check_opens(key, conversation)
+
+        # The old one is being revoked.
+        with self.connect() as connection:
+            connection.send(request("POST", f"/v1/keys/{old['key_id']}/revoke", {}, new["key"]))
+            self.kill()
+        self.check_opens(new["key"], conversation)
+
+        # It was revoked.
+        self.assertEqual(self.revoke(new["key"], old["key_id"]).status, 200)
+        self.kill()
+        self.assertFalse(self.counts(old["key"]))
+        self.check_opens(new["key"], conversation)
 
 
 if __name__ == "__main__":
