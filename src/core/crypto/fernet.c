@@ -73,7 +73,7 @@ static context *context_take(context *own, const crypto_algorithms *algorithms) 
 /* A key of zeros in the place of the key: OpenSSL overwrites what it had made of that. Freeing does, too. */
 static void context_give_back(context *c, const context *own) {
     static const uint8_t zeros[BLOCK] = {0};
-    if (c == own || EVP_EncryptInit_ex2(c->cipher, NULL, zeros, zeros, NULL) != 1 ||
+    if (c == own || EVP_EncryptInit_ex2(c->cipher, NULL, zeros, NULL, NULL) != 1 ||
         EVP_MAC_init(c->mac, zeros, sizeof zeros, NULL) != 1) {
         context_drop(c);
     }

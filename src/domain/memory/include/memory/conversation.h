@@ -10,7 +10,9 @@
 enum {
     CONVERSATION_TITLE_MAX = 256, /* bytes */
     CONVERSATION_MESSAGES_MAX = 4096,
-    CONVERSATION_MODEL_MAX = 256
+    CONVERSATION_MODEL_MAX = 256,
+    CONVERSATION_QUERY_MAX = 256, /* bytes */
+    CONVERSATION_QUERY_WORDS_MAX = 16
 };
 
 typedef struct conversation_head {
@@ -49,14 +51,17 @@ slice conversation_first_title(const conversation_turn *turn);
 /* UTF-8 without control characters, 1 to CONVERSATION_TITLE_MAX bytes. */
 bool conversation_title_is_valid(slice title);
 
-/* Each appends the record. `key`: the user's data key for a head, the conversation's for a turn. */
+/* Each appends the record. What isn't UTF-8 in a message or an answer is kept as U+FFFD, so is U+0000.
+ * ERROR_INVALID: a title that isn't valid; ERROR_LIMIT: more than can be kept. `key`: the user's data key for
+ * a head, the conversation's for a turn. */
 MUST_CHECK bool conversation_seal_head(const uint8_t key[RECORD_KEY_SIZE], uint64_t user_id,
                                        const uint8_t id[RECORD_ID_SIZE], uint64_t unix_ms,
                                        const conversation_head *head, buffer *sealed, error *err);
 MUST_CHECK bool conversation_seal_turn(const uint8_t key[RECORD_KEY_SIZE], uint64_t user_id,
                                        const uint8_t id[RECORD_ID_SIZE], const conversation_turn *turn,
                                        buffer *sealed, error *err);
-/* What is read lies in `memory`, which the caller wipes. ERROR_CORRUPT as record_open, or where the content
+/* What is read lies in `memory`, which the caller wipes; what the reader of JSON has held of it is wiped by a
+ * process that wipes what it frees (base/memory.h). ERROR_CORRUPT as record_open, or where the content
  * isn't what it should be. */
 MUST_CHECK bool conversation_open_head(const uint8_t key[RECORD_KEY_SIZE], uint64_t user_id,
                                        const uint8_t id[RECORD_ID_SIZE], slice sealed, arena *memory,
@@ -65,12 +70,16 @@ MUST_CHECK bool conversation_open_turn(const uint8_t key[RECORD_KEY_SIZE], uint6
                                        const uint8_t id[RECORD_ID_SIZE], slice sealed, arena *memory,
                                        conversation_turn *turn, error *err);
 
-/* Whether each word of `query` stands in `text`, in any case (ASCII letters and what Unicode's simple folding
- * of Latin, Greek and Cyrillic letters covers). A query without words is in nothing. */
+/* 1 to CONVERSATION_QUERY_WORDS_MAX words, with blanks between, in CONVERSATION_QUERY_MAX bytes. */
+bool conversation_query_is_valid(slice query);
+/* Whether each word of `query` stands in `text`, also as a part of a longer one, in any case (Unicode's
+ * simple folding of Latin, Greek and Cyrillic letters). A query that isn't valid is in nothing. */
 bool conversation_matches(slice text, slice query);
 
-/* Appends one turn as Markdown, and as a JSON object. */
+/* Appends one turn as Markdown: what was said verbatim in a fenced block, the answer as a quote with its own
+ * formatting, but without HTML and link definitions, so that neither changes what is around it. */
 void conversation_write_markdown(const conversation_turn *turn, buffer *out);
+/* Appends it as a JSON object, as it is sealed, and with the id. */
 void conversation_write_json(const uint8_t id[RECORD_ID_SIZE], const conversation_turn *turn, buffer *out);
 
 #endif
