@@ -10,8 +10,10 @@
 #include "enrol/enrolments.h"
 #include "enrol/tokens.h"
 #include "memory/conversations.h"
+#include "memory/facts.h"
 #include "memory/gate.h"
 #include "memory/keys.h"
+#include "memory/learn.h"
 #include "observe.h"
 #include "own_keys.h"
 #include "privacy/api.h"
@@ -82,6 +84,18 @@ const route route_table[] = {
           "have another of one's keys open it"),
     ROUTE("DELETE", "/v1/memory/keys/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, memory_key_remove,
           "have a key open it no more"),
+    ROUTE("GET", "/v1/memory", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_status,
+          "how many facts one has, and how far new vectors of them are"),
+    ROUTE("GET", "/v1/memory/facts", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, facts_list,
+          "list the facts that one has the pool remember"),
+    ROUTE("POST", "/v1/memory/facts", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, fact_add, "add one"),
+    ROUTE("GET", "/v1/memory/facts/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, fact_show, "read one of them"),
+    ROUTE("POST", "/v1/memory/facts/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, fact_edit, "change its text"),
+    ROUTE("DELETE", "/v1/memory/facts/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, fact_forget, "forget it"),
+    ROUTE("POST", "/v1/memory/search", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, facts_search,
+          "find those nearest to a text"),
+    ROUTE("POST", "/v1/memory/learn", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_learn,
+          "have a model list what lasts of a conversation, and add it"),
     ROUTE("GET", "/v1/conversations", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_list,
           "list the conversations that one keeps"),
     ROUTE("POST", "/v1/conversations/search", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_search,

@@ -82,6 +82,8 @@
     NUMBER(honeytoken_every, 0, 0, 1000000, LIVE,                                                            \
            "after about so many answers a worker gets a prompt with a marker of its own; 0: never")          \
     NUMBER(honeytoken_delay_ms, 60000, 0, 86400000, LIVE, "it comes at a random time up to this later")      \
+    TEXT(embedding_model, "", LIVE,                                                                          \
+         "model that makes the vectors users' facts are searched by; empty: the embedder that needs none")   \
     TEXT(release_check, "auto", AT_START,                                                                    \
          "if this program isn't the signed release that it was installed as: refuse, warn or off; auto: "    \
          "refuse for a release, off for a development build")                                                \

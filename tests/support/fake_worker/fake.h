@@ -108,6 +108,7 @@ typedef struct fake_options {
     uint64_t events_per_second;
     uint64_t delay_ms;
     uint64_t spread_ms;
+    bool echoes; /* its answers begin with the prompt */
     bool once;
     bool quiet;
     bool timestamps;

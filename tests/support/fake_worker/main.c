@@ -190,6 +190,8 @@ int main(int argc, char **argv) {
          "those with the same answer alike with different-text; 0: its own", 0, UINT32_MAX},
         {"machine", OPTION_TEXT, &o->machine, "HEX", "the machine's id, 64 hex digits; else none", 0, 0},
         {"says", OPTION_TEXT, &o->says, "TEXT", "what the text of its answers begins with", 0, 0},
+        {"echoes", OPTION_FLAG, &o->echoes, NULL, "the text of its answers begins with what it was asked", 0,
+         0},
         {"once", OPTION_FLAG, &o->once, NULL, "don't dial again; end when all sessions have ended", 0, 0},
         {"timestamps", OPTION_FLAG, &o->timestamps, NULL, "the text of each delta is the time of its sending",
          0, 0},

@@ -88,16 +88,17 @@ static void free_asking(asking *a) {
 
 static const conversation_message *messages_of(const chat_request *chat) {
     _Static_assert(sizeof(receipt_message) == sizeof(conversation_message), "alike");
-    return (const conversation_message *)(const void *)chat->messages;
+    return (const conversation_message *)(const void *)chat->sent;
 }
 
 static conversation_turn turn_of(const chat_request *chat, uint64_t created_ms) {
     const conversation_message *messages = messages_of(chat);
-    size_t first = conversation_first_new(messages, chat->message_count);
+    size_t first = conversation_first_new(messages, chat->sent_count);
     return (conversation_turn){.created_ms = created_ms,
                                .model = chat->model,
                                .messages = messages + first,
-                               .message_count = chat->message_count - first};
+                               .message_count = chat->sent_count - first,
+                               .facts = chat->facts};
 }
 
 static void refuse(keepsake *k, const error *failure) {
@@ -115,7 +116,7 @@ static void refuse(keepsake *k, const error *failure) {
  * has all of the request's messages in its first turn. */
 static bool begin_new(keepsake *k, const open_vault *v, error *err) {
     uint64_t now = clock_unix_ms();
-    conversation_turn first = {.messages = messages_of(&k->chat), .message_count = k->chat.message_count};
+    conversation_turn first = {.messages = messages_of(&k->chat), .message_count = k->chat.sent_count};
     conversation_head head = {.title = conversation_first_title(&first)};
     if (!random_bytes(k->id, sizeof k->id, err) || !random_bytes(k->key, RECORD_KEY_SIZE, err)) {
         return false;
@@ -295,7 +296,7 @@ static conversation_turn whole_turn(const keepsake *k, const job *j) {
     conversation_turn turn = turn_of(&k->chat, j->created_ms);
     if (k->is_new) {
         turn.messages = messages_of(&k->chat);
-        turn.message_count = k->chat.message_count;
+        turn.message_count = k->chat.sent_count;
     }
     return turn;
 }
