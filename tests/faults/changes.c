@@ -119,6 +119,44 @@ void a_key_is_revoked(void **state) {
     bench_run(*state, 1, &what);
 }
 
+static void act_own_key_add(bench *b) {
+    const reply *r = client_ask(&b->client, "POST", "/v1/keys", b->key, "{}");
+    b->result = judge_json(r, 201);
+    if (b->result == OUTCOME_DONE) {
+        reply_text(r, "key", b->token, sizeof b->token);
+    }
+}
+
+/* One that its user didn't get is revoked again. */
+static void check_own_key_added(bench *b) {
+    snprintf(b->path, sizeof b->path, "/v1/admin/users/%s/keys", b->name);
+    size_t live = count(bench_ask(b, "GET", b->path, b->site.admin_key, NULL, 200), "\"revoked_ms\":0");
+    if (b->result != OUTCOME_CUT) {
+        assert_int_equal(live, b->result == OUTCOME_DONE ? 2 : 1);
+    }
+    bench_ask(b, "GET", "/v1/models", b->key, NULL, 200);
+    if (b->result == OUTCOME_DONE) {
+        bench_ask(b, "GET", "/v1/conversations", b->token, NULL, 200);
+    }
+}
+
+void a_key_is_made_by_its_user(void **state) {
+    static const scenario what = {make_user, act_own_key_add, check_own_key_added, 300, 320};
+    bench_run(*state, 1, &what);
+}
+
+static void make_user_who_keeps(bench *b) {
+    make_user(b);
+    snprintf(b->text, sizeof b->text, "{\"key\":\"%s\"}", b->key);
+    bench_ask(b, "POST", "/v1/memory/unlock", b->key, b->text, 200);
+}
+
+/* Each round stretches three tokens. */
+void a_key_that_opens_what_is_kept_is_made_by_its_user(void **state) {
+    static const scenario what = {make_user_who_keeps, act_own_key_add, check_own_key_added, 60, 120};
+    bench_run(*state, 1, &what);
+}
+
 /* --- machines --- */
 
 static void act_join_token(bench *b) {

@@ -7,6 +7,7 @@
     X(chat_over_a_kept_connection)                                                                           \
     X(streamed_chat)                                                                                         \
     X(a_receipt_is_fetched)                                                                                  \
+    X(texts_are_embedded)                                                                                    \
     X(chat_over_a_new_connection)                                                                            \
     X(a_client_leaves_in_mid_answer)                                                                         \
     X(a_client_leaves_before_its_answer)                                                                     \
@@ -30,6 +31,8 @@
     X(a_user_is_added)                                                                                       \
     X(a_key_is_added)                                                                                        \
     X(a_key_is_revoked)                                                                                      \
+    X(a_key_is_made_by_its_user)                                                                             \
+    X(a_key_that_opens_what_is_kept_is_made_by_its_user)                                                     \
     X(a_join_token_is_made)                                                                                  \
     X(a_machine_is_enrolled)                                                                                 \
     X(a_worker_connects)                                                                                     \

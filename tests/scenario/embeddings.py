@@ -198,6 +198,12 @@ class Requests(EmbeddingCase):
         self.assertEqual((len(embeds.of("embed")), len(embeds.of("job"))), (3, 0))
         self.assertEqual((len(generates.of("embed")), len(generates.of("job"))), (0, 3))
 
+    def test_vectors_of_two_files_do_not_come_in_one_answer(self):
+        for digest in ("ab", "cd"):
+            self.embedder("--model", "twofold", "--digest", digest * 32, "--slots", 1)
+        self.assert_error(self.embed([f"text {n}" for n in range(64)], model="twofold"), 502, "models_differ")
+        self.assertEqual(self.embed("a", model="twofold").finish().status, 200)
+
     def test_without_a_key_there_are_none(self):
         self.assert_error(self.embed("a", key="ck_none"), 401, "invalid_api_key")
 

@@ -27,6 +27,7 @@ struct embedding {
     buffer values; /* float[] */
     uint32_t dimension;
     uint64_t tokens;
+    uint8_t digest[PROTO_DIGEST_SIZE];
     bool input_refused;
     char refusal[REFUSAL_SIZE]; /* what the worker said when it gave the job up */
 };
@@ -105,6 +106,7 @@ static bool keep_vectors(embedding *e, const proto_embedded *embedded, error *er
 
 static bool check_embedded(work *w, const session *s, const proto_embedded *embedded, error *err) {
     embedding *e = embedding_of(w);
+    receipt offered = {0};
     if (embedded->vector_count != e->count) {
         return error_set(err, ERROR_INVALID, "another number of vectors than of texts");
     }
@@ -114,6 +116,10 @@ static bool check_embedded(work *w, const session *s, const proto_embedded *embe
     if (embedded->prompt_tokens > buffer_length(&e->bytes) * TOKENS_PER_BYTE + e->count * TOKENS_PER_TEXT) {
         return error_set(err, ERROR_INVALID, "the count of the texts' tokens can't be true");
     }
+    if (!session_describe_model(s, w->model, &offered, err)) {
+        return false;
+    }
+    memcpy(e->digest, offered.model_digest, sizeof e->digest);
     return keep_vectors(e, embedded, err);
 }
 
@@ -125,10 +131,11 @@ static void embedded(work *w, bool kept) {
         fail(e, &memory);
         return;
     }
-    const embedding_answer answer = {.values = (const float *)(const void *)e->values.bytes,
-                                     .count = e->count,
-                                     .dimension = e->dimension,
-                                     .tokens = e->tokens};
+    embedding_answer answer = {.values = (const float *)(const void *)e->values.bytes,
+                               .count = e->count,
+                               .dimension = e->dimension,
+                               .tokens = e->tokens};
+    memcpy(answer.digest, e->digest, sizeof answer.digest);
     list_remove(&e->node);
     e->done(e->context, &answer, NULL);
     embedding_free(e);
@@ -172,13 +179,12 @@ static const work_kind embedding_kind = {.name = "embedding",
                                          .failed = failed};
 
 size_t embedding_fits(const slice *texts, size_t count) {
-    static const slice zero = SLICE_LITERAL("\0");
     size_t fits = 0;
     size_t size = 0;
     while (fits < count && fits < PROTO_TEXTS_MAX) {
         slice text = texts[fits];
         if (text.length == 0 || text.length > PROTO_TEXT_SIZE_MAX || !slice_is_utf8(text) ||
-            slice_find(text, zero.data[0]) != SIZE_MAX || text.length > PROTO_TEXTS_SIZE_MAX - size) {
+            slice_find(text, 0) != SIZE_MAX || text.length > PROTO_TEXTS_SIZE_MAX - size) {
             break;
         }
         size += text.length;

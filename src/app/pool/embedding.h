@@ -1,6 +1,7 @@
 #ifndef POOL_EMBEDDING_H
 #define POOL_EMBEDDING_H
 
+#include "proto/message.h"
 #include "state.h"
 
 /* Vectors of a few texts, computed by a worker: for whatever in the pool wants some (POST /v1/embeddings:
@@ -14,6 +15,8 @@ typedef struct embedding_answer {
     size_t count;        /* of texts */
     uint32_t dimension;
     uint64_t tokens; /* that the worker says the texts had */
+    /* Of the model's file, as the worker offers it: vectors of different files can't be compared. */
+    uint8_t digest[PROTO_DIGEST_SIZE];
 } embedding_answer;
 
 /* As an HTTP answer would say it. */

@@ -14,7 +14,8 @@ enum {
     JOBS_AT_ONCE = 4, /* of one request */
     NUMBER_SIZE = 24,
     FRAME_SIZE = 64, /* of a vector's object */
-    TEXT_SIZE = 256
+    TEXT_SIZE = 256,
+    ANSWER_LIMIT = EMBEDDINGS_TEXTS_MAX * (PROTO_DIMENSION_MAX * NUMBER_SIZE + FRAME_SIZE) + 65536
 };
 
 typedef struct asking asking;
@@ -39,6 +40,8 @@ struct asking {
     part *parts;
     size_t part_count, started, done, running;
     uint64_t tokens;
+    uint32_t dimension; /* of the first vectors that came, and the file that they are of */
+    uint8_t digest[PROTO_DIGEST_SIZE];
     unsigned failed; /* status; 0: nothing has */
     const char *failure_code;
     char failure_text[TEXT_SIZE];
@@ -119,6 +122,15 @@ static void note_failure(asking *a, unsigned status, const char *code, const cha
     }
 }
 
+/* Vectors of two files in one answer would be compared with each other. */
+static bool is_of_one_model(asking *a, const embedding_answer *answer) {
+    if (a->done == 0) {
+        a->dimension = answer->dimension;
+        memcpy(a->digest, answer->digest, sizeof a->digest);
+    }
+    return a->dimension == answer->dimension && memcmp(a->digest, answer->digest, sizeof a->digest) == 0;
+}
+
 static void part_done(void *context, const embedding_answer *answer, const embedding_failure *failure) {
     part *p = context;
     asking *a = p->asking;
@@ -126,6 +138,10 @@ static void part_done(void *context, const embedding_answer *answer, const embed
     a->running--;
     if (failure != NULL) {
         note_failure(a, failure->status, failure->code, failure->text);
+    } else if (!is_of_one_model(a, answer)) {
+        note_failure(a, 502, "models_differ",
+                     "workers have different files under this model's name; ask the admin to say which it is "
+                     "(model_files)");
     } else {
         a->done++;
         a->tokens += answer->tokens;
@@ -140,7 +156,7 @@ static void part_done(void *context, const embedding_answer *answer, const embed
 static void answer(asking *a) {
     static const http_header type = {SLICE_LITERAL("Content-Type"), SLICE_LITERAL("application/json")};
     http_request *request = a->request;
-    buffer body = buffer_make(SIZE_MAX / 2);
+    buffer body = buffer_make(ANSWER_LIMIT);
     buffer_append_text(&body, "{\"object\":\"list\",\"data\":[");
     for (size_t i = 0; i < a->part_count; i++) {
         buffer_append(&body, buffer_slice(&a->parts[i].out));

@@ -13,6 +13,8 @@
 #include "memory/keyring.h"
 #include "os/host.h"
 #include "os/random.h"
+#include "privacy/erase.h"
+#include "privacy/expire.h"
 #include "proof/names.h"
 #include "proof/proof.h"
 #include "receipts.h"
@@ -59,6 +61,8 @@ static void keep_house(void *context) {
     backchannel_keep_house(context);
     pool *p = context;
     keyring_keep_house(p->keyring);
+    erase_go_on(p);
+    privacy_expire(p);
     indexes_reconsider(p->indexes);
     if (!p->models_compared) { /* the workers have had time to come */
         p->models_compared = true;
@@ -240,6 +244,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     list_init(&p->lessons);
     list_init(&p->embeddings);
     list_init(&p->embedding_requests);
+    list_init(&p->erasings);
     ev_timer_init(&p->dispatch_timer, tick_dispatch, p);
     ev_timer_init(&p->stall_timer, job_check_stalled, p);
     ev_timer_init(&p->housekeeping_timer, keep_house, p);
@@ -294,6 +299,7 @@ static void settle(pool *p) {
 
 /* In the order in which things use each other. */
 void pool_stop(pool *p) {
+    p->stopping = true;
     if (p->dispatch != NULL) {
         job_end_all(p);
     }

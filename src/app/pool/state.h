@@ -51,6 +51,7 @@ typedef struct pool {
     list_node sessions;           /* session.node */
     list_node embeddings;         /* embedding.node */
     list_node embedding_requests; /* embeddings.c */
+    list_node erasings;           /* privacy/erase.c */
     ev_timer dispatch_timer;
     ev_timer stall_timer;
     ev_timer housekeeping_timer;
@@ -71,6 +72,9 @@ typedef struct pool {
     struct secrets *secrets; /* certificates, exchanged while it serves: secrets/secrets.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
+    bool stopping;                /* the loop runs no more */
+    bool expiring_conversations;  /* privacy/expire.c */
+    bool expiring_facts;
     bool check_only;      /* to see whether all is in order: it won't serve */
     bool models_compared; /* with what the settings name, once since the start (proof/names.h) */
     error start_failure;

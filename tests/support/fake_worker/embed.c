@@ -83,7 +83,7 @@ static void send_vectors(fake_session *s, const proto_job *wanted) {
     }
     told->prompt_tokens = behave == MANY_TOKENS ? PROTO_COUNT_MAX : told->prompt_tokens;
     for (size_t i = 0; i < told->vector_count; i++) {
-        size_t length = buffer_length(&all) / wanted->text_count;
+        size_t length = wanted->text_count == 0 ? 0 : buffer_length(&all) / wanted->text_count;
         vectors[i] = slice_part(buffer_slice(&all), i * length, length);
     }
     if (!made) {

@@ -169,10 +169,9 @@ static void test_the_most_vectors_of_the_most_values_fit_a_message(void **state)
 static void test_a_model_does_what_it_says_and_one_that_is_silent_generates_and_scores(void **state) {
     (void)state;
     example examples[64];
-    proto_message message;
+    proto_message message = {.type = PROTO_TYPE_COUNT};
     error err;
     size_t count = read_examples(examples, 64);
-    message.type = PROTO_TYPE_COUNT;
     for (size_t i = 0; i < count && message.type != PROTO_HELLO; i++) {
         assert_true(proto_decode(examples[i].text, memory_of_test, &message, &err));
     }

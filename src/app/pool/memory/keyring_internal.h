@@ -12,6 +12,7 @@ struct keyring {
     derive_queue *derivations;
     map *vaults;        /* by user id: open_vault */
     list_node openings; /* opening.node */
+    list_node ties;     /* vault_tie.node */
 };
 
 /* Who may use a vault's key. */
@@ -28,9 +29,12 @@ typedef struct opening {
     list_node node; /* in keyring.openings */
     keyring *ring;
     uint64_t user_id;
-    uint64_t key_id; /* of the token */
+    uint64_t key_id; /* of the token; 0 until its wrap is found: it doesn't count any more */
+    uint8_t token_hash[STORE_HASH_SIZE];
+    bool is_past; /* the key was revoked, or has expired */
     bool makes;
     bool has_vault;
+    bool erased; /* what was read of the vault isn't true any more */
     unsigned tries;
     uint8_t *token; /* slot */
     size_t token_length;
@@ -47,6 +51,7 @@ MUST_CHECK open_vault *keyring_put(keyring *ring, uint64_t user_id, const uint8_
 /* The caller has proved a token. */
 MUST_CHECK bool keyring_prove(open_vault *v, uint64_t key_id, uint64_t login, error *err);
 open_vault *keyring_vault_of(const keyring *ring, uint64_t user_id);
+void keyring_void_openings(keyring *ring, uint64_t user_id);
 void keyring_free_openings(keyring *ring);
 
 #endif

@@ -20,6 +20,8 @@ typedef struct store_new_key {
     uint64_t created_ms;
     uint64_t expires_ms; /* 0: never */
     slice verify_mode;   /* how its answers are checked at least: "off" (also if empty), "spot", ... */
+    uint64_t made_with;  /* a further key's: which of its user's keys asked for it; 0: none did */
+    size_t live_limit;   /* a further key's: how many of its user's may count with it; 0: any number */
 } store_new_key;
 
 /* What the pool needs to recognise a caller without asking the store. */
@@ -31,6 +33,7 @@ typedef struct store_loaded_key {
     slice role;
     uint64_t expires_ms; /* 0: never; expired keys are given too */
     slice verify_mode;   /* verify/policy.h: "off", "spot", "every", "proved" or "required" */
+    uint64_t made_with;  /* as store_new_key's */
 } store_loaded_key;
 
 /* Adds a user and its first key, both or neither. ERROR_CONFLICT: the name or the hash exists. */
@@ -42,6 +45,10 @@ MUST_CHECK bool store_user_add(store *s, slice name, slice role, const store_new
 typedef void store_users_listed(void *context, const store_user *users, size_t count, const error *failure);
 MUST_CHECK bool store_user_list(store *s, uint64_t after, size_t limit, store_users_listed *done,
                                 void *context, error *err);
+
+/* `user` is NULL on failure. ERROR_NOT_FOUND: no such name. */
+typedef void store_user_found(void *context, const store_user *user, const error *failure);
+MUST_CHECK bool store_user_get(store *s, slice name, store_user_found *done, void *context, error *err);
 
 /* ERROR_NOT_FOUND: no such name. Disabling twice is no error. Gives the user's id. */
 typedef void store_user_disabled(void *context, uint64_t user_id, const error *failure);
