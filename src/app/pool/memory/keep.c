@@ -35,7 +35,7 @@ struct keepsake {
     buffer seen;  /* keep_saw */
     asking *asking;
     vault_tie tie; /* while the key is there */
-    bool given; /* to the store */
+    bool given;    /* to the store */
     bool failed;
     error failure;
 };
@@ -170,7 +170,7 @@ static void head_found(void *context, const store_conversation *found, const err
         refuse(k, failure != NULL ? failure : &err);
     } else {
         release(k);
-        reply_error(k->request, 401, NULL, "invalid_api_key", "this key or session has ended");
+        memory_refuse_caller(k->request, &err);
     }
     free_asking(a);
 }
@@ -277,9 +277,10 @@ static bool give(keepsake *k, const job *j, const conversation_turn *turn, error
     memcpy(row.conversation, k->id, sizeof row.conversation);
     memcpy(row.id, j->work.id.bytes, sizeof row.id);
     asking *a = NULL;
-    bool done = (!k->tie.erased || error_set(err, ERROR_CONFLICT,
-                                             "what you keep was erased meanwhile, so that this isn't kept")) &&
-                conversation_seal_turn(k->key, k->user_id, row.id, turn, &sealed, err);
+    bool done =
+        (!k->tie.erased ||
+         error_set(err, ERROR_CONFLICT, "what you keep was erased meanwhile, so that this isn't kept")) &&
+        conversation_seal_turn(k->key, k->user_id, row.id, turn, &sealed, err);
     row.sealed = buffer_slice(&sealed);
     a = done ? ask(k, NULL, err) : NULL;
     done = a != NULL && store_turn_add(k->pool->store, &row, stored, a, err);
