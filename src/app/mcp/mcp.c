@@ -13,9 +13,9 @@ enum { DEPTH_MAX = 32, VALUES_MAX = 16384, OUTPUT_MAX = 3 * TOOL_RESULT_MAX, VER
 static const char *const versions[] = {"2025-06-18", "2025-03-26", "2024-11-05"};
 static const char without_batches[] = "2025-06-18";
 
-static const char instructions[] =
-    "Facts that the user of a Cellule pool wants to be remembered. They are sealed: nobody but the user's own "
-    "keys opens them.";
+static const char instructions[] = "Facts that the user of a Cellule pool wants to be remembered. They are "
+                                   "sealed: nobody but the user's own "
+                                   "keys opens them.";
 
 typedef struct server {
     api *pool;
@@ -70,8 +70,8 @@ static void list_tools(server *s, const rpc_message *message) {
 
 static bool names(slice line, const json_value *id) {
     error ignored = {0};
-    json_value *root =
-        json_parse(line, (json_limits){.size = INPUT_LINE_MAX, .depth = DEPTH_MAX, .values = VALUES_MAX}, &ignored);
+    json_value *root = json_parse(
+        line, (json_limits){.size = INPUT_LINE_MAX, .depth = DEPTH_MAX, .values = VALUES_MAX}, &ignored);
     bool named = slice_equal_text(json_text_of(json_find(root, "method")), "notifications/cancelled") &&
                  json_find(json_find(root, "params"), "requestId") != NULL &&
                  json_values_equal(json_find(json_find(root, "params"), "requestId"), id);
@@ -100,7 +100,8 @@ static void write_text(json_writer *w, slice text) {
     json_write_array_end(w);
 }
 
-static void write_result(server *s, const json_value *id, tool_outcome outcome, slice result, const error *err) {
+static void write_result(server *s, const json_value *id, tool_outcome outcome, slice result,
+                         const error *err) {
     if (outcome == TOOL_MISUSED) {
         rpc_error(&s->w, id, RPC_INVALID_PARAMS, err->text);
         return;
@@ -133,7 +134,8 @@ static void call_tool(server *s, const rpc_message *message) {
     buffer result = buffer_make(TOOL_RESULT_MAX);
     tool_outcome outcome = tools_call(s->pool, json_text_of(name), arguments, &result, &err);
     if (outcome == TOOL_FAILED) {
-        fprintf(stderr, "cellule mcp: %.*s: %s\n", SLICE_FORMAT(slice_part(json_text_of(name), 0, 64)), err.text);
+        fprintf(stderr, "cellule mcp: %.*s: %s\n", SLICE_FORMAT(slice_part(json_text_of(name), 0, 64)),
+                err.text);
     }
     if (!is_cancelled(s, message->id)) {
         write_result(s, message->id, outcome, buffer_slice(&result), &err);
@@ -250,8 +252,9 @@ int mcp_main(int argc, char **argv) {
     const option_row rows[] = {API_OPTION_ROWS(&pool)};
     const option_table table = {
         .usage = "cellule mcp [options]",
-        .summary = "Serves one's facts to the agent that starts it: Model Context Protocol over standard input\n"
-                   "and output, until the input ends.",
+        .summary =
+            "Serves one's facts to the agent that starts it: Model Context Protocol over standard input\n"
+            "and output, until the input ends.",
         .rows = rows,
         .row_count = sizeof rows / sizeof rows[0],
     };

@@ -15,9 +15,8 @@ static rpc_kind invalid(int code, const char *why, int *code_out, const char **w
 rpc_kind rpc_read(const json_value *value, rpc_message *message, int *code, const char **why) {
     const json_value *id = json_find(value, "id");
     const json_value *method = json_find(value, "method");
-    *message = (rpc_message){.id = is_id(id) ? id : NULL,
-                             .method = json_text_of(method),
-                             .params = json_find(value, "params")};
+    *message = (rpc_message){
+        .id = is_id(id) ? id : NULL, .method = json_text_of(method), .params = json_find(value, "params")};
     if (json_kind_of(value) != JSON_KIND_OBJECT ||
         !slice_equal_text(json_text_of(json_find(value, "jsonrpc")), "2.0")) {
         return invalid(RPC_INVALID_REQUEST, "not a message of JSON-RPC 2.0", code, why);

@@ -2,7 +2,14 @@
 
 #include <stdio.h>
 
-enum { ID_LENGTH = 32, TEXT_MAX = 8192, LIMIT_MAX = 32, PAGE_MAX = 100, BODY_LIMIT = 64 * 1024, PATH_SIZE = 128 };
+enum {
+    ID_LENGTH = 32,
+    TEXT_MAX = 8192,
+    LIMIT_MAX = 32,
+    PAGE_MAX = 100,
+    BODY_LIMIT = 64 * 1024,
+    PATH_SIZE = 128
+};
 
 typedef struct tool {
     const char *name;
@@ -16,7 +23,7 @@ typedef struct tool {
 } tool;
 
 #define FACT_SCHEMA(more)                                                                                    \
-    "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"text\":{\"type\":\"string\"}," more    \
+    "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"text\":{\"type\":\"string\"}," more \
     "\"created_ms\":{\"type\":\"integer\",\"description\":\"Unix time in milliseconds\"}},"                  \
     "\"required\":[\"id\",\"text\"]}"
 
@@ -66,7 +73,8 @@ static bool get_id(const json_value *arguments, const char *name, slice *id, err
 }
 
 /* From here on it isn't the arguments any more that are wrong. */
-static bool call(api *pool, const char *method, const char *path, slice body, api_answer *answer, error *err) {
+static bool call(api *pool, const char *method, const char *path, slice body, api_answer *answer,
+                 error *err) {
     if (!api_renew(pool, err) || !api_call(pool, method, path, body, answer, err)) {
         err->code = err->code == ERROR_INVALID ? ERROR_IO : err->code;
         return false;
@@ -178,15 +186,20 @@ static const tool tools[] = {
      "\"additionalProperties\":false}",
      "{\"type\":\"object\",\"properties\":{\"facts\":{\"type\":\"array\",\"items\":" FACT_SCHEMA(
          "\"score\":{\"type\":\"number\",\"description\":\"1: the same; 0: nothing in common\"},") "}},"
-     "\"required\":[\"facts\"]}",
+                                                                                                   "\"require"
+                                                                                                   "d\":["
+                                                                                                   "\"facts\""
+                                                                                                   "]}",
      "{\"title\":\"Search memory\",\"readOnlyHint\":true,\"destructiveHint\":false,\"idempotentHint\":true,"
      "\"openWorldHint\":false}",
      search},
     {"memory_add", "Remember a fact",
-     "Remembers one fact about the user for later conversations: a short sentence that is complete in itself. "
+     "Remembers one fact about the user for later conversations: a short sentence that is complete in "
+     "itself. "
      "Use it when the user asks for it, or tells something lasting. Never for passwords or other secrets.",
      "{\"type\":\"object\",\"properties\":{\"text\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":8192,"
-     "\"description\":\"The fact, as one sentence\"}},\"required\":[\"text\"],\"additionalProperties\":false}",
+     "\"description\":\"The fact, as one "
+     "sentence\"}},\"required\":[\"text\"],\"additionalProperties\":false}",
      FACT_SCHEMA(""),
      "{\"title\":\"Remember a fact\",\"readOnlyHint\":false,\"destructiveHint\":false,\"idempotentHint\":"
      "false,\"openWorldHint\":false}",
@@ -195,7 +208,8 @@ static const tool tools[] = {
      "Forgets one fact for good, by its id, which memory_search and memory_list give.",
      "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\",\"pattern\":\"^[0-9a-f]{32}$\","
      "\"description\":\"The fact's id\"}},\"required\":[\"id\"],\"additionalProperties\":false}",
-     "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"forgotten\":{\"type\":\"boolean\"}},"
+     "{\"type\":\"object\",\"properties\":{\"id\":{\"type\":\"string\"},\"forgotten\":{\"type\":\"boolean\"}}"
+     ","
      "\"required\":[\"id\",\"forgotten\"]}",
      "{\"title\":\"Forget a fact\",\"readOnlyHint\":false,\"destructiveHint\":true,\"idempotentHint\":true,"
      "\"openWorldHint\":false}",
@@ -206,8 +220,9 @@ static const tool tools[] = {
      "\"description\":\"How many facts at most; 20 unless told\"},\"after\":{\"type\":\"string\",\"pattern\":"
      "\"^[0-9a-f]{32}$\",\"description\":\"The id that the last page ended with\"}},"
      "\"additionalProperties\":false}",
-     "{\"type\":\"object\",\"properties\":{\"facts\":{\"type\":\"array\",\"items\":" FACT_SCHEMA("") "},"
-     "\"has_more\":{\"type\":\"boolean\"}},\"required\":[\"facts\",\"has_more\"]}",
+     "{\"type\":\"object\",\"properties\":{\"facts\":{\"type\":\"array\",\"items\":" FACT_SCHEMA(
+         "") "},"
+             "\"has_more\":{\"type\":\"boolean\"}},\"required\":[\"facts\",\"has_more\"]}",
      "{\"title\":\"List memory\",\"readOnlyHint\":true,\"destructiveHint\":false,\"idempotentHint\":true,"
      "\"openWorldHint\":false}",
      list},
@@ -242,7 +257,8 @@ static bool knows_all(const tool *t, const json_value *arguments, error *err) {
     error ignored = {0};
     const char *name = NULL;
     const json_value *value = NULL;
-    json_value *schema = json_parse(slice_of_text(t->input), (json_limits){.size = SIZE_MAX, .depth = 8}, &ignored);
+    json_value *schema =
+        json_parse(slice_of_text(t->input), (json_limits){.size = SIZE_MAX, .depth = 8}, &ignored);
     const json_value *known = json_find(schema, "properties");
     bool all = schema != NULL || error_memory(err);
     while (all && json_next_member(arguments, &name, &value)) {

@@ -23,7 +23,7 @@ typedef struct chat_request {
     size_t message_count;
     const receipt_message *sent; /* by the user: without facts of his (memory/recall.h) */
     size_t sent_count;
-    slice facts; /* ids of those, with commas between; empty: none */
+    slice facts;       /* ids of those, with commas between; empty: none */
     float temperature; /* 0 to 2, default 1 */
     float top_p;       /* above 0, at most 1, default 1 */
     uint32_t max_tokens;

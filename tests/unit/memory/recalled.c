@@ -60,8 +60,8 @@ static void test_each_line_of_an_answer_is_a_fact(void **state) {
     (void)state;
     assert_learned(SLICE_LITERAL("The user lives in Cádiz.\r\n\r\n- The user has a dog.\n* It is old\n"
                                  "\xE2\x80\xA2 4 dogs\n12. The user sings.\n3) He is 40.\n2024 was good"),
-                   (const char *const[]){"The user lives in Cádiz.", "The user has a dog.", "It is old", "4 dogs",
-                                         "The user sings.", "He is 40.", "2024 was good", NULL});
+                   (const char *const[]){"The user lives in Cádiz.", "The user has a dog.", "It is old",
+                                         "4 dogs", "The user sings.", "He is 40.", "2024 was good", NULL});
 }
 
 static void test_none_is_no_fact(void **state) {
@@ -76,15 +76,20 @@ static void test_lines_that_cant_be_facts_are_left_out(void **state) {
     char answer[LEARNED_LINE_MAX + 64];
     memset(answer, 'a', sizeof answer);
     answer[LEARNED_LINE_MAX + 1] = '\n';
-    memcpy(answer + LEARNED_LINE_MAX + 2, "good\n\xFF" "bad\nalso good", 19);
-    assert_learned(slice_of(answer, LEARNED_LINE_MAX + 2 + 19), (const char *const[]){"good", "also good", NULL});
+    memcpy(answer + LEARNED_LINE_MAX + 2,
+           "good\n\xFF"
+           "bad\nalso good",
+           19);
+    assert_learned(slice_of(answer, LEARNED_LINE_MAX + 2 + 19),
+                   (const char *const[]){"good", "also good", NULL});
 }
 
 static void test_the_question_has_the_conversation_in_it(void **state) {
     (void)state;
     buffer out = buffer_make(8192);
     assert_true(learned_ask(SLICE_LITERAL("user: I am Ana."), &out));
-    assert_true(slice_find_slice(buffer_slice(&out), SLICE_LITERAL("<conversation>\nuser: I am Ana.\n</conversation>")) !=
+    assert_true(slice_find_slice(buffer_slice(&out),
+                                 SLICE_LITERAL("<conversation>\nuser: I am Ana.\n</conversation>")) !=
                 SIZE_MAX);
     buffer_free(&out);
 }

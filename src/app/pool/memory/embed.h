@@ -15,8 +15,8 @@ typedef void memory_embedded(void *context, const float *values, size_t dimensio
 
 /* Whether it is worth asking. */
 bool memory_embeds(const pool *p);
-/* What the texts hold is copied. `patience_ms`: it is given up after that; 0: when the pool does. NULL: nobody
- * can just now, and no call comes. */
+/* What the texts hold is copied. `patience_ms`: it is given up after that; 0: when the pool does. NULL:
+ * nobody can just now, and no call comes. */
 memory_embedding *memory_embed(pool *p, uint64_t user_id, const slice *texts, size_t count,
                                uint64_t patience_ms, memory_embedded *done, void *context);
 /* No call comes any more. NULL is allowed. */

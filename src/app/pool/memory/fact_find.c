@@ -169,7 +169,9 @@ fact_search *fact_search_start(pool *p, open_vault *v, slice whole, size_t most,
         release(s);
         return NULL;
     }
-    s->asking = memory_embeds(p) ? memory_embed(p, v->user_id, &s->near.text, 1, EMBED_PATIENCE_MS, embedded, s) : NULL;
+    s->asking = memory_embeds(p)
+                    ? memory_embed(p, v->user_id, &s->near.text, 1, EMBED_PATIENCE_MS, embedded, s)
+                    : NULL;
     if (s->asking == NULL && !search(s, err)) {
         release(s);
         return NULL;

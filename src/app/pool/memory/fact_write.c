@@ -122,7 +122,6 @@ static void seal_fact(void *argument) {
     w->failed = !fact_seal(w->vault->data_key, w->vault->user_id, w->id, &f, &w->sealed, &w->failure);
 }
 
-
 static void embedded(void *context, const float *values, size_t dimensions, bool refused) {
     writing *w = context;
     error err = {0};
@@ -178,7 +177,8 @@ bool fact_write(pool *p, open_vault *v, const new_fact *f, fact_written *done, v
     keyring_hold(v);
     slice target = index_target(p);
     memcpy(w->model, target.data, target.length);
-    bool asked = memory_embeds(p) && memory_embed(p, v->user_id, &f->text, 1, EMBED_PATIENCE_MS, embedded, w) != NULL;
+    bool asked =
+        memory_embeds(p) && memory_embed(p, v->user_id, &f->text, 1, EMBED_PATIENCE_MS, embedded, w) != NULL;
     if (!asked && !ev_work(p->loop, seal_fact, sealed, w, err)) {
         release(w);
         return false;

@@ -71,8 +71,8 @@ static void open_rows(void *argument) {
     const open_vault *v = l->task->vault;
     for (size_t i = 0; i < l->count && !l->failed; i++) {
         fact f;
-        l->failed = !fact_open(v->data_key, v->user_id, l->rows[i].id, l->rows[i].sealed, l->memory, &f,
-                               &l->failure);
+        l->failed =
+            !fact_open(v->data_key, v->user_id, l->rows[i].id, l->rows[i].sealed, l->memory, &f, &l->failure);
         if (!l->failed) {
             json_write_object_begin(&l->answer.w);
             fact_write_json(&l->answer.w, l->rows[i].id, &f);

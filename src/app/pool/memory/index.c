@@ -120,7 +120,8 @@ bool index_count(fact_index *x, index_data *data, error *err) {
             index_data_forget_model(data);
             data->no_room = true;
         } else {
-            return error_set(err, ERROR_LIMIT, "too many users search their facts just now; try again in a moment");
+            return error_set(err, ERROR_LIMIT,
+                             "too many users search their facts just now; try again in a moment");
         }
     }
 }

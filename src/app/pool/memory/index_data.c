@@ -133,8 +133,8 @@ static bool put_vector(index_data *data, index_place *place, uint64_t number, co
     if (entry->vector == NULL || data->no_room) {
         return true;
     }
-    place->of_model = take_dimensions(data, entry->dimensions, err) &&
-                      vectors_put(data->model, number, entry->vector, err);
+    place->of_model =
+        take_dimensions(data, entry->dimensions, err) && vectors_put(data->model, number, entry->vector, err);
     return place->of_model;
 }
 
@@ -203,7 +203,8 @@ size_t index_data_search(const index_data *data, index_search *s) {
         add_found(data, s, &near[i], true);
     }
     bool all = by_model && vectors_count(data->model) == data->used;
-    count = !all && index_embed(s->text, query) ? vectors_search(data->plain, query, near, INDEX_FOUND_MAX) : 0;
+    count =
+        !all && index_embed(s->text, query) ? vectors_search(data->plain, query, near, INDEX_FOUND_MAX) : 0;
     for (size_t i = 0; i < count && s->count < s->most * 2; i++) {
         if (!by_model || !data->list[near[i].id].of_model) {
             add_found(data, s, &near[i], false);

@@ -49,7 +49,7 @@ typedef struct index_data {
     vectors *plain; /* by the embedder that needs no model */
     vectors *model; /* NULL: none yet, or no room */
     bool no_room;   /* for these */
-    map *places;                        /* by id: the place's number + 1 */
+    map *places;    /* by id: the place's number + 1 */
     index_place *list;
     size_t count; /* places, used or not */
     size_t capacity;

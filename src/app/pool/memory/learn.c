@@ -88,7 +88,8 @@ static void end_with_error(learning *l, const error *failure) {
 
 static void next_line(learning *l);
 
-static void added(void *context, const uint8_t id[RECORD_ID_SIZE], uint64_t created_ms, const error *failure) {
+static void added(void *context, const uint8_t id[RECORD_ID_SIZE], uint64_t created_ms,
+                  const error *failure) {
     learning *l = context;
     if (l->request == NULL) {
         free_learning(l);
@@ -178,10 +179,10 @@ static void refuse(learning *l, const error *failure) {
 static void ask_model(learning *l, const account *who) {
     error err = {0};
     buffer prompt = buffer_make(LESSON_PROMPT_MAX);
-    l->lesson = learned_ask(buffer_slice(&l->text), &prompt)
-                    ? lesson_start(l->pool, who, slice_of_text(l->model), buffer_slice(&prompt), answered, l,
-                                   &err)
-                    : NULL;
+    l->lesson =
+        learned_ask(buffer_slice(&l->text), &prompt)
+            ? lesson_start(l->pool, who, slice_of_text(l->model), buffer_slice(&prompt), answered, l, &err)
+            : NULL;
     if (l->lesson == NULL && err.code == ERROR_NONE) {
         error_memory(&err);
     }

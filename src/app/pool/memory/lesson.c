@@ -227,8 +227,9 @@ lesson *lesson_start(pool *p, const account *who, slice model, slice prompt, les
         return NULL;
     }
     if (policy_of_model(&p->settings, model) >= VERIFY_PROVED) {
-        error_set(err, ERROR_UNSUPPORTED,
-                  "this site takes only what is proved, and what is learnt isn't checked; add facts yourself");
+        error_set(
+            err, ERROR_UNSUPPORTED,
+            "this site takes only what is proved, and what is learnt isn't checked; add facts yourself");
         return NULL;
     }
     lesson *l = new_lesson(p, who, model, done, context, err);

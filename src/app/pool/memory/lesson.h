@@ -4,8 +4,8 @@
 #include "state.h"
 
 /* One question of the pool's own, on behalf of a user and in his share of the queue: a model reads a
- * conversation and lists what lasts of it. Its answer has no receipt and nobody checks it: where a site, model
- * or tier asks for `proved` or `required` there is none. Loop thread. */
+ * conversation and lists what lasts of it. Its answer has no receipt and nobody checks it: where a site,
+ * model or tier asks for `proved` or `required` there is none. Loop thread. */
 enum { LESSON_PROMPT_MAX = 64 * 1024, LESSON_ANSWER_MAX = 32 * 1024, LESSON_TOKENS = 1024 };
 
 typedef struct lesson lesson;

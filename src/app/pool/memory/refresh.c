@@ -3,11 +3,11 @@
 #include "index_internal.h"
 #include "memory/embed.h"
 
-/* Facts whose vector isn't the one that the settings ask for get it, a few at a time, while their user's vault
- * is open:
+/* Facts whose vector isn't the one that the settings ask for get it, a few at a time, while their user's
+ * vault is open:
  *
- *   a page is read ─> opened ─> a worker embeds what is outdated ─> sealed ─> stored ─> the index is told ─> the
- *   next
+ *   a page is read ─> opened ─> a worker embeds what is outdated ─> sealed ─> stored ─> the index is told ─>
+ * the next
  *
  * Each fact says who made its vector, so that nothing is lost by stopping anywhere. What its user writes
  * meanwhile is newer than what was read of it, and stays. */
@@ -164,7 +164,8 @@ static void sealed(void *argument) {
     for (size_t i = 0; i < r->count; i++) {
         const refreshed *f = &r->batch[i];
         if (f->outdated && !f->edited) {
-            rows[count] = (store_fact){.changed_ms = r->rows[i].changed_ms, .sealed = buffer_slice(&f->sealed)};
+            rows[count] =
+                (store_fact){.changed_ms = r->rows[i].changed_ms, .sealed = buffer_slice(&f->sealed)};
             memcpy(rows[count++].id, f->id, sizeof f->id);
         }
     }
