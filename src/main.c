@@ -2,6 +2,7 @@
 #include "app_engine/engine_main.h"
 #include "app_release/release_main.h"
 #include "client/client.h"
+#include "mcp/mcp.h"
 #include "options/options.h"
 #include "pool/pool.h"
 #include "worker/worker.h"
@@ -39,6 +40,7 @@ int main(int argc, char **argv) {
         {"ask", ask_main, "ask a question, stream the answer, check its receipt"},
         {"key", key_main, "your own keys: make, exchange, revoke"},
         {"memory", memory_main, "open what you keep at the pool, and say which keys do"},
+        {"mcp", mcp_main, "serve one's facts to an agent (Model Context Protocol)"},
         {"admin", admin_main, "users, keys and workers, over the pool's API"},
         {"verify", verify_main, "check a receipt, evidence, an audit log or a release offline"},
         {"engine", engine_main, "load a model and compute; started by the worker"},

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import OpenAI from 'openai';
-import { baseURL, exact, key, model, question } from './site.mjs';
+import { baseURL, embedder, exact, key, model, question } from './site.mjs';
 
 const client = new OpenAI({ baseURL, apiKey: key, maxRetries: 0 });
 
@@ -188,4 +188,41 @@ test('twenty streams at once are whole', async () => {
     collect(await client.chat.completions.create({ ...exact, stream: true }))));
   assert.equal(new Set(streams.map(textOf)).size, 1);
   assert.ok(textOf(streams[0]).length > 0);
+});
+
+const texts = ['A worker lends its machine.', 'Ein Rechner rechnet.', 'x'];
+
+test('embeddings as numbers and as base64 are the same, of length 1 and in order', async () => {
+  const usual = await client.embeddings.create({ model: embedder, input: texts }); // the SDK asks for base64
+  const numbers = await client.embeddings.create({ model: embedder, input: texts, encoding_format: 'float' });
+  const coded = await client.embeddings.create({ model: embedder, input: texts, encoding_format: 'base64' });
+  assert.equal(usual.object, 'list');
+  assert.equal(usual.model, embedder);
+  assert.deepEqual(usual.data.map((entry) => entry.index), [0, 1, 2]);
+  usual.data.forEach((entry, i) => {
+    const vector = Float32Array.from(numbers.data[i].embedding);
+    const bytes = Buffer.from(coded.data[i].embedding, 'base64');
+    assert.ok(vector.length > 0);
+    assert.deepEqual(Float32Array.from(entry.embedding), vector);
+    assert.deepEqual(Buffer.from(vector.buffer), bytes);
+    assert.ok(Math.abs(Math.hypot(...vector) - 1) < 1e-5);
+  });
+  assert.ok(usual.usage.prompt_tokens > 0);
+  assert.equal(usual.usage.total_tokens, usual.usage.prompt_tokens);
+});
+
+test('an embedding of one text is that of the text among others', async () => {
+  const alone = await client.embeddings.create({ model: embedder, input: texts[1], user: 'somebody' });
+  const among = await client.embeddings.create({ model: embedder, input: texts });
+  assert.equal(alone.data.length, 1);
+  assert.deepEqual(alone.data[0].embedding, among.data[1].embedding);
+});
+
+test('what is asked for wrongly is a bad request that names the member', async () => {
+  for (const [param, members] of [['input', { input: [[1, 2, 3]] }], ['dimensions', { dimensions: 8 }],
+    ['input', { input: [] }], ['model', { model }]]) {
+    await assert.rejects(client.embeddings.create({ model: embedder, input: 'x', ...members }),
+      (error) => error instanceof OpenAI.BadRequestError && error.param === param);
+  }
+  await assert.rejects(client.chat.completions.create({ ...exact, model: embedder }), OpenAI.BadRequestError);
 });

@@ -46,7 +46,11 @@ static void on_open(void *context) {
     message.hello.models[0] = (proto_model){.name = SLICE_LITERAL(WORKER_MODEL),
                                             .context = 4096,
                                             .profile = slice_of_text(w->profile),
-                                            .slots = 2};
+                                            .slots = 2,
+                                            .kinds = {PROTO_GENERATE, PROTO_SCORE, PROTO_EMBED},
+                                            .kind_count = 3,
+                                            .has_dimension = true,
+                                            .dimension = 1};
     memcpy(message.hello.models[0].digest, worker_digest, sizeof worker_digest);
     (void)send_message(w, &message);
 }
@@ -65,6 +69,20 @@ static void send_proof(honest_worker *w, const proto_challenge *challenge) {
     proto_proof_bytes(&input, &bytes);
     must(sign_bytes(w->key, buffer_slice(&bytes), message.proof.signature, &err), &err);
     buffer_free(&bytes);
+    (void)send_message(w, &message);
+}
+
+static void embed(honest_worker *w, const proto_job *job) {
+    slice vectors[PROTO_TEXTS_MAX];
+    proto_message message = {.type = PROTO_EMBEDDED,
+                             .embedded = {.prompt_tokens = (uint32_t)job->text_count,
+                                          .dimension = 1,
+                                          .vectors = vectors,
+                                          .vector_count = job->text_count}};
+    for (size_t i = 0; i < job->text_count; i++) {
+        vectors[i] = SLICE_LITERAL("AACAPw"); /* 1.0 */
+    }
+    memcpy(message.embedded.id, job->id, sizeof message.embedded.id);
     (void)send_message(w, &message);
 }
 
@@ -144,6 +162,8 @@ static void on_message(void *context, slice text, bool is_text) {
     case PROTO_JOB:
         if (message.job.kind == PROTO_SCORE) {
             check(w, &message.job);
+        } else if (message.job.kind == PROTO_EMBED) {
+            embed(w, &message.job);
         } else {
             answer(w, &message.job);
         }

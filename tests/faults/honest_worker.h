@@ -7,9 +7,9 @@
 #include "proto/message.h"
 #include "proto/session.h"
 
-/* A worker without a model: it answers every job with WORKER_ANSWER, truthfully signed, checks the answers of
- * others, and comes back when its connection ends. It keeps account of how the pool treats it: a pool in
- * trouble must not blame an honest worker. */
+/* A worker without a model: it answers every question with WORKER_ANSWER, truthfully signed, checks the
+ * answers of others, embeds every text as 1, and comes back when its connection ends. It keeps account of how
+ * the pool treats it: a pool in trouble must not blame an honest worker. */
 #define WORKER_MODEL "test"
 #define WORKER_ANSWER "One two three four five six."
 enum { WORKER_WORDS = 6 };

@@ -66,6 +66,30 @@ void a_receipt_is_fetched(void **state) {
     bench_run(*state, 1, &what);
 }
 
+/* --- embeddings --- */
+
+/* Two jobs hold so many texts. */
+static void act_embed(bench *b) {
+    static const char body[] =
+        "{\"model\":\"" WORKER_MODEL "\",\"input\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\",\"h\",\"i\","
+        "\"j\",\"k\",\"l\",\"m\",\"n\",\"o\",\"p\",\"q\"]}";
+    const reply *r = client_ask(&b->client, "POST", "/v1/embeddings", b->site.admin_key, body);
+    b->seen = 0;
+    if (judge_json(r, 200) == OUTCOME_DONE) {
+        b->seen =
+            reply_has(r, "\"index\":16,\"embedding\":[1]}]") && reply_has(r, "\"total_tokens\":17}") ? 2 : 1;
+    }
+}
+
+static void check_vectors(bench *b) {
+    assert_int_not_equal(b->seen, 1);
+}
+
+void texts_are_embedded(void **state) {
+    static const scenario what = {be_connected, act_embed, check_vectors, 300, 320};
+    bench_run(*state, 1, &what);
+}
+
 /* --- clients that leave, workers that are lost --- */
 
 static bool got_words(void *context) {

@@ -7,6 +7,7 @@
     X(chat_over_a_kept_connection)                                                                           \
     X(streamed_chat)                                                                                         \
     X(a_receipt_is_fetched)                                                                                  \
+    X(texts_are_embedded)                                                                                    \
     X(chat_over_a_new_connection)                                                                            \
     X(a_client_leaves_in_mid_answer)                                                                         \
     X(a_client_leaves_before_its_answer)                                                                     \

@@ -41,6 +41,7 @@ struct api {
     char *authorization;     /* secret memory; NULL: a stranger */
     session_file *session;   /* secret memory; what a login has left, where there is no key */
     api_credential credential;
+    const char *site; /* whose folder has that login; NULL: none's */
     buffer ca_pem;
     ev_loop *loop;
     http_client *http;
@@ -205,6 +206,7 @@ static api *open_as(const api_options *options, api_credential credential, error
     }
     a->ca_pem = buffer_make(FILE_LIMIT);
     a->credential = credential;
+    a->site = options->site;
     if (!open_parts(a, options, err) || !check_release(a, err)) {
         api_close(a);
         return NULL;
@@ -426,12 +428,12 @@ static bool refresh_locked(api *a, const char *path, error *err) {
     return done;
 }
 
-static bool use_session(api *a, const api_options *options, error *err) {
+static bool use_session(api *a, error *err) {
     char path[SESSION_PATH_SIZE];
     char lock_path[SESSION_PATH_SIZE];
     if (!is_fresh(a)) {
-        if (!session_file_path(options->site, "", path, err) ||
-            !session_file_path(options->site, ".lock", lock_path, err)) {
+        if (!session_file_path(a->site, "", path, err) ||
+            !session_file_path(a->site, ".lock", lock_path, err)) {
             return false;
         }
         file_lock *lock = wait_for_lock(lock_path, err);
@@ -446,11 +448,15 @@ static bool use_session(api *a, const api_options *options, error *err) {
 
 static api *open_with_session(const api_options *options, api_credential credential, error *err) {
     api *a = open_as(options, credential, err);
-    if (a != NULL && a->session != NULL && !use_session(a, options, err)) {
+    if (a != NULL && a->session != NULL && !use_session(a, err)) {
         api_close(a);
         return NULL;
     }
     return a;
+}
+
+bool api_renew(api *a, error *err) {
+    return a->session == NULL || is_fresh(a) || use_session(a, err);
 }
 
 api *api_open(const api_options *options, error *err) {

@@ -1,6 +1,6 @@
 #include "chat.h"
 
-#include "memory/keep.h"
+#include "memory/recall.h"
 #include "proof/proof.h"
 #include "reply.h"
 
@@ -16,6 +16,6 @@ void chat_completions(pool *p, http_request *request, const account *who, slice 
                                    &chat, &param, &err)) {
         reply_unreadable(request, param, &err);
     } else if (proof_mode_of(p, who, chat.model, request, &mode)) {
-        keep_start(p, request, who, &chat, mode);
+        recall_start(p, request, who, &chat, mode);
     }
 }

@@ -191,6 +191,8 @@ bool chat_request_parse(slice body, const pool_settings *settings, arena *memory
     }
     reading r = {.root = root, .memory = memory, .err = err};
     bool done = read_all(&r, settings, chat);
+    chat->sent = chat->messages;
+    chat->sent_count = chat->message_count;
     if (!done && err->code == ERROR_INVALID) {
         *param = r.param;
     }

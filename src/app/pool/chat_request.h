@@ -19,8 +19,11 @@ enum {
 
 typedef struct chat_request {
     slice model;
-    receipt_message *messages;
+    receipt_message *messages; /* that the model gets */
     size_t message_count;
+    const receipt_message *sent; /* by the user: without facts of his (memory/recall.h) */
+    size_t sent_count;
+    slice facts; /* ids of those, with commas between; empty: none */
     float temperature; /* 0 to 2, default 1 */
     float top_p;       /* above 0, at most 1, default 1 */
     uint32_t max_tokens;

@@ -147,9 +147,13 @@ static void job_describe(const work *w, proto_message *message) {
 
 static void refuse(job *j, const error *failure) {
     http_request *request = j->request;
+    const pool *p = j->work.pool;
     slice model = j->chat.model;
     job_release(j);
-    if (failure->code == ERROR_NOT_FOUND) {
+    if (failure->code == ERROR_NOT_FOUND && dispatch_has_model(p->dispatch, model, DISPATCH_EMBED)) {
+        reply_error(request, 400, "model", "model_embeds",
+                    "the model \"%.*s\" computes embeddings alone; POST /v1/embeddings", SLICE_FORMAT(model));
+    } else if (failure->code == ERROR_NOT_FOUND) {
         reply_error(request, 404, "model", "model_not_found",
                     "no connected worker has the model \"%.*s\"; GET /v1/models lists those there are",
                     SLICE_FORMAT(model));

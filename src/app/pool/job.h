@@ -121,6 +121,7 @@ MUST_CHECK bool job_draw_id(dispatch_id *id, error *err);
 MUST_CHECK bool job_send_head(job *j);
 /* Nothing points at the job any more, and nothing is computed for it. The request is still to be ended. */
 void job_release(job *j);
+/* These end requests for embeddings (embeddings.h) just so. */
 /* Ends every job of a key, or of a user (`key_id` 0), with an error: the key was revoked. */
 void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id);
 /* Those of a session of a person (account's `login`), which has ended. */

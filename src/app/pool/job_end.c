@@ -3,8 +3,11 @@
 #include "answer.h"
 #include "base/log.h"
 #include "dispatch/job.h"
+#include "embedding.h"
+#include "embeddings.h"
 #include "hold/frames.h"
 #include "hold/required.h"
+#include "memory/lesson.h"
 #include "os/clock.h"
 #include "proof/proof.h"
 #include "reply.h"
@@ -139,10 +142,15 @@ static const char revoked_text[] = "this key was revoked";
 void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
     revoked gone = {user_id, key_id};
     end_selected(p, is_revoked, &gone, 401, "key_revoked", revoked_text);
+    lessons_end(p, &(lessons_of){.user_id = user_id, .key_id = key_id}, 401, "key_revoked", revoked_text);
+    embeddings_end(p, &(embeddings_of){.user_id = user_id, .key_id = key_id}, 401, "key_revoked",
+                   revoked_text);
 }
 
 void job_end_all_revoked(pool *p) {
     end_all(&p->jobs, 401, "key_revoked", revoked_text);
+    lessons_end(p, &(lessons_of){0}, 401, "key_revoked", revoked_text);
+    embeddings_end(p, &(embeddings_of){0}, 401, "key_revoked", revoked_text);
 }
 
 static const char session_ended_text[] = "this session has ended";
@@ -153,6 +161,8 @@ static bool is_of_login(job *j, const void *by) {
 
 void job_end_login(pool *p, uint64_t login) {
     end_selected(p, is_of_login, &login, 401, "session_ended", session_ended_text);
+    lessons_end(p, &(lessons_of){.login = login}, 401, "session_ended", session_ended_text);
+    embeddings_end(p, &(embeddings_of){.login = login}, 401, "session_ended", session_ended_text);
 }
 
 static void check_expiry(void *context) {
@@ -184,8 +194,13 @@ static bool is_queued(job *j, const void *by) {
 
 void job_end_queued(pool *p) {
     end_selected(p, is_queued, NULL, 503, "pool_stopping", stopping_text);
+    lessons_end(p, &(lessons_of){.waiting = true}, 503, "pool_stopping", stopping_text);
+    embeddings_end(p, &(embeddings_of){.waiting = true}, 503, "pool_stopping", stopping_text);
 }
 
 void job_end_all(pool *p) {
     end_all(&p->jobs, 503, "pool_stopping", stopping_text);
+    lessons_end(p, &(lessons_of){0}, 503, "pool_stopping", stopping_text);
+    embeddings_end(p, &(embeddings_of){0}, 503, "pool_stopping", stopping_text);
+    embedding_end_all(p, &(embedding_failure){503, "pool_stopping", stopping_text});
 }

@@ -24,6 +24,9 @@ size_t job_head_fields(job *j, slice media_type, job_head *head) {
         head->fields[count++] =
             (http_header){SLICE_LITERAL("X-Cellule-Conversation"), keep_conversation(j->keep)};
     }
+    if (j->chat.facts.length > 0) {
+        head->fields[count++] = (http_header){SLICE_LITERAL("X-Cellule-Facts"), j->chat.facts};
+    }
     if (proof_take_notice(j->work.pool, j->user_id, head->notice)) {
         head->fields[count++] = (http_header){SLICE_LITERAL("X-Cellule-Notice"), slice_of_text(head->notice)};
     }

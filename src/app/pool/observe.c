@@ -106,6 +106,8 @@ static void add_request_metrics(buffer *out, const pool *p) {
                c->answer_failures);
     add_metric(out, "clients_left_total", "counter", "Questions whose client left before the end.",
                c->clients_left);
+    add_metric(out, "embeddings_total", "counter", "Requests for embeddings that were answered.",
+               c->embeddings);
     add_metric(out, "completion_tokens_total", "counter", "Tokens taken from workers.", c->tokens);
     add_metric(out, "receipts_checked_total", "counter", "Receipts verified before the answer was completed.",
                c->receipts_checked);
@@ -246,12 +248,28 @@ void observe_status(pool *p, http_request *request, const account *who, slice se
     reply_json_end(&answer, request, 200);
 }
 
-static void write_model(json_writer *w, const dispatch_model_info *model) {
+/* Listed once, whatever it does. */
+static bool is_listed(const pool *p, const dispatch_model_info *model) {
+    return model->kind == DISPATCH_GENERATE ||
+           !dispatch_has_model(p->dispatch, model->name, DISPATCH_GENERATE);
+}
+
+/* `kinds` is beyond what OpenAI's clients know. */
+static void write_model(const pool *p, json_writer *w, const dispatch_model_info *model) {
     json_write_object_begin(w);
     json_add_text(w, "id", model->name);
     json_add_text(w, "object", SLICE_LITERAL("model"));
     json_add_u64(w, "created", 0);
     json_add_text(w, "owned_by", SLICE_LITERAL("cellule"));
+    json_write_key(w, "kinds");
+    json_write_array_begin(w);
+    if (dispatch_has_model(p->dispatch, model->name, DISPATCH_GENERATE)) {
+        json_write_text(w, SLICE_LITERAL("generate"));
+    }
+    if (dispatch_has_model(p->dispatch, model->name, DISPATCH_EMBED)) {
+        json_write_text(w, SLICE_LITERAL("embed"));
+    }
+    json_write_array_end(w);
     json_write_object_end(w);
 }
 
@@ -266,7 +284,9 @@ void observe_models(pool *p, http_request *request, const account *who, slice se
     json_write_key(&answer.w, "data");
     json_write_array_begin(&answer.w);
     for (size_t i = 0; dispatch_model_next(p->dispatch, &i, &model);) {
-        write_model(&answer.w, &model);
+        if (is_listed(p, &model)) {
+            write_model(p, &answer.w, &model);
+        }
     }
     json_write_array_end(&answer.w);
     json_write_object_end(&answer.w);
@@ -280,7 +300,7 @@ void observe_model(pool *p, http_request *request, const account *who, slice nam
         if (slice_equal(model.name, name)) {
             reply_json answer;
             reply_json_begin(&answer);
-            write_model(&answer.w, &model);
+            write_model(p, &answer.w, &model);
             reply_json_end(&answer, request, 200);
             return;
         }

@@ -4,15 +4,20 @@
 #include "admin_workers.h"
 #include "audit/api.h"
 #include "chat.h"
+#include "embeddings.h"
 #include "enrol/approvals.h"
 #include "enrol/certificates.h"
 #include "enrol/enrolments.h"
 #include "enrol/tokens.h"
 #include "memory/conversations.h"
+#include "memory/facts.h"
 #include "memory/gate.h"
 #include "memory/keys.h"
+#include "memory/learn.h"
 #include "observe.h"
 #include "own_keys.h"
+#include "privacy/api.h"
+#include "privacy/everything.h"
 #include "proof/admin.h"
 #include "receipts.h"
 #include "rekey/rekey.h"
@@ -66,6 +71,7 @@ const route route_table[] = {
     ROUTE("POST", "/v1/keys/*/revoke", AUTH_KEY_OWN, AUDIT_OF_SEGMENT, own_key_revoke,
           "revoke another of one's own keys"),
     ROUTE("POST", "/v1/chat/completions", AUTH_ASK, AUDIT_OF_NOTHING, chat_completions, "ask a question"),
+    ROUTE("POST", "/v1/embeddings", AUTH_ASK, AUDIT_OF_NOTHING, embeddings_create, "turn texts into vectors"),
     ROUTE("GET", "/v1/models", AUTH_MODELS_LIST, AUDIT_OF_NOTHING, observe_models,
           "the models that can be asked"),
     ROUTE("GET", "/v1/models/*", AUTH_MODELS_LIST, AUDIT_OF_SEGMENT, observe_model, "one of these models"),
@@ -78,6 +84,18 @@ const route route_table[] = {
           "have another of one's keys open it"),
     ROUTE("DELETE", "/v1/memory/keys/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, memory_key_remove,
           "have a key open it no more"),
+    ROUTE("GET", "/v1/memory", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_status,
+          "how many facts one has, and how far new vectors of them are"),
+    ROUTE("GET", "/v1/memory/facts", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, facts_list,
+          "list the facts that one has the pool remember"),
+    ROUTE("POST", "/v1/memory/facts", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, fact_add, "add one"),
+    ROUTE("GET", "/v1/memory/facts/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, fact_show, "read one of them"),
+    ROUTE("POST", "/v1/memory/facts/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, fact_edit, "change its text"),
+    ROUTE("DELETE", "/v1/memory/facts/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, fact_forget, "forget it"),
+    ROUTE("POST", "/v1/memory/search", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, facts_search,
+          "find those nearest to a text"),
+    ROUTE("POST", "/v1/memory/learn", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_learn,
+          "have a model list what lasts of a conversation, and add it"),
     ROUTE("GET", "/v1/conversations", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_list,
           "list the conversations that one keeps"),
     ROUTE("POST", "/v1/conversations/search", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_search,
@@ -89,6 +107,10 @@ const route route_table[] = {
     ROUTE("POST", "/v1/conversations/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, conversation_rename, "rename it"),
     ROUTE("DELETE", "/v1/conversations/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, conversation_delete,
           "delete it"),
+    ROUTE("GET", "/v1/privacy/export", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, privacy_export,
+          "all that is kept of oneself, as one file"),
+    ROUTE("POST", "/v1/privacy/erase", AUTH_PRIVACY_ERASE_OWN, AUDIT_OF_NOTHING, privacy_erase,
+          "erase all that one keeps"),
     ROUTE("GET", "/metrics", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_metrics, "figures for Prometheus"),
     ROUTE("GET", "/v1/admin/status", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_status, "how the pool is"),
     ROUTE("POST", "/v1/admin/users", AUTH_USER_ADD, AUDIT_OF_NAME, admin_user_add,
@@ -96,6 +118,10 @@ const route route_table[] = {
     ROUTE("GET", "/v1/admin/users", AUTH_USER_LIST, AUDIT_OF_NOTHING, admin_user_list, "list users"),
     ROUTE("POST", "/v1/admin/users/*/disable", AUTH_USER_DISABLE, AUDIT_OF_PERSON, admin_user_disable,
           "shut a user out, with all keys"),
+    ROUTE("POST", "/v1/admin/users/*/erase", AUTH_PRIVACY_ERASE, AUDIT_OF_PERSON, admin_user_erase,
+          "erase all that a user keeps, at that person's request"),
+    ROUTE("GET", "/v1/admin/privacy", AUTH_PRIVACY_READ, AUDIT_OF_NOTHING, admin_privacy,
+          "how much users keep, in figures, and for how long"),
     ROUTE("POST", "/v1/admin/users/*/keys", AUTH_KEY_ADD, AUDIT_OF_PERSON, admin_key_add,
           "give a user a further key"),
     ROUTE("GET", "/v1/admin/users/*/keys", AUTH_KEY_LIST, AUDIT_OF_PERSON, admin_key_list,

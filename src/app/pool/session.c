@@ -86,6 +86,9 @@ static void handle_message(session *s, const proto_message *message) {
     case PROTO_SCORED:
         session_handle_scored(s, &message->scored);
         return;
+    case PROTO_EMBEDDED:
+        session_handle_embedded(s, &message->embedded);
+        return;
     case PROTO_FAIL:
         session_handle_fail(s, &message->fail);
         return;

@@ -31,6 +31,8 @@ MUST_CHECK bool session_describe_model(const session *s, slice model, receipt *f
 const fleet_worker *session_worker(const session *s);
 /* Tokens that it says it has room for with this model; 0 if it doesn't offer it. */
 uint32_t session_context(const session *s, slice model);
+/* Values of the vectors that it says this model gives; 0 if it doesn't embed with it. */
+uint32_t session_dimension(const session *s, slice model);
 /* It has given the logprobs of all tokens of an answer; only runtimes are asked for them. */
 void session_note_logprobs(session *s);
 bool session_gives_logprobs(const session *s);

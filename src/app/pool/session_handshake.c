@@ -25,10 +25,20 @@ static void session_refuse(session *s, const char *code, const char *text) {
     session_close(s, PROTO_CLOSE_REFUSED, code);
 }
 
+static void offer(session *s, const session_model *model, dispatch_kind kind, uint32_t slots) {
+    dispatch_offer *added = &s->offers[s->offer_count++];
+    *added =
+        (dispatch_offer){.model = model->name,
+                         .kind = kind,
+                         .slots = slots,
+                         .exact = slice_starts_with(slice_of_text(model->profile), SLICE_LITERAL("exact-"))};
+    memcpy(added->digest, model->digest, sizeof added->digest);
+}
+
 /* Copies what outlives the message. */
 static bool keep_models(session *s, const proto_hello *hello) {
     s->models = memory_allocate_zeroed(hello->model_count, sizeof *s->models);
-    s->offers = memory_allocate_zeroed(hello->model_count, sizeof *s->offers);
+    s->offers = memory_allocate_zeroed(2 * hello->model_count, sizeof *s->offers);
     s->names = buffer_make((size_t)PROTO_MODELS_MAX * PROTO_NAME_MAX);
     for (size_t i = 0; i < hello->model_count; i++) {
         buffer_append(&s->names, hello->models[i].name);
@@ -44,10 +54,16 @@ static bool keep_models(session *s, const proto_hello *hello) {
         memcpy(s->models[i].digest, model->digest, sizeof s->models[i].digest);
         s->models[i].context = model->context;
         memcpy(s->models[i].profile, model->profile.data, model->profile.length);
-        s->offers[i] = (dispatch_offer){.model = s->models[i].name,
-                                        .slots = model->slots,
-                                        .exact = slice_starts_with(model->profile, SLICE_LITERAL("exact-"))};
-        memcpy(s->offers[i].digest, model->digest, sizeof s->offers[i].digest);
+        s->models[i].dimension = model->dimension;
+        for (unsigned kind = 0; kind < PROTO_KIND_COUNT; kind++) {
+            s->models[i].does[kind] = proto_model_does(model, (proto_kind)kind);
+        }
+        if (s->models[i].does[PROTO_GENERATE]) {
+            offer(s, &s->models[i], DISPATCH_GENERATE, model->slots);
+        }
+        if (s->models[i].does[PROTO_EMBED]) {
+            offer(s, &s->models[i], DISPATCH_EMBED, model->slots);
+        }
     }
     s->model_count = hello->model_count;
     return true;
@@ -189,7 +205,7 @@ static void welcome(session *s) {
     s->worker->session = s;
     if (ready) {
         s->handle =
-            dispatch_worker_add(p->dispatch, &id, s, s->offers, s->model_count, ev_now_ms(p->loop), &err);
+            dispatch_worker_add(p->dispatch, &id, s, s->offers, s->offer_count, ev_now_ms(p->loop), &err);
     }
     memory_free(s->offers);
     s->offers = NULL;

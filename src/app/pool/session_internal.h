@@ -12,6 +12,8 @@ typedef struct session_model {
     uint8_t digest[PROTO_DIGEST_SIZE];
     uint32_t context; /* tokens */
     char profile[RECEIPT_PROFILE_LIMIT + 1];
+    bool does[PROTO_KIND_COUNT];
+    uint32_t dimension; /* of its vectors, if it embeds */
 } session_model;
 
 typedef struct session_log_ask session_log_ask;
@@ -31,6 +33,7 @@ struct session {
     buffer names;                        /* of the models */
     session_model *models;
     dispatch_offer *offers; /* until the welcome */
+    size_t offer_count;
     size_t model_count;
     ev_timer timer; /* handshake, then expiry */
     bool replaced;  /* by a newer session of its worker */
@@ -67,6 +70,7 @@ void session_forget_log_ask(session *s);
 void session_handle_delta(session *s, const proto_delta *delta);
 void session_handle_done(session *s, const proto_done *done);
 void session_handle_scored(session *s, const proto_scored *scored);
+void session_handle_embedded(session *s, const proto_embedded *embedded);
 void session_handle_fail(session *s, const proto_fail *fail);
 /* Whether its worker's key belongs to another machine than this session says. */
 bool session_is_elsewhere(const session *s);

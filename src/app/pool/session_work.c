@@ -92,6 +92,31 @@ void session_handle_scored(session *s, const proto_scored *scored) {
     pool_arm_dispatch(p);
 }
 
+void session_handle_embedded(session *s, const proto_embedded *embedded) {
+    pool *p = s->pool;
+    void *found = NULL;
+    dispatch_id id;
+    error err = {0};
+    memcpy(id.bytes, embedded->id, sizeof id.bytes);
+    work *w = dispatch_worker_job(s->handle, &id);
+    if (w != NULL && w->kind->check_embedded == NULL) {
+        session_violation(s, PROTO_CLOSE_JOB, "embedded, for a job that asked for no vectors");
+        return;
+    }
+    bool checked = w != NULL && w->kind->check_embedded(w, s, embedded, &err);
+    if (w != NULL && !checked && err.code == ERROR_INVALID) {
+        session_violation(s, PROTO_CLOSE_JOB, err.text);
+        return;
+    }
+    dispatch_verdict verdict = dispatch_job_scored(s->handle, &id, ev_now_ms(p->loop), &found);
+    if (verdict == DISPATCH_VIOLATION) {
+        session_violation(s, PROTO_CLOSE_JOB, "embedded, for a job not held");
+    } else if (verdict == DISPATCH_OK && w != NULL) {
+        w->kind->embedded(w, checked); /* may end the session */
+    }
+    pool_arm_dispatch(p);
+}
+
 void session_handle_fail(session *s, const proto_fail *fail) {
     dispatch_id id;
     memcpy(id.bytes, fail->id, sizeof id.bytes);
@@ -136,6 +161,11 @@ static const session_model *find_model(const session *s, slice name) {
 uint32_t session_context(const session *s, slice model) {
     const session_model *found = find_model(s, model);
     return found == NULL ? 0 : found->context;
+}
+
+uint32_t session_dimension(const session *s, slice model) {
+    const session_model *found = find_model(s, model);
+    return found == NULL || !found->does[PROTO_EMBED] ? 0 : found->dimension;
 }
 
 bool session_describe_model(const session *s, slice model, receipt *fields, error *err) {

@@ -97,6 +97,10 @@ static bool check_words(const pool_settings *settings, error *err) {
     if (settings->max_tokens_default > settings->max_tokens_limit) {
         return error_set(err, ERROR_INVALID, "max_tokens_default is above max_tokens_limit; lower it");
     }
+    if (strlen(settings->embedding_model) > PROTO_NAME_MAX) {
+        return error_set(err, ERROR_INVALID, "embedding_model: a model's name has up to %d bytes",
+                         (int)PROTO_NAME_MAX);
+    }
     if (!net_egress_check_list(slice_of_text(settings->egress), err)) {
         return error_context(err, "egress");
     }

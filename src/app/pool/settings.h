@@ -58,6 +58,10 @@
          "on: another person approves each worker; off: an admin's own join token is enough")                \
     NUMBER(approval_hours, 72, 1, 720, LIVE, "a request must be approved and used within this")              \
     NUMBER(receipt_days, 90, 1, 3650, LIVE, "receipts are kept for this long")                               \
+    NUMBER(conversation_days, 0, 0, 3650, LIVE,                                                              \
+           "conversations that users keep are deleted when they haven't changed for this long; 0: never")    \
+    NUMBER(fact_days, 0, 0, 3650, LIVE,                                                                      \
+           "facts that users have the pool remember, likewise; 0: never")                                    \
     TEXT(verify, "spot", LIVE,                                                                               \
          "least check of answers by another worker: off, spot, every, proved or required")                   \
     TEXT(verify_models, "", LIVE, "stricter for some models: \"name=mode, ...\"")                            \
@@ -78,6 +82,8 @@
     NUMBER(honeytoken_every, 0, 0, 1000000, LIVE,                                                            \
            "after about so many answers a worker gets a prompt with a marker of its own; 0: never")          \
     NUMBER(honeytoken_delay_ms, 60000, 0, 86400000, LIVE, "it comes at a random time up to this later")      \
+    TEXT(embedding_model, "", LIVE,                                                                          \
+         "model that makes the vectors users' facts are searched by; empty: the embedder that needs none")   \
     TEXT(release_check, "auto", AT_START,                                                                    \
          "if this program isn't the signed release that it was installed as: refuse, warn or off; auto: "    \
          "refuse for a release, off for a development build")                                                \

@@ -9,9 +9,12 @@
 #include "enrol/certificates.h"
 #include "hooks.h"
 #include "job.h"
+#include "memory/index.h"
 #include "memory/keyring.h"
 #include "os/host.h"
 #include "os/random.h"
+#include "privacy/erase.h"
+#include "privacy/expire.h"
 #include "proof/names.h"
 #include "proof/proof.h"
 #include "receipts.h"
@@ -58,6 +61,9 @@ static void keep_house(void *context) {
     backchannel_keep_house(context);
     pool *p = context;
     keyring_keep_house(p->keyring);
+    erase_go_on(p);
+    privacy_expire(p);
+    indexes_reconsider(p->indexes);
     if (!p->models_compared) { /* the workers have had time to come */
         p->models_compared = true;
         names_warn_of_models(p);
@@ -235,6 +241,10 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     list_init(&p->jobs);
     list_init(&p->stalled);
     list_init(&p->sessions);
+    list_init(&p->lessons);
+    list_init(&p->embeddings);
+    list_init(&p->embedding_requests);
+    list_init(&p->erasings);
     ev_timer_init(&p->dispatch_timer, tick_dispatch, p);
     ev_timer_init(&p->stall_timer, job_check_stalled, p);
     ev_timer_init(&p->housekeeping_timer, keep_house, p);
@@ -259,7 +269,8 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     }
     p->loop = ev_loop_new(err);
     p->keyring = p->loop == NULL ? NULL : keyring_new(p, err);
-    if (p->keyring == NULL || !open_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
+    p->indexes = p->keyring == NULL ? NULL : indexes_new(p, err);
+    if (p->indexes == NULL || !open_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
         !certificates_start(p, err) || !start_network(p, err) || !start_server(p, err)) {
         return false;
     }
@@ -288,16 +299,19 @@ static void settle(pool *p) {
 
 /* In the order in which things use each other. */
 void pool_stop(pool *p) {
+    p->stopping = true;
     if (p->dispatch != NULL) {
         job_end_all(p);
     }
     egress_stop();
     proof_stop(p);
+    indexes_stop(p->indexes);
     http_server_free(p->server);
     providers_stop(p->providers);
     net_free(p->net);
     store_settle(p->store);
     settle(p);
+    indexes_end(p->indexes);
     secrets_stop(p);
     net_tls_free(p->tls);
     certificates_stop(p);
@@ -311,6 +325,7 @@ void pool_stop(pool *p) {
     strangers_free(p->strangers);
     logins_free(p->logins);
     keyring_free(p->keyring);
+    indexes_free(p->indexes);
     accounts_free(p->accounts);
     fleet_free(p->fleet);
     arena_free(p->scratch);
@@ -394,6 +409,7 @@ static void reload_settings(pool *p) {
         tell_what_waits(p, &settings);
         names_warn_of_tiers(p);
         names_warn_of_models(p);
+        indexes_reconsider(p->indexes);
         if (approval_is_asked(p) != asked) {
             approvals_announce(p);
         }

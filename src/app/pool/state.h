@@ -22,6 +22,7 @@ typedef struct pool_counters {
     uint64_t answers;            /* of these, completed with a stored receipt */
     uint64_t answer_failures;    /* of these, ended with an error */
     uint64_t clients_left;       /* of these, left by the client */
+    uint64_t embeddings;         /* requests for embeddings that were answered */
     uint64_t tokens;             /* completion tokens delivered */
     uint64_t receipts_checked;   /* worker signatures verified before the answer was completed */
     uint64_t receipts_refused;   /* receipts that did not hold */
@@ -42,12 +43,15 @@ typedef struct pool {
     http_server *server;
     store *store;
     dispatch *dispatch;
-    accounts *accounts; /* who may call, by the hash of the key */
-    fleet *fleet;       /* enrolled workers */
-    arena *scratch;     /* for one message or request being handled; reset by its user */
-    list_node jobs;     /* job.node */
-    list_node stalled;  /* job.stalled_node: jobs whose client is behind */
-    list_node sessions; /* session.node */
+    accounts *accounts;           /* who may call, by the hash of the key */
+    fleet *fleet;                 /* enrolled workers */
+    arena *scratch;               /* for one message or request being handled; reset by its user */
+    list_node jobs;               /* job.node */
+    list_node stalled;            /* job.stalled_node: jobs whose client is behind */
+    list_node sessions;           /* session.node */
+    list_node embeddings;         /* embedding.node */
+    list_node embedding_requests; /* embeddings.c */
+    list_node erasings;           /* privacy/erase.c */
     ev_timer dispatch_timer;
     ev_timer stall_timer;
     ev_timer housekeeping_timer;
@@ -59,6 +63,8 @@ typedef struct pool {
     struct strangers *strangers;     /* who brings bad keys: sso/strangers.h */
     struct devices *devices;         /* logins of programs under way: sso/device.h */
     struct keyring *keyring;         /* of what users keep: memory/keyring.h */
+    struct indexes *indexes;         /* of their facts: memory/index.h */
+    list_node lessons;               /* facts being learnt from conversations: memory/learn.h */
     struct audit *audit;             /* what privileged callers do: audit/audit.h */
     struct proof *proof;             /* answers are checked: proof/proof.h */
     uint64_t key_epoch;              /* of workers' keys: rekey/rekey.h */
@@ -66,6 +72,9 @@ typedef struct pool {
     struct secrets *secrets; /* certificates, exchanged while it serves: secrets/secrets.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
+    bool stopping;                /* the loop runs no more */
+    bool expiring_conversations;  /* privacy/expire.c */
+    bool expiring_facts;
     bool check_only;      /* to see whether all is in order: it won't serve */
     bool models_compared; /* with what the settings name, once since the start (proof/names.h) */
     error start_failure;

@@ -37,6 +37,12 @@ typedef struct work_kind {
                          signed_finding *entry, error *err);
     void (*scored)(work *w, const fleet_worker *worker, const signed_finding *entry);
 
+    /* A job for vectors; NULL for others. Before the dispatcher hears that it is done: keeps them.
+     * ERROR_INVALID is the worker's fault. */
+    bool (*check_embedded)(work *w, const session *s, const proto_embedded *embedded, error *err);
+    /* The dispatcher has let go. `kept` false: for want of memory they could not be. */
+    void (*embedded)(work *w, bool kept);
+
     /* It is on its way to this worker. May be NULL. */
     void (*placed)(work *w, session *s);
     /* The worker gives it up; `failed` or `restarted` follows. */

@@ -50,6 +50,8 @@ typedef struct agent {
     uint32_t context;
     uint32_t slots;
     uint32_t vocabulary; /* tokens that the model has; 0: not known */
+    bool can_generate;
+    uint32_t dimension; /* of the model's embeddings; 0: it gives none */
 
     websocket *socket;
     proto_state state; /* PROTO_CLOSED: not connected */
@@ -75,6 +77,8 @@ typedef struct agent {
     int exit_status;
 } agent;
 
+/* What it computes is an exact engine's. */
+bool agent_is_exact(const agent *a);
 /* Encodes and sends; false if it couldn't be queued (the session is then being closed). */
 bool agent_send(agent *a, const proto_message *message);
 /* Tells the pool how busy this machine is. */

@@ -48,6 +48,25 @@ bool agent_send(agent *a, const proto_message *message) {
     return sent;
 }
 
+static void describe_model(const agent *a, proto_model *model) {
+    *model = (proto_model){.name = slice_of_text(a->model_name),
+                           .context = a->context,
+                           .profile = slice_of_text(a->profile),
+                           .slots = a->slots,
+                           .has_dimension = a->dimension > 0,
+                           .dimension = a->dimension};
+    memcpy(model->digest, a->model_digest, sizeof a->model_digest);
+    if (a->can_generate) {
+        model->kinds[model->kind_count++] = PROTO_GENERATE;
+    }
+    if (a->can_generate && agent_is_exact(a)) {
+        model->kinds[model->kind_count++] = PROTO_SCORE;
+    }
+    if (a->dimension > 0) {
+        model->kinds[model->kind_count++] = PROTO_EMBED;
+    }
+}
+
 static void send_hello(agent *a) {
     error err = {0};
     proto_message message = {.type = PROTO_HELLO};
@@ -70,11 +89,7 @@ static void send_hello(agent *a) {
     hello->class = a->home.class;
     memcpy(hello->ca, a->home.ca_pin, sizeof hello->ca);
     hello->model_count = 1;
-    hello->models[0] = (proto_model){.name = slice_of_text(a->model_name),
-                                     .context = a->context,
-                                     .profile = slice_of_text(a->profile),
-                                     .slots = a->slots};
-    memcpy(hello->models[0].digest, a->model_digest, sizeof a->model_digest);
+    describe_model(a, &hello->models[0]);
     a->state = PROTO_AWAITING_HELLO;
     (void)!agent_send(a, &message);
 }

@@ -97,8 +97,14 @@ static void terminate(void *context) {
     agent_check_stopped(a);
 }
 
+/* Vectors that no message holds are none. */
+static uint32_t dimension_of(const pipe_ready *ready) {
+    return ready->can_embed && ready->width <= PROTO_DIMENSION_MAX ? ready->width : 0;
+}
+
 static bool is_as_told(const agent *a, const pipe_ready *ready) {
-    return a->context == ready->context && a->slots == ready->slots &&
+    return a->can_generate == ready->can_generate && a->dimension == dimension_of(ready) &&
+           a->context == ready->context && a->slots == ready->slots &&
            memcmp(a->model_digest, ready->digest, sizeof a->model_digest) == 0 &&
            slice_equal_text(ready->profile, a->profile);
 }
@@ -111,10 +117,20 @@ static void engine_is_ready(agent *a, const pipe_ready *ready) {
     a->context = ready->context;
     a->slots = ready->slots;
     a->vocabulary = ready->vocabulary;
+    a->can_generate = ready->can_generate;
+    a->dimension = dimension_of(ready);
     memcpy(a->model_digest, ready->digest, sizeof a->model_digest);
     snprintf(a->profile, sizeof a->profile, "%.*s", SLICE_FORMAT(ready->profile));
     log_info("model loaded", LOG_TEXT("model", a->model_name), LOG_U64("context", a->context),
              LOG_U64("slots", a->slots));
+    if (!a->can_generate && a->dimension == 0) {
+        log_error("the model neither generates text nor computes embeddings of at most 8192 values; "
+                  "give another with --model");
+        a->exit_status = 1;
+        a->stopping = true;
+        agent_check_stopped(a);
+        return;
+    }
     agent_beat(a);
     link_connect(a);
 }
@@ -157,6 +173,9 @@ static void on_engine_message(void *context, const pipe_message *message) {
         return;
     case PIPE_SCORED:
         score_job_scored(a, message->job, &message->scored);
+        return;
+    case PIPE_EMBEDDED:
+        embed_job_embedded(a, message->job, &message->embedded);
         return;
     case PIPE_FAIL:
         engine_failed(a, message);

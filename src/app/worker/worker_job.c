@@ -66,7 +66,7 @@ void worker_job_begin(worker_job *j, agent *a, const proto_job *wanted, void (*r
     a->job_count++;
 }
 
-static bool is_exact(const agent *a) {
+bool agent_is_exact(const agent *a) {
     return slice_starts_with(slice_of_text(a->profile), SLICE_LITERAL("exact-"));
 }
 
@@ -80,14 +80,14 @@ static void describe(const worker_job *j, const proto_job *wanted, const engine_
                                         .top_p = wanted->top_p,
                                         .repetition_penalty = 1,
                                         .max_tokens = wanted->max_tokens,
-                                        .with_logprob = wanted->logprobs && !is_exact(j->agent),
+                                        .with_logprob = wanted->logprobs && !agent_is_exact(j->agent),
                                         .stop_count = wanted->stop_count},
                          .seed = wanted->seed};
     memcpy(g->parameters.stops, wanted->stop, sizeof wanted->stop);
     memcpy(g->nonce, wanted->nonce, sizeof g->nonce);
 }
 
-static bool send_to_engine(worker_job *j, const proto_job *wanted) {
+static bool send_messages(worker_job *j, const proto_job *wanted) {
     pipe_message message = {.type = j->kind == PROTO_SCORE ? PIPE_SCORE : PIPE_GENERATE};
     engine_message *messages = memory_allocate_zeroed(wanted->message_count, sizeof *messages);
     if (messages == NULL) {
@@ -105,6 +105,32 @@ static bool send_to_engine(worker_job *j, const proto_job *wanted) {
     return sent;
 }
 
+static bool send_to_engine(worker_job *j, const proto_job *wanted) {
+    return j->kind == PROTO_EMBED ? embed_job_send(j) : send_messages(j, wanted);
+}
+
+static bool does(const agent *a, proto_kind kind) {
+    switch (kind) {
+    case PROTO_SCORE:
+        return a->can_generate && agent_is_exact(a);
+    case PROTO_EMBED:
+        return a->dimension > 0;
+    default:
+        return a->can_generate;
+    }
+}
+
+static worker_job *job_new(agent *a, const proto_job *wanted, error *err) {
+    switch (wanted->kind) {
+    case PROTO_SCORE:
+        return score_job_new(a, wanted, err);
+    case PROTO_EMBED:
+        return embed_job_new(a, wanted, err);
+    default:
+        return generate_job_new(a, wanted, err);
+    }
+}
+
 void worker_job_start(agent *a, const proto_job *wanted) {
     error err = {0};
     if (a->stopping || !a->engine_ready || a->log_doubted || a->job_count >= a->slots) {
@@ -112,12 +138,10 @@ void worker_job_start(agent *a, const proto_job *wanted) {
     } else if (!slice_equal_text(wanted->model, a->model_name) ||
                memcmp(wanted->digest, a->model_digest, sizeof a->model_digest) != 0) {
         send_fail(a, wanted->id, PROTO_FAIL_MODEL, SLICE_LITERAL("this worker has another model"), true);
-    } else if (wanted->kind == PROTO_SCORE && !is_exact(a)) {
-        send_fail(a, wanted->id, PROTO_OTHER,
-                  SLICE_LITERAL("this worker can't compute an answer again exactly"), true);
+    } else if (!does(a, wanted->kind)) {
+        send_fail(a, wanted->id, PROTO_OTHER, SLICE_LITERAL("this worker doesn't do such jobs"), true);
     } else {
-        worker_job *j =
-            wanted->kind == PROTO_SCORE ? score_job_new(a, wanted, &err) : generate_job_new(a, wanted, &err);
+        worker_job *j = job_new(a, wanted, &err);
         if (j == NULL) {
             send_fail(a, wanted->id, PROTO_OTHER, slice_of_text(err.text), true);
         } else if (!send_to_engine(j, wanted)) {

@@ -3,9 +3,8 @@
 
 #include "agent.h"
 
-/* One job from the pool, computed by the engine: an answer (generate_job.c) or the check of one
- * (score_job.c).
- */
+/* One job from the pool, computed by the engine: an answer (generate_job.c), the check of one (score_job.c)
+ * or vectors of texts (embed_job.c). */
 typedef struct worker_job worker_job;
 
 /* Takes the job over, or answers with `fail`. */
@@ -27,5 +26,8 @@ void generate_job_done(agent *a, const uint8_t id[PIPE_JOB_SIZE], const pipe_don
 
 /* A check: one message from the engine, one signed finding to the pool. */
 void score_job_scored(agent *a, const uint8_t id[PIPE_JOB_SIZE], const pipe_scored *scored);
+
+/* Vectors: the engine is given one text after the other; one message to the pool at the end. */
+void embed_job_embedded(agent *a, const uint8_t id[PIPE_JOB_SIZE], const pipe_embedded *embedded);
 
 #endif

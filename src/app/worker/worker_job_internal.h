@@ -3,7 +3,7 @@
 
 #include "worker_job.h"
 
-/* What a job of each kind begins with; the rest is generate_job.c's and score_job.c's. */
+/* What a job of each kind begins with; the rest is in generate_job.c, score_job.c and embed_job.c. */
 struct worker_job {
     list_node node; /* in agent.jobs */
     agent *agent;
@@ -18,9 +18,13 @@ struct worker_job {
 /* Makes a job of its kind, not yet known to the engine. */
 worker_job *generate_job_new(agent *a, const proto_job *wanted, error *err);
 worker_job *score_job_new(agent *a, const proto_job *wanted, error *err);
+worker_job *embed_job_new(agent *a, const proto_job *wanted, error *err);
 
 /* What the engine is to score. */
 MUST_CHECK bool score_job_describe(const worker_job *j, const proto_job *wanted, pipe_score *score);
+
+/* Gives the engine the next text. */
+MUST_CHECK bool embed_job_send(worker_job *j);
 
 /* From here on the job is the agent's, and its deadline runs. */
 void worker_job_begin(worker_job *j, agent *a, const proto_job *wanted, void (*release)(worker_job *self));

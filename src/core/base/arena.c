@@ -44,6 +44,7 @@ void arena_reset(arena *a) {
         a->newest = next;
     }
     if (a->newest != NULL) {
+        memory_forget(a->newest->bytes, a->newest->used);
         a->newest->used = 0;
     }
     a->used = 0;

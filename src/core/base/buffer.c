@@ -23,7 +23,15 @@ void buffer_wipe(buffer *b) {
     buffer_free(b);
 }
 
+/* What was between two places of it. */
+static void forget(const buffer *b, size_t from, size_t to) {
+    if (to > from) {
+        memory_forget(b->bytes + from, to - from);
+    }
+}
+
 void buffer_clear(buffer *b) {
+    forget(b, b->start, b->end);
     b->start = 0;
     b->end = 0;
     b->failed = false;
@@ -31,13 +39,16 @@ void buffer_clear(buffer *b) {
 
 void buffer_truncate(buffer *b, size_t length) {
     if (length < buffer_length(b)) {
+        forget(b, b->start + length, b->end);
         b->end = b->start + length;
     }
 }
 
 void buffer_consume(buffer *b, size_t length) {
     size_t there = buffer_length(b);
+    size_t before = b->start;
     b->start += length < there ? length : there;
+    forget(b, before, b->start);
     if (b->start < b->end) {
         return;
     }
@@ -84,6 +95,7 @@ uint8_t *buffer_reserve(buffer *b, size_t length) {
     }
     if (b->bytes != NULL && b->start > 0 && length <= b->capacity - used && b->start >= used) {
         memmove(b->bytes, b->bytes + b->start, used);
+        forget(b, b->start, b->end);
     } else if (!move_to_new_block(b, used, used + length)) {
         b->failed = true;
         return NULL;

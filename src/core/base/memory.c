@@ -1,6 +1,7 @@
 #include "base/memory.h"
 
 #include "base/fault.h"
+#include "memory_internal.h"
 
 #include <malloc.h>
 #include <stdint.h>
@@ -52,6 +53,16 @@ void memory_free(void *block) {
 
 void memory_wipe_freed(void) {
     wiping = true;
+}
+
+bool memory_is_wiping(void) {
+    return wiping;
+}
+
+void memory_forget(void *bytes, size_t length) {
+    if (wiping && length > 0) {
+        explicit_bzero(bytes, length);
+    }
 }
 
 void memory_prefer_large_pages(void *block, size_t size) {

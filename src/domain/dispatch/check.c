@@ -71,7 +71,8 @@ static bool check_worker(const dispatch *d, const dispatch_worker *w, recount *c
     for (size_t i = 0; i < w->offer_count; i++) {
         const offer *o = &w->offers[i];
         reserved += o->reserved;
-        REQUIRE(o->busy <= o->slots && o->worker == w);
+        REQUIRE(offer_busy(o) <= o->slots && o->worker == w);
+        REQUIRE(o->twin == NULL || (o->twin->twin == o && o->twin->worker == w));
         busy += o->busy;
     }
     REQUIRE(busy == w->busy && reserved == w->reserved);
@@ -91,7 +92,7 @@ static bool check_job(const dispatch *d, const dispatch_job *job, recount *count
     REQUIRE(job->state != JOB_RUNNING || job->pin == NULL || job->lease->offer->variant == job->pin);
     REQUIRE(job->timer.at <= job->deadline_at);
     REQUIRE(!job->assigned || (job->state == JOB_RUNNING && job->attempts == 1));
-    REQUIRE(!job->silent || (job->assigned && job->seen == 0));
+    REQUIRE(!job->silent || job->seen == 0);
     REQUIRE(job->state != JOB_RUNNING || job->timer.at <= lease_due(job->lease));
     count->queued += job->state == JOB_QUEUED ? 1 : 0;
     count->timers++;

@@ -30,10 +30,13 @@ typedef struct user {
     size_t queued;
 } user;
 
-/* A model by the name that clients use. Lives while something refers to it or its grace timer runs. */
+enum { MODEL_KEY_MAX = 1 + DISPATCH_MODEL_NAME_MAX };
+
+/* A model by the name that clients use, for one kind of work: the key is the kind and the name. Lives while
+ * something refers to it or its grace timer runs. */
 typedef struct model {
-    uint8_t name[DISPATCH_MODEL_NAME_MAX];
-    size_t name_length;
+    uint8_t key[MODEL_KEY_MAX];
+    size_t key_length;
     heap choices;      /* offers of workers that may get jobs now or later, best first */
     list_node retried; /* waiting jobs that lost a worker: before the fresh ones */
     list_node fresh;
@@ -45,7 +48,7 @@ typedef struct model {
     timer grace;          /* runs for model_grace_ms after the last choice went */
 } model;
 
-enum { VARIANT_KEY_MAX = DISPATCH_DIGEST_SIZE + 1 + DISPATCH_MODEL_NAME_MAX };
+enum { VARIANT_KEY_MAX = DISPATCH_DIGEST_SIZE + 1 + MODEL_KEY_MAX };
 
 /* The offers of a model that give the same bits. Lives while something refers to it. */
 typedef struct variant {
@@ -63,6 +66,8 @@ typedef struct offer {
     dispatch_worker *worker;
     model *model;
     variant *variant;
+    const struct offer
+        *twin; /* the same model for the other kind, whose leases take its slots too; or NULL */
     uint32_t slots;
     uint32_t busy; /* leases */
     bool reserved; /* one slot is kept from the queue, by dispatch_worker_reserve */
@@ -196,9 +201,14 @@ bool id_equal(const dispatch_id *a, const dispatch_id *b);
 slice id_slice(const dispatch_id *id);
 
 /* model.c: the first two return NULL if memory is out. Each takes a reference. */
-model *model_take(dispatch *d, slice name);
+model *model_take(dispatch *d, slice name, dispatch_kind kind);
 variant *variant_take(dispatch *d, const dispatch_offer *spec);
 void model_drop(dispatch *d, model *m);
+/* NULL: there is none. */
+model *model_find(const dispatch *d, slice name, dispatch_kind kind);
+bool model_is(const model *m, slice name, dispatch_kind kind);
+/* Leases of the model at this worker, of either kind. */
+uint32_t offer_busy(const offer *o);
 void variant_drop(dispatch *d, variant *v);
 bool offer_can_take(const offer *o);
 /* As that, but a held worker's too, and a slot that is reserved: for dispatch_assign. */
@@ -223,7 +233,7 @@ void queue_withdrawn(dispatch_worker *w, uint64_t now);
 
 /* worker.c */
 /* NULL: it doesn't have that model. */
-offer *worker_find_offer(const dispatch_worker *w, slice name);
+offer *worker_find_offer(const dispatch_worker *w, slice name, dispatch_kind kind);
 void worker_changed(dispatch_worker *w);
 void worker_close(dispatch_worker *w, dispatch_closing reason, uint64_t now);
 void worker_expire(dispatch_worker *w, uint64_t now);

@@ -73,7 +73,7 @@ static void user_drop(dispatch *d, user *u) {
 }
 
 static model *admit(const dispatch *d, const dispatch_spec *spec, error *err) {
-    model *m = map_get(d->models, spec->model);
+    model *m = model_find(d, spec->model, spec->kind);
     if (m == NULL || (m->choices.count == 0 && m->grace.node.place == 0)) {
         error_set(err, ERROR_NOT_FOUND, "no connected worker has the model \"%.*s\"",
                   SLICE_FORMAT(spec->model));
@@ -119,6 +119,7 @@ static dispatch_job *job_new(dispatch *d, const dispatch_spec *spec, model *m, u
     job->context = spec->context;
     job->allows = spec->allows;
     job->retried = spec->belongs;
+    job->silent = spec->kind == DISPATCH_EMBED;
     job->user = u;
     job->model = m;
     job->sequence = ++d->stats.submitted;
@@ -164,13 +165,13 @@ dispatch_job *dispatch_submit(dispatch *d, const dispatch_spec *spec, uint64_t n
 }
 
 bool dispatch_worker_has_slot(const dispatch_worker *w, slice name) {
-    const offer *o = worker_find_offer(w, name);
+    const offer *o = worker_find_offer(w, name, DISPATCH_GENERATE);
     return o != NULL && offer_has_room(o);
 }
 
 dispatch_job *dispatch_assign(dispatch *d, const dispatch_spec *spec, dispatch_worker *w, bool silent,
                               uint64_t now, error *err) {
-    offer *o = worker_find_offer(w, spec->model);
+    offer *o = worker_find_offer(w, spec->model, spec->kind);
     if (o == NULL) {
         error_set(err, ERROR_NOT_FOUND, "the worker doesn't have the model \"%.*s\"",
                   SLICE_FORMAT(spec->model));
@@ -190,7 +191,7 @@ dispatch_job *dispatch_assign(dispatch *d, const dispatch_spec *spec, dispatch_w
         return NULL;
     }
     job->assigned = true;
-    job->silent = silent;
+    job->silent = job->silent || silent;
     return hand_out(job, o, now, err);
 }
 

@@ -121,11 +121,11 @@ void lease_expire(lease *l, uint64_t now) {
     }
 }
 
-/* When a running attempt is hung. Never, as long as it waits for credit, or if it has nothing to say before
- * the end. */
+/* When a running attempt is hung. Never, as long as it waits for credit, or if it is assigned and has nothing
+ * to say before the end. One that could move has as long for its only word as others for their first. */
 uint64_t lease_due(const lease *l) {
     const dispatch_config *config = &l->worker->dispatch->config;
-    if (l->job->silent) {
+    if (l->job->silent && l->job->assigned) {
         return UINT64_MAX;
     }
     if (l->received == 0) {

@@ -4,16 +4,24 @@
 
 /* Models and their variants: who offers what, best first. */
 
+uint32_t offer_busy(const offer *o) {
+    return o->busy + (o->twin == NULL ? 0 : o->twin->busy);
+}
+
 bool offer_has_room(const offer *o) {
     const dispatch_worker *w = o->worker;
     return w->state == DISPATCH_SERVING && w->availability != DISPATCH_PAUSED && w->hung == 0 &&
-           (uint64_t)w->busy + w->foreign < w->slots && o->busy < o->slots;
+           (uint64_t)w->busy + w->foreign < w->slots && offer_busy(o) < o->slots;
+}
+
+static uint32_t reserved_of(const offer *o) {
+    return o->reserved || (o->twin != NULL && o->twin->reserved) ? 1 : 0;
 }
 
 bool offer_can_take(const offer *o) {
     const dispatch_worker *w = o->worker;
     return !w->held && offer_has_room(o) && (uint64_t)w->busy + w->foreign + w->reserved < w->slots &&
-           o->busy + (o->reserved ? 1U : 0U) < o->slots;
+           offer_busy(o) + reserved_of(o) < o->slots;
 }
 
 enum { HEALTHY, LIMITED, SUSPECT, CANNOT };
@@ -58,21 +66,28 @@ static bool before_in_variant(const heap_node *a, const heap_node *b) {
 }
 
 static slice model_key(const model *m) {
-    return slice_of(m->name, m->name_length);
+    return slice_of(m->key, m->key_length);
 }
 
-static model *model_new(dispatch *d, slice name) {
+static slice write_key(uint8_t key[MODEL_KEY_MAX], slice name, dispatch_kind kind) {
+    size_t length = name.length < DISPATCH_MODEL_NAME_MAX ? name.length : DISPATCH_MODEL_NAME_MAX;
+    key[0] = (uint8_t)kind;
+    memcpy(key + 1, name.data, length);
+    return slice_of(key, 1 + length);
+}
+
+static model *model_new(dispatch *d, slice key) {
     model *m = memory_allocate_zeroed(1, sizeof *m);
     if (m == NULL) {
         return NULL;
     }
-    memcpy(m->name, name.data, name.length);
-    m->name_length = name.length;
+    memcpy(m->key, key.data, key.length);
+    m->key_length = key.length;
     m->choices = heap_make(before_in_model, &d->stats.comparisons);
     list_init(&m->retried);
     list_init(&m->fresh);
     m->grace.owner = TIMER_MODEL;
-    if (!heap_reserve(&d->timers, d->timers_needed + 1) || !map_put(d->models, name, m)) {
+    if (!heap_reserve(&d->timers, d->timers_needed + 1) || !map_put(d->models, key, m)) {
         memory_free(m);
         return NULL;
     }
@@ -80,10 +95,22 @@ static model *model_new(dispatch *d, slice name) {
     return m;
 }
 
-model *model_take(dispatch *d, slice name) {
-    model *m = map_get(d->models, name);
+model *model_find(const dispatch *d, slice name, dispatch_kind kind) {
+    uint8_t key[MODEL_KEY_MAX];
+    return name.length > DISPATCH_MODEL_NAME_MAX || name.length == 0
+               ? NULL
+               : map_get(d->models, write_key(key, name, kind));
+}
+
+bool model_is(const model *m, slice name, dispatch_kind kind) {
+    return m->key[0] == (uint8_t)kind && slice_equal(slice_after(model_key(m), 1), name);
+}
+
+model *model_take(dispatch *d, slice name, dispatch_kind kind) {
+    uint8_t key[MODEL_KEY_MAX];
+    model *m = model_find(d, name, kind);
     if (m == NULL) {
-        m = model_new(d, name);
+        m = model_new(d, write_key(key, name, kind));
     }
     if (m != NULL) {
         m->references++;
@@ -122,8 +149,8 @@ variant *variant_take(dispatch *d, const dispatch_offer *spec) {
     uint8_t key[VARIANT_KEY_MAX];
     memcpy(key, spec->digest, DISPATCH_DIGEST_SIZE);
     key[DISPATCH_DIGEST_SIZE] = spec->exact ? 1 : 0;
-    memcpy(key + DISPATCH_DIGEST_SIZE + 1, spec->model.data, spec->model.length);
-    size_t length = DISPATCH_DIGEST_SIZE + 1 + spec->model.length;
+    size_t length =
+        DISPATCH_DIGEST_SIZE + 1 + write_key(key + DISPATCH_DIGEST_SIZE + 1, spec->model, spec->kind).length;
     variant *v = map_get(d->variants, slice_of(key, length));
     if (v == NULL) {
         v = variant_new(d, key, length, spec->exact);
@@ -147,7 +174,8 @@ bool dispatch_model_next(const dispatch *d, size_t *position, dispatch_model_inf
     while (map_next(d->models, position, NULL, &value)) {
         const model *m = value;
         if (m->choices.count > 0) {
-            *info = (dispatch_model_info){.name = model_key(m),
+            *info = (dispatch_model_info){.name = slice_after(model_key(m), 1),
+                                          .kind = (dispatch_kind)m->key[0],
                                           .workers = m->choices.count,
                                           .slots = m->slots,
                                           .running = m->running,
@@ -156,4 +184,9 @@ bool dispatch_model_next(const dispatch *d, size_t *position, dispatch_model_inf
         }
     }
     return false;
+}
+
+bool dispatch_has_model(const dispatch *d, slice name, dispatch_kind kind) {
+    const model *m = model_find(d, name, kind);
+    return m != NULL && m->choices.count > 0;
 }

@@ -41,10 +41,9 @@ void worker_changed(dispatch_worker *w) {
     }
 }
 
-offer *worker_find_offer(const dispatch_worker *w, slice name) {
+offer *worker_find_offer(const dispatch_worker *w, slice name, dispatch_kind kind) {
     for (size_t i = 0; i < w->offer_count; i++) {
-        const model *m = w->offers[i].model;
-        if (slice_equal(slice_of(m->name, m->name_length), name)) {
+        if (model_is(w->offers[i].model, name, kind)) {
             return &w->offers[i];
         }
     }
@@ -66,7 +65,7 @@ static bool check_offers(const dispatch_offer *models, size_t count, uint64_t *s
     }
     *slots = 0;
     for (size_t i = 0; i < count; i++) {
-        *slots += models[i].slots;
+        uint64_t fresh = models[i].slots;
         if (models[i].model.length == 0 || models[i].model.length > DISPATCH_MODEL_NAME_MAX) {
             return error_set(err, ERROR_INVALID, "a model name must have between 1 and %d bytes",
                              DISPATCH_MODEL_NAME_MAX);
@@ -75,10 +74,15 @@ static bool check_offers(const dispatch_offer *models, size_t count, uint64_t *s
             return error_set(err, ERROR_INVALID, "a model must have at least one slot");
         }
         for (size_t j = 0; j < i; j++) {
-            if (slice_equal(models[i].model, models[j].model)) {
+            if (!slice_equal(models[i].model, models[j].model)) {
+                continue;
+            }
+            if (models[i].kind == models[j].kind || models[i].slots != models[j].slots) {
                 return error_set(err, ERROR_INVALID, "a worker must not offer a model twice");
             }
+            fresh = 0;
         }
+        *slots += fresh;
     }
     return *slots <= DISPATCH_SLOTS_MAX ||
            error_set(err, ERROR_INVALID, "a worker must have at most %d slots", DISPATCH_SLOTS_MAX);
@@ -133,7 +137,7 @@ static void drop_offers(dispatch_worker *w) {
 
 static bool take_offer(dispatch_worker *w, const dispatch_offer *spec) {
     dispatch *d = w->dispatch;
-    model *m = model_take(d, spec->model);
+    model *m = model_take(d, spec->model, spec->kind);
     if (m == NULL) {
         return false;
     }
@@ -143,7 +147,13 @@ static bool take_offer(dispatch_worker *w, const dispatch_offer *spec) {
         model_drop(d, m);
         return false;
     }
-    w->offers[w->offer_count++] = (offer){.worker = w, .model = m, .variant = v, .slots = spec->slots};
+    offer *twin =
+        worker_find_offer(w, spec->model, spec->kind == DISPATCH_EMBED ? DISPATCH_GENERATE : DISPATCH_EMBED);
+    offer *added = &w->offers[w->offer_count++];
+    *added = (offer){.worker = w, .model = m, .variant = v, .twin = twin, .slots = spec->slots};
+    if (twin != NULL) {
+        twin->twin = added;
+    }
     return heap_reserve(&m->choices, m->choices.count + 1) && heap_reserve(&v->choices, v->choices.count + 1);
 }
 
@@ -310,7 +320,7 @@ void dispatch_worker_hold(dispatch_worker *w, bool hold, uint64_t now) {
 }
 
 bool dispatch_worker_reserve(dispatch_worker *w, slice name, bool reserve, uint64_t now) {
-    offer *o = w->state == DISPATCH_GONE ? NULL : worker_find_offer(w, name);
+    offer *o = w->state == DISPATCH_GONE ? NULL : worker_find_offer(w, name, DISPATCH_GENERATE);
     bool hopeless = w->state != DISPATCH_SERVING || w->availability == DISPATCH_PAUSED || w->hung > 0;
     if (o == NULL || (reserve && hopeless)) {
         return false;

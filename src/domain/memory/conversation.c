@@ -58,20 +58,19 @@ static slice skip_blank(slice text) {
 static slice cut(slice text) {
     size_t end = 0;
     size_t word_end = 0;
-    bool whole = false;
-    while (!whole) {
+    while (end < text.length) {
         slice rest = slice_after(text, end);
         size_t length = slice_utf8_length(rest);
-        whole = length == 0 || conversation_control_length(rest) > 0;
-        if (!whole && rest.data[0] == ' ') {
-            word_end = end;
-        }
-        if (!whole && end + length > TITLE_CUT) {
+        if (length == 0 || conversation_control_length(rest) > 0) {
             break;
         }
-        end += whole ? 0 : length;
+        word_end = text.data[end] == ' ' ? end : word_end;
+        if (end + length > TITLE_CUT) {
+            return slice_part(text, 0, word_end == 0 ? end : word_end);
+        }
+        end += length;
     }
-    return slice_part(text, 0, whole || word_end == 0 ? end : word_end);
+    return slice_part(text, 0, end);
 }
 
 slice conversation_first_title(const conversation_turn *turn) {

@@ -12,7 +12,7 @@
 #endif
 
 /* So many rows at a time that their additions don't wait for one another. */
-enum { ROWS = 4, AHEAD = 4096 };
+enum { ROWS = 4, AHEAD = 8192 };
 
 INLINE float sum_lanes(__m256 low, __m256 high) {
     __m256 eight = _mm256_add_ps(low, high);

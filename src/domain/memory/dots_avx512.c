@@ -10,7 +10,7 @@
 #endif
 
 /* So many rows at a time that their additions don't wait for one another. */
-enum { ROWS = 4, AHEAD = 4096 };
+enum { ROWS = 4, AHEAD = 8192 };
 
 INLINE float sum_lanes(__m512 lanes) {
     __m256 upper = _mm512_extractf32x8_ps(lanes, 1);

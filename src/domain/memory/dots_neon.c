@@ -10,7 +10,7 @@
 #endif
 
 /* Two rows of four registers at a time, so that their additions don't wait for one another. */
-enum { ROWS = 2, PARTS = 4, AHEAD = 4096 };
+enum { ROWS = 2, PARTS = 4, AHEAD = 8192 };
 
 INLINE float sum_lanes(const float32x4_t lanes[PARTS]) {
     float32x4_t four = vaddq_f32(vaddq_f32(lanes[0], lanes[2]), vaddq_f32(lanes[1], lanes[3]));

@@ -10,7 +10,7 @@
  * of the one before, from VECTORS_FIRST_PLACES to those of VECTORS_BLOCK_SIZE bytes. Place p is taken for p <
  * count, and what isn't taken is zeros. The map has under each id its place + 1; ids are numbers of ours, so
  * it needs no seed that is secret. */
-enum { VECTORS_FIRST_PLACES = 32, VECTORS_BLOCK_SIZE = 2 * 1024 * 1024 };
+enum { VECTORS_FIRST_PLACES = 32, VECTORS_BLOCK_SIZE = 8 * 1024 * 1024 };
 
 typedef struct vectors_block {
     size_t first; /* place */

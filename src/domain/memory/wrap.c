@@ -53,11 +53,11 @@ static bool open_with(const uint8_t key[RECORD_KEY_SIZE], const wrap_owner *owne
     if (!good && err->code == ERROR_CORRUPT) {
         refuse(err);
     }
-    if (good && buffer_length(&content) != RECORD_KEY_SIZE) {
+    slice opened = buffer_slice(&content);
+    if (good && opened.data != NULL && opened.length == RECORD_KEY_SIZE) {
+        memcpy(data_key, opened.data, RECORD_KEY_SIZE);
+    } else if (good) {
         good = refuse(err);
-    }
-    if (good) {
-        memcpy(data_key, buffer_slice(&content).data, RECORD_KEY_SIZE);
     }
     buffer_wipe(&content);
     return good;

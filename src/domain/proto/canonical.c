@@ -241,7 +241,7 @@ static bool is_missing(slice rest, const field *f, uint8_t *message) {
 
 static bool take_member(slice *rest, const field *f, arena *a, uint8_t *message) {
     size_t length = strlen(f->name);
-    if (is_missing(*rest, f, message)) {
+    if (!proto_field_applies(f, message) || is_missing(*rest, f, message)) {
         return true;
     }
     return (!f->optional || f->kind == FIELD_ITEMS) && take(rest, SLICE_LITERAL(",\"")) &&

@@ -48,18 +48,20 @@ static bool read_float(const json_value *object, const field *f, float *place, e
     return good;
 }
 
-static bool read_name(const json_value *object, const field *f, unsigned *place, error *err) {
-    slice text;
-    if (!json_get_text(object, f->name, &text, err)) {
-        return false;
-    }
+static bool take_name(const field *f, slice text, unsigned *place) {
     for (unsigned i = 0; f->names[i] != NULL; i++) {
         if (slice_equal_text(text, f->names[i])) {
             *place = i;
             return true;
         }
     }
-    return wrong(f, "one of the words that the protocol has for it", err);
+    return false;
+}
+
+static bool read_name(const json_value *object, const field *f, unsigned *place, error *err) {
+    slice text;
+    return json_get_text(object, f->name, &text, err) &&
+           (take_name(f, text, place) || wrong(f, "one of the words that the protocol has for it", err));
 }
 
 static bool read_logprob(const json_value *value, const field *f, float *place) {
@@ -82,6 +84,10 @@ static bool read_item(const json_value *value, const field *f, uint8_t *place, a
     if (bare->kind == FIELD_LOGPROB) {
         return read_logprob(value, bare, (float *)(void *)place) ||
                wrong(f, "an array of numbers that are at most 0", err);
+    }
+    if (bare->kind == FIELD_NAME) {
+        return take_name(bare, json_text_of(value), (unsigned *)(void *)place) ||
+               wrong(f, "an array of words that the protocol has for it", err);
     }
     uint64_t number = 0;
     if (!json_to_u64(value, bare->least, bare->most, &number)) {
@@ -160,7 +166,7 @@ static bool read_field(const json_value *object, const field *f, uint8_t *messag
 static bool read_fields(const json_value *object, const schema *s, uint8_t *place, arena *a, error *err) {
     for (size_t i = 0; i < s->count; i++) {
         const field *f = &s->fields[i];
-        if (f->optional && json_find(object, f->name) == NULL) {
+        if (!proto_field_applies(f, place) || (f->optional && json_find(object, f->name) == NULL)) {
             continue;
         }
         if (!read_field(object, f, place, a, err)) {

@@ -69,7 +69,8 @@ static bool field_is_good(const field *f, const uint8_t *message, error *err) {
 static bool check_fields(const schema *s, const uint8_t *place, error *err) {
     for (size_t i = 0; i < s->count; i++) {
         const field *f = &s->fields[i];
-        if ((!f->optional || !proto_field_is_absent(f, place)) && !field_is_good(f, place, err)) {
+        bool is_there = proto_field_applies(f, place) && (!f->optional || !proto_field_is_absent(f, place));
+        if (is_there && !field_is_good(f, place, err)) {
             return error_set(err, ERROR_INVALID, "\"%s\" is out of the protocol's bounds",
                              f->name == NULL ? "an element" : f->name);
         }
@@ -153,7 +154,7 @@ static void write_value(json_writer *w, const field *f, const uint8_t *message) 
 static void write_fields(json_writer *w, const schema *s, const uint8_t *place) {
     for (size_t i = 0; i < s->count; i++) {
         const field *f = &s->fields[i];
-        if (f->optional && proto_field_is_absent(f, place)) {
+        if (!proto_field_applies(f, place) || (f->optional && proto_field_is_absent(f, place))) {
             continue;
         }
         if (f->name != NULL) {

@@ -1,5 +1,7 @@
 #include "schema_internal.h"
 
+#include "proto/vector.h"
+
 #define FIELDS(array)                                                                                        \
     { array, sizeof array / sizeof array[0] }
 #define HEX(type, member)                                                                                    \
@@ -33,12 +35,19 @@
 #define OBJECT(name_, fields)                                                                                \
     { .name = name_, .kind = FIELD_OBJECT, .inner = FIELDS(fields) }
 
+/* Characters of base64url, of values of 4 bytes. */
+#define VECTOR_TEXT_SIZE(dimension) (((dimension)*16 + 2) / 3)
+
+_Static_assert(PROTO_TEXTS_MAX *(VECTOR_TEXT_SIZE(PROTO_DIMENSION_MAX) + 3) + 1024 <= PROTO_MESSAGE_MAX &&
+                   PROTO_TEXTS_SIZE_MAX * 6 + 4096 <= PROTO_MESSAGE_MAX,
+               "any embed job and its answer fit a message, escaped as badly as can be");
+
 enum { TOKENS_PER_SECOND_MAX = 1000000, SESSION_TIME_MAX_MS = 3600000 };
 
 static const char *const classes[] = {"cpu", "gpu", "npu", NULL};
 static const char *const finishes[] = {"stop", "length", "cancelled", NULL};
 static const char *const availabilities[] = {"available", "limited", "paused", NULL};
-static const char *const kinds[] = {"generate", "score", NULL};
+static const char *const kinds[] = {"generate", "score", "embed", NULL};
 
 static const field host_fields[] = {
     TEXT(proto_hello, os, 1, PROTO_PROFILE_MAX),
@@ -56,6 +65,23 @@ static const field model_fields[] = {
     TEXT(proto_model, profile, 1, PROTO_PROFILE_MAX),
     U32(proto_model, slots, 1, PROTO_SLOTS_MAX),
     BOUNDED(FIELD_DOUBLE, proto_model, tokens_per_second, 0, TOKENS_PER_SECOND_MAX),
+    {.name = "kinds",
+     .kind = FIELD_ITEMS,
+     .offset = offsetof(proto_model, kinds),
+     .least = 1,
+     .most = PROTO_KIND_COUNT,
+     .inner = FIELDS(((const field[]){{.kind = FIELD_NAME, .names = kinds}})),
+     .count_offset = offsetof(proto_model, kind_count),
+     .item_size = sizeof(proto_kind),
+     .in_place = true,
+     .optional = true},
+    {.name = "dimension",
+     .kind = FIELD_U32,
+     .offset = offsetof(proto_model, dimension),
+     .least = 1,
+     .most = PROTO_DIMENSION_MAX,
+     .optional = true,
+     .flag_offset = offsetof(proto_model, has_dimension)},
 };
 
 static const field hello_fields[] = {
@@ -114,6 +140,16 @@ static const field params_fields[] = {
 
 static const field token_fields[] = {{.kind = FIELD_U32, .most = PROTO_TOKEN_ID_MAX}};
 
+static bool has_no_texts(const uint8_t *job) {
+    return ((const proto_job *)(const void *)job)->kind != PROTO_EMBED;
+}
+
+static bool has_texts(const uint8_t *job) {
+    return !has_no_texts(job);
+}
+
+static const field text_fields[] = {{.kind = FIELD_TEXT, .least = 1, .most = PROTO_TEXT_SIZE_MAX}};
+
 static const field job_fields[] = {
     HEX(proto_job, id),
     NAMED(proto_job, kind, kinds),
@@ -126,13 +162,40 @@ static const field job_fields[] = {
      .most = PROTO_CHATS_MAX,
      .inner = FIELDS(chat_fields),
      .count_offset = offsetof(proto_job, message_count),
-     .item_size = sizeof(proto_chat)},
-    OBJECT("params", params_fields),
-    BOUNDED(FIELD_U64_TEXT, proto_job, seed, 0, UINT64_MAX),
-    BYTES(proto_job, nonce),
-    BYTES(proto_job, salt),
+     .item_size = sizeof(proto_chat),
+     .applies = has_no_texts},
+    {.name = "params", .kind = FIELD_OBJECT, .inner = FIELDS(params_fields), .applies = has_no_texts},
+    {.name = "seed",
+     .kind = FIELD_U64_TEXT,
+     .offset = offsetof(proto_job, seed),
+     .most = UINT64_MAX,
+     .applies = has_no_texts},
+    {.name = "nonce",
+     .kind = FIELD_BYTES,
+     .offset = offsetof(proto_job, nonce),
+     .most = PROTO_NONCE_SIZE,
+     .applies = has_no_texts},
+    {.name = "salt",
+     .kind = FIELD_BYTES,
+     .offset = offsetof(proto_job, salt),
+     .most = PROTO_SALT_SIZE,
+     .applies = has_no_texts},
+    {.name = "texts",
+     .kind = FIELD_ITEMS,
+     .offset = offsetof(proto_job, texts),
+     .least = 1,
+     .most = PROTO_TEXTS_MAX,
+     .inner = FIELDS(text_fields),
+     .count_offset = offsetof(proto_job, text_count),
+     .item_size = sizeof(slice),
+     .applies = has_texts},
     U32(proto_job, deadline_ms, 1, PROTO_DEADLINE_MAX_MS),
-    U32(proto_job, credit, 1, PROTO_COUNT_MAX),
+    {.name = "credit",
+     .kind = FIELD_U32,
+     .offset = offsetof(proto_job, credit),
+     .least = 1,
+     .most = PROTO_COUNT_MAX,
+     .applies = has_no_texts},
     {.name = "answer",
      .kind = FIELD_ITEMS,
      .offset = offsetof(proto_job, answer),
@@ -201,6 +264,23 @@ static const field scored_fields[] = {
     BYTES(proto_scored, signature),
 };
 
+static const field vector_fields[] = {
+    {.kind = FIELD_TEXT, .least = VECTOR_TEXT_SIZE(1), .most = VECTOR_TEXT_SIZE(PROTO_DIMENSION_MAX)}};
+
+static const field embedded_fields[] = {
+    HEX(proto_embedded, id),
+    U32(proto_embedded, prompt_tokens, 0, PROTO_COUNT_MAX),
+    U32(proto_embedded, dimension, 1, PROTO_DIMENSION_MAX),
+    {.name = "vectors",
+     .kind = FIELD_ITEMS,
+     .offset = offsetof(proto_embedded, vectors),
+     .least = 1,
+     .most = PROTO_TEXTS_MAX,
+     .inner = FIELDS(vector_fields),
+     .count_offset = offsetof(proto_embedded, vector_count),
+     .item_size = sizeof(slice)},
+};
+
 static const field fail_fields[] = {
     HEX(proto_fail, id),
     CODE(proto_fail, code),
@@ -251,27 +331,17 @@ _Static_assert(sizeof(proto_class) == sizeof(unsigned) && sizeof(proto_finish) =
                "FIELD_NAME stores an unsigned");
 
 static const schema schemas[PROTO_TYPE_COUNT] = {
-    [PROTO_HELLO] = FIELDS(hello_fields),
-    [PROTO_CHALLENGE] = FIELDS(challenge_fields),
-    [PROTO_PROOF] = FIELDS(proof_fields),
-    [PROTO_WELCOME] = FIELDS(welcome_fields),
-    [PROTO_REFUSE] = FIELDS(refuse_fields),
-    [PROTO_JOB] = FIELDS(job_fields),
-    [PROTO_DELTA] = FIELDS(delta_fields),
-    [PROTO_DONE] = FIELDS(done_fields),
-    [PROTO_SCORED] = FIELDS(scored_fields),
-    [PROTO_FAIL] = FIELDS(fail_fields),
-    [PROTO_CANCEL] = FIELDS(cancel_fields),
-    [PROTO_CREDIT] = FIELDS(credit_fields),
-    [PROTO_DRAIN] = {NULL, 0},
-    [PROTO_BEAT] = FIELDS(beat_fields),
-    [PROTO_REVOKE] = FIELDS(revoke_fields),
-    [PROTO_LOG_ASK] = FIELDS(log_ask_fields),
-    [PROTO_LOG_PROOF] = FIELDS(log_proof_fields),
-    [PROTO_REKEY] = FIELDS(rekey_fields),
-    [PROTO_NEW_KEY] = FIELDS(new_key_fields),
-    [PROTO_REKEYED] = FIELDS(rekeyed_fields),
-    [PROTO_TRUST] = FIELDS(trust_fields),
+    [PROTO_HELLO] = FIELDS(hello_fields),     [PROTO_CHALLENGE] = FIELDS(challenge_fields),
+    [PROTO_PROOF] = FIELDS(proof_fields),     [PROTO_WELCOME] = FIELDS(welcome_fields),
+    [PROTO_REFUSE] = FIELDS(refuse_fields),   [PROTO_JOB] = FIELDS(job_fields),
+    [PROTO_DELTA] = FIELDS(delta_fields),     [PROTO_DONE] = FIELDS(done_fields),
+    [PROTO_SCORED] = FIELDS(scored_fields),   [PROTO_EMBEDDED] = FIELDS(embedded_fields),
+    [PROTO_FAIL] = FIELDS(fail_fields),       [PROTO_CANCEL] = FIELDS(cancel_fields),
+    [PROTO_CREDIT] = FIELDS(credit_fields),   [PROTO_DRAIN] = {NULL, 0},
+    [PROTO_BEAT] = FIELDS(beat_fields),       [PROTO_REVOKE] = FIELDS(revoke_fields),
+    [PROTO_LOG_ASK] = FIELDS(log_ask_fields), [PROTO_LOG_PROOF] = FIELDS(log_proof_fields),
+    [PROTO_REKEY] = FIELDS(rekey_fields),     [PROTO_NEW_KEY] = FIELDS(new_key_fields),
+    [PROTO_REKEYED] = FIELDS(rekeyed_fields), [PROTO_TRUST] = FIELDS(trust_fields),
     [PROTO_KEYS] = FIELDS(keys_fields),
 };
 
@@ -316,21 +386,69 @@ bool proto_field_is_absent(const field *f, const uint8_t *message) {
                                   : !*(const bool *)(message + f->flag_offset);
 }
 
-bool proto_check_members(const proto_message *message, error *err) {
-    if (message->type == PROTO_JOB && (message->job.kind == PROTO_SCORE) != (message->job.answer_count > 0)) {
+static bool check_job(const proto_job *job, error *err) {
+    size_t size = 0;
+    if ((job->kind == PROTO_SCORE) != (job->answer_count > 0)) {
         return error_set(err, ERROR_INVALID, "\"answer\" belongs to a job of the kind \"score\" alone");
     }
-    if (message->type == PROTO_JOB && message->job.kind == PROTO_SCORE && message->job.logprobs) {
+    if (job->kind != PROTO_GENERATE && job->logprobs) {
         return error_set(err, ERROR_INVALID, "\"logprobs\" belongs to a job of the kind \"generate\" alone");
     }
-    if (message->type == PROTO_DELTA && message->delta.logprob_count > 0 &&
-        message->delta.logprob_count != message->delta.token_count) {
-        return error_set(err, ERROR_INVALID, "\"logprobs\" must be as many as \"tokens\"");
+    for (size_t i = 0; job->kind == PROTO_EMBED && i < job->text_count; i++) {
+        size += job->texts[i].length;
     }
-    if (message->type == PROTO_SCORED && message->scored.complete && message->scored.has_expected) {
-        return error_set(err, ERROR_INVALID, "nothing is \"expected\" in a complete answer");
+    return size <= PROTO_TEXTS_SIZE_MAX ||
+           error_set(err, ERROR_INVALID, "\"texts\" may have %d bytes all together", PROTO_TEXTS_SIZE_MAX);
+}
+
+bool proto_model_does(const proto_model *model, proto_kind kind) {
+    bool does = model->kind_count == 0 && kind != PROTO_EMBED;
+    for (size_t i = 0; i < model->kind_count; i++) {
+        does = does || model->kinds[i] == kind;
+    }
+    return does;
+}
+
+static bool check_models(const proto_hello *hello, error *err) {
+    for (size_t i = 0; i < hello->model_count; i++) {
+        const proto_model *model = &hello->models[i];
+        if (proto_model_does(model, PROTO_EMBED) != model->has_dimension) {
+            return error_set(err, ERROR_INVALID,
+                             "\"dimension\" belongs to a model of the kind \"embed\" alone");
+        }
     }
     return true;
+}
+
+static bool check_vectors(const proto_embedded *embedded, error *err) {
+    float values[PROTO_DIMENSION_MAX];
+    for (size_t i = 0; i < embedded->vector_count; i++) {
+        if (!proto_vector_read(embedded->vectors[i], values, embedded->dimension)) {
+            return error_set(err, ERROR_INVALID,
+                             "each of \"vectors\" must be \"dimension\" finite numbers in base64url");
+        }
+    }
+    return true;
+}
+
+bool proto_check_members(const proto_message *message, error *err) {
+    switch (message->type) {
+    case PROTO_HELLO:
+        return check_models(&message->hello, err);
+    case PROTO_JOB:
+        return check_job(&message->job, err);
+    case PROTO_EMBEDDED:
+        return check_vectors(&message->embedded, err);
+    case PROTO_DELTA:
+        return message->delta.logprob_count == 0 ||
+               message->delta.logprob_count == message->delta.token_count ||
+               error_set(err, ERROR_INVALID, "\"logprobs\" must be as many as \"tokens\"");
+    case PROTO_SCORED:
+        return !message->scored.complete || !message->scored.has_expected ||
+               error_set(err, ERROR_INVALID, "nothing is \"expected\" in a complete answer");
+    default:
+        return true;
+    }
 }
 
 size_t proto_size_limit(const proto_message *message) {

@@ -39,6 +39,9 @@ struct field {
     size_t item_size;
     field_kind kind;
     bool in_place; /* FIELD_ITEMS: the array is in the struct */
+    /* Only messages for which this is true have the member; in others it is ignored. It may look at what
+     * stands before. NULL: all have it. */
+    bool (*applies)(const uint8_t *message);
     /* May be missing: FIELD_ITEMS as none, FIELD_TEXT as empty, FIELD_BYTES as zeros, FIELD_U32 and
      * FIELD_BOOL as the flag says (a boolean's is itself: false is missing). */
     bool optional;
@@ -53,6 +56,10 @@ void *proto_payload(proto_message *message);
 /* True and the type if `name` is one. */
 bool proto_type_parse(slice name, proto_type *type);
 
+/* Whether such a message has this member at all. */
+static inline bool proto_field_applies(const field *f, const uint8_t *message) {
+    return f->applies == NULL || f->applies(message);
+}
 /* Whether an optional field is missing in the struct. */
 bool proto_field_is_absent(const field *f, const uint8_t *message);
 /* What holds between the members of a message, beyond the bounds of each: ERROR_INVALID. */

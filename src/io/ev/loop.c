@@ -93,6 +93,7 @@ static void on_prepare(uv_prepare_t *handle) {
     } else {
         (void)uv_idle_start(&loop->idle, ignore_idle);
     }
+    memory_forget_registers();
 }
 
 bool ev_post(ev_loop *loop, void (*run)(void *argument), void *argument) {
@@ -156,6 +157,7 @@ typedef struct work {
 static void do_work(uv_work_t *request) {
     work *w = request->data;
     w->work(w->argument);
+    memory_forget_registers();
 }
 
 static void after_work(uv_work_t *request, int status) {

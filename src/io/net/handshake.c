@@ -1,3 +1,4 @@
+#include "base/memory.h"
 #include "net_internal.h"
 
 #include <openssl/err.h>
@@ -41,7 +42,8 @@ static void answer_in_the_clear(net_stream *stream) {
     int reason = ERR_GET_REASON(ERR_peek_error());
     bool is_http = reason == SSL_R_HTTP_REQUEST || reason == SSL_R_HTTPS_PROXY_REQUEST;
     if (stream->accepted && is_http && n->config.plain_answer.length > 0) {
-        (void)!recv(stream->descriptor, n->scratch, sizeof n->scratch, MSG_DONTWAIT);
+        ssize_t got = recv(stream->descriptor, n->scratch, sizeof n->scratch, MSG_DONTWAIT);
+        memory_forget(n->scratch, got > 0 ? (size_t)got : 0);
         (void)!send(stream->descriptor, n->config.plain_answer.data, n->config.plain_answer.length,
                     MSG_NOSIGNAL | MSG_DONTWAIT);
     }

@@ -204,6 +204,7 @@ static void read_input(net_stream *stream) {
     if (length > 0 && stream->handlers != NULL) {
         stream->handlers->on_data(stream->context, slice_of(n->scratch, length));
     }
+    memory_forget(n->scratch, length);
     if (stream->state != STREAM_OPEN) {
         return;
     }
@@ -224,6 +225,7 @@ static void linger(net_stream *stream) {
     for (int round = 0; round < LARGEST_READ_ROUND; round++) {
         ssize_t got = recv(stream->descriptor, n->scratch, SCRATCH_SIZE, 0);
         if (got > 0) {
+            memory_forget(n->scratch, (size_t)got);
             continue;
         }
         if (got == 0 || errno != EAGAIN) {

@@ -49,6 +49,27 @@ static void change_one(behaviour behave, fake_words words) {
     }
 }
 
+static size_t put(fake_words out, size_t at, slice text) {
+    size_t room = out.text_length > at ? out.text_length - at : 0;
+    size_t length = text.length < room ? text.length : room;
+    if (length > 0) {
+        memcpy(out.text + at, text.data, length);
+    }
+    return at + length;
+}
+
+/* "[role] content" and an empty line for each message. */
+static void echo(const proto_job *wanted, fake_words out) {
+    size_t at = 0;
+    for (size_t i = 0; i < wanted->message_count; i++) {
+        at = put(out, at, SLICE_LITERAL("["));
+        at = put(out, at, wanted->messages[i].role);
+        at = put(out, at, SLICE_LITERAL("] "));
+        at = put(out, at, wanted->messages[i].content);
+        at = put(out, at, SLICE_LITERAL("\n\n"));
+    }
+}
+
 /* Two streams of letters and tokens, so that the tokens are the same without a text. */
 void fake_answer(const fake *f, const proto_job *wanted, bool cheats, fake_words out) {
     uint64_t state = wanted->seed ^ (cheats && f->options.behave == DIFFERENT_TEXT ? f->noise : 0);
@@ -62,6 +83,9 @@ void fake_answer(const fake *f, const proto_job *wanted, bool cheats, fake_words
     }
     for (size_t i = 0; f->options.says != NULL && i < out.text_length && f->options.says[i] != '\0'; i++) {
         out.text[i] = f->options.says[i];
+    }
+    if (f->options.echoes && out.text != NULL) {
+        echo(wanted, out);
     }
     for (uint32_t i = 0; i < out.count; i++) {
         out.tokens[i] = (uint32_t)(next_random(&token_state) % 32000);

@@ -53,6 +53,12 @@
     X(FORGES_LATER, "forges-later", "wrong signatures from its 21st answer on")                              \
     X(NO_NEW_KEY, "no-new-key", "is silent when it is asked for another key")                                \
     X(FORGED_NEW_KEY, "forged-new-key", "a new key that the one before it doesn't sign for")                 \
+    X(FEWER_VECTORS, "fewer-vectors", "a vector too few for the texts, or none")                             \
+    X(OTHER_DIMENSION, "other-dimension", "vectors of another dimension than it offered")                    \
+    X(NOT_FINITE, "not-finite", "a vector with an infinite value")                                           \
+    X(MANY_TOKENS, "many-tokens", "more tokens than the texts can have")                                     \
+    X(CUT_VECTORS, "cut-vectors", "cuts the connection instead of embedding")                                \
+    X(ANSWERS_TEXTS, "answers-texts", "a delta, for texts that are to be embedded")                          \
     X(CURIOUS, "curious", "honest, and asks about the audit log without end")
 
 typedef enum behaviour {
@@ -97,9 +103,12 @@ typedef struct fake_options {
     uint64_t reply_bytes;
     uint64_t tokens;
     uint64_t context;
+    uint64_t dimension; /* of its vectors; 0: it generates and embeds nothing */
+    bool both;          /* it generates, too */
     uint64_t events_per_second;
     uint64_t delay_ms;
     uint64_t spread_ms;
+    bool echoes; /* its answers begin with the prompt */
     bool once;
     bool quiet;
     bool timestamps;
@@ -192,6 +201,9 @@ MUST_CHECK bool fake_commit(const fake *f, const uint8_t nonce[PROTO_NONCE_SIZE]
 /* check.c: what it finds of another's answer, signed. */
 MUST_CHECK bool fake_check(const fake_session *s, const proto_job *wanted, bool cheats, proto_scored *scored,
                            error *err);
+
+/* embed.c: vectors of texts, each a function of its text alone. */
+void fake_embed(fake_session *s, const proto_job *wanted);
 
 /* rekey.c */
 void fake_rekey(fake_session *s, const proto_rekey *wanted);

@@ -331,8 +331,23 @@ static void send_text_alone(fake_job *j) {
     fake_send(j->session, &delta);
 }
 
+/* Vectors come at once, or never. */
+static void start_embedding(fake_session *s, const proto_job *wanted) {
+    fake_report(s, "embed", wanted->id, "texts", wanted->text_count, (slice){0});
+    behaviour behave = s->owner->options.behave;
+    if (behave != NEVER_ANSWER && behave != NEVER_CANCEL) {
+        fake_embed(s, wanted);
+    } else if (job_new(s, wanted) == NULL) {
+        websocket_abort(s->socket);
+    }
+}
+
 void fake_job_start(fake_session *s, const proto_job *wanted) {
     error err = {0};
+    if (wanted->kind == PROTO_EMBED) {
+        start_embedding(s, wanted);
+        return;
+    }
     bool is_check = wanted->kind == PROTO_SCORE;
     if (is_check) {
         fake_report(s, "score", wanted->id, "tokens", wanted->answer_count, (slice){0});

@@ -74,6 +74,16 @@ void fake_send_hello(fake_session *s) {
                                      .profile = slice_of_text(o->profile),
                                      .slots = (uint32_t)o->slots};
     memcpy(hello->models[0].digest, f->digest, sizeof f->digest);
+    if (o->dimension > 0) {
+        proto_model *model = &hello->models[0];
+        model->has_dimension = true;
+        model->dimension = (uint32_t)o->dimension;
+        model->kinds[model->kind_count++] = PROTO_EMBED;
+        if (o->both) {
+            model->kinds[model->kind_count++] = PROTO_GENERATE;
+            model->kinds[model->kind_count++] = PROTO_SCORE;
+        }
+    }
     fake_send(s, &message);
 }
 

@@ -5,9 +5,10 @@
 
 #include <stdio.h>
 
-/* Writes small random models for comparing implementations: make_models FOLDER TEXTS. For each one line is
- * printed: "generate", "embed" or "vocabulary" (it has no weights), a tab, its path, FOLDER/NAME-TYPE.gguf
- * with weights. TEXTS is what the vocabularies are made of (vocabulary_file.h). */
+/* Writes small random models for comparing implementations: make_models FOLDER TEXTS [FAMILY]. For each one
+ * line is printed: "generate", "embed" or "vocabulary" (it has no weights), a tab, its path,
+ * FOLDER/NAME-TYPE.gguf with weights. With FAMILY its smallest form alone. TEXTS is what the vocabularies are
+ * made of (vocabulary_file.h). */
 enum { SEED = 20261, PATH_SIZE = 4096, TEXTS_MAX = 1 << 20 };
 
 static bool write_model(const char *kind, const char *path, const buffer *bytes, error *err) {
@@ -97,6 +98,16 @@ static const struct {
     {"bert.first", {ENCODER, .family = "bert", .pooling = 2}},
 };
 
+static bool make_family(const char *folder, const char *family, error *err) {
+    bool good = true;
+    for (size_t i = 0; good && i < sizeof families / sizeof families[0]; i++) {
+        if (strcmp(families[i].family, family) == 0) {
+            good = make(folder, family, &families[i], err);
+        }
+    }
+    return good;
+}
+
 static bool make_models(const char *folder, error *err) {
     bool good = true;
     for (size_t i = 0; good && i < sizeof families / sizeof families[0]; i++) {
@@ -114,11 +125,12 @@ static bool make_models(const char *folder, error *err) {
 
 int main(int argc, char **argv) {
     error err;
-    if (argc != 3) {
-        fprintf(stderr, "usage: make_models FOLDER TEXTS\n");
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: make_models FOLDER TEXTS [FAMILY]\n");
         return 2;
     }
-    bool good = make_models(argv[1], &err) && make_vocabularies(argv[1], argv[2], &err);
+    bool good = argc == 4 ? make_family(argv[1], argv[3], &err)
+                          : make_models(argv[1], &err) && make_vocabularies(argv[1], argv[2], &err);
     if (!good) {
         fprintf(stderr, "make_models: %s\n", err.text);
     }

@@ -82,6 +82,7 @@ static int set_up(void **state) {
     a->engine_ready = true;
     a->slots = 2;
     a->vocabulary = VOCABULARY;
+    a->can_generate = true;
     memset(a->model_digest, 0x22, sizeof a->model_digest);
     memset(a->home.pool_id, 0x33, sizeof a->home.pool_id);
     snprintf(a->model_name, sizeof a->model_name, "demo");

@@ -4,7 +4,10 @@
 
 #include "unit.h"
 
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 enum { THREADS = 24, ROUNDS = 200, TOKEN_MAX = 4096, OVERHEAD = 57 };
 
@@ -295,6 +298,72 @@ static void test_many_threads_seal_at_once(void **state) {
     }
 }
 
+enum { MASK = 0x5a, HALF = 16, SCANNED_MAX = 64 << 20 };
+
+/* How often what `masked` hides stands in a part of this process's memory; `copy` is room for all of it. */
+static size_t count_in(int file, uint64_t from, size_t size, const uint8_t masked[HALF], uint8_t *copy) {
+    size_t found = 0;
+    ssize_t got = pread(file, copy, size, (off_t)from);
+    for (size_t at = 0; got >= HALF && at <= (size_t)got - HALF; at++) {
+        size_t i = 0;
+        while (i < HALF && (copy[at + i] ^ MASK) == masked[i]) {
+            i++;
+        }
+        found += i == HALF ? 1 : 0;
+    }
+    return found;
+}
+
+/* In all that can be written to, but where `copy` is. */
+static size_t count_in_memory(const uint8_t masked[HALF], uint8_t *copy) {
+    size_t found = 0;
+    char line[512];
+    int file = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+    FILE *maps = fopen("/proc/self/maps", "re");
+    assert_true(file >= 0 && maps != NULL);
+    while (fgets(line, sizeof line, maps) != NULL) {
+        unsigned long long from = 0;
+        unsigned long long to = 0;
+        char rights[8] = "";
+        bool read = sscanf(line, "%llx-%llx %7s", &from, &to, rights) == 3 && rights[1] == 'w';
+        if (read && to - from <= SCANNED_MAX && (uintptr_t)copy - from >= to - from) {
+            found += count_in(file, from, (size_t)(to - from), masked, copy);
+        }
+    }
+    fclose(maps);
+    close(file);
+    return found;
+}
+
+/* Freed blocks are looked at as well: they stay as they are for a while where there are sanitizers. */
+static void test_no_key_and_no_text_stay_in_memory(void **state) {
+    (void)state;
+    uint8_t masked[3][HALF]; /* both halves of a key, and a text's end */
+    uint8_t *copy = mmap(NULL, SCANNED_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *secret = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(copy != MAP_FAILED && secret != MAP_FAILED);
+    for (size_t i = 0; i < sizeof masked; i++) {
+        masked[i / HALF][i % HALF] = (uint8_t)(i * 37 + 11);
+        secret[i] = masked[i / HALF][i % HALF] ^ MASK;
+    }
+    slice text = slice_of(secret + FERNET_KEY_SIZE, HALF + 9);
+    buffer token = buffer_make(TOKEN_MAX);
+    buffer plain = buffer_make(TOKEN_MAX);
+    assert_true(fernet_seal(secret, 5, text, &token, &err));
+    assert_true(fernet_open(secret, buffer_slice(&token), NULL, &plain, &err));
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(count_in_memory(masked[i], copy) > 0);
+    }
+    buffer_wipe(&plain);
+    explicit_bzero(secret, 4096);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(count_in_memory(masked[i], copy), 0);
+    }
+    buffer_free(&token);
+    munmap(copy, SCANNED_MAX);
+    munmap(secret, 4096);
+}
+
 static void test_nothing_is_sealed_before_the_start(void **state) {
     (void)state;
     crypto_stop();
@@ -322,6 +391,7 @@ int main(void) {
         cmocka_unit_test(test_a_full_buffer_is_left_as_it_was),
         cmocka_unit_test(test_each_failing_allocation_is_an_error_or_harmless_and_leaves_nothing),
         cmocka_unit_test(test_many_threads_seal_at_once),
+        cmocka_unit_test(test_no_key_and_no_text_stay_in_memory),
         cmocka_unit_test(test_nothing_is_sealed_before_the_start),
     };
     return cmocka_run_group_tests(tests, start, stop);

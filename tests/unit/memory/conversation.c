@@ -261,8 +261,7 @@ static void test_sealed_by_the_key_and_no_conversation_is_refused(void **state) 
         "{\"created_ms\":-1,\"model\":\"\",\"messages\":[],\"answer\":\"\",\"end\":\"cut\"}",
         "{\"created_ms\":1,\"model\":\"\",\"messages\":{},\"answer\":\"\",\"end\":\"cut\"}",
         "{\"created_ms\":1,\"model\":\"\",\"messages\":[1],\"answer\":\"\",\"end\":\"cut\"}",
-        "{\"created_ms\":1,\"model\":\"\",\"messages\":[{\"role\":\"user\"}],\"answer\":\"\",\"end\":"
-        "\"cut\"}",
+        "{\"created_ms\":1,\"model\":\"\",\"messages\":[{}],\"answer\":\"\",\"end\":\"cut\"}",
         "{\"created_ms\":1,\"model\":\"\",\"messages\":[],\"answer\":7,\"end\":\"cut\"}",
         "{\"created_ms\":1,\"model\":\"\",\"messages\":[],\"answer\":\"\",\"end\":\"cut\",\"facts\":1}",
         "{\"created_ms\":1,\"model\":\"\",\"messages\":[[[[]]]],\"answer\":\"\",\"end\":\"cut\"}"};

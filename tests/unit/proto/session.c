@@ -6,14 +6,14 @@
  * enum; columns: messages in theirs. a c p s d x: awaiting hello, challenged, proven, serving, draining,
  * closed. */
 static const char *const wanted[PROTO_STATE_COUNT] = {
-    /* hello challenge proof welcome refuse job delta done scored fail cancel credit drain beat revoke log_ask
-     * log_proof rekey new_key rekeyed trust keys */
-    "c...x.................", /* awaiting hello */
-    ".cp.x.................", /* challenged */
-    "...sx.................", /* proven */
-    ".....sssssssdsxsssssss", /* serving */
-    "......dddddd.dxdd.dddd", /* draining */
-    "......................", /* closed */
+    /* hello challenge proof welcome refuse job delta done scored embedded fail cancel credit drain beat
+     * revoke log_ask log_proof rekey new_key rekeyed trust keys */
+    "c...x..................", /* awaiting hello */
+    ".cp.x..................", /* challenged */
+    "...sx..................", /* proven */
+    ".....ssssssssdsxsssssss", /* serving */
+    "......ddddddd.dxdd.dddd", /* draining */
+    ".......................", /* closed */
 };
 
 static proto_state state_of(char letter) {

@@ -8,7 +8,7 @@ static const session_model *exact_model(const session *s, slice name) {
     for (size_t i = 0; i < s->model_count; i++) {
         if (slice_equal(s->models[i].name, name)) {
             bool exact = slice_starts_with(slice_of_text(s->models[i].profile), SLICE_LITERAL("exact-"));
-            return exact ? &s->models[i] : NULL;
+            return exact && s->models[i].does[PROTO_GENERATE] ? &s->models[i] : NULL;
         }
     }
     return NULL;

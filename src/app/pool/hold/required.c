@@ -44,19 +44,10 @@ size_t required_frame_size(const required *r) {
 static void follow(void *context);
 
 /* Where nobody is, the dispatcher knows whether anybody will be: it isn't found, or waited for. */
-static bool is_connected(const pool *p, slice name) {
-    dispatch_model_info model;
-    for (size_t i = 0; dispatch_model_next(p->dispatch, &i, &model);) {
-        if (slice_equal(model.name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 required *required_start(job *j, error *err) {
     pool *p = j->work.pool;
-    if (!partners_exist(p, j->work.model) && is_connected(p, j->work.model)) {
+    if (!partners_exist(p, j->work.model) &&
+        dispatch_has_model(p->dispatch, j->work.model, DISPATCH_GENERATE)) {
         error_set(err, ERROR_UNSUPPORTED,
                   "two workers with different owners must answer this, and there are none that have the "
                   "model \"%.*s\" as the same file and compute it exactly; ask again when there are",

@@ -34,6 +34,7 @@ struct keepsake {
     buffer head;  /* sealed, where it is new */
     buffer seen;  /* keep_saw */
     asking *asking;
+    vault_tie tie; /* while the key is there */
     bool given; /* to the store */
     bool failed;
     error failure;
@@ -48,6 +49,7 @@ static void forget_asking(keepsake *k) {
 
 static void release(keepsake *k) {
     forget_asking(k);
+    keyring_untie(&k->tie);
     slots_give(keyring_slots(k->pool->keyring), k->key);
     k->key = NULL;
     buffer_free(&k->head);
@@ -86,16 +88,17 @@ static void free_asking(asking *a) {
 
 static const conversation_message *messages_of(const chat_request *chat) {
     _Static_assert(sizeof(receipt_message) == sizeof(conversation_message), "alike");
-    return (const conversation_message *)(const void *)chat->messages;
+    return (const conversation_message *)(const void *)chat->sent;
 }
 
 static conversation_turn turn_of(const chat_request *chat, uint64_t created_ms) {
     const conversation_message *messages = messages_of(chat);
-    size_t first = conversation_first_new(messages, chat->message_count);
+    size_t first = conversation_first_new(messages, chat->sent_count);
     return (conversation_turn){.created_ms = created_ms,
                                .model = chat->model,
                                .messages = messages + first,
-                               .message_count = chat->message_count - first};
+                               .message_count = chat->sent_count - first,
+                               .facts = chat->facts};
 }
 
 static void refuse(keepsake *k, const error *failure) {
@@ -113,7 +116,7 @@ static void refuse(keepsake *k, const error *failure) {
  * has all of the request's messages in its first turn. */
 static bool begin_new(keepsake *k, const open_vault *v, error *err) {
     uint64_t now = clock_unix_ms();
-    conversation_turn first = {.messages = messages_of(&k->chat), .message_count = k->chat.message_count};
+    conversation_turn first = {.messages = messages_of(&k->chat), .message_count = k->chat.sent_count};
     conversation_head head = {.title = conversation_first_title(&first)};
     if (!random_bytes(k->id, sizeof k->id, err) || !random_bytes(k->key, RECORD_KEY_SIZE, err)) {
         return false;
@@ -189,6 +192,7 @@ static void find_head(keepsake *k, open_vault *v) {
 static void opened(void *context, const account *who, open_vault *v) {
     keepsake *k = context;
     error err = {0};
+    keyring_tie(k->pool->keyring, &k->tie, k->user_id);
     k->key = v == NULL ? NULL : slots_take(keyring_slots(k->pool->keyring), &err);
     if (v == NULL) {
         error_set(&err, ERROR_NOT_FOUND, "no vault");
@@ -273,7 +277,9 @@ static bool give(keepsake *k, const job *j, const conversation_turn *turn, error
     memcpy(row.conversation, k->id, sizeof row.conversation);
     memcpy(row.id, j->work.id.bytes, sizeof row.id);
     asking *a = NULL;
-    bool done = conversation_seal_turn(k->key, k->user_id, row.id, turn, &sealed, err);
+    bool done = (!k->tie.erased || error_set(err, ERROR_CONFLICT,
+                                             "what you keep was erased meanwhile, so that this isn't kept")) &&
+                conversation_seal_turn(k->key, k->user_id, row.id, turn, &sealed, err);
     row.sealed = buffer_slice(&sealed);
     a = done ? ask(k, NULL, err) : NULL;
     done = a != NULL && store_turn_add(k->pool->store, &row, stored, a, err);
@@ -290,7 +296,7 @@ static conversation_turn whole_turn(const keepsake *k, const job *j) {
     conversation_turn turn = turn_of(&k->chat, j->created_ms);
     if (k->is_new) {
         turn.messages = messages_of(&k->chat);
-        turn.message_count = k->chat.message_count;
+        turn.message_count = k->chat.sent_count;
     }
     return turn;
 }

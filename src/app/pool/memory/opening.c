@@ -49,6 +49,13 @@ void keyring_free_openings(keyring *ring) {
     }
 }
 
+void keyring_void_openings(keyring *ring, uint64_t user_id) {
+    for (list_node *node = ring->openings.next; node != &ring->openings; node = node->next) {
+        opening *o = LIST_ENTRY(node, opening, node);
+        o->erased = o->erased || o->user_id == user_id;
+    }
+}
+
 void keyring_forget(keyring_wait *wait) {
     list_remove(&wait->node);
     memory_free(wait);
@@ -80,6 +87,11 @@ static void tell(opening *o, open_vault *v, const error *failure) {
  * is looked at again by whoever waits. */
 static void opened(opening *o) {
     error err = {0};
+    if (o->erased) {
+        error_set(&err, ERROR_CONFLICT, "what you keep was erased meanwhile; ask again to begin anew");
+        tell(o, NULL, &err);
+        return;
+    }
     uint8_t *data_key = o->data_key;
     uint64_t key_id = 0;
     if (!o->is_past && !keyring_key_of(o->ring, o->user_id, slice_of(o->token, o->token_length), &key_id)) {
@@ -165,7 +177,13 @@ static bool refuse_unknown(error *err) {
 }
 
 static bool unwrap(opening *o, const store_vault *found, error *err) {
+    if (found->wrap_count == 0) {
+        return error_set(err, ERROR_CONFLICT, "what you keep is being erased; ask again in a moment");
+    }
     const store_wrap *wrap = find_wrap(found, o);
+    if (found->wrap_count == 0) {
+        return error_set(err, ERROR_CONFLICT, "what you kept is still being erased; ask again in a moment");
+    }
     if (wrap == NULL && o->is_past) {
         return refuse_unknown(err);
     }
@@ -212,7 +230,7 @@ static void read_vault(opening *o) {
 static opening *find_opening(const keyring *ring, const opening *wanted) {
     for (list_node *node = ring->openings.next; node != &ring->openings; node = node->next) {
         opening *o = LIST_ENTRY(node, opening, node);
-        if (o->user_id == wanted->user_id && o->makes == wanted->makes &&
+        if (o->user_id == wanted->user_id && o->makes == wanted->makes && !o->erased &&
             hash_equal(o->token_hash, wanted->token_hash, sizeof o->token_hash)) {
             return o;
         }

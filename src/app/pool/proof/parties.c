@@ -151,11 +151,19 @@ typedef struct asking {
     const party_query *query;
 } asking;
 
+/* Exact answers are checked by scoring them, others by answering too. */
+static proto_kind needed(const party_query *query) {
+    bool exact =
+        query->profile != NULL && slice_starts_with(slice_of_text(query->profile), SLICE_LITERAL("exact-"));
+    return exact ? PROTO_SCORE : PROTO_GENERATE;
+}
+
 static bool has_model(const session *s, const party_query *query) {
     for (size_t i = 0; i < s->model_count; i++) {
         const session_model *m = &s->models[i];
         if (slice_equal(m->name, query->model)) {
-            return (query->digest == NULL || memcmp(m->digest, query->digest, sizeof m->digest) == 0) &&
+            return m->does[needed(query)] &&
+                   (query->digest == NULL || memcmp(m->digest, query->digest, sizeof m->digest) == 0) &&
                    (query->profile == NULL || strcmp(m->profile, query->profile) == 0);
         }
     }

@@ -15,6 +15,11 @@ void memory_free(void *block); /* NULL is allowed */
 /* From now on whatever is given back is overwritten first, also where a block moves to grow: for a process
  * that handles what others must not find in its memory. Before there are other threads. */
 void memory_wipe_freed(void);
+/* Overwrites what isn't needed any more in memory that is kept, in a process that does so with what it gives
+ * back. */
+void memory_forget(void *bytes, size_t length);
+/* The same of what the processor's vector registers still hold, for a thread that is about to sleep. */
+void memory_forget_registers(void);
 /* Asks for large pages behind a block of many megabytes, before it is first written to: reading it takes
  * fewer look-ups then. */
 void memory_prefer_large_pages(void *block, size_t size);

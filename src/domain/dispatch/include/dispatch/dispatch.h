@@ -19,6 +19,12 @@ typedef struct dispatch_id {
 
 enum { DISPATCH_ATTEMPTS_MAX = 8, DISPATCH_DIGEST_SIZE = 32, DISPATCH_MODEL_NAME_MAX = 128 };
 
+/* Kinds of work that don't mix: each has its own queue, of a model of the same name too. */
+typedef enum dispatch_kind {
+    DISPATCH_GENERATE,
+    DISPATCH_EMBED /* such a job has no tokens to tell before it ends (dispatch_job_scored) */
+} dispatch_kind;
+
 typedef struct dispatch_config {
     uint64_t queue_deadline_ms;      /* longest wait for a worker */
     uint64_t job_deadline_ms;        /* longest life of a job, waiting included */
@@ -107,11 +113,15 @@ void dispatch_read_stats(const dispatch *d, dispatch_stats *stats);
 
 typedef struct dispatch_model_info {
     slice name; /* valid until the next call that changes the dispatcher */
+    dispatch_kind kind;
     size_t workers, slots, running, queued;
 } dispatch_model_info;
 
-/* for (size_t i = 0; dispatch_model_next(d, &i, &info);) — models that a connected worker has. */
+/* for (size_t i = 0; dispatch_model_next(d, &i, &info);) — models that a connected worker has; one that does
+ * both kinds comes twice. */
 bool dispatch_model_next(const dispatch *d, size_t *position, dispatch_model_info *info);
+/* A connected worker has it, for jobs of that kind. */
+bool dispatch_has_model(const dispatch *d, slice name, dispatch_kind kind);
 
 /* Recounts everything and checks every invariant of the README; costs as much as all there is. For tests. */
 MUST_CHECK bool dispatch_check(const dispatch *d, error *err);

@@ -7,8 +7,9 @@
  * job_failed hook was called, dispatch_job_cancel, or dispatch_free. Its handle is invalid from then on. */
 typedef struct dispatch_spec {
     dispatch_id id;
-    uint64_t user;        /* whose share of the queue it takes */
-    slice model;          /* name */
+    uint64_t user; /* whose share of the queue it takes */
+    slice model;   /* name */
+    dispatch_kind kind;
     void *context;        /* not NULL: what the hooks get */
     uint64_t deadline_ms; /* its own job deadline, if shorter than the configured one; 0: none */
     /* Whether the job may go to this worker (both contexts). NULL: to any. Asked when one is chosen, once for
@@ -26,9 +27,9 @@ MUST_CHECK dispatch_job *dispatch_submit(dispatch *d, const dispatch_spec *spec,
 /* Sends a job to this worker, now or not at all: it takes a free slot, is never queued and never moves. When
  * the worker is lost, hangs or gives the job up, job_failed comes with DISPATCH_LOST (DISPATCH_REFUSED if it
  * said that no other try is worth it). `silent`: not a token comes before the end, which dispatch_job_scored
- * tells; only the job's deadline watches it. A held worker (dispatch_worker_hold) takes it all the same.
- * ERROR_LIMIT: no free slot, or the worker is not serving or pauses. ERROR_NOT_FOUND: it doesn't have the
- * model. ERROR_CONFLICT, ERROR_IO, ERROR_MEMORY as above. */
+ * tells; only the job's deadline watches it. (One of DISPATCH_EMBED is silent by itself.) A held worker
+ * (dispatch_worker_hold) takes it all the same. ERROR_LIMIT: no free slot, or the worker is not serving or
+ * pauses. ERROR_NOT_FOUND: it doesn't have the model. ERROR_CONFLICT, ERROR_IO, ERROR_MEMORY as above. */
 MUST_CHECK dispatch_job *dispatch_assign(dispatch *d, const dispatch_spec *spec, dispatch_worker *w,
                                          bool silent, uint64_t now, error *err);
 

@@ -10,8 +10,9 @@ enum { DISPATCH_MODELS_MAX = 32, DISPATCH_SLOTS_MAX = 1024 /* of a worker, over 
 
 typedef struct dispatch_offer {
     slice model;                          /* name, 1 to DISPATCH_MODEL_NAME_MAX bytes; copied */
+    dispatch_kind kind;                   /* one offer for each that it does; both share the slots */
     uint8_t digest[DISPATCH_DIGEST_SIZE]; /* of the model file */
-    uint32_t slots;                       /* jobs of this model at once, at least 1 */
+    uint32_t slots;                       /* jobs of this model at once, at least 1; the same for both */
     bool exact;                           /* same digest: same bits, on any other exact worker */
 } dispatch_offer;
 
@@ -30,11 +31,11 @@ void dispatch_worker_drain(dispatch_worker *w, uint64_t now);
 /* Quarantine: while held it gets no job but by dispatch_assign. Those that it has go on; what waits for its
  * model waits for others, as if it paused. */
 void dispatch_worker_hold(dispatch_worker *w, bool hold, uint64_t now);
-/* Keeps one free slot of this model, now or as soon as there is one, from the queue, so that dispatch_assign
- * finds it; or lets it go again, which a new session of the worker has done already. False: nothing is kept,
- * for it lacks the model, or doesn't serve, pauses or hangs. */
+/* Keeps one free slot of this model for DISPATCH_GENERATE, now or as soon as there is one, from the queue, so
+ * that dispatch_assign finds it; or lets it go again, which a new session of the worker has done already.
+ * False: nothing is kept, for it lacks the model, or doesn't serve, pauses or hangs. */
 bool dispatch_worker_reserve(dispatch_worker *w, slice model, bool reserve, uint64_t now);
-/* dispatch_assign would find a free slot of this model now. */
+/* dispatch_assign would find a free slot of this model for DISPATCH_GENERATE now. */
 bool dispatch_worker_has_slot(const dispatch_worker *w, slice model);
 /* The session has ended, for whatever reason: its jobs go elsewhere. No hook is called for the worker. */
 void dispatch_worker_remove(dispatch_worker *w, uint64_t now);

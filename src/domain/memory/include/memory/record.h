@@ -7,8 +7,8 @@
 
 /* What is kept of a user, sealed: a Fernet token (crypto/fernet.h) of
  *
- *   version (1 byte) ‖ kind (1) ‖ user's id (8, big-endian) ‖ record's id (16) ‖ content's length (4,
- * big-endian) ‖ content ‖ zeros
+ *   version (1 byte) ‖ kind (1) ‖ user's id (8, big-endian) ‖ record's id (16)
+ *   ‖ content's length (4, big-endian) ‖ content ‖ zeros
  *
  * so that it opens in its own place alone: Fernet has nothing to bind it with. The zeros lengthen all that is
  * before the encryption to the next length that PADMÉ allows (Nikitin et al., PETS 2019, "Reducing Metadata

@@ -36,7 +36,11 @@ enum {
     PROTO_TOKENS_MAX = 4096,   /* token ids of a delta */
     PROTO_ANSWER_MAX = 131072, /* of an answer to be scored, so of any */
     PROTO_TOKEN_ID_MAX = 2147483647,
-    PROTO_LOGPROB_MAX = 10000, /* how far below 0 a logprob may be */
+    PROTO_TEXTS_MAX = 16, /* of an `embed` job, each 1 to PROTO_TEXT_SIZE_MAX bytes, */
+    PROTO_TEXT_SIZE_MAX = 32768,
+    PROTO_TEXTS_SIZE_MAX = 65536, /* all together: as JSON they always fit a message */
+    PROTO_DIMENSION_MAX = 8192,   /* values of a vector: so many as PROTO_TEXTS_MAX always fit one, too */
+    PROTO_LOGPROB_MAX = 10000,    /* how far below 0 a logprob may be */
     PROTO_SLOTS_MAX = 1024,
     PROTO_CORES_MAX = 65536,
     PROTO_COUNT_MAX = 16777216, /* tokens: contexts, limits, usage, credit */
@@ -59,6 +63,7 @@ enum {
     X(PROTO_DELTA, "delta", PROTO_WORKER)                                                                    \
     X(PROTO_DONE, "done", PROTO_WORKER)                                                                      \
     X(PROTO_SCORED, "scored", PROTO_WORKER)                                                                  \
+    X(PROTO_EMBEDDED, "embedded", PROTO_WORKER)                                                              \
     X(PROTO_FAIL, "fail", PROTO_WORKER)                                                                      \
     X(PROTO_CANCEL, "cancel", PROTO_POOL)                                                                    \
     X(PROTO_CREDIT, "credit", PROTO_POOL)                                                                    \
@@ -81,7 +86,7 @@ typedef enum proto_type {
 } proto_type;
 
 typedef enum proto_class { PROTO_CPU, PROTO_GPU, PROTO_NPU } proto_class;
-typedef enum proto_kind { PROTO_GENERATE, PROTO_SCORE } proto_kind;
+typedef enum proto_kind { PROTO_GENERATE, PROTO_SCORE, PROTO_EMBED, PROTO_KIND_COUNT } proto_kind;
 typedef enum proto_finish { PROTO_STOP, PROTO_LENGTH, PROTO_CANCELLED } proto_finish;
 typedef enum proto_availability { PROTO_AVAILABLE, PROTO_LIMITED, PROTO_PAUSED } proto_availability;
 
@@ -108,11 +113,15 @@ typedef enum proto_availability { PROTO_AVAILABLE, PROTO_LIMITED, PROTO_PAUSED }
 
 typedef struct proto_model {
     slice name;
-    uint8_t digest[PROTO_DIGEST_SIZE]; /* SHA-256 of the model file */
-    uint32_t context;                  /* tokens */
-    slice profile;                     /* engine profile: same profile and digest, same bits */
-    uint32_t slots;                    /* jobs at once */
-    double tokens_per_second;          /* measured, one job; 0: not known */
+    uint8_t digest[PROTO_DIGEST_SIZE];  /* SHA-256 of the model file */
+    uint32_t context;                   /* tokens */
+    slice profile;                      /* engine profile: same profile and digest, same bits */
+    uint32_t slots;                     /* jobs at once */
+    double tokens_per_second;           /* measured, one job; 0: not known */
+    proto_kind kinds[PROTO_KIND_COUNT]; /* of jobs that it does */
+    size_t kind_count;                  /* 0: generate and score */
+    bool has_dimension;
+    uint32_t dimension; /* of its vectors, if it does PROTO_EMBED */
 } proto_model;
 
 typedef struct proto_hello {
@@ -166,6 +175,7 @@ typedef struct proto_job {
     proto_kind kind;
     slice model;
     uint8_t digest[PROTO_DIGEST_SIZE];
+    /* From here to `salt`, and `credit`: not of an embed. */
     const proto_chat *messages;
     size_t message_count; /* at least 1 */
     float temperature;    /* 0 to 2 */
@@ -181,6 +191,8 @@ typedef struct proto_job {
     const uint32_t *answer;          /* of a score: the token ids to be checked; else none */
     size_t answer_count;             /* 1 to PROTO_ANSWER_MAX */
     bool logprobs;                   /* of a generate: the logprobs of the tokens are wanted, if there are */
+    const slice *texts;              /* of an embed */
+    size_t text_count;               /* 1 to PROTO_TEXTS_MAX */
 } proto_job;
 
 typedef struct proto_delta {
@@ -217,6 +229,15 @@ typedef struct proto_scored {
     uint64_t finished_ms;
     uint8_t signature[PROTO_SIGNATURE_SIZE]; /* of the finding */
 } proto_scored;
+
+/* Answers an embed job: a vector for each of its texts, in their order (proto/vector.h). */
+typedef struct proto_embedded {
+    uint8_t id[PROTO_ID_SIZE];
+    uint32_t prompt_tokens; /* of all texts */
+    uint32_t dimension;     /* values in each vector */
+    const slice *vectors;
+    size_t vector_count;
+} proto_embedded;
 
 typedef struct proto_fail {
     uint8_t id[PROTO_ID_SIZE];
@@ -296,6 +317,7 @@ typedef struct proto_message {
         proto_delta delta;
         proto_done done;
         proto_scored scored;
+        proto_embedded embedded;
         proto_fail fail;
         proto_cancel cancel;
         proto_credit credit;
@@ -326,6 +348,8 @@ MUST_CHECK bool proto_encode(const proto_message *message, buffer *out, error *e
 
 /* "delta"; static text. */
 const char *proto_type_name(proto_type type);
+/* Whether its hello says that the model does jobs of this kind. */
+bool proto_model_does(const proto_model *model, proto_kind kind);
 /* "cpu", "gpu", "npu". Parsing is exact. */
 const char *proto_class_name(proto_class class_id);
 MUST_CHECK bool proto_class_parse(slice name, proto_class *class_id);
