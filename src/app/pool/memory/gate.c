@@ -29,6 +29,15 @@ void memory_refuse(http_request *request, const error *failure) {
     }
 }
 
+/* Who asked can't be found any more. */
+static void refuse_ended(http_request *request, const error *failure) {
+    if (failure->code == ERROR_NONE || failure->code == ERROR_DENIED) {
+        reply_error(request, 401, NULL, "invalid_api_key", "this key or session has ended");
+    } else {
+        reply_failure(request, failure);
+    }
+}
+
 static void client_left(void *context) {
     passage *pass = context;
     keyring_forget(pass->wait);
@@ -46,7 +55,7 @@ static void opened(void *context, open_vault *v, const error *failure) {
         memory_refuse(pass.request, failure);
     } else if (who == NULL) {
         keyring_lock(pass.pool->keyring, pass.user_id, pass.key_id, pass.login);
-        reply_error(pass.request, 401, NULL, "invalid_api_key", "this key or session has ended");
+        refuse_ended(pass.request, &err);
     } else {
         pass.go_on(pass.context, who, v);
     }
@@ -103,7 +112,7 @@ static void looked(void *context, const store_vault *found, const error *failure
     if (failure != NULL) {
         reply_failure(pass.request, failure);
     } else if (who == NULL) {
-        reply_error(pass.request, 401, NULL, "invalid_api_key", "this key or session has ended");
+        refuse_ended(pass.request, &err);
     } else if (found != NULL) {
         refuse_locked(pass.request);
     } else {
