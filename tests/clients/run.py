@@ -41,7 +41,7 @@ def main():
         site = Site(scratch, binary, settings={"queue_limit_per_user": QUEUE_LIMIT_PER_USER})
         with site.running():
             environment = {**os.environ, **site.environment(site.user_key), "CELLULE_MODEL": site.model.stem,
-                           "CELLULE_EMBEDDER": EMBEDDER,
+                           "CELLULE_EMBEDDER": EMBEDDER, "CELLULE_BINARY": os.path.abspath(binary),
                            "CELLULE_QUEUE": str(QUEUE_LIMIT_PER_USER), "NODE_EXTRA_CA_CERTS": str(site.ca_file)}
             start_embedder(site, make_models)
             tested = subprocess.run(["node", "--test-reporter=tap", file], cwd=folder, env=environment, check=False)

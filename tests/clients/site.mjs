@@ -10,6 +10,8 @@ function required(name) {
 export const url = required('CELLULE_URL');
 export const key = required('CELLULE_KEY');
 export const model = required('CELLULE_MODEL');
+// The program itself.
+export const binary = required('CELLULE_BINARY');
 // One that embeds.
 export const embedder = required('CELLULE_EMBEDDER');
 // How many requests of one user the pool lets wait before it answers 429.

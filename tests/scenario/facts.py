@@ -425,22 +425,22 @@ class Embedded(FactsCase):
 
     def test_a_kill_while_they_are_embedded_loses_nothing(self):
         user = self.user("abel")
-        texts = [f"Shelf {i} holds thing{i}" for i in range(160)]
+        texts = [f"Shelf {i} holds thing{i}" for i in range(300)]
         with concurrent.futures.ThreadPoolExecutor(8) as crowd:
             list(crowd.map(lambda text: self.add(text, user), texts))
         worker = self.vectors()
         worker.wait("embedded", 2)
         worker.signal(signal.SIGSTOP)
         done, of = self.progress(user)
-        self.assertEqual(of, 160)
-        self.assertLess(done, 160)
+        self.assertEqual(of, 300)
+        self.assertLess(done, 300)
         self.kill()
         after, of = self.progress(user)
-        self.assertEqual(of, 160)
+        self.assertEqual(of, 300)
         self.assertGreaterEqual(after, done)
         self.assertEqual(self.found("thing42", user, limit=1), [texts[42]])
         worker.signal(signal.SIGCONT)
-        eventually("the rest is embedded", lambda: self.progress(user) == (160, 160))
+        eventually("the rest is embedded", lambda: self.progress(user) == (300, 300))
         found, query = [], "?limit=100"
         while True:
             page = self.list(user, query)
@@ -464,6 +464,17 @@ class Embedded(FactsCase):
         self.assertEqual(set(self.texts(user)), expected)
         for text in expected:
             self.assertGreater(self.search(text, user, limit=1)[0]["score"], 0.999)
+        worker.stop()
+
+    def test_locking_while_they_are_embedded_only_delays_it(self):
+        user = self.user("celia")
+        with concurrent.futures.ThreadPoolExecutor(8) as crowd:
+            list(crowd.map(lambda i: self.add(f"Drawer {i}", user), range(64)))
+        worker = self.vectors()
+        for _ in range(4):
+            self.status(user)
+            self.assertEqual(self.ask("POST", "/v1/memory/lock", key=user).status, 200)
+        eventually("all are embedded", lambda: self.progress(user) == (64, 64))
         worker.stop()
 
     def test_the_model_is_changed_while_it_serves(self):

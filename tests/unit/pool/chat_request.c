@@ -89,7 +89,7 @@ static void test_what_is_wrong_or_not_built_is_refused_by_name(void **state) {
         {HEAD ",\"stream_options\":true}", "stream_options"},
         {HEAD ",\"n\":2}", "n"},
         {HEAD ",\"logprobs\":true}", "logprobs"},
-        {HEAD ",\"store\":true}", "store"},
+        {HEAD ",\"store\":\"yes\"}", "store"},
         {HEAD ",\"tools\":[{}]}", "tools"},
         {HEAD ",\"response_format\":{\"type\":\"json_object\"}}", "response_format"},
         {HEAD ",\"frequency_penalty\":0.5}", "frequency_penalty"},

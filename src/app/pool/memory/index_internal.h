@@ -7,8 +7,8 @@
 #include "memory/vectors.h"
 #include "store/facts.h"
 
-/* Shared by index.c (the order in which things are done), index_load.c (reading it), index_data.c (what is in
- * it) and refresh.c (new vectors for facts that have others). */
+/* Shared by index.c (the order in which things are done), index_tasks.c (what they are), index_load.c
+ * (reading it), index_data.c (what is in it) and refresh.c (new vectors for facts that have others). */
 
 enum {
     INDEX_PAGE = 256, /* facts read at a time */
@@ -106,6 +106,7 @@ MUST_CHECK bool index_count(fact_index *x, index_data *data, error *err);
 /* Wipes what is loaded, beside the loop if it is much. */
 void index_unload(fact_index *x);
 void index_continue(fact_index *x);
+void index_add_task(fact_index *x, index_task *task);
 
 /* Copies a page from the store; NULL: memory is out. */
 MUST_CHECK store_fact *index_copy_page(arena *memory, const store_fact *facts, size_t count);

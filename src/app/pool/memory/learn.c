@@ -308,5 +308,9 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
 }
 
 void memory_learn(pool *p, http_request *request, const account *who, slice segment) {
+    if (p->draining) {
+        reply_error(request, 503, NULL, "pool_stopping", "the pool is stopping; ask again in a moment");
+        return;
+    }
     memory_enter(p, request, who, segment, MEMORY_IF_ANY, begin);
 }
