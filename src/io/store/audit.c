@@ -166,7 +166,7 @@ static bool audit_get_state_run(request *base, database *d, error *err) {
     store_audit_state *state = &((audit_get_state *)base)->state;
     query q;
     bool row = false;
-    if (!database_read_number(d, "SELECT ifnull(max(place) + 1, 0) FROM audit_entries", &state->end, err) ||
+    if (!database_read_number(d, "SELECT coalesce(max(place) + 1, 0) FROM audit_entries", &state->end, err) ||
         !database_read_number(d, "SELECT count(*) FROM audit_tiles", &state->tiles, err)) {
         return false;
     }

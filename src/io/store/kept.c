@@ -112,7 +112,8 @@ static bool move_to_checks(database *d, uint64_t number, error *err) {
     static const char check_sql[] =
         "INSERT INTO inference_verifications (id, job_id, user_id, worker_id, model, mode, state, "
         "created_ms, recheck, independence, attempts, referees, findings) "
-        "SELECT id, job_id, user_id, worker_id, model, mode, 'waiting', created_ms, 1, '', 0, 0, x'' "
+        "SELECT id, job_id, user_id, worker_id, model, mode, 'waiting', created_ms, 1, '', 0, 0, substr(id, "
+        "1, 0) "
         "FROM kept_answers WHERE number = ?";
     static const char payload_sql[] =
         "INSERT INTO inference_payloads (number, payload) "

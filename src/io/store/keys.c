@@ -125,7 +125,7 @@ static bool key_revoke_run(request *base, database *d, error *err) {
     key_revoke *r = (key_revoke *)base;
     query q;
     query_start(&q, d,
-                "UPDATE keys SET revoked_ms = ifnull(revoked_ms, ?) WHERE id = ? RETURNING token_hash");
+                "UPDATE keys SET revoked_ms = coalesce(revoked_ms, ?) WHERE id = ? RETURNING token_hash");
     query_u64(&q, r->now_ms);
     query_u64(&q, r->key_id);
     bool row = false;

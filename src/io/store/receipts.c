@@ -213,8 +213,8 @@ static bool delete_notices(receipts_delete *r, database *d, error *err) {
 static bool delete_receipts(receipts_delete *r, database *d, error *err) {
     query q;
     query_start(&q, d,
-                "DELETE FROM receipts WHERE rowid IN "
-                "(SELECT rowid FROM receipts WHERE created_ms < ? ORDER BY created_ms LIMIT ?)");
+                "DELETE FROM receipts WHERE job_id IN "
+                "(SELECT job_id FROM receipts WHERE created_ms < ? ORDER BY created_ms LIMIT ?)");
     give_bounds(r, &q);
     return run_delete(r, &q, d, err);
 }

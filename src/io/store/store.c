@@ -243,10 +243,9 @@ void store_stats(store *s, store_statistics *statistics) {
 static bool open_database(store *s, const store_options *options, error *err) {
     uint32_t timeout = options->busy_timeout_ms == 0 ? BUSY_TIMEOUT_MS : options->busy_timeout_ms;
     s->database = database_open(options->path, timeout, err);
-    bool opened = s->database != NULL &&
-                  migrations_check(s->database, store_migrations, store_migration_count, err) &&
+    bool opened = s->database != NULL && migrations_check_store(s->database, err) &&
                   database_prepare(s->database, options->size_limit, err) &&
-                  migrations_apply(s->database, store_migrations, store_migration_count, err);
+                  migrations_apply_store(s->database, err);
     if (opened && options->keeps_files) {
         database_keep_files(s->database);
     }
