@@ -79,7 +79,7 @@ static void audit_append_answer(request *base, const error *failure) {
     r->done(r->context, failure);
 }
 
-static const operation audit_append_operation = {DATABASE_WRITE_SYNCED, audit_append_run,
+static const operation audit_append_operation = {DATABASE_WRITE_SYNCED | OPERATION_BLIND, audit_append_run,
                                                  audit_append_answer};
 
 static bool tile_is_valid(const store_audit_tile *tile) {

@@ -1,7 +1,14 @@
 #include "sqlite.h"
 
+bool postgresql_is_url(const char *path) {
+    slice text = slice_of_text(path);
+    return slice_starts_with(text, SLICE_LITERAL("postgresql://")) ||
+           slice_starts_with(text, SLICE_LITERAL("postgres://"));
+}
+
 database *database_open(const char *path, uint32_t busy_timeout_ms, error *err) {
-    return sqlite_open(path, busy_timeout_ms, err);
+    return postgresql_is_url(path) ? postgresql_open(path, busy_timeout_ms, err)
+                                   : sqlite_open(path, busy_timeout_ms, err);
 }
 
 void database_keep_files(database *d) {
@@ -37,6 +44,10 @@ void database_rollback(database *d) {
 
 uint64_t database_rollbacks(const database *d) {
     return d->rollbacks;
+}
+
+void database_forget_noted(database *d) {
+    d->rollbacks++;
 }
 
 bool database_in_transaction(const database *d) {

@@ -33,6 +33,8 @@ MUST_CHECK bool database_commit(database *d, error *err);
 void database_rollback(database *d);
 /* How often that was called: what was noted in memory of a transaction may not have come to be. */
 uint64_t database_rollbacks(const database *d);
+/* The same for a part of a transaction. */
+void database_forget_noted(database *d);
 /* False when the database has given the transaction up by itself, as it may when the disk or memory is full
  * or the connection is lost. */
 bool database_in_transaction(const database *d);

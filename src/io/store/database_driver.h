@@ -46,6 +46,9 @@ struct database {
     bool wiped; /* there may be something left of what was to be wiped */
 };
 
-database *sqlite_open(const char *path, uint32_t busy_timeout_ms, error *err);
+MUST_CHECK database *sqlite_open(const char *path, uint32_t busy_timeout_ms, error *err);
+MUST_CHECK database *postgresql_open(const char *url, uint32_t busy_timeout_ms, error *err);
+/* It begins with "postgresql://" or "postgres://". */
+bool postgresql_is_url(const char *path);
 
 #endif

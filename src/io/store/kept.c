@@ -65,7 +65,7 @@ static void kept_add_answer(request *base, const error *failure) {
     r->done(r->context, failure);
 }
 
-static const operation kept_add_operation = {DATABASE_WRITE, kept_add_run, kept_add_answer};
+static const operation kept_add_operation = {DATABASE_WRITE | OPERATION_BLIND, kept_add_run, kept_add_answer};
 
 bool store_kept_add(store *s, const store_kept_answer *answer, size_t keep, store_done *done, void *context,
                     error *err) {
@@ -233,7 +233,7 @@ static bool find_aged(kept_expire *r, database *d, size_t limit, void **found, s
     query q;
     query_start(&q, d,
                 "SELECT number, worker_id FROM (SELECT number, worker_id, created_ms FROM kept_answers "
-                "ORDER BY number LIMIT ?) WHERE created_ms < ? OR created_ms > ?");
+                "ORDER BY number LIMIT ?) AS oldest WHERE created_ms < ? OR created_ms > ?");
     query_u64(&q, limit);
     query_u64(&q, r->from_ms);
     query_u64(&q, r->to_ms);

@@ -35,7 +35,8 @@ static void receipt_add_answer(request *base, const error *failure) {
     r->done(r->context, failure);
 }
 
-static const operation receipt_add_operation = {DATABASE_WRITE, receipt_add_run, receipt_add_answer};
+static const operation receipt_add_operation = {DATABASE_WRITE | OPERATION_BLIND, receipt_add_run,
+                                                receipt_add_answer};
 
 bool store_receipt_add(store *s, const store_receipt *receipt, store_done *done, void *context, error *err) {
     if (receipt->receipt.length == 0 || receipt->receipt.length > STORE_RECEIPT_MAX) {

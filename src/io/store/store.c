@@ -6,13 +6,20 @@
 #include "base/memory.h"
 #include "ev/loop.h"
 #include "migrations.h"
+#include "store/server.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
 
-enum { QUEUE_LIMIT = 4096, BUSY_TIMEOUT_MS = 2000, POST_AGAIN_MS = 10, SCRUB_AFTER_MS = 30000 };
+enum {
+    QUEUE_LIMIT = 4096,
+    BUSY_TIMEOUT_MS = 2000,
+    POST_AGAIN_MS = 10,
+    SCRUB_AFTER_MS = 30000,
+    NAME_SIZE = 512
+};
 
 typedef struct chain {
     request *first;
@@ -228,6 +235,10 @@ gathered *store_reputations(store *s) {
     return s->reputations;
 }
 
+database *store_database(const store *s) {
+    return s->database;
+}
+
 kept_rings *store_kept_rings(store *s) {
     return s->kept;
 }
@@ -249,7 +260,10 @@ static bool open_database(store *s, const store_options *options, error *err) {
     if (opened && options->keeps_files) {
         database_keep_files(s->database);
     }
-    return opened || error_context(err, "database %s", options->path);
+    char name[NAME_SIZE];
+    error ignored;
+    bool named = store_path_describe(options->path, name, sizeof name, &ignored);
+    return opened || error_context(err, "database %s", named ? name : "URL");
 }
 
 static void init_lock(store *s) {
