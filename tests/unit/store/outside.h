@@ -2,7 +2,7 @@
 #define STORE_OUTSIDE_H
 
 /* Where a test's database is, and a look at it past the store: a file of SQLite's, or a database of its own
- * in the server that CELLULE_TEST_POSTGRESQL names (tests/support/postgresql.py). */
+ * in the server that CELLULE_TEST_POSTGRESQL names (tests/support/postgresql_server.py). */
 #include "unit.h"
 
 #include <libpq-fe.h>

@@ -1,6 +1,6 @@
 """A PostgreSQL of one's own: a folder in /dev/shm or /tmp, a Unix socket there and a free port of this machine.
 
-As a program: postgresql.py PROGRAM ARGUMENT… runs the program with CELLULE_TEST_POSTGRESQL in its environment, the
+As a program: postgresql_server.py PROGRAM ARGUMENT… runs the program with CELLULE_TEST_POSTGRESQL in its environment, the
 URL of the server up to the database's name, and ends the server with it. Where there is no PostgreSQL it says so in
 TAP, unless CI is set: then it fails."""
 
