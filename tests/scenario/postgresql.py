@@ -161,5 +161,44 @@ class Killed(OnServer):
         self.check_good_request()
 
 
+class Moved(SiteCase):
+    """From a file into a server and back."""
+
+    worker_count = 1
+
+    @classmethod
+    def setUpClass(cls):
+        if MISSING:
+            raise unittest.SkipTest(MISSING)
+        cls.server = postgresql.Server()
+        cls.addClassCleanup(cls.server.close)
+        cls.server.sql(f"CREATE DATABASE {postgresql.USER}")
+        super().setUpClass()
+
+    def copy(self, *places, check=True):
+        return self.site.cellule("admin", "database", "copy", *places, check=check)
+
+    def start_on(self, database):
+        self.site.start_pool("--database", database)
+        self.site.start_worker(0)
+        wait_for("its worker is back", lambda: self.site.connected_workers() == 1)
+
+    def test_a_site_moves_and_serves_on(self):
+        file, server, back = str(self.site.folder / "pool.db"), self.server.url(tcp=True), str(self.site.folder / "back.db")
+        jobs = [self.chat().headers["x-cellule-job"] for _ in range(3)]
+        served = self.copy(file, server, check=False)
+        self.assertEqual(served.returncode, 1)
+        self.assertRegex(served.stderr, "another process|in use")
+        for source, target in ((file, server), (server, back)):
+            self.site.stop()
+            self.assertRegex(self.copy(source, target).stdout, "copied [0-9]+ rows")
+            self.assertIn("empty", self.copy(source, target, check=False).stderr)
+            self.start_on(target)
+            jobs.append(self.chat().headers["x-cellule-job"])
+            for job in jobs:
+                self.assertEqual(self.ask("GET", f"/v1/receipts/{job}", key=self.site.user_key).status, 200)
+        self.assertIn("no file", self.copy(file + ".none", str(self.site.folder / "x.db"), check=False).stderr)
+
+
 if __name__ == "__main__":
     tap.main()

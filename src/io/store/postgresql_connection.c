@@ -14,7 +14,8 @@ enum {
     WAIT_MS = 3000,
     TRY_MS = 5000,
     VERSION_LEAST = 120000,
-    SETTINGS_SIZE = 512
+    SETTINGS_SIZE = 512,
+    LAST_WORDS = 8
 };
 
 uint64_t postgresql_now_ms(void) {
@@ -71,7 +72,8 @@ static bool wait_until(PGconn *connection, short events, uint64_t until_ms) {
 }
 
 static bool finish_connecting(PGconn *connection, uint64_t until_ms, error *err) {
-    PostgresPollingStatusType status = PGRES_POLLING_WRITING;
+    PostgresPollingStatusType status =
+        PQstatus(connection) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
     while (status == PGRES_POLLING_WRITING || status == PGRES_POLLING_READING) {
         if (!wait_until(connection, status == PGRES_POLLING_WRITING ? POLLOUT : POLLIN, until_ms)) {
             return error_set(err, ERROR_TIMEOUT, "the database server doesn't answer");
@@ -165,13 +167,17 @@ bool postgresql_connect(postgresql *p, uint64_t until_ms, error *err) {
     return false;
 }
 
-/* A server that was stopped in an orderly way has said so. */
+/* A server that was stopped in an orderly way has said so: its last words, then the end. */
 static bool is_alive(postgresql *p) {
-    struct pollfd one = {.fd = p->connection == NULL ? -1 : PQsocket(p->connection), .events = POLLIN};
-    error ignored;
-    if (p->connection != NULL && poll(&one, 1, 0) > 0 &&
-        (PQconsumeInput(p->connection) == 0 || PQstatus(p->connection) != CONNECTION_OK)) {
-        (void)postgresql_lose(p, "", &ignored);
+    for (int i = 0; p->connection != NULL && i < LAST_WORDS; i++) {
+        struct pollfd one = {.fd = PQsocket(p->connection), .events = POLLIN};
+        if (poll(&one, 1, 0) <= 0) {
+            break;
+        }
+        error ignored;
+        if (PQconsumeInput(p->connection) == 0 || PQstatus(p->connection) != CONNECTION_OK) {
+            (void)postgresql_lose(p, "", &ignored);
+        }
     }
     return p->connection != NULL;
 }

@@ -157,10 +157,14 @@ bool postgresql_next(postgresql *p, PGresult **result, error *err) {
         }
     }
     *result = PQgetResult(p->connection);
-    if (PQstatus(p->connection) != CONNECTION_OK) {
+    const char *severity = PQresultErrorField(*result, PG_DIAG_SEVERITY_NONLOCALIZED);
+    bool last = severity != NULL && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0);
+    if (last || PQstatus(p->connection) != CONNECTION_OK) {
+        error cause;
+        (void)(last ? postgresql_error(*result, &cause) : postgresql_connection_error(p->connection, &cause));
         PQclear(*result);
         *result = NULL;
-        return postgresql_lose(p, "", err);
+        return postgresql_lose(p, cause.text, err);
     }
     return true;
 }

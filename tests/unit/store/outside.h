@@ -66,21 +66,26 @@ static inline void server_make_path(place *p) {
 }
 
 /* In memory where there is such a folder: thousands of syncs would make the tests slow, and prove no more. */
-static inline place place_make(void) {
-    static unsigned number;
+static inline place place_make_in_files(void) {
     place p = {.folder = ""};
-    if (server_of_tests() != NULL) {
-        char sql[128];
-        snprintf(p.database, sizeof p.database, "test_%ld_%u", (long)getpid(), ++number);
-        snprintf(sql, sizeof sql, "CREATE DATABASE %s", p.database);
-        server_run("postgres", sql);
-        server_make_path(&p);
-        return p;
-    }
     const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     snprintf(p.folder, sizeof p.folder, "%s/cellule-store-XXXXXX", parent);
     assert_non_null(mkdtemp(p.folder));
     snprintf(p.path, sizeof p.path, "%s/site.db", p.folder);
+    return p;
+}
+
+static inline place place_make(void) {
+    static unsigned number;
+    place p = {.folder = ""};
+    char sql[128];
+    if (server_of_tests() == NULL) {
+        return place_make_in_files();
+    }
+    snprintf(p.database, sizeof p.database, "test_%ld_%u", (long)getpid(), ++number);
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s", p.database);
+    server_run("postgres", sql);
+    server_make_path(&p);
     return p;
 }
 
