@@ -45,6 +45,14 @@ static bool run_one(database *d, request *r, error *lost) {
     return database_drop_savepoint(d, lost);
 }
 
+static bool run_each(database *d, request *first, const request *end, error *lost) {
+    bool good = true;
+    for (request *r = first; good && r != end; r = r->next) {
+        good = run_one(d, r, lost);
+    }
+    return good;
+}
+
 /* Behind the last of those, from `first` on, that can be run without looking at their outcomes. */
 static request *end_of_group(request *first) {
     request *r = first;
@@ -87,12 +95,7 @@ static bool run_group(database *d, request *first, const request *end, error *lo
         return false;
     }
     database_forget_noted(d);
-    for (request *r = first; r != end; r = r->next) {
-        if (!run_one(d, r, lost)) {
-            return false;
-        }
-    }
-    return true;
+    return run_each(d, first, end, lost);
 }
 
 static bool run_requests(database *d, request *first, error *lost) {
@@ -113,14 +116,40 @@ static bool run_requests(database *d, request *first, error *lost) {
     return true;
 }
 
-static bool run_all(database *d, request *first, batch_result *result, error *lost) {
-    if (!database_begin(d, mode_of(first), lost) || !run_requests(d, first, lost)) {
-        return false;
-    }
+static bool commit(database *d, batch_result *result, error *lost) {
     uint64_t start = now_us();
     bool committed = database_commit(d, lost);
     result->commit_us = now_us() - start;
     return committed;
+}
+
+/* All of them and the commit behind them without a look at any outcome but the last. *done: that was it, well
+ * or not; otherwise one of them fails by itself, and nothing has happened. */
+static bool run_blindly(database *d, request *first, batch_result *result, bool *done, error *lost) {
+    bool good = true;
+    for (request *r = first; good && r != NULL; r = r->next) {
+        good = r->operation->run(r, d, lost);
+    }
+    good = good && commit(d, result, lost);
+    *done = good || is_out(lost) || !database_in_transaction(d);
+    if (!*done) {
+        database_rollback(d);
+    }
+    return good;
+}
+
+static bool run_all(database *d, request *first, batch_result *result, error *lost) {
+    if (!database_begin(d, mode_of(first), lost)) {
+        return false;
+    }
+    if (end_of_group(first) == NULL && database_run_ahead(d)) {
+        bool done = false;
+        bool good = run_blindly(d, first, result, &done, lost);
+        return done ? good
+                    : database_begin(d, mode_of(first), lost) && run_each(d, first, NULL, lost) &&
+                          commit(d, result, lost);
+    }
+    return run_requests(d, first, lost) && commit(d, result, lost);
 }
 
 static void fail_all(request *first, const error *cause) {

@@ -114,3 +114,7 @@ bool database_wants_scrub(const database *d) {
 bool database_scrub(database *d, error *err) {
     return d->driver->scrub(d, err);
 }
+
+uint64_t database_tend(database *d) {
+    return d->driver->tend == NULL ? 0 : d->driver->tend(d);
+}

@@ -44,8 +44,9 @@ MUST_CHECK bool database_savepoint(database *d, error *err);
 MUST_CHECK bool database_keep_savepoint(database *d, error *err);
 MUST_CHECK bool database_drop_savepoint(database *d, error *err);
 
-/* From here to database_end_ahead the outcome of query_run isn't waited for: statements go out one behind the
- * other, and each says that it succeeded. False: this database has no such thing, nothing changes. */
+/* From here to database_end_ahead, or the transaction's end, the outcome of query_run isn't waited for:
+ * statements go out one behind the other, and each says that it succeeded. False: this database has no such
+ * thing, nothing changes. */
 bool database_run_ahead(database *d);
 /* Waits for all of them; false with what the first that failed says. None behind that one was run. */
 MUST_CHECK bool database_end_ahead(database *d, error *err);
@@ -123,5 +124,9 @@ bool database_wants_scrub(const database *d);
 /* Takes what was wiped out of the files, as far as the database can. Not in a transaction. ERROR_TIMEOUT, at
  * once, while another program (a backup) reads. */
 MUST_CHECK bool database_scrub(database *d, error *err);
+
+/* Between transactions, from time to time: a connection that is lost is made anew before somebody needs it.
+ * When it wants to be called again, on the monotonic clock; 0: not of its own. */
+uint64_t database_tend(database *d);
 
 #endif

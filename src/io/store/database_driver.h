@@ -26,6 +26,7 @@ typedef struct database_driver {
     uint64_t (*last_id)(database *d);
     void (*end_queries)(database *d);
     bool (*scrub)(database *d, error *err);
+    uint64_t (*tend)(database *d); /* NULL: there is nothing to tend */
     /* Version 0: nothing of ours is in it yet. ERROR_UNSUPPORTED: it is another program's. */
     bool (*read_version)(database *d, uint64_t *version, error *err);
     bool (*write_version)(database *d, uint32_t version, error *err);

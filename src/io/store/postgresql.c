@@ -47,19 +47,17 @@ static bool pg_begin(database *d, database_mode mode, error *err) {
            (mode != DATABASE_WRITE || postgresql_send_plain(p, "SET LOCAL synchronous_commit = off", err));
 }
 
-/* A server that has given the transaction up says ROLLBACK to that. */
+/* Sent behind what isn't known to have succeeded: of what follows a failure the server runs nothing. */
 static bool pg_commit(database *d, error *err) {
     postgresql *p = postgresql_of(d);
     postgresql_end_queries(d);
-    if (!postgresql_collect(p, 0, err)) {
-        return false;
-    }
     if (p->write && FAULT_HERE("disk")) {
         return error_set(err, ERROR_IO, "the database server's disk is full; make room and try again");
     }
     p->committing = p->write;
     bool committed = postgresql_send_plain(p, "COMMIT", err) && postgresql_synchronise(p, err);
     p->committing = false;
+    p->ahead = p->ahead && !committed;
     p->transaction = p->transaction && !committed;
     return committed;
 }
@@ -172,6 +170,7 @@ const database_driver postgresql_driver = {.migrations = postgresql_migrations,
                                            .last_id = pg_last_id,
                                            .end_queries = postgresql_end_queries,
                                            .scrub = pg_scrub,
+                                           .tend = postgresql_tend,
                                            .read_version = postgresql_read_version,
                                            .write_version = postgresql_write_version,
                                            .start = postgresql_query_start,

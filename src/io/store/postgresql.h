@@ -76,6 +76,7 @@ size_t postgresql_files(const database *d, const char **files, size_t limit);
 MUST_CHECK bool postgresql_connect(postgresql *p, uint64_t until_ms, error *err);
 /* There is a connection, if need be after some tries for a while. */
 MUST_CHECK bool postgresql_ensure(postgresql *p, error *err);
+uint64_t postgresql_tend(database *d);
 /* The connection is of no use any more. Always returns false. */
 bool postgresql_lose(postgresql *p, const char *why, error *err);
 void postgresql_disconnect(postgresql *p);

@@ -15,7 +15,8 @@ enum {
     TRY_MS = 5000,
     VERSION_LEAST = 120000,
     SETTINGS_SIZE = 512,
-    LAST_WORDS = 8
+    LAST_WORDS = 8,
+    LOOK_EACH_MS = 5000
 };
 
 uint64_t postgresql_now_ms(void) {
@@ -201,4 +202,18 @@ bool postgresql_ensure(postgresql *p, error *err) {
         }
     }
     return error_set(err, ERROR_IO, "there is no connection to the database (%s); try again", last.text);
+}
+
+uint64_t postgresql_tend(database *d) {
+    postgresql *p = postgresql_of(d);
+    uint64_t now = postgresql_now_ms();
+    error err;
+    if (!is_alive(p) && now >= p->next_try_ms) {
+        if (postgresql_connect(p, now + TRY_MS, &err)) {
+            log_info("connected to the database again");
+        } else {
+            log_warning("no connection to the database", LOG_CAUSE(&err));
+        }
+    }
+    return p->connection != NULL ? postgresql_now_ms() + LOOK_EACH_MS : p->next_try_ms;
 }

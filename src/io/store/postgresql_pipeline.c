@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* ANSWER_WAIT: a statement of the store takes milliseconds, a migration or a scrub perhaps seconds. */
-enum { ANSWER_WAIT_MS = 60000, SQL_SIZE = 4096 };
+enum { ANSWER_WAIT_MS = 60000, SQL_SIZE = 4096, COMMIT_AND_END = 2 };
 
 postgresql_statement *postgresql_find(postgresql *p, const char *sql) {
     for (size_t i = 0; i < p->statement_count; i++) {
@@ -164,6 +164,8 @@ bool postgresql_next(postgresql *p, PGresult **result, error *err) {
         (void)(last ? postgresql_error(*result, &cause) : postgresql_connection_error(p->connection, &cause));
         PQclear(*result);
         *result = NULL;
+        bool before = last && p->pending_count > COMMIT_AND_END; /* then the commit behind it wasn't run */
+        p->committing = p->committing && !before;
         return postgresql_lose(p, cause.text, err);
     }
     return true;

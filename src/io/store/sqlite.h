@@ -10,7 +10,7 @@ extern const database_driver sqlite_driver;
 
 /* For the sqlite*.c: the only files that speak to SQLite. */
 struct sqlite3 *sqlite_connection(const database *d);
-struct sqlite3_stmt *sqlite_statement(database *d, const char *sql, int *code);
+struct sqlite3_stmt *sqlite_statement(database *base, const char *sql, int *code);
 /* SQLite's code as an error that says what to do. `cause`: errno after the failed call, as SQLite doesn't
  * keep it when a commit fails; 0 if not known. Always returns false. */
 bool sqlite_error(const database *d, int code, int cause, error *err);

@@ -38,6 +38,7 @@ struct store {
     size_t queue_limit;
     uint32_t scrub_after_ms;
     uint64_t scrub_at_ms; /* 0: nothing was wiped; whoever uses the database has it */
+    uint64_t tend_at_ms;  /* as database_tend said; the thread's */
     mailbox *mailbox;
     gathered *sightings;   /* worker_notes.c */
     gathered *reputations; /* reputation.c */
@@ -137,10 +138,22 @@ static void scrub_if_due(store *s) {
     }
 }
 
+/* 0 is never. */
+static uint64_t sooner(uint64_t a, uint64_t b) {
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static void look_after_database(store *s) {
+    scrub_if_due(s);
+    if (s->tend_at_ms == 0 || monotonic_ms() >= s->tend_at_ms) {
+        s->tend_at_ms = database_tend(s->database);
+    }
+}
+
 /* A post that is refused, as memory or the loop's queue may be full, is tried again soon. */
 static void wait_for_work(store *s) {
     bool post_again = s->finished.first != NULL && !s->posted;
-    uint64_t until_ms = s->scrub_at_ms;
+    uint64_t until_ms = sooner(s->scrub_at_ms, s->tend_at_ms);
     if (post_again) {
         until_ms = monotonic_ms() + POST_AGAIN_MS;
     }
@@ -156,18 +169,15 @@ static void wait_for_work(store *s) {
 /* Whatever queued up while the last batch ran is the next batch: alone, a request waits for nobody. */
 static void *work(void *argument) {
     store *s = argument;
+    look_after_database(s);
     pthread_mutex_lock(&s->lock);
     while (s->waiting.first != NULL || !s->stopping) {
         if (s->waiting.first == NULL) {
             wait_for_work(s);
-            pthread_mutex_unlock(&s->lock);
-            scrub_if_due(s);
-            pthread_mutex_lock(&s->lock);
         } else {
             chain batch = chain_take(&s->waiting);
             pthread_mutex_unlock(&s->lock);
             batch_result result = batch_run(s->database, batch.first);
-            scrub_if_due(s);
             pthread_mutex_lock(&s->lock);
             account(s, &result);
             chain_append(&s->finished, batch.first, batch.last);
@@ -175,6 +185,9 @@ static void *work(void *argument) {
         if (s->finished.first != NULL && !s->posted) {
             s->posted = ev_post(s->loop, deliver, s->mailbox);
         }
+        pthread_mutex_unlock(&s->lock);
+        look_after_database(s);
+        pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
