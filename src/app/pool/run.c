@@ -125,16 +125,8 @@ static bool check_release(pool *p, const run_options *options, error *err) {
 }
 
 static bool choose_database(pool *p, const run_options *options, error *err) {
-    if (options->database == NULL) {
-        return true;
-    }
-    char *copy = memory_copy_string(options->database);
-    if (copy == NULL) {
-        return error_memory(err);
-    }
-    memory_free(p->settings.database);
-    p->settings.database = copy;
-    return database_check_setting(copy, err);
+    p->database = options->database != NULL ? options->database : p->settings.database;
+    return database_check_setting(p->database, err);
 }
 
 static int run_pool(const run_options *options, const char *settings_path) {

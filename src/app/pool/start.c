@@ -126,7 +126,7 @@ static bool open_store(pool *p, error *err) {
     if (p->fleet == NULL || p->scratch == NULL) {
         return error_memory(err);
     }
-    p->store = site_database_open(p->site.folder, p->settings.database, true, err);
+    p->store = site_database_open(p->site.folder, p->database, true, err);
     if (p->store == NULL || !load_database(p, p->store, err)) {
         return false;
     }

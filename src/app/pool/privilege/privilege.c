@@ -79,7 +79,7 @@ static size_t all_ports(uint16_t ports[NET_EGRESS_PORTS_MAX + 1], bool *any) {
 /* What looking names up reads, and what a lost connection to the database takes to be made again. */
 static size_t all_places(const pool *p, sandbox_place places[SANDBOX_NAME_PLACES + STORE_SERVER_FILES_MAX]) {
     const char *files[STORE_SERVER_FILES_MAX];
-    size_t count = store_server_files(p->store, files);
+    size_t count = p->store == NULL ? 0 : store_server_files(p->store, files);
     memcpy(places, sandbox_name_places, sizeof sandbox_name_places);
     for (size_t i = 0; i < count; i++) {
         places[SANDBOX_NAME_PLACES + i] = (sandbox_place){files[i], SANDBOX_READ};
@@ -90,8 +90,8 @@ static size_t all_places(const pool *p, sandbox_place places[SANDBOX_NAME_PLACES
 static bool needs_local(const pool *p) {
     store_server server;
     error ignored;
-    return store_path_is_server(p->settings.database) &&
-           store_server_find(p->settings.database, &server, &ignored) && server.host[0] == '\0';
+    return store_path_is_server(p->database) && store_server_find(p->database, &server, &ignored) &&
+           server.host[0] == '\0';
 }
 
 static void say(const pool *p, bool local, const sandbox_walls *walls) {
