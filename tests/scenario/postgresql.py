@@ -2,6 +2,7 @@
 pool itself is killed; a second pool is turned away. postgresql.py BINARY"""
 
 import os
+import pathlib
 import signal
 import tempfile
 import threading
@@ -10,7 +11,7 @@ import unittest
 
 import postgresql_server as postgresql
 import tap
-from cellule_site import SiteError
+from cellule_site import SiteError, write_private
 from storage import Storage
 from wire import BINARY, PATIENCE, Site, SiteCase, trust, wait_for
 
@@ -22,7 +23,6 @@ class OnServer(SiteCase):
     """A site whose database is in a server of its own."""
 
     worker_count = 1
-    tcp = False
 
     @classmethod
     def setUpClass(cls):
@@ -31,20 +31,31 @@ class OnServer(SiteCase):
         cls.server.sql(f"CREATE DATABASE {postgresql.USER}")
         scratch = tempfile.TemporaryDirectory(prefix="cellule-scenario-")
         cls.addClassCleanup(scratch.cleanup)
-        cls.site = Site(scratch.name, BINARY, worker_count=cls.worker_count, settings=cls.settings)
-        cls.site.init_options = ["--database", cls.server.url(tcp=cls.tcp)]
+        cls.site = Site(pathlib.Path(scratch.name) / "site", BINARY, worker_count=cls.worker_count, settings=cls.settings)
+        cls.site.init_options = ["--database", cls.url(pathlib.Path(scratch.name))]
         cls.addClassCleanup(cls.site.stop)
         cls.site.start()
         cls.context = trust(cls.site.ca_file)
+
+    @classmethod
+    def url(cls, scratch):
+        """What the site is given; `scratch` is a folder for files that it names."""
+        return cls.server.url()
 
     def number(self, query):
         return int(self.server.sql(query, postgresql.USER))
 
 
 class Stopped(OnServer, Storage):
-    """By its own machine's name or address."""
+    """Over TCP, with TLS and a password: what these take is read once, or may still be read by a confined pool."""
 
-    tcp = True
+    @classmethod
+    def url(cls, scratch):
+        passwords = scratch / "passwords"
+        write_private(passwords, f"127.0.0.1:{cls.server.port}:{postgresql.USER}:site:the secret\n")
+        authority = cls.server.demand("site", "the secret")
+        return (f"postgresql://site@127.0.0.1:{cls.server.port}/{postgresql.USER}?passfile={passwords}"
+                f"&sslmode=verify-full&sslrootcert={authority}")
 
     def break_it(self):
         self.server.stop()
@@ -68,7 +79,9 @@ class Stopped(OnServer, Storage):
 class StoppedSocket(Stopped):
     """By a Unix socket."""
 
-    tcp = False
+    @classmethod
+    def url(cls, scratch):
+        return cls.server.url()
 
 
 class Killed(OnServer):

@@ -102,6 +102,27 @@ class Server:
             return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
         return f"postgresql://{USER}@:{self.port}/{database}?host={self.folder}"
 
+    def demand(self, role, password):
+        """TLS and a password of a new role, over TCP; it owns the usual database. The file of its authority."""
+        certificate, key = os.path.join(self.folder, "server.pem"), os.path.join(self.folder, "server.key")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-days", "2", "-subj", "/CN=database", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key,
+                        "-out", certificate], check=True, capture_output=True)
+        os.chmod(key, 0o600)
+        os.chmod(certificate, 0o644)
+        if os.geteuid() == 0:
+            os.chown(key, pwd.getpwnam("nobody").pw_uid, -1)
+        self.sql(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        self.sql(f"ALTER DATABASE {USER} OWNER TO {role}")
+        self.sql(f"ALTER SCHEMA public OWNER TO {role}", USER)
+        rules = pathlib.Path(self.data) / "pg_hba.conf"
+        rules.write_text(f"hostssl all {role} 127.0.0.1/32 scram-sha-256\nhost all {role} 127.0.0.1/32 reject\n"
+                         + rules.read_text())
+        for name, value in {"ssl_cert_file": certificate, "ssl_key_file": key, "ssl": "on"}.items():
+            self.sql(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.sql("SELECT pg_reload_conf()")
+        return certificate
+
     def sql(self, text, database="postgres"):
         """What psql prints, without decoration."""
         return subprocess.run([os.path.join(binaries(), "psql"), "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",

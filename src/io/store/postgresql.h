@@ -7,7 +7,8 @@
 #include <libpq-fe.h>
 
 /* For the postgresql*.c: the only files that speak to libpq. One connection, in pipeline mode but for
- * migrations and scrubbing. Nothing waits without an end: who gives no answer for ANSWER_WAIT_MS is lost. */
+ * migrations and scrubbing. Nothing waits without an end: a server that gives no answer for that long is
+ * lost. */
 enum {
     POSTGRESQL_STATEMENT_MAX = 256,
     POSTGRESQL_PARAMETER_MAX = 32,
@@ -32,6 +33,7 @@ typedef struct postgresql {
     database base;
     postgresql_target *target;
     PGconn *connection; /* NULL: there is none */
+    bool ready;         /* the connection was set up, and the lock is ours */
     uint32_t lock_wait_ms;
     uint8_t opener[POSTGRESQL_OPENER_SIZE]; /* drawn at opening: says who used the database last */
     bool stamped;                           /* it stands in the database */

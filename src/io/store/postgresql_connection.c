@@ -37,6 +37,7 @@ void postgresql_disconnect(postgresql *p) {
     PQfinish(p->connection);
     p->rows = NULL;
     p->connection = NULL;
+    p->ready = false;
     p->reading = false;
     p->transaction = false;
     p->failed = false;
@@ -80,6 +81,9 @@ static bool finish_connecting(PGconn *connection, uint64_t until_ms, error *err)
             return error_set(err, ERROR_TIMEOUT, "the database server doesn't answer");
         }
         status = PQconnectPoll(connection);
+    }
+    if (status != PGRES_POLLING_OK && PQconnectionNeedsPassword(connection) != 0) {
+        return error_set(err, ERROR_DENIED, "the database wants a password: name a passfile in its URL");
     }
     return status == PGRES_POLLING_OK || postgresql_connection_error(connection, err);
 }
@@ -152,7 +156,8 @@ static bool open_session(postgresql *p, uint64_t until_ms, error *err) {
     if (PQsetnonblocking(p->connection, 1) != 0 || PQenterPipelineMode(p->connection) == 0) {
         return postgresql_connection_error(p->connection, err);
     }
-    return set_up(p, err) && take_lock(p, err) && check_opener(p, err) && postgresql_synchronise(p, err);
+    p->ready = set_up(p, err) && take_lock(p, err) && check_opener(p, err) && postgresql_synchronise(p, err);
+    return p->ready;
 }
 
 bool postgresql_connect(postgresql *p, uint64_t until_ms, error *err) {

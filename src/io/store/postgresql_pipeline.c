@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ANSWER_WAIT: a statement of the store takes milliseconds, a migration or a scrub perhaps seconds. */
-enum { ANSWER_WAIT_MS = 60000, SQL_SIZE = 4096, COMMIT_AND_END = 2 };
+/* A statement of the store takes milliseconds, a script (a migration, a scrub) may take minutes. */
+enum { ANSWER_WAIT_MS = 30000, SCRIPT_WAIT_MS = 600000, SQL_SIZE = 4096, COMMIT_AND_END = 2 };
 
 postgresql_statement *postgresql_find(postgresql *p, const char *sql) {
     for (size_t i = 0; i < p->statement_count; i++) {
@@ -149,7 +149,8 @@ static bool wait_for_input(postgresql *p, uint64_t until_ms, error *err) {
 }
 
 bool postgresql_next(postgresql *p, PGresult **result, error *err) {
-    uint64_t until = postgresql_now_ms() + ANSWER_WAIT_MS;
+    bool script = p->ready && PQpipelineStatus(p->connection) == PQ_PIPELINE_OFF;
+    uint64_t until = postgresql_now_ms() + (script ? SCRIPT_WAIT_MS : ANSWER_WAIT_MS);
     *result = NULL;
     while (PQisBusy(p->connection) != 0) {
         if (!wait_for_input(p, until, err)) {
