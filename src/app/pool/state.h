@@ -34,6 +34,7 @@ typedef struct pool {
     pool_settings settings;
     release_status release; /* what this very program is */
     const char *settings_path;
+    const char *database; /* the setting, or what --database says instead */
     site site;
     privilege privilege;
     ev_loop *loop;
