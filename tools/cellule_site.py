@@ -70,6 +70,7 @@ class Site:
         self.model = pathlib.Path(model)
         self.worker_count = worker_count
         self.settings = settings or {}
+        self.init_options = ()  # of pool init
         self.pool_environment = {}
         self.pool = None
         self.workers = []
@@ -129,7 +130,8 @@ class Site:
                                 "choose another folder with --site DIR")
             return False
         listen = f"127.0.0.1:{free_port()}"
-        made = json.loads(self.cellule("pool", "init", "--site", self.folder, "--listen", listen, "--json").stdout)
+        made = json.loads(self.cellule("pool", "init", "--site", self.folder, "--listen", listen, "--json",
+                                       *self.init_options).stdout)
         write_private(self.admin_key_file, made["admin_key"])
         if self.settings:
             lines = (self.folder / "pool.yaml").read_text().splitlines()

@@ -17,6 +17,8 @@ ALLOWED = {
     r"socket": {"io_net_egress.c", "io_net_listener.c"},
     r"connect": {"io_net_connect.c"},
     r"getaddrinfo": {"io_net_connect.c"},
+    r"PQ(connect|setdb|reset|ping|cancel|requestCancel)\w*": {"io_store_postgresql_connection.c",
+                                                             "io_store_postgresql_target.c"},
     r"bind|listen": {"io_net_listener.c"},
     r"socketpair": {"app_pool_privilege_helper.c"},
     r"sendto|sendmsg|sendmmsg": set(),

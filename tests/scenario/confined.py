@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 import inject
+import postgresql_server
 import tap
 from runtime_server import RuntimeServer
 from wire import BINARY, SiteCase, children, scratch_site, wait_for
@@ -120,6 +121,34 @@ class Taken(SiteCase):
     def test_an_engine_does_nothing_but_compute(self):
         for engine in children(self.site.workers[0].child.pid):
             self.refuse(engine, [*NOTHING, *file_acts(self.site.model)])
+        self.check_good_request()
+
+
+@unittest.skipIf(postgresql_server.missing(), postgresql_server.missing())
+class TakenOnServer(Taken):
+    """What a lost connection to the database takes to be made anew is left, and no more."""
+
+    @classmethod
+    def prepare(cls):
+        cls.server = postgresql_server.Server()
+        cls.addClassCleanup(cls.server.close)
+        cls.server.sql(f"CREATE DATABASE {postgresql_server.USER}")
+        cls.site.settings = {}
+        cls.site.cellule("admin", "database", "copy", cls.site.folder / "pool.db", cls.server.url(tcp=True))
+        with open(cls.site.folder / "pool.yaml", "a", encoding="utf-8") as settings:
+            settings.write(f'database: "{cls.server.url(tcp=True)}"\n')
+
+    def test_the_serving_pool_does_nothing_but_serve(self):
+        pool, folder = self.site.pool.child.pid, self.site.folder
+        port = struct.pack("<H", 2) + struct.pack(">H", self.server.port) + bytes([127, 0, 0, 1]) + bytes(8)
+        self.refuse(pool, [*EVER, *HIDDEN, *TO_BEGIN, OWN_MEMORY, *file_acts(folder / "pool.key"),
+                           *file_acts(folder / "pool.yaml"), *file_acts(folder / "pool.db")])
+        with inject.Taken(pool) as process:
+            for address, wanted in ((TO_SOMEBODY, REFUSED), (port, {0})):
+                socket = process.call("socket", 2, 1, 0)
+                self.assertGreaterEqual(socket, 0)
+                self.assertIn(process.call("connect", socket, address, len(address)), wanted)
+                process.call("close", socket)
         self.check_good_request()
 
 

@@ -204,6 +204,12 @@ class Requests(EmbeddingCase):
         self.assert_error(self.embed([f"text {n}" for n in range(64)], model="twofold"), 502, "models_differ")
         self.assertEqual(self.embed("a", model="twofold").finish().status, 200)
 
+    def test_the_command_line_asks_a_model_that_answers(self):
+        for name in ("a1", "b2", "c3"):
+            self.embedder("--model", name)
+        self.fake("--model", "speaks")
+        self.assertTrue(self.site.cellule("ask", "What is Cellule?", key=self.site.user_key).stdout)
+
     def test_without_a_key_there_are_none(self):
         self.assert_error(self.embed("a", key="ck_none"), 401, "invalid_api_key")
 

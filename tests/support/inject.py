@@ -16,7 +16,7 @@ BELOW_STACK = 4096  # where a process that stands still keeps nothing
 NAMES = ["r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip",
          "cs", "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs"]
 
-NUMBERS = {"open": 2, "mmap": 9, "socket": 41, "connect": 42, "listen": 50, "clone": 56, "fork": 57, "execve": 59, "kill": 62,
+NUMBERS = {"open": 2, "close": 3, "mmap": 9, "socket": 41, "connect": 42, "listen": 50, "clone": 56, "fork": 57, "execve": 59, "kill": 62,
            "unlink": 87, "ptrace": 101, "prctl": 157, "openat": 257, "io_uring_setup": 425}
 
 library = ctypes.CDLL(None, use_errno=True)

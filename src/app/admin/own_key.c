@@ -7,7 +7,7 @@
 
 /* `cellule key`: keys of one's own. */
 
-enum { BODY_LIMIT = 1024, PATH_SIZE = 512 };
+enum { BODY_LIMIT = 2048, PATH_SIZE = 512 };
 
 static void print_key(const json_value *answer) {
     printf("key %llu:\n%.*s\nIt is shown only now: keep it safe.%s\n",

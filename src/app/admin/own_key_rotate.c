@@ -15,7 +15,7 @@
  *
  * A rotation that was interrupted leaves both in the file, and is ended by the next one. */
 
-enum { BODY_LIMIT = 1024, PATH_SIZE = 64, LOCK_PATH_SIZE = CLIENT_PATH_SIZE + 8 };
+enum { BODY_LIMIT = 2048, PATH_SIZE = 64, LOCK_PATH_SIZE = CLIENT_PATH_SIZE + 8, LABEL_SIZE = 129 };
 
 typedef struct rotation {
     api *pool;
@@ -23,6 +23,7 @@ typedef struct rotation {
     client_keys keys;
     uint64_t old_id;
     uint64_t new_id;
+    char label[LABEL_SIZE];
 } rotation;
 
 static bool ask_number(api *a, const char *path, const char *name, uint64_t *number, error *err) {
@@ -33,20 +34,44 @@ static bool ask_number(api *a, const char *path, const char *name, uint64_t *num
     return asked;
 }
 
+/* What is known of one of the keys; the caller frees `answer->json`. */
+static bool find_key(api *a, uint64_t key_id, api_answer *answer, const json_value **key, error *err) {
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "/v1/keys?after=%llu", (unsigned long long)(key_id - 1));
+    if (key_id == 0 || !api_call(a, "GET", path, (slice){NULL, 0}, answer, err)) {
+        return key_id != 0 || error_set(err, ERROR_CONFLICT, "no key asks here: cellule key add makes one");
+    }
+    *key = json_at(json_find(answer->json, "keys"), 0);
+    return admin_number(*key, "id") == key_id ||
+           error_set(err, ERROR_IO, "the pool doesn't list the key that asks");
+}
+
 /* Which key it was that made the one that asks. */
 static bool find_maker(api *a, uint64_t key_id, uint64_t *maker, error *err) {
-    char path[PATH_SIZE];
     api_answer answer = {0};
-    snprintf(path, sizeof path, "/v1/keys?after=%llu", (unsigned long long)(key_id - 1));
-    if (!api_call(a, "GET", path, (slice){NULL, 0}, &answer, err)) {
-        return false;
-    }
-    const json_value *first = json_at(json_find(answer.json, "keys"), 0);
-    *maker = admin_number(first, "id") == key_id ? admin_number(first, "made_with") : 0;
+    const json_value *key = NULL;
+    bool found = find_key(a, key_id, &answer, &key, err);
+    *maker = found ? admin_number(key, "made_with") : 0;
     json_free(answer.json);
-    return *maker != 0 || error_set(err, ERROR_CONFLICT,
-                                    "the key in the file wasn't made with the one before it: take old_key "
-                                    "out of the file, and look at cellule key list");
+    if (found && *maker == 0) {
+        found = error_set(err, ERROR_CONFLICT,
+                          "the key in the file wasn't made with the one before it: take old_key out of the "
+                          "file, and look at cellule key list");
+    }
+    return found;
+}
+
+/* It goes on under the same name where no other is wished for. */
+static bool keep_label(rotation *r, own_key_wish *wish, error *err) {
+    api_answer answer = {0};
+    const json_value *key = NULL;
+    bool found = find_key(r->pool, r->old_id, &answer, &key, err);
+    if (found && wish->label[0] == '\0') {
+        snprintf(r->label, sizeof r->label, "%.*s", SLICE_FORMAT(admin_text(key, "label")));
+        wish->label = r->label;
+    }
+    json_free(answer.json);
+    return found;
 }
 
 static bool make_new(rotation *r, const own_key_wish *wish, error *err) {
@@ -104,14 +129,15 @@ static bool resume(rotation *r, bool *goes_on, error *err) {
            client_file_write(r->path, &r->keys, err);
 }
 
-static bool rotate(rotation *r, const own_key_wish *wish, error *err) {
+static bool rotate(rotation *r, own_key_wish *wish, error *err) {
     bool goes_on = false;
     if (!client_file_read(r->path, &r->keys, err) ||
         (r->keys.old_key[0] != '\0' && !resume(r, &goes_on, err))) {
         return false;
     }
     if (!goes_on &&
-        (!ask_number(r->pool, "/v1/session", "key_id", &r->old_id, err) || !make_new(r, wish, err))) {
+        (!ask_number(r->pool, "/v1/session", "key_id", &r->old_id, err) || !keep_label(r, wish, err) ||
+         !make_new(r, wish, err))) {
         return false;
     }
     return end_old(r, err);
@@ -130,7 +156,7 @@ static bool find_file(const api_options *options, char path[CLIENT_PATH_SIZE], e
                      "key with cellule key add");
 }
 
-static bool run(const api_options *options, const own_key_wish *wish, rotation *r, error *err) {
+static bool run(const api_options *options, own_key_wish *wish, rotation *r, error *err) {
     char lock_path[LOCK_PATH_SIZE];
     if (!find_file(options, r->path, err)) {
         return false;

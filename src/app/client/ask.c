@@ -41,7 +41,17 @@ typedef struct ask {
     char notice[513];
 } ask;
 
-/* The first model there is, where the user names none. */
+/* A pool of before embeddings says nothing of kinds. */
+static bool generates(const json_value *model) {
+    const json_value *kinds = json_find(model, "kinds");
+    bool found = kinds == NULL;
+    for (size_t i = 0; i < json_count(kinds) && !found; i++) {
+        found = slice_equal_text(json_text_of(json_at(kinds, i)), "generate");
+    }
+    return found;
+}
+
+/* The first model that answers questions, where the user names none. */
 static bool choose_model(ask *a, error *err) {
     api_answer answer;
     if (a->model != NULL) {
@@ -51,7 +61,12 @@ static bool choose_model(ask *a, error *err) {
     if (!api_call(a->api, "GET", "/v1/models", (slice){0}, &answer, err)) {
         return false;
     }
-    slice id = json_text_of(json_find(json_at(json_find(answer.json, "data"), 0), "id"));
+    const json_value *models = json_find(answer.json, "data");
+    size_t first = 0;
+    while (first < json_count(models) && !generates(json_at(models, first))) {
+        first++;
+    }
+    slice id = json_text_of(json_find(json_at(models, first), "id"));
     bool found = id.length > 0 && id.length < sizeof a->model_name;
     if (found) {
         memcpy(a->model_name, id.data, id.length);

@@ -8,6 +8,8 @@
 #include "crypto/key_file.h"
 #include "crypto/secret.h"
 #include "crypto/start.h"
+#include "database.h"
+#include "egress.h"
 #include "options/options.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -112,10 +114,12 @@ static bool make_key(pool *p, const admin_key_options *options, char text[AUTH_U
     if (!store_user_name_is_valid(s.name)) {
         return error_set(err, ERROR_INVALID, "--admin takes 1 to 64 of a-z, 0-9 and . _ @ -");
     }
-    if (!site_open(options->site, &p->site, err) || !site_path(p->site.folder, SITE_DATABASE, path, err)) {
+    if (!site_path(options->site, SITE_SETTINGS, path, err) || !site_exists(options->site, err) ||
+        !pool_settings_load(path, &p->settings, err) || !egress_start(p, err) ||
+        !site_open(options->site, &p->site, err)) {
         return false;
     }
-    store *database = store_open(&(store_options){.path = path}, err);
+    store *database = site_database_open(p->site.folder, p->settings.database, false, err);
     bool made = database != NULL && find_admin(database, &s, err) &&
                 audit_enter_stopped(p, database, &record, err) && add_key(database, &s, text, err);
     store_close(database);
@@ -154,7 +158,9 @@ static int run(const admin_key_options *options) {
     if (made) {
         json_start(seed);
         made = make_key(p, options, key, &err);
+        egress_stop();
         site_close(&p->site);
+        pool_settings_free(&p->settings);
     }
     made = made && print_key(options, key, &err);
     secret_wipe(key, sizeof key);

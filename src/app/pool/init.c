@@ -7,6 +7,8 @@
 #include "crypto/key_file.h"
 #include "crypto/secret.h"
 #include "crypto/start.h"
+#include "database.h"
+#include "net/egress.h"
 #include "options/options.h"
 #include "os/clock.h"
 #include "os/host.h"
@@ -27,6 +29,7 @@ typedef struct init_options {
     const char *names; /* further names and addresses for the certificate, comma-separated */
     const char *admin;
     const char *approval;
+    const char *database;
     const char *passphrase_file;
     bool json;
 } init_options;
@@ -134,11 +137,10 @@ static void keep_failure(void *context, const store_loaded_key *key, const error
 }
 
 /* The first admin. Only the hash of the key is stored. */
-static bool add_admin(const char *folder, const char *name, char key[AUTH_USER_KEY_LENGTH + 1], error *err) {
-    char path[SITE_PATH_SIZE];
+static bool add_admin(const init_options *options, char key[AUTH_USER_KEY_LENGTH + 1], error *err) {
     uint8_t secret[AUTH_SECRET_SIZE];
     store_new_key stored = {.label = SLICE_LITERAL("first admin key"), .created_ms = clock_unix_ms()};
-    if (!site_path(folder, SITE_DATABASE, path, err) || !random_bytes(secret, sizeof secret, err)) {
+    if (!random_bytes(secret, sizeof secret, err)) {
         return false;
     }
     auth_user_key_make(secret, key);
@@ -147,10 +149,10 @@ static bool add_admin(const char *folder, const char *name, char key[AUTH_USER_K
     error failure = {0};
     bool done = auth_user_key_hash(slice_of_text(key), stored.token_hash, err);
     if (done) {
-        database = store_open(&(store_options){.path = path}, err);
-        done = database != NULL &&
-               store_user_add(database, slice_of_text(name), slice_of_text(auth_role_name(AUTH_IT_ADMIN)),
-                              &stored, keep_failure, &failure, err);
+        database = site_database_open(options->site, options->database, false, err);
+        done = database != NULL && store_user_add(database, slice_of_text(options->admin),
+                                                  slice_of_text(auth_role_name(AUTH_IT_ADMIN)), &stored,
+                                                  keep_failure, &failure, err);
     }
     store_close(database);
     if (done && failure.code != ERROR_NONE) {
@@ -173,11 +175,16 @@ static bool write_settings(const init_options *options, error *err) {
         "# Those marked (restart) count from the next start.\n"
         "listen: \"%s\"\n\n"
         "# With \"on\" another person must approve each worker: for sites with two or more.\n"
-        "approval: \"%s\"\n\n%s",
-        options->listen, options->approval, described);
+        "approval: \"%s\"\n\n",
+        options->listen, options->approval);
+    if (options->database[0] != '\0') {
+        buffer_append_format(&text, "database: \"%s\"\n\n", options->database);
+    }
+    buffer_append_text(&text, described);
     memory_free(described);
     bool done = (!buffer_failed(&text) || error_memory(err)) &&
-                write_file(options->site, SITE_SETTINGS, buffer_slice(&text), 0644, err);
+                write_file(options->site, SITE_SETTINGS, buffer_slice(&text),
+                           options->database[0] == '\0' ? 0644 : 0600, err); /* a URL may have a password */
     buffer_free(&text);
     return done;
 }
@@ -197,6 +204,14 @@ static bool has_rest(const char *folder) {
     return found;
 }
 
+/* It is written between quotation marks. */
+static bool check_database(const init_options *options, error *err) {
+    net_egress_begin("name it under egress in pool.yaml if that is meant");
+    return database_check_setting(options->database, err) &&
+           (strpbrk(options->database, "\"\\\n") == NULL ||
+            error_set(err, ERROR_INVALID, "--database: write \" and \\ as %%22 and %%5C"));
+}
+
 static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH + 1], error *err) {
     char path[SITE_PATH_SIZE];
     server_names names;
@@ -211,7 +226,7 @@ static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH
     if (!store_user_name_is_valid(slice_of_text(options->admin))) {
         return error_set(err, ERROR_INVALID, "--admin takes a name of 1 to 64 of a-z, 0-9 and . _ @ -");
     }
-    if (!site_path(options->site, SITE_SETTINGS, path, err)) {
+    if (!check_database(options, err) || !site_path(options->site, SITE_SETTINGS, path, err)) {
         return false;
     }
     if (file_exists(path)) {
@@ -229,7 +244,7 @@ static bool init_site(const init_options *options, char key[AUTH_USER_KEY_LENGTH
     /* pool.yaml comes last: a folder without it is no site. */
     return collect_names(options, &names, err) && file_make_folder(options->site, 0700, err) &&
            write_certificates(options->site, &names, err) && write_pool_key(options->site, err) &&
-           site_make_verify_key(options->site, err) && add_admin(options->site, options->admin, key, err) &&
+           site_make_verify_key(options->site, err) && add_admin(options, key, err) &&
            write_settings(options, err);
 }
 
@@ -268,8 +283,12 @@ static bool print_result(const init_options *options, const site *made, const ch
 }
 
 int pool_init_main(int argc, char **argv) {
-    init_options options = {
-        .site = "./site", .listen = "0.0.0.0:8443", .names = "", .admin = "admin", .approval = "off"};
+    init_options options = {.site = "./site",
+                            .listen = "0.0.0.0:8443",
+                            .names = "",
+                            .admin = "admin",
+                            .approval = "off",
+                            .database = ""};
     const option_row rows[] = {
         {"site", OPTION_TEXT, &options.site, "DIR", "folder to make it in", 0, 0},
         {"listen", OPTION_TEXT, &options.listen, "ADDRESS:PORT", "where the pool will serve", 0, 0},
@@ -278,6 +297,10 @@ int pool_init_main(int argc, char **argv) {
         {"admin", OPTION_TEXT, &options.admin, "NAME", "name of the first admin", 0, 0},
         {"approval", OPTION_TEXT, &options.approval, "POLICY",
          "on: another person approves each worker; off, if not given: one admin is enough", 0, 0},
+        {"database", OPTION_TEXT, &options.database, "URL",
+         "postgresql://user@host/name, for a PostgreSQL instead of a file in the folder; it goes into "
+         "pool.yaml",
+         0, 0},
         OPTION_PASSPHRASE_ROW(&options.passphrase_file),
         {"json", OPTION_FLAG, &options.json, NULL, "print the result as JSON", 0, 0},
     };

@@ -84,6 +84,7 @@ static void undo(making *m, const error *failure) {
     error err = {0};
     bool was_live = false;
     store_key_revocation wish = {.key_id = m->key_id, .user_id = m->user_id, .now_ms = clock_unix_ms()};
+    accounts_remove_key(m->pool->accounts, m->token_hash);
     if (!revoke_key(m->pool, &wish, &was_live, undone, NULL, &err)) {
         undone(NULL, NULL, 0, &err);
     }

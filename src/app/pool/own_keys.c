@@ -65,6 +65,7 @@ static void enter_others(pool *p, const store_revoked_key *keys, size_t count) {
     audit_note_event(p, "keys_revoked", slice_of_text(target), detail);
 }
 
+/* It is done, whatever memory there is to say which. */
 static void reply_revoked(http_request *request, const store_revoked_key *keys, size_t count) {
     reply_json answer;
     reply_json_begin(&answer);
@@ -77,7 +78,12 @@ static void reply_revoked(http_request *request, const store_revoked_key *keys, 
     }
     json_write_array_end(&answer.w);
     json_write_object_end(&answer.w);
-    reply_json_end(&answer, request, 200);
+    if (buffer_failed(&answer.body)) {
+        buffer_wipe(&answer.body);
+        reply_done(request);
+    } else {
+        reply_json_end(&answer, request, 200);
+    }
 }
 
 void own_key_revoked(void *context, const store_revoked_key *keys, size_t count, const error *failure) {

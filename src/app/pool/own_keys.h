@@ -14,8 +14,8 @@ void own_key_add(pool *p, http_request *request, const account *who, slice segme
 void own_key_revoke(pool *p, http_request *request, const account *who, slice key_id);
 
 /* The answer to a revocation by an admin or a user: done, with the ids of all keys that went with it; the
- * entry of what went beside the one that was meant. `later` was filled in by revoke_key's caller; taken here.
+ * entry of what went beside the one that was meant. `context` is a reply_later with its key_id, taken here.
  */
-void own_key_revoked(void *later, const store_revoked_key *keys, size_t count, const error *failure);
+void own_key_revoked(void *context, const store_revoked_key *keys, size_t count, const error *failure);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "crypto/key_file.h"
 #include "crypto/start.h"
+#include "database.h"
 #include "enrol/approvals.h"
 #include "job.h"
 #include "options/options.h"
@@ -110,6 +111,7 @@ static bool serve(pool *p, error *err) {
 typedef struct run_options {
     const char *site;
     const char *config;
+    const char *database;
     const char *passphrase_file;
     bool check;
     bool unconfined;
@@ -124,6 +126,11 @@ static bool check_release(pool *p, const run_options *options, error *err) {
     return release_check_self(&check, &p->release, err);
 }
 
+static bool choose_database(pool *p, const run_options *options, error *err) {
+    p->database = options->database != NULL ? options->database : p->settings.database;
+    return database_check_setting(p->database, err);
+}
+
 static int run_pool(const run_options *options, const char *settings_path) {
     error err = {0};
     int status = 1;
@@ -135,9 +142,10 @@ static int run_pool(const run_options *options, const char *settings_path) {
     p->settings_path = settings_path;
     p->check_only = options->check;
     (void)signal(SIGXFSZ, SIG_IGN); /* a file at its size limit fails the write, not the pool */
-    memory_wipe_freed(); /* what is asked and answered goes through here */
+    memory_wipe_freed();            /* what is asked and answered goes through here */
     bool settled = crypto_start(&err) && key_file_use_from(options->passphrase_file, &err) &&
-                   site_exists(options->site, &err) && pool_settings_load(settings_path, &p->settings, &err);
+                   site_exists(options->site, &err) &&
+                   pool_settings_load(settings_path, &p->settings, &err) && choose_database(p, options, &err);
     if (settled) {
         pool_configure_log(&p->settings);
     }
@@ -178,6 +186,7 @@ int pool_run_main(int argc, char **argv) {
     const option_row rows[] = {
         {"site", OPTION_TEXT, &options.site, "DIR", "the site's folder", 0, 0},
         {"config", OPTION_TEXT, &options.config, "FILE", "settings in YAML, instead of DIR/pool.yaml", 0, 0},
+        {"database", OPTION_TEXT, &options.database, "URL", "this database, whatever the settings say", 0, 0},
         OPTION_PASSPHRASE_ROW(&options.passphrase_file),
         {"unconfined", OPTION_FLAG, &options.unconfined, NULL,
          "keep the rights of the user who runs it: for debuggers", 0, 0},

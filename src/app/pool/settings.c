@@ -5,6 +5,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "database.h"
 #include "model_files.h"
 #include "net/egress.h"
 #include "os/file.h"
@@ -104,8 +105,9 @@ static bool check_words(const pool_settings *settings, error *err) {
     if (!net_egress_check_list(slice_of_text(settings->egress), err)) {
         return error_context(err, "egress");
     }
-    return check_public_address(settings, err) && check_releases(settings, err) &&
-           policy_check_settings(settings, err) && model_files_check(settings->model_files, err);
+    return database_check_setting(settings->database, err) && check_public_address(settings, err) &&
+           check_releases(settings, err) && policy_check_settings(settings, err) &&
+           model_files_check(settings->model_files, err);
 }
 
 static bool copy_text(const char *text, char **value, error *err) {

@@ -19,6 +19,8 @@
     TEXT(log_format, "text", LIVE, "text (key=value) or json (a JSON object a line)")                        \
     TEXT(egress, "", AT_START,                                                                               \
          "what the pool may connect to: \"host:443, 10.1.0.0/16, host:443=public, ...\"; empty: nothing")    \
+    TEXT(database, "", AT_START,                                                                             \
+         "\"postgresql://user@host/name\", or a file of SQLite's by its whole path; empty: pool.db in DIR")  \
     NUMBER(connections_limit, 16384, 16, 1000000, AT_START, "open connections at most")                      \
     NUMBER(body_limit, 4194304, 1024, 67108864, AT_START, "bytes of a request body at most")                 \
     NUMBER(head_timeout_ms, 10000, 100, 600000, AT_START, "a request's head must be whole within this")      \
@@ -60,8 +62,7 @@
     NUMBER(receipt_days, 90, 1, 3650, LIVE, "receipts are kept for this long")                               \
     NUMBER(conversation_days, 0, 0, 3650, LIVE,                                                              \
            "conversations that users keep are deleted when they haven't changed for this long; 0: never")    \
-    NUMBER(fact_days, 0, 0, 3650, LIVE,                                                                      \
-           "facts that users have the pool remember, likewise; 0: never")                                    \
+    NUMBER(fact_days, 0, 0, 3650, LIVE, "facts that users have the pool remember, likewise; 0: never")       \
     TEXT(verify, "spot", LIVE,                                                                               \
          "least check of answers by another worker: off, spot, every, proved or required")                   \
     TEXT(verify_models, "", LIVE, "stricter for some models: \"name=mode, ...\"")                            \

@@ -4,6 +4,7 @@
 #include "auth/token.h"
 #include "base/log.h"
 #include "codec/json.h"
+#include "database.h"
 #include "egress.h"
 #include "enrol/approvals.h"
 #include "enrol/certificates.h"
@@ -127,16 +128,13 @@ static bool load_database(pool *p, store *database, error *err) {
 }
 
 static bool open_store(pool *p, error *err) {
-    char path[SITE_PATH_SIZE];
     p->accounts = accounts_new(err);
     p->fleet = p->accounts == NULL ? NULL : fleet_new(p->map_seed, err);
     p->scratch = arena_new(SCRATCH_LIMIT);
     if (p->fleet == NULL || p->scratch == NULL) {
         return error_memory(err);
     }
-    p->store = site_path(p->site.folder, SITE_DATABASE, path, err)
-                   ? store_open(&(store_options){.path = path, .keeps_files = true}, err)
-                   : NULL;
+    p->store = site_database_open(p->site.folder, p->database, true, err);
     if (p->store == NULL || !load_database(p, p->store, err)) {
         return false;
     }

@@ -134,6 +134,13 @@ static bool add_sockets(scmp_filter_ctx filter) {
     return good;
 }
 
+static bool add_local(scmp_filter_ctx filter) {
+    const unsigned long flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(connect), 0) == 0 &&
+           seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(socket), 2, SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0),
+                            SCMP_A1(SCMP_CMP_MASKED_EQ, ~flags & UINT32_MAX, SOCK_STREAM)) == 0;
+}
+
 static bool add_opening(scmp_filter_ctx filter, bool may_write) {
     const unsigned long writing = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
     return may_write ? seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALL(openat), 0) == 0
@@ -159,6 +166,7 @@ static bool fill(scmp_filter_ctx filter, unsigned rights) {
     return add_all(filter, always) && deny_as_unknown(filter) &&
            ((rights & SANDBOX_START) != 0 ? add_all(filter, to_start) : add_own(filter)) &&
            ((rights & SANDBOX_CONNECT) == 0 || (add_all(filter, to_connect) && add_sockets(filter))) &&
+           ((rights & SANDBOX_LOCAL) == 0 || add_local(filter)) &&
            (!may_open || (add_all(filter, to_read) && add_opening(filter, may_write))) &&
            (!may_write || add_all(filter, to_write));
 }

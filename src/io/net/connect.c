@@ -1,5 +1,5 @@
 #include "base/memory.h"
-#include "net/egress.h"
+#include "egress_internal.h"
 #include "net_internal.h"
 
 #include <arpa/inet.h>
@@ -198,4 +198,36 @@ net_stream *net_connect(net *n, const net_connect_options *options, const net_st
     ev_timer_start(n->loop, &stream->timer,
                    options->timeout_ms == 0 ? CONNECT_TIMEOUT_MS : options->timeout_ms);
     return stream;
+}
+
+static size_t keep_permitted(const char *host, const struct addrinfo *found,
+                             struct sockaddr_storage *addresses, size_t limit, error *err) {
+    size_t count = 0;
+    for (; found != NULL && count < limit; found = found->ai_next) {
+        if (found->ai_addrlen <= sizeof *addresses && net_egress_permits(host, found->ai_addr, err)) {
+            memcpy(&addresses[count++], found->ai_addr, found->ai_addrlen);
+        }
+    }
+    return count;
+}
+
+size_t net_egress_look_up(const char *host, uint16_t port, struct sockaddr_storage *addresses, size_t limit,
+                          error *err) {
+    char service[8];
+    struct addrinfo *found = NULL;
+    snprintf(service, sizeof service, "%u", port);
+    if (ask(host, service, AI_NUMERICHOST | AI_NUMERICSERV, &found) != 0) {
+        int result = net_egress_names(host, port) ? ask(host, service, AI_ADDRCONFIG | AI_NUMERICSERV, &found)
+                                                  : EAI_FAIL;
+        if (result != 0) {
+            error_set(err, ERROR_NOT_FOUND, "cannot find the address of %s: %s", host,
+                      result == EAI_FAIL ? "it isn't to be looked up, or the name service failed"
+                                         : gai_strerror(result));
+            return 0;
+        }
+    }
+    error_set(err, ERROR_NOT_FOUND, "%s has no address", host);
+    size_t count = keep_permitted(host, found, addresses, limit, err);
+    freeaddrinfo(found);
+    return count;
 }

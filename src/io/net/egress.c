@@ -116,33 +116,44 @@ void net_egress_on_refused(void (*told)(void *context, const net_egress_refusal 
     guard.context = context;
 }
 
-static bool refuse(const net_egress_refusal *r, error *err) {
+/* Any thread. */
+static bool deny(const net_egress_refusal *r, error *err) {
     log_warning("outgoing connection refused", LOG_TEXT("host", r->host), LOG_TEXT("address", r->address),
                 LOG_U64("port", r->port), LOG_TEXT("reason", r->reason));
-    if (guard.told != NULL) {
-        guard.told(guard.context, r);
-    }
     bool at = r->address[0] != '\0' && !slice_equal(slice_of_text(r->address), slice_of_text(r->host));
     return error_set(err, ERROR_DENIED, "this program may not connect to %s%s%s%s, port %u: %s%s%s", r->host,
                      at ? " (" : "", at ? r->address : "", at ? ")" : "", r->port, r->reason,
                      guard.how_to_allow[0] == '\0' ? "" : "; ", guard.how_to_allow);
 }
 
-bool net_egress_may_look_up(const char *host, uint16_t port, error *err) {
+static bool refuse(const net_egress_refusal *r, error *err) {
+    if (guard.told != NULL) {
+        guard.told(guard.context, r);
+    }
+    return deny(r, err);
+}
+
+bool net_egress_names(const char *host, uint16_t port) {
     for (size_t i = 0; i < guard.count; i++) {
         if (egress_rule_may_concern(&guard.rules[i], slice_of_text(host), port)) {
             return true;
         }
     }
-    return refuse(&(net_egress_refusal){.host = host, .address = "", .port = port, .reason = unnamed}, err);
+    return false;
 }
 
-static bool check(const char *host, const struct sockaddr *to, error *err) {
+bool net_egress_may_look_up(const char *host, uint16_t port, error *err) {
+    return net_egress_names(host, port) ||
+           refuse(&(net_egress_refusal){.host = host, .address = "", .port = port, .reason = unnamed}, err);
+}
+
+static bool check(const char *host, const struct sockaddr *to,
+                  bool (*refused)(const net_egress_refusal *r, error *err), error *err) {
     egress_address address;
     uint16_t port = 0;
     char text[INET6_ADDRSTRLEN] = "?";
     if (!egress_address_of(to, &address, &port)) {
-        return refuse(&(net_egress_refusal){host, text, 0, never}, err);
+        return refused(&(net_egress_refusal){host, text, 0, never}, err);
     }
     for (size_t i = 0; i < guard.count; i++) {
         if (egress_rule_allows(&guard.rules[i], slice_of_text(host), &address, port)) {
@@ -155,11 +166,11 @@ static bool check(const char *host, const struct sockaddr *to, error *err) {
     (void)inet_ntop(to->sa_family, number, text, sizeof text);
     egress_class class = egress_classify(&address);
     const char *reason = class == EGRESS_NEVER ? never : class == EGRESS_PUBLIC ? is_public : unnamed;
-    return refuse(&(net_egress_refusal){host, text, port, reason}, err);
+    return refused(&(net_egress_refusal){host, text, port, reason}, err);
 }
 
 int net_egress_socket(const char *host, const struct sockaddr *address, error *err) {
-    if (!check(host, address, err)) {
+    if (!check(host, address, refuse, err)) {
         return -1;
     }
     int descriptor = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -167,4 +178,8 @@ int net_egress_socket(const char *host, const struct sockaddr *address, error *e
         error_set_errno(err, ERROR_IO, errno, "cannot open a socket");
     }
     return descriptor;
+}
+
+bool net_egress_permits(const char *host, const struct sockaddr *address, error *err) {
+    return check(host, address, deny, err);
 }

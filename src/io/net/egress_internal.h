@@ -40,4 +40,7 @@ bool egress_rule_allows(const egress_rule *rule, slice host, const egress_addres
 /* Is about this name, or about a network. */
 bool egress_rule_may_concern(const egress_rule *rule, slice host, uint16_t port);
 
+/* net_egress_may_look_up that neither logs nor tells. */
+bool net_egress_names(const char *host, uint16_t port);
+
 #endif

@@ -79,7 +79,7 @@ static void audit_append_answer(request *base, const error *failure) {
     r->done(r->context, failure);
 }
 
-static const operation audit_append_operation = {DATABASE_WRITE_SYNCED, audit_append_run,
+static const operation audit_append_operation = {DATABASE_WRITE_SYNCED | OPERATION_BLIND, audit_append_run,
                                                  audit_append_answer};
 
 static bool tile_is_valid(const store_audit_tile *tile) {
@@ -166,7 +166,7 @@ static bool audit_get_state_run(request *base, database *d, error *err) {
     store_audit_state *state = &((audit_get_state *)base)->state;
     query q;
     bool row = false;
-    if (!database_read_number(d, "SELECT ifnull(max(place) + 1, 0) FROM audit_entries", &state->end, err) ||
+    if (!database_read_number(d, "SELECT coalesce(max(place) + 1, 0) FROM audit_entries", &state->end, err) ||
         !database_read_number(d, "SELECT count(*) FROM audit_tiles", &state->tiles, err)) {
         return false;
     }

@@ -17,11 +17,12 @@ static uint64_t now_us(void) {
 
 /* The strictest that any of them asks for. */
 static database_mode mode_of(const request *first) {
-    database_mode mode = DATABASE_READ;
+    unsigned mode = DATABASE_READ;
     for (const request *r = first; r != NULL; r = r->next) {
-        mode = r->operation->mode > mode ? r->operation->mode : mode;
+        unsigned own = r->operation->mode & ~(unsigned)OPERATION_BLIND;
+        mode = own > mode ? own : mode;
     }
-    return mode;
+    return (database_mode)mode;
 }
 
 static bool is_out(const error *failure) {
@@ -44,19 +45,111 @@ static bool run_one(database *d, request *r, error *lost) {
     return database_drop_savepoint(d, lost);
 }
 
-static bool run_all(database *d, request *first, batch_result *result, error *lost) {
-    if (!database_begin(d, mode_of(first), lost)) {
+static bool run_each(database *d, request *first, const request *end, error *lost) {
+    bool good = true;
+    for (request *r = first; good && r != end; r = r->next) {
+        good = run_one(d, r, lost);
+    }
+    return good;
+}
+
+/* Behind the last of those, from `first` on, that can be run without looking at their outcomes. */
+static request *end_of_group(request *first) {
+    request *r = first;
+    while (r != NULL && (r->operation->mode & OPERATION_BLIND) != 0) {
+        r = r->next;
+    }
+    return r;
+}
+
+/* *succeeded: all of them did. */
+static bool run_ahead(database *d, request *first, const request *end, bool *succeeded, error *lost) {
+    error failure;
+    bool good = true;
+    for (request *r = first; good && r != end; r = r->next) {
+        good = r->operation->run(r, d, &failure);
+    }
+    error late;
+    if (!database_end_ahead(d, &late)) {
+        failure = good ? late : failure;
+        good = false;
+    }
+    *succeeded = good;
+    if (!good && (is_out(&failure) || !database_in_transaction(d))) {
+        *lost = failure;
         return false;
     }
-    for (request *r = first; r != NULL; r = r->next) {
-        if (!run_one(d, r, lost)) {
-            return false;
+    return true;
+}
+
+/* One savepoint for all. If one fails, none of them was run, and each is run again with its own. */
+static bool run_group(database *d, request *first, const request *end, error *lost) {
+    bool succeeded = false;
+    if (!database_savepoint(d, lost) || !run_ahead(d, first, end, &succeeded, lost)) {
+        return false;
+    }
+    if (succeeded) {
+        return database_keep_savepoint(d, lost);
+    }
+    if (!database_drop_savepoint(d, lost)) {
+        return false;
+    }
+    database_forget_noted(d);
+    return run_each(d, first, end, lost);
+}
+
+static bool run_requests(database *d, request *first, error *lost) {
+    for (request *r = first; r != NULL;) {
+        request *end = end_of_group(r);
+        if (end != r && database_run_ahead(d)) {
+            if (!run_group(d, r, end, lost)) {
+                return false;
+            }
+            r = end;
+        } else {
+            if (!run_one(d, r, lost)) {
+                return false;
+            }
+            r = r->next;
         }
     }
+    return true;
+}
+
+static bool commit(database *d, batch_result *result, error *lost) {
     uint64_t start = now_us();
     bool committed = database_commit(d, lost);
     result->commit_us = now_us() - start;
     return committed;
+}
+
+/* All of them and the commit behind them without a look at any outcome but the last. *done: that was it, well
+ * or not; otherwise one of them fails by itself, and nothing has happened. */
+static bool run_blindly(database *d, request *first, batch_result *result, bool *done, error *lost) {
+    bool good = true;
+    for (request *r = first; good && r != NULL; r = r->next) {
+        good = r->operation->run(r, d, lost);
+    }
+    good = good && commit(d, result, lost);
+    *done = good || is_out(lost) || !database_in_transaction(d);
+    if (!*done) {
+        database_rollback(d);
+    }
+    return good;
+}
+
+static bool run_all(database *d, request *first, batch_result *result, error *lost) {
+    if (!database_begin(d, mode_of(first), lost)) {
+        return false;
+    }
+    if (end_of_group(first) == NULL && database_run_ahead(d)) {
+        bool done = false;
+        bool good = run_blindly(d, first, result, &done, lost);
+        return done ? good
+                    : database_begin(d, mode_of(first), lost) && run_each(d, first, NULL, lost) &&
+                          commit(d, result, lost);
+    }
+    return run_requests(d, first, lost) && commit(d, result, lost);
 }
 
 static void fail_all(request *first, const error *cause) {

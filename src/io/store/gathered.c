@@ -65,7 +65,8 @@ static void write_gathered_answer(request *base, const error *failure) {
     (void)failure; /* logged with its transaction; the next row of the worker brings later values */
 }
 
-static const operation write_gathered_operation = {DATABASE_WRITE, write_gathered_run, write_gathered_answer};
+static const operation write_gathered_operation = {DATABASE_WRITE | OPERATION_BLIND, write_gathered_run,
+                                                   write_gathered_answer};
 
 bool gathered_write(store *s, gathered *g, error *err) {
     if (g->count == 0) {

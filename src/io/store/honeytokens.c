@@ -36,7 +36,8 @@ static void honeytoken_add_answer(request *base, const error *failure) {
     r->done(r->context, failure);
 }
 
-static const operation honeytoken_add_operation = {DATABASE_WRITE, honeytoken_add_run, honeytoken_add_answer};
+static const operation honeytoken_add_operation = {DATABASE_WRITE | OPERATION_BLIND, honeytoken_add_run,
+                                                   honeytoken_add_answer};
 
 bool store_honeytoken_add(store *s, const store_honeytoken *token, store_done *done, void *context,
                           error *err) {

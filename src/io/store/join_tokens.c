@@ -114,10 +114,10 @@ static bool take_token(const store_enrolment *e, database *d, arena *memory, tak
     query q;
     query_start(&q, d,
                 "SELECT secret_hash, used_ms IS NOT NULL, expires_ms, owner, tiers, worker_expires_ms, "
-                "created_by, referee, class, contractor, approval, ifnull(approved_by, created_by) "
+                "created_by, referee, class, contractor, approval, coalesce(approved_by, created_by) "
                 "FROM join_tokens JOIN users AS maker ON maker.id = created_by "
                 "LEFT JOIN users AS approver ON approver.id = approved_by "
-                "WHERE join_tokens.id = ? AND maker.disabled = 0 AND ifnull(approver.disabled, 0) = 0");
+                "WHERE join_tokens.id = ? AND maker.disabled = 0 AND coalesce(approver.disabled, 0) = 0");
     query_bytes(&q, e->token_id, sizeof e->token_id);
     bool row = false;
     if (!query_row(&q, &row, err)) {

@@ -65,7 +65,7 @@ static void kept_add_answer(request *base, const error *failure) {
     r->done(r->context, failure);
 }
 
-static const operation kept_add_operation = {DATABASE_WRITE, kept_add_run, kept_add_answer};
+static const operation kept_add_operation = {DATABASE_WRITE | OPERATION_BLIND, kept_add_run, kept_add_answer};
 
 bool store_kept_add(store *s, const store_kept_answer *answer, size_t keep, store_done *done, void *context,
                     error *err) {
@@ -112,7 +112,8 @@ static bool move_to_checks(database *d, uint64_t number, error *err) {
     static const char check_sql[] =
         "INSERT INTO inference_verifications (id, job_id, user_id, worker_id, model, mode, state, "
         "created_ms, recheck, independence, attempts, referees, findings) "
-        "SELECT id, job_id, user_id, worker_id, model, mode, 'waiting', created_ms, 1, '', 0, 0, x'' "
+        "SELECT id, job_id, user_id, worker_id, model, mode, 'waiting', created_ms, 1, '', 0, 0, substr(id, "
+        "1, 0) "
         "FROM kept_answers WHERE number = ?";
     static const char payload_sql[] =
         "INSERT INTO inference_payloads (number, payload) "
@@ -232,7 +233,7 @@ static bool find_aged(kept_expire *r, database *d, size_t limit, void **found, s
     query q;
     query_start(&q, d,
                 "SELECT number, worker_id FROM (SELECT number, worker_id, created_ms FROM kept_answers "
-                "ORDER BY number LIMIT ?) WHERE created_ms < ? OR created_ms > ?");
+                "ORDER BY number LIMIT ?) AS oldest WHERE created_ms < ? OR created_ms > ?");
     query_u64(&q, limit);
     query_u64(&q, r->from_ms);
     query_u64(&q, r->to_ms);

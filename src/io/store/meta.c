@@ -25,7 +25,8 @@ static void meta_set_answer(request *base, const error *failure) {
     r->done(r->context, failure);
 }
 
-static const operation meta_set_operation = {DATABASE_WRITE_SYNCED, meta_set_run, meta_set_answer};
+static const operation meta_set_operation = {DATABASE_WRITE_SYNCED | OPERATION_BLIND, meta_set_run,
+                                             meta_set_answer};
 
 bool store_meta_set(store *s, slice key, slice value, store_done *done, void *context, error *err) {
     if (!store_user_name_is_valid(key) || value.length > STORE_META_VALUE_MAX) {

@@ -60,7 +60,7 @@ typedef struct notice_tell {
 static bool notice_tell_run(request *base, database *d, error *err) {
     const notice_tell *r = (const notice_tell *)base;
     query q;
-    query_start(&q, d, "UPDATE notices SET told_ms = ifnull(told_ms, ?) WHERE id = ?");
+    query_start(&q, d, "UPDATE notices SET told_ms = coalesce(told_ms, ?) WHERE id = ?");
     query_u64(&q, r->now_ms);
     query_u64(&q, r->id);
     if (!query_run(&q, err)) {

@@ -35,7 +35,8 @@ static void receipt_add_answer(request *base, const error *failure) {
     r->done(r->context, failure);
 }
 
-static const operation receipt_add_operation = {DATABASE_WRITE, receipt_add_run, receipt_add_answer};
+static const operation receipt_add_operation = {DATABASE_WRITE | OPERATION_BLIND, receipt_add_run,
+                                                receipt_add_answer};
 
 bool store_receipt_add(store *s, const store_receipt *receipt, store_done *done, void *context, error *err) {
     if (receipt->receipt.length == 0 || receipt->receipt.length > STORE_RECEIPT_MAX) {
@@ -213,8 +214,8 @@ static bool delete_notices(receipts_delete *r, database *d, error *err) {
 static bool delete_receipts(receipts_delete *r, database *d, error *err) {
     query q;
     query_start(&q, d,
-                "DELETE FROM receipts WHERE rowid IN "
-                "(SELECT rowid FROM receipts WHERE created_ms < ? ORDER BY created_ms LIMIT ?)");
+                "DELETE FROM receipts WHERE job_id IN "
+                "(SELECT job_id FROM receipts WHERE created_ms < ? ORDER BY created_ms LIMIT ?)");
     give_bounds(r, &q);
     return run_delete(r, &q, d, err);
 }

@@ -88,8 +88,8 @@ static void reputation_put_answer(request *base, const error *failure) {
     r->done(r->context, failure);
 }
 
-static const operation reputation_put_operation = {DATABASE_WRITE_SYNCED, reputation_put_run,
-                                                   reputation_put_answer};
+static const operation reputation_put_operation = {DATABASE_WRITE_SYNCED | OPERATION_BLIND,
+                                                   reputation_put_run, reputation_put_answer};
 
 bool store_reputation_put(store *s, const store_reputation *reputation, store_done *done, void *context,
                           error *err) {

@@ -8,8 +8,12 @@
  * that begins with a `request` and holds its inputs, its results, its callback and the callback's context. */
 typedef struct request request;
 
+/* Its `run` takes no result into the request, and may be run twice: the store needn't wait for each statement
+ * where the database is far away. */
+enum { OPERATION_BLIND = 4 };
+
 typedef struct operation {
-    database_mode mode;
+    unsigned mode; /* a database_mode, maybe with OPERATION_BLIND */
     /* On the store's thread, in a transaction. False: whatever it wrote is undone. */
     bool (*run)(request *r, database *d, error *err);
     /* On the loop thread, after the commit: gives the caller the results, or zeros with `failure`. */
@@ -35,6 +39,8 @@ void request_free(request *r); /* NULL is allowed */
 
 /* Takes the request over, also when it fails. */
 MUST_CHECK bool request_submit(store *s, request *r, error *err);
+
+database *store_database(const store *s);
 
 typedef struct batch_result {
     uint64_t requests;

@@ -31,15 +31,21 @@ static bool change(database *d, const char *sql, uint64_t now_ms, slice owner, u
     return true;
 }
 
-#define OWNER_OF_REQUEST                                                                                     \
+/* NULL where a request names none. PostgreSQL's is a function of the schema. */
+#define SQLITE_OWNER                                                                                         \
     "CASE WHEN json_valid(CAST(request AS TEXT)) THEN json_extract(CAST(request AS TEXT), '$.owner') END"
+#define POSTGRESQL_OWNER "owner_of_request(request)"
+
+#define OWNER_IS_KNOWN(owner)                                                                                \
+    "SELECT 1 FROM workers WHERE owner = ?1 UNION ALL SELECT 1 FROM join_tokens WHERE owner = ?1 "           \
+    "UNION ALL SELECT 1 FROM approvals WHERE " owner " = ?1 LIMIT 1"
+#define END_REQUESTS(owner)                                                                                  \
+    "UPDATE approvals SET expires_ms = ?1 WHERE state IN ('waiting', 'approved') AND expires_ms > ?1 "       \
+    "AND " owner " = ?2"
 
 static bool owner_is_known(database *d, slice owner, error *err) {
     query q;
-    query_start(&q, d,
-                "SELECT 1 FROM workers WHERE owner = ?1 UNION ALL "
-                "SELECT 1 FROM join_tokens WHERE owner = ?1 UNION ALL "
-                "SELECT 1 FROM approvals WHERE " OWNER_OF_REQUEST " = ?1 LIMIT 1");
+    query_start(&q, d, database_choose(d, OWNER_IS_KNOWN(SQLITE_OWNER), OWNER_IS_KNOWN(POSTGRESQL_OWNER)));
     query_text(&q, owner);
     bool row = false;
     if (!query_row(&q, &row, err)) {
@@ -61,9 +67,7 @@ static bool revoke_owner_run(request *base, database *d, error *err) {
                   "UPDATE join_tokens SET expires_ms = ?1 WHERE used_ms IS NULL AND expires_ms > ?1 AND "
                   "owner = ?2",
                   r->now_ms, r->owner, &r->revoked.join_tokens, err) &&
-           change(d,
-                  "UPDATE approvals SET expires_ms = ?1 WHERE state IN ('waiting', 'approved') AND "
-                  "expires_ms > ?1 AND " OWNER_OF_REQUEST " = ?2",
+           change(d, database_choose(d, END_REQUESTS(SQLITE_OWNER), END_REQUESTS(POSTGRESQL_OWNER)),
                   r->now_ms, r->owner, &requests, err);
 }
 

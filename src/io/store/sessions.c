@@ -167,7 +167,7 @@ static bool keep_spent(const session_refresh *r, database *d, error *err) {
 static bool end_if_spent(session_refresh *r, database *d, error *err) {
     query q;
     query_start(&q, d,
-                "UPDATE sessions SET ended_ms = ifnull(ended_ms, ?) WHERE id = ? AND EXISTS "
+                "UPDATE sessions SET ended_ms = coalesce(ended_ms, ?) WHERE id = ? AND EXISTS "
                 "(SELECT 1 FROM spent_refreshes WHERE session_id = sessions.id AND hash = ?)");
     query_u64(&q, r->now_ms);
     query_bytes(&q, r->id, sizeof r->id);
@@ -242,7 +242,7 @@ static bool load_sessions_run(request *base, database *d, error *err) {
     query_start(
         &q, d,
         "SELECT sessions.id, refresh_hash, sessions.user_id, key_id, users.name, role, "
-        "ifnull(verify_mode, 'off'), issuer, subject, provider_session, sessions.created_ms, "
+        "coalesce(verify_mode, 'off'), issuer, subject, provider_session, sessions.created_ms, "
         "sessions.expires_ms FROM sessions JOIN users ON users.id = sessions.user_id "
         "LEFT JOIN keys ON keys.id = key_id "
         "WHERE ended_ms IS NULL AND disabled = 0 AND revoked_ms IS NULL ORDER BY sessions.created_ms");

@@ -6,13 +6,20 @@
 #include "base/memory.h"
 #include "ev/loop.h"
 #include "migrations.h"
+#include "store/server.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
 
-enum { QUEUE_LIMIT = 4096, BUSY_TIMEOUT_MS = 2000, POST_AGAIN_MS = 10, SCRUB_AFTER_MS = 30000 };
+enum {
+    QUEUE_LIMIT = 4096,
+    BUSY_TIMEOUT_MS = 2000,
+    POST_AGAIN_MS = 10,
+    SCRUB_AFTER_MS = 30000,
+    NAME_SIZE = 512
+};
 
 typedef struct chain {
     request *first;
@@ -31,6 +38,7 @@ struct store {
     size_t queue_limit;
     uint32_t scrub_after_ms;
     uint64_t scrub_at_ms; /* 0: nothing was wiped; whoever uses the database has it */
+    uint64_t tend_at_ms;  /* as database_tend said; the thread's */
     mailbox *mailbox;
     gathered *sightings;   /* worker_notes.c */
     gathered *reputations; /* reputation.c */
@@ -130,10 +138,22 @@ static void scrub_if_due(store *s) {
     }
 }
 
+/* 0 is never. */
+static uint64_t sooner(uint64_t a, uint64_t b) {
+    return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static void look_after_database(store *s) {
+    scrub_if_due(s);
+    if (s->tend_at_ms == 0 || monotonic_ms() >= s->tend_at_ms) {
+        s->tend_at_ms = database_tend(s->database);
+    }
+}
+
 /* A post that is refused, as memory or the loop's queue may be full, is tried again soon. */
 static void wait_for_work(store *s) {
     bool post_again = s->finished.first != NULL && !s->posted;
-    uint64_t until_ms = s->scrub_at_ms;
+    uint64_t until_ms = sooner(s->scrub_at_ms, s->tend_at_ms);
     if (post_again) {
         until_ms = monotonic_ms() + POST_AGAIN_MS;
     }
@@ -149,18 +169,15 @@ static void wait_for_work(store *s) {
 /* Whatever queued up while the last batch ran is the next batch: alone, a request waits for nobody. */
 static void *work(void *argument) {
     store *s = argument;
+    look_after_database(s);
     pthread_mutex_lock(&s->lock);
     while (s->waiting.first != NULL || !s->stopping) {
         if (s->waiting.first == NULL) {
             wait_for_work(s);
-            pthread_mutex_unlock(&s->lock);
-            scrub_if_due(s);
-            pthread_mutex_lock(&s->lock);
         } else {
             chain batch = chain_take(&s->waiting);
             pthread_mutex_unlock(&s->lock);
             batch_result result = batch_run(s->database, batch.first);
-            scrub_if_due(s);
             pthread_mutex_lock(&s->lock);
             account(s, &result);
             chain_append(&s->finished, batch.first, batch.last);
@@ -168,6 +185,9 @@ static void *work(void *argument) {
         if (s->finished.first != NULL && !s->posted) {
             s->posted = ev_post(s->loop, deliver, s->mailbox);
         }
+        pthread_mutex_unlock(&s->lock);
+        look_after_database(s);
+        pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -228,6 +248,10 @@ gathered *store_reputations(store *s) {
     return s->reputations;
 }
 
+database *store_database(const store *s) {
+    return s->database;
+}
+
 kept_rings *store_kept_rings(store *s) {
     return s->kept;
 }
@@ -243,14 +267,16 @@ void store_stats(store *s, store_statistics *statistics) {
 static bool open_database(store *s, const store_options *options, error *err) {
     uint32_t timeout = options->busy_timeout_ms == 0 ? BUSY_TIMEOUT_MS : options->busy_timeout_ms;
     s->database = database_open(options->path, timeout, err);
-    bool opened = s->database != NULL &&
-                  migrations_check(s->database, store_migrations, store_migration_count, err) &&
+    bool opened = s->database != NULL && migrations_check_store(s->database, err) &&
                   database_prepare(s->database, options->size_limit, err) &&
-                  migrations_apply(s->database, store_migrations, store_migration_count, err);
+                  migrations_apply_store(s->database, err);
     if (opened && options->keeps_files) {
         database_keep_files(s->database);
     }
-    return opened || error_context(err, "database %s", options->path);
+    char name[NAME_SIZE];
+    error ignored;
+    bool named = store_path_describe(options->path, name, sizeof name, &ignored);
+    return opened || error_context(err, "database %s", named ? name : "URL");
 }
 
 static void init_lock(store *s) {

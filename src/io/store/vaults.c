@@ -37,10 +37,11 @@ static bool vault_get_run(request *base, database *d, error *err) {
     if (!read_vault(r, d, err)) {
         return false;
     }
-    query_start(&q, d,
-                "SELECT key_id, kind, cost, wrapped, CASE WHEN revoked_ms IS NULL THEN 0 ELSE 1 END, token_hash "
-                "FROM vault_wraps JOIN keys ON keys.id = key_id WHERE vault_wraps.user_id = ? "
-                "ORDER BY key_id");
+    query_start(
+        &q, d,
+        "SELECT key_id, kind, cost, wrapped, CASE WHEN revoked_ms IS NULL THEN 0 ELSE 1 END, token_hash "
+        "FROM vault_wraps JOIN keys ON keys.id = key_id WHERE vault_wraps.user_id = ? "
+        "ORDER BY key_id");
     query_u64(&q, r->user_id);
     for (bool row = true; query_row(&q, &row, err);) {
         if (!row) {

@@ -100,7 +100,7 @@ static bool verification_add_run(request *base, database *d, error *err) {
     return added || error_context(err, "verification");
 }
 
-static const operation verification_add_operation = {DATABASE_WRITE, verification_add_run,
+static const operation verification_add_operation = {DATABASE_WRITE | OPERATION_BLIND, verification_add_run,
                                                      verification_put_answer};
 
 static bool delete_payload(database *d, const store_verification *v, error *err) {

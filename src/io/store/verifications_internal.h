@@ -12,10 +12,10 @@
 #define VERIFICATION_WITH_PAYLOAD                                                                            \
     "SELECT " VERIFICATION_COLUMNS ", findings, payload "                                                    \
     "FROM inference_verifications v LEFT JOIN inference_payloads p ON p.number = v.number "
-#define VERIFICATION_ALONE "SELECT " VERIFICATION_COLUMNS ", x'', x'' FROM inference_verifications v "
+#define VERIFICATION_ALONE "SELECT " VERIFICATION_COLUMNS ", NULL, NULL FROM inference_verifications v "
 
 #define VERIFICATION_WITH_FINDINGS                                                                           \
-    "SELECT " VERIFICATION_COLUMNS ", findings, x'' FROM inference_verifications v "
+    "SELECT " VERIFICATION_COLUMNS ", findings, NULL FROM inference_verifications v "
 
 MUST_CHECK bool verifications_read(query *q, arena *memory, store_verification *v, error *err);
 

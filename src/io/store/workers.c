@@ -112,14 +112,14 @@ static bool worker_revoke_run(request *base, database *d, error *err) {
     const worker_revoke *r = (const worker_revoke *)base;
     query q;
     query_start(&q, d,
-                "UPDATE workers SET state = 'revoked', revoked_ms = ifnull(revoked_ms, ?) WHERE id = ?");
+                "UPDATE workers SET state = 'revoked', revoked_ms = coalesce(revoked_ms, ?) WHERE id = ?");
     return run_dated(&q, r, d, err);
 }
 
 static bool worker_suspect_run(request *base, database *d, error *err) {
     const worker_revoke *r = (const worker_revoke *)base;
     query q;
-    query_start(&q, d, "UPDATE workers SET suspected_ms = ifnull(suspected_ms, ?) WHERE id = ?");
+    query_start(&q, d, "UPDATE workers SET suspected_ms = coalesce(suspected_ms, ?) WHERE id = ?");
     return run_dated(&q, r, d, err);
 }
 

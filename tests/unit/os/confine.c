@@ -333,6 +333,31 @@ static void test_who_may_connect_connects_to_its_ports_alone(void **state) {
     assert_int_equal(try_with(&anywhere, connect_to_listener), DONE);
 }
 
+static int open_unix_datagrams(void) {
+    return outcome(socket(AF_UNIX, SOCK_DGRAM, 0));
+}
+
+static int open_unix_as_libraries_do(void) {
+    return outcome(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+static int connect_by_path(void) {
+    struct sockaddr_un to = {.sun_family = AF_UNIX, .sun_path = "/nonexistent"};
+    int one = socket(AF_UNIX, SOCK_STREAM, 0);
+    return connect(one, (struct sockaddr *)&to, sizeof to) < 0 && errno == ENOENT ? DONE : OTHER;
+}
+
+static void test_who_may_connect_to_unix_sockets_connects_to_no_others(void **state) {
+    (void)state;
+    const sandbox_profile local = {.rights = SANDBOX_LOCAL};
+    assert_int_equal(try_with(&local, open_unix_as_libraries_do), DONE);
+    assert_int_equal(try_with(&local, connect_by_path), DONE);
+    assert_int_equal(try_with(&local, open_unix_datagrams), REFUSED);
+    assert_int_equal(try_with(&local, open_socket), REFUSED);
+    assert_int_equal(try_with(&local, open_to_read), REFUSED);
+    assert_int_equal(try_with(&local, listen_on), REFUSED);
+}
+
 static const sandbox_place program_places[] = {{"/bin/cat", SANDBOX_START},
                                                {"/lib", SANDBOX_READ | SANDBOX_START},
                                                {"/lib64", SANDBOX_READ | SANDBOX_START},
@@ -437,6 +462,7 @@ int main(void) {
         cmocka_unit_test(test_who_may_read_reads_in_its_places_alone),
         cmocka_unit_test(test_who_may_write_writes_in_its_places_alone),
         cmocka_unit_test(test_who_may_connect_connects_to_its_ports_alone),
+        cmocka_unit_test(test_who_may_connect_to_unix_sockets_connects_to_no_others),
         cmocka_unit_test(test_who_may_start_programs_starts_those_in_its_places_and_they_get_no_more_rights),
         cmocka_unit_test(test_no_core_is_dumped),
     };

@@ -2,8 +2,6 @@
 
 #include "store/approvals.h"
 
-#include <sqlite3.h>
-
 /* User 1 "ana" of the site, and others beside her. */
 enum { ANA = 1, BEN = 2, CLEO = 3 };
 
@@ -116,16 +114,13 @@ static void test_who_asks_does_not_approve(void **state) {
 /* Not even by who writes to the database beside the program. */
 static void test_the_table_itself_refuses_approval_by_who_asked(void **state) {
     (void)state;
-    sqlite3 *writer = NULL;
     uint64_t id = ask(ANA);
     store_close(site);
-    assert_int_equal(sqlite3_open(here.path, &writer), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(writer,
-                                  "UPDATE approvals SET state = 'approved', decided_by = requested_by, "
-                                  "decided_ms = 1",
-                                  NULL, NULL, NULL),
-                     SQLITE_CONSTRAINT);
-    sqlite3_close(writer);
+    outside writer = outside_open(&here);
+    assert_false(outside_changes(&writer,
+                                 "UPDATE approvals SET state = 'approved', decided_by = requested_by, "
+                                 "decided_ms = 1"));
+    outside_close(&writer);
     site = open_at(&here, NULL);
     assert_string_equal(look(id).state, "waiting");
 }

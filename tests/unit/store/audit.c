@@ -239,6 +239,7 @@ static void test_each_failing_allocation_appends_nothing(void **state) {
 
 static void test_a_full_disk_appends_nothing(void **state) {
     (void)state;
+    NEEDS_FILES
     static char large[STORE_AUDIT_ENTRY_MAX + 1];
     memset(large, 'x', STORE_AUDIT_ENTRY_MAX);
     store_close(site);

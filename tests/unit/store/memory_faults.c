@@ -99,6 +99,7 @@ static bool change_facts(int which, outcome *o) {
 
 static bool change_something(int which, outcome *o) {
     store_wrap wrap = wrap_of(which == 0 ? bo_key : 1, SLICE_LITERAL("new"));
+    store_key_revocation revocation = {.key_id = 1, .with_made = true, .now_ms = NOW_MS};
     switch (which) {
     case 0:
         return store_vault_add(site, bo, salt_of(2), NOW_MS, &wrap, on_done, o, &err);
@@ -107,7 +108,7 @@ static bool change_something(int which, outcome *o) {
     case 2:
         return store_wrap_remove(site, 1, 1, on_done, o, &err);
     case 3:
-        return store_key_revoke(site, 1, NOW_MS, on_hash, o, &err);
+        return store_key_revoke(site, &revocation, on_revoked_keys, o, &err);
     case 13:
         return store_vault_erase(site, 1, on_erased, o, &err);
     default:

@@ -255,7 +255,7 @@ static void test_the_files_are_readable_by_their_owner_alone(void **state) {
     fill_site(s);
     static const char *const suffixes[] = {"", "-wal", "-shm"};
     for (size_t i = 0; i < 3; i++) {
-        char path[128];
+        char path[300];
         struct stat status;
         snprintf(path, sizeof path, "%s%s", here.path, suffixes[i]);
         assert_int_equal(stat(path, &status), 0);

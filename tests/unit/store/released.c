@@ -21,7 +21,8 @@ static void fill_first(store *s) {
         store_user_add(s, SLICE_LITERAL("bo"), SLICE_LITERAL("employee"), &key, on_user_and_key, &o, &err));
     key = new_key(3);
     assert_true(store_key_add(s, SLICE_LITERAL("ana"), &key, on_user_and_key, &o, &err));
-    assert_true(store_key_revoke(s, o.key_id, NOW_MS, on_hash, &o, &err));
+    store_key_revocation revocation = {.key_id = o.key_id, .now_ms = NOW_MS};
+    assert_true(store_key_revoke(s, &revocation, on_revoked_keys, &o, &err));
     for (uint64_t i = 1; i <= 3; i++) {
         store_receipt receipt = new_receipt(i);
         assert_true(store_receipt_add(s, &receipt, on_done, &o, &err));

@@ -3,7 +3,7 @@
 
 /* A database in a temporary folder, a site with a user, a worker and what comes with them, and callbacks that
  * keep what they were given. */
-#include "unit.h"
+#include "outside.h"
 
 #include "store/join_tokens.h"
 #include "store/keys.h"
@@ -12,35 +12,7 @@
 #include "store/users.h"
 #include "store/workers.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
 #define NOW_MS 1700000000000U
-
-typedef struct place {
-    char folder[64];
-    char path[96];
-} place;
-
-/* In memory where there is such a folder: thousands of syncs would make the tests slow, and prove no more. */
-static inline place place_make(void) {
-    place p;
-    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(p.folder, sizeof p.folder, "%s/cellule-store-XXXXXX", parent);
-    assert_non_null(mkdtemp(p.folder));
-    snprintf(p.path, sizeof p.path, "%s/site.db", p.folder);
-    return p;
-}
-
-static inline void place_remove(const place *p) {
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal", ".lock"};
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s%s", p->path, suffixes[i]);
-        unlink(path);
-    }
-    assert_int_equal(rmdir(p->folder), 0);
-}
 
 /* What the last callback said. */
 typedef struct outcome {

@@ -3,7 +3,6 @@
 #include "ev/loop.h"
 
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -12,7 +11,7 @@ typedef struct fixture {
     place here;
     ev_loop *loop;
     store *site;
-    sqlite3 *other; /* holds the store's thread up while it has the lock */
+    outside other; /* holds the store's thread up while it has the lock */
     ev_timer watchdog;
     size_t due;
 } fixture;
@@ -103,13 +102,11 @@ static void wait_for_answers(fixture *f) {
 
 /* Until let_go the store's thread waits in its first write, so that what is queued meanwhile is one batch. */
 static void hold_up(fixture *f) {
-    assert_int_equal(sqlite3_open(f->here.path, &f->other), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(f->other, "BEGIN EXCLUSIVE", NULL, NULL, NULL), SQLITE_OK);
+    f->other = outside_hold(&f->here);
 }
 
 static void let_go(fixture *f) {
-    assert_int_equal(sqlite3_exec(f->other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(f->other);
+    outside_let_go(&f->other);
 }
 
 static void test_answers_come_in_order_and_reads_see_the_writes_before_them(void **state) {
@@ -433,8 +430,9 @@ static void test_a_store_is_given_a_thread_and_loses_it_again(void **state) {
 }
 
 static void test_files_are_kept_empty_for_who_may_not_remove_them(void **state) {
+    NEEDS_FILES
     fixture *f = *state;
-    char path[128];
+    char path[300];
     struct stat status;
     answer a;
     store_close(f->site);

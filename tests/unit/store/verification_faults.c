@@ -196,7 +196,8 @@ static void test_each_failing_allocation_of_a_change_leaves_all_or_nothing(void 
                 here = make_filled();
             }
         }
-        assert_true(refused > 10 || nth == 1); /* the build has no faults */
+        /* SQLite allocates where libpq does by itself; with nth == 1 the build has no faults. */
+        assert_true(refused > (server_of_tests() == NULL ? 10 : 0) || nth == 1);
         place_remove(&here);
     }
 }
@@ -299,6 +300,7 @@ static void test_reads_survive_each_failing_allocation(void **state) {
 
 static void test_a_full_database_takes_checks_again_once_some_are_wiped(void **state) {
     (void)state;
+    NEEDS_FILES
     static uint8_t large[65536];
     place here = place_make();
     store_options options = {.path = here.path, .size_limit = 1048576};
@@ -344,6 +346,7 @@ static void on_last(void *context, const error *failure) {
 
 static void test_a_check_that_finds_no_room_takes_its_receipt_with_it(void **state) {
     (void)state;
+    NEEDS_FILES
     static uint8_t large[262144];
     place here = place_make();
     store *s = open_at(&here, NULL);

@@ -8,8 +8,6 @@
 #include "store/notices.h"
 #include "store/verifications.h"
 
-#include <sqlite3.h>
-
 /* Of a job of its own by worker 1 for user 1; the id begins with the number. */
 static inline store_verification new_verification(uint64_t number, const char *state) {
     static char payload[32];
@@ -69,20 +67,6 @@ static inline void enrol_worker(store *s, uint8_t seed) {
     store_enrolment enrolment = new_enrolment(seed, seed);
     assert_true(store_join_token_consume(s, &enrolment, on_enrolled, &o, &err));
     assert_int_equal(o.code, ERROR_NONE);
-}
-
-static inline uint64_t count_rows(const place *p, const char *table) {
-    sqlite3 *reader = NULL;
-    sqlite3_stmt *statement = NULL;
-    char sql[200];
-    snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", table);
-    assert_int_equal(sqlite3_open(p->path, &reader), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(reader, sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    uint64_t rows = (uint64_t)sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    sqlite3_close(reader);
-    return rows;
 }
 
 /* Copies of the first rows of a list. */

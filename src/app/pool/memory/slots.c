@@ -62,6 +62,10 @@ uint8_t *slots_take(slots *all, error *err) {
         return NULL;
     }
     slot *s = all->free;
+    if (s == NULL) {
+        error_set(err, ERROR_INTERNAL, "no place for a key where there should be many");
+        return NULL;
+    }
     all->free = s->next;
     s->next = NULL;
     return s->bytes;

@@ -23,8 +23,9 @@ static void free_wrapping(wrapping *w) {
 
 static void end(void *context, const error *failure) {
     wrapping ended = *(wrapping *)context;
+    error cause = failure == NULL ? (error){0} : *failure; /* which may lie in it */
     free_wrapping(context);
-    ended.done(ended.context, failure);
+    ended.done(ended.context, failure == NULL ? NULL : &cause);
 }
 
 static void stretched(derivation *d, const error *failure) {

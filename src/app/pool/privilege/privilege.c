@@ -6,6 +6,7 @@
 #include "os/random.h"
 #include "os/sandbox.h"
 #include "state.h"
+#include "store/server.h"
 
 #include <stdio.h>
 
@@ -75,12 +76,31 @@ static size_t all_ports(uint16_t ports[NET_EGRESS_PORTS_MAX + 1], bool *any) {
     return count;
 }
 
-static void say(const pool *p, const sandbox_walls *walls) {
+/* What looking names up reads, and what a lost connection to the database takes to be made again. */
+static size_t all_places(const pool *p, sandbox_place places[SANDBOX_NAME_PLACES + STORE_SERVER_FILES_MAX]) {
+    const char *files[STORE_SERVER_FILES_MAX];
+    size_t count = p->store == NULL ? 0 : store_server_files(p->store, files);
+    memcpy(places, sandbox_name_places, sizeof sandbox_name_places);
+    for (size_t i = 0; i < count; i++) {
+        places[SANDBOX_NAME_PLACES + i] = (sandbox_place){files[i], SANDBOX_READ};
+    }
+    return SANDBOX_NAME_PLACES + count;
+}
+
+static bool needs_local(const pool *p) {
+    store_server server;
+    error ignored;
+    return store_path_is_server(p->database) && store_server_find(p->database, &server, &ignored) &&
+           server.host[0] == '\0';
+}
+
+static void say(const pool *p, bool local, const sandbox_walls *walls) {
     char missing[MISSING_SIZE];
     snprintf(missing, sizeof missing, "%s%s%s", walls->calls ? "" : " seccomp",
              walls->files ? "" : " Landlock", walls->files && !walls->ports ? " Landlock's ports" : "");
     bool whole = missing[0] == '\0' && p->privilege.helpers_confined;
-    const char *connects = net_egress_is_empty() ? "nobody" : "whom pool.yaml and sso.yaml name";
+    const char *connects =
+        net_egress_is_empty() ? (local ? "its database" : "nobody") : "whom pool.yaml and sso.yaml name";
     if (whole) {
         log_info("confined: no files, no programs, no private key", LOG_TEXT("may_connect_to", connects));
     } else {
@@ -94,6 +114,7 @@ bool privilege_drop(pool *p, error *err) {
     uint16_t ports[NET_EGRESS_PORTS_MAX + 1];
     bool any_port = false;
     sandbox_walls walls;
+    sandbox_place places[SANDBOX_NAME_PLACES + STORE_SERVER_FILES_MAX];
     sandbox_profile profile = {.rights = 0};
     if (p->privilege.signer == NULL) {
         log_warning("this pool keeps the rights of its user, as --unconfined asks");
@@ -101,15 +122,16 @@ bool privilege_drop(pool *p, error *err) {
     }
     if (!net_egress_is_empty()) {
         profile = (sandbox_profile){.rights = SANDBOX_CONNECT | SANDBOX_READ,
-                                    .places = sandbox_name_places,
-                                    .place_count = SANDBOX_NAME_PLACES,
+                                    .places = places,
+                                    .place_count = all_places(p, places),
                                     .port_count = all_ports(ports, &any_port)};
         profile.ports = any_port ? NULL : ports;
     }
+    profile.rights |= needs_local(p) ? SANDBOX_LOCAL : 0;
     if (!watch(p, err) || !sandbox_confine(&profile, &walls, err)) {
         return false;
     }
-    say(p, &walls);
+    say(p, (profile.rights & SANDBOX_LOCAL) != 0, &walls);
     return true;
 }
 

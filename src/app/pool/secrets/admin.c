@@ -3,6 +3,7 @@
 #include "reply.h"
 #include "secrets/secrets.h"
 #include "sso/session_api.h"
+#include "store/server.h"
 
 #include <stdio.h>
 
@@ -115,8 +116,12 @@ void admin_secret_rotate(pool *p, http_request *request, const account *who, sli
             exchange_secret(p, request, who, kind, finish ? SECRETS_DROP_FORMER : SECRETS_AUTHORITY);
         }
     } else if (slice_equal_text(kind, "database")) {
-        reply_error(request, 409, NULL, "conflict",
-                    "the database is a file of the pool's own: it has no credential to be exchanged");
+        reply_error(
+            request, 409, NULL, "conflict",
+            store_path_is_server(p->database)
+                ? "the database's password is its server's: change it there and in the pool's passfile, "
+                  "then start the pool again"
+                : "the database is a file of the pool's own: it has no credential to be exchanged");
     } else {
         reply_error(request, 404, NULL, "not_found",
                     "the secrets are ca, server, pool, session and database");

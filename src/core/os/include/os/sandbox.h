@@ -19,7 +19,8 @@ typedef enum sandbox_right {
     SANDBOX_CONNECT = 1, /* TCP and UDP sockets, to connect and to look names up; none that listens */
     SANDBOX_READ = 2,    /* open files for reading */
     SANDBOX_WRITE = 4,   /* make, write, rename and remove files */
-    SANDBOX_START = 8    /* start programs and end them; they get no more rights */
+    SANDBOX_START = 8,   /* start programs and end them; they get no more rights */
+    SANDBOX_LOCAL = 16   /* connect to Unix sockets, by whatever path: the kernel can't tell them apart */
 } sandbox_right;
 
 typedef struct sandbox_place {

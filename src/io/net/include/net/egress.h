@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct sockaddr;
+struct sockaddr_storage;
 
 /* Where this process may connect to: only where its configuration says so, nowhere before it has said
  * anything. One list per process; net_connect and http/client.h ask it for each socket. What counts is the
@@ -51,5 +52,12 @@ MUST_CHECK bool net_egress_may_look_up(const char *host, uint16_t port, error *e
 /* The one place that opens sockets for connections: a TCP socket to be connected to `address`, which `host`
  * stands for; non-blocking, closed on exec. -1: ERROR_DENIED, logged and told, or the system refused. */
 MUST_CHECK int net_egress_socket(const char *host, const struct sockaddr *address, error *err);
+
+/* For a library that opens its own connections, on another thread while the list doesn't change: whether it
+ * may dial this address, which `host` stands for. Logged if not, but not told. */
+MUST_CHECK bool net_egress_permits(const char *host, const struct sockaddr *address, error *err);
+/* For the same: the host's addresses that it may dial, looked up at once, which blocks. 0: none, and why. */
+MUST_CHECK size_t net_egress_look_up(const char *host, uint16_t port, struct sockaddr_storage *addresses,
+                                     size_t limit, error *err);
 
 #endif

@@ -6,11 +6,11 @@
 
 typedef struct ev_loop ev_loop;
 
-/* A site's database: SQLite in one file, owned by one thread. Operations (the headers beside this one)
- * are called on the loop thread, copy their inputs, queue, and never block. The thread runs everything that
- * has queued up in one transaction, and each answer is given on the loop thread after that transaction is
- * committed: what was answered is kept. Operations run in the order of the calls, so a read sees the writes
- * before it.
+/* A site's database: SQLite in one file, or PostgreSQL (store/server.h), owned by one thread. Operations (the
+ * headers beside this one) are called on the loop thread, copy their inputs, queue, and never block. The
+ * thread runs everything that has queued up in one transaction, and each answer is given on the loop thread
+ * after that transaction is committed: what was answered is kept. Operations run in the order of the calls,
+ * so a read sees the writes before it.
  *
  * An operation returns false, with nothing queued and no callback to come, when an input is out of bounds
  * (ERROR_INVALID), the queue is full (ERROR_LIMIT), memory is out, or the store is closing (ERROR_CONFLICT).
@@ -20,7 +20,7 @@ typedef struct ev_loop ev_loop;
 typedef struct store store;
 
 typedef struct store_options {
-    const char *path;   /* the file; made with mode 0600 if absent; its folder must exist */
+    const char *path;   /* the file; made with mode 0600 if absent; its folder must exist. Or a URL */
     ev_loop *loop;      /* NULL: no thread; each operation runs at once and calls back before it returns */
     size_t queue_limit; /* most operations waiting; 0 means 4096 */
     uint32_t busy_timeout_ms; /* how long to wait for a lock another program holds; 0 means 2000 */

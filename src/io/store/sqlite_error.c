@@ -1,4 +1,4 @@
-#include "database.h"
+#include "sqlite.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -26,11 +26,10 @@ static bool constraint_error(const database *d, int code, error *err) {
     if (code == SQLITE_CONSTRAINT_FOREIGNKEY) {
         return error_set(err, ERROR_INVALID, "it names a user or a worker that doesn't exist");
     }
-    return error_set(err, ERROR_INVALID, "the database refuses it: %s",
-                     sqlite3_errmsg(database_connection(d)));
+    return error_set(err, ERROR_INVALID, "the database refuses it: %s", sqlite3_errmsg(sqlite_connection(d)));
 }
 
-bool database_error(const database *d, int code, int cause, error *err) {
+bool sqlite_error(const database *d, int code, int cause, error *err) {
     switch (code & 0xFF) {
     case SQLITE_NOMEM:
         return error_memory(err);
@@ -59,6 +58,6 @@ bool database_error(const database *d, int code, int cause, error *err) {
         return error_set(err, ERROR_INVALID, "a value is too large for the database");
     default:
         return error_set(err, ERROR_INTERNAL, "the database failed: %s",
-                         sqlite3_errmsg(database_connection(d)));
+                         sqlite3_errmsg(sqlite_connection(d)));
     }
 }

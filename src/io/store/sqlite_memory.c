@@ -1,4 +1,4 @@
-#include "database.h"
+#include "sqlite.h"
 
 #include "base/memory.h"
 
@@ -70,7 +70,7 @@ static void install(void) {
     }
 }
 
-bool memory_hook_install(error *err) {
+bool sqlite_memory_install(error *err) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, install);
     if (installed != SQLITE_OK) {
