@@ -423,6 +423,16 @@ class Embedded(FactsCase):
         self.assertEqual(self.found("What is item7?", user)[0], "Number 7 is item7", "by the embedder again")
         self.assertEqual(self.progress(user), (21, 21))
 
+    def test_long_facts_are_embedded_too(self):
+        user = self.user("dina")
+        texts = [f"{i} " + "word " * 1600 for i in range(20)]
+        for text in texts:
+            self.add(text, user)
+        worker = self.vectors()
+        eventually("all are embedded", lambda: self.progress(user) == (20, 20))
+        self.assertGreater(self.search(texts[7], user, limit=1)[0]["score"], 0.999)
+        worker.stop()
+
     def test_a_kill_while_they_are_embedded_loses_nothing(self):
         user = self.user("abel")
         texts = [f"Shelf {i} holds thing{i}" for i in range(300)]

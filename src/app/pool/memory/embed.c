@@ -16,6 +16,10 @@ bool memory_embeds(const pool *p) {
     return p->settings.embedding_model[0] != '\0';
 }
 
+size_t memory_embed_fits(const slice *texts, size_t count) {
+    return embedding_fits(texts, count);
+}
+
 static void finish(memory_embedding *e, const float *values, size_t dimensions, bool refused) {
     memory_embedded *done = e->done;
     void *context = e->context;

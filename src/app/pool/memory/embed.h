@@ -15,6 +15,8 @@ typedef void memory_embedded(void *context, const float *values, size_t dimensio
 
 /* Whether it is worth asking. */
 bool memory_embeds(const pool *p);
+/* How many of these texts, from the first on, can be asked for at once. */
+size_t memory_embed_fits(const slice *texts, size_t count);
 /* What the texts hold is copied. `patience_ms`: it is given up after that; 0: when the pool does. NULL:
  * nobody can just now, and no call comes. */
 memory_embedding *memory_embed(pool *p, uint64_t user_id, const slice *texts, size_t count,

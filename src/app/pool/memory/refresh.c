@@ -45,6 +45,8 @@ struct refresh {
     bool busy;  /* the store or a thread works on it */
     bool stale; /* a user writes while the store reads: it is read once more */
     memory_embedding *asking;
+    size_t limit;   /* facts of a page */
+    size_t single;  /* pages of one still to come: a worker has refused some of these facts */
     ev_timer timer; /* until it is tried again */
     size_t dimensions;
     bool failed;
@@ -110,6 +112,9 @@ static void rest(refresh *r, const error *failure) {
 static void ask_page(refresh *r);
 
 static void next_page(refresh *r) {
+    if (r->single > 0 && --r->single == 0) {
+        r->limit = REFRESH_BATCH;
+    }
     memcpy(r->after, r->batch[r->count - 1].id, sizeof r->after);
     r->has_after = true;
     clear_batch(r);
@@ -234,11 +239,25 @@ static void embedded(void *context, const float *values, size_t dimensions, bool
     r->dimensions = dimensions;
     if (values != NULL && dimensions <= FACT_DIMENSIONS_MAX && take_vectors(r, values)) {
         work_on(r, seal_batch, sealed);
-    } else if (refused) { /* they keep what they have */
-        next_page(r);
+    } else if ((refused || dimensions > FACT_DIMENSIONS_MAX) && r->outdated == 1) {
+        next_page(r); /* it keeps what it has */
+    } else if (refused || dimensions > FACT_DIMENSIONS_MAX) {
+        r->limit = 1;
+        r->single = r->count;
+        clear_batch(r);
+        ask_page(r);
     } else {
         rest(r, NULL);
     }
+}
+
+/* What isn't asked for at once any more is left to the next page. */
+static void cut_page(refresh *r, size_t fits) {
+    size_t i = 0;
+    for (r->outdated = 0; i < r->count && r->outdated + (r->batch[i].outdated ? 1 : 0) <= fits; i++) {
+        r->outdated += r->batch[i].outdated ? 1 : 0;
+    }
+    r->count = i;
 }
 
 static void ask_worker(refresh *r) {
@@ -248,6 +267,15 @@ static void ask_worker(refresh *r) {
         if (r->batch[i].outdated) {
             texts[count++] = r->batch[i].fact.text;
         }
+    }
+    size_t fits = memory_embed_fits(texts, count);
+    if (fits == 0) { /* no fact is such a text */
+        next_page(r);
+        return;
+    }
+    if (fits < count) {
+        cut_page(r, fits);
+        count = fits;
     }
     r->asking = memory_embeds(r->pool)
                     ? memory_embed(r->pool, r->vault->user_id, texts, count, 0, embedded, r)
@@ -326,7 +354,7 @@ static void page_listed(void *context, const store_fact *facts, size_t count, co
 static void ask_page(refresh *r) {
     error err = {0};
     r->stale = false;
-    if (store_fact_list(r->pool->store, r->vault->user_id, r->has_after ? r->after : NULL, REFRESH_BATCH,
+    if (store_fact_list(r->pool->store, r->vault->user_id, r->has_after ? r->after : NULL, r->limit,
                         page_listed, r, &err)) {
         begin_step(r);
     } else {
@@ -352,6 +380,7 @@ static refresh *new_refresh(fact_index *x) {
     r->index = x;
     r->pool = x->all->pool;
     r->vault = x->vault;
+    r->limit = REFRESH_BATCH;
     r->wish = x->data->wish;
     r->sealed = sealed_memory;
     r->opened = opened_memory;
