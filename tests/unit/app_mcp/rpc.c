@@ -48,7 +48,8 @@ static void assert_text(const buffer *out, const char *expected) {
 static void test_answers_have_the_id_of_what_they_answer(void **state) {
     (void)state;
     error err = {0};
-    json_value *root = json_parse(SLICE_LITERAL("{\"id\":\"a\"}"), (json_limits){.size = 64, .depth = 4}, &err);
+    json_value *root =
+        json_parse(SLICE_LITERAL("{\"id\":\"a\"}"), (json_limits){.size = 64, .depth = 4}, &err);
     buffer out = buffer_make(256);
     json_writer w = json_writer_make(&out);
     assert_non_null(root);
@@ -59,7 +60,9 @@ static void test_answers_have_the_id_of_what_they_answer(void **state) {
     buffer_clear(&out);
     w = json_writer_make(&out);
     rpc_error(&w, NULL, RPC_PARSE_ERROR, "no \"JSON\"");
-    assert_text(&out, "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32700,\"message\":\"no \\\"JSON\\\"\"}}");
+    assert_text(
+        &out,
+        "{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"code\":-32700,\"message\":\"no \\\"JSON\\\"\"}}");
     buffer_free(&out);
     json_free(root);
 }
