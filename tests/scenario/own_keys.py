@@ -377,6 +377,7 @@ class ClientFile(Owned):
         self.check_error(self.show(new["key"], conversation), 403, "key_opens_nothing")
         self.run_verb(folder, *words, self.key_file(folder, old["key"]))
         self.check_opens(new["key"], conversation)
+        self.assertIn("0 facts", self.run_verb(folder, "memory", "status").stdout)
         self.run_verb(folder, "memory", "key", "add")
         self.run_verb(folder, "memory", "lock")
         self.check_opens(new["key"], conversation)
