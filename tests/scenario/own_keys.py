@@ -12,7 +12,7 @@ import time
 
 import tap
 from cellule_site import write_private
-from wire import BINARY, SiteCase, request, wait_for
+from wire import BINARY, PATIENCE, SiteCase, request, wait_for
 
 
 class Owned(SiteCase):
@@ -252,7 +252,7 @@ class Opening(Owned):
         refused, others = [], []
 
         def open_one(key):
-            with self.connect() as connection:
+            with self.connect(10 * PATIENCE) as connection:  # as many wait before it as the queue takes
                 connection.send(request("POST", "/v1/memory/unlock", {"key": key}, key))
                 return connection.answer()
 
