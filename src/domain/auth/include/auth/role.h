@@ -71,8 +71,8 @@ typedef enum auth_action {
 MUST_CHECK bool auth_allowed(auth_role role, auth_action action);
 
 /* Whether refusals of it go into the audit log: of all but what anybody does for themselves. Making and
- * revoking keys of one's own is entered nevertheless: a stolen key begins with it. True for anything outside
- * the table. */
+ * revoking keys of one's own, and erasing what one keeps, is nevertheless. True for anything outside the
+ * table. */
 bool auth_is_privileged(auth_action action);
 /* Whether doing it does: of the privileged all but reading the figures, which monitors do each few seconds,
  * and must be able to when the log can't be written. */
