@@ -25,6 +25,7 @@ static const struct CMUnitTest proof[] = {PROOF(X)};
 static const struct CMUnitTest runtimes[] = {RUNTIMES(X)};
 static const struct CMUnitTest changes[] = {CHANGES(X)};
 static const struct CMUnitTest sessions[] = {SESSIONS(X)};
+static const struct CMUnitTest facts[] = {FACTS(X)};
 static const struct CMUnitTest processes[] = {PROCESSES(X)};
 #undef X
 
@@ -59,6 +60,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(group, "sessions") == 0) {
         return cmocka_run_group_tests(sessions, NULL, NULL);
+    }
+    if (strcmp(group, "facts") == 0) {
+        return cmocka_run_group_tests(facts, NULL, NULL);
     }
     if (strcmp(group, "processes") == 0) {
         return cmocka_run_group_tests(processes, NULL, NULL);

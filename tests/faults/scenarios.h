@@ -1,8 +1,8 @@
 #ifndef SCENARIOS_H
 #define SCENARIOS_H
 
-/* In questions.c, proof.c, runtimes.c, changes.c, sessions.c and processes.c. Each makes its bench, runs,
- * ends it. `state` is a bench. */
+/* In questions.c, proof.c, runtimes.c, changes.c, sessions.c, facts.c and processes.c. Each makes its bench,
+ * runs, ends it. `state` is a bench. */
 #define QUESTIONS(X)                                                                                         \
     X(chat_over_a_kept_connection)                                                                           \
     X(streamed_chat)                                                                                         \
@@ -41,6 +41,14 @@
     X(a_session_is_made)                                                                                     \
     X(a_session_is_refreshed)                                                                                \
     X(a_session_is_ended)
+#define FACTS(X)                                                                                             \
+    X(a_fact_is_added)                                                                                       \
+    X(a_fact_is_edited)                                                                                      \
+    X(a_fact_is_forgotten)                                                                                   \
+    X(facts_are_listed)                                                                                      \
+    X(facts_are_searched)                                                                                    \
+    X(facts_are_read_and_searched)                                                                           \
+    X(a_conversation_is_learnt_from)
 #define PROCESSES(X)                                                                                         \
     X(a_site_is_checked)                                                                                     \
     X(a_pool_starts)                                                                                         \
@@ -54,6 +62,7 @@ PROOF(X)
 RUNTIMES(X)
 CHANGES(X)
 SESSIONS(X)
+FACTS(X)
 PROCESSES(X)
 #undef X
 

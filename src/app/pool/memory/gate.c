@@ -29,12 +29,11 @@ void memory_refuse(http_request *request, const error *failure) {
     }
 }
 
-/* Who asked can't be found any more. */
-static void refuse_ended(http_request *request, const error *failure) {
-    if (failure->code == ERROR_NONE || failure->code == ERROR_DENIED) {
-        reply_error(request, 401, NULL, "invalid_api_key", "this key or session has ended");
-    } else {
+void memory_refuse_caller(http_request *request, const error *failure) {
+    if (failure->code != ERROR_NONE && failure->code != ERROR_DENIED) {
         reply_failure(request, failure);
+    } else {
+        reply_error(request, 401, NULL, "invalid_api_key", "this key or session has ended");
     }
 }
 
@@ -55,7 +54,7 @@ static void opened(void *context, open_vault *v, const error *failure) {
         memory_refuse(pass.request, failure);
     } else if (who == NULL) {
         keyring_lock(pass.pool->keyring, pass.user_id, pass.key_id, pass.login);
-        refuse_ended(pass.request, &err);
+        memory_refuse_caller(pass.request, &err);
     } else {
         pass.go_on(pass.context, who, v);
     }
@@ -112,7 +111,7 @@ static void looked(void *context, const store_vault *found, const error *failure
     if (failure != NULL) {
         reply_failure(pass.request, failure);
     } else if (who == NULL) {
-        refuse_ended(pass.request, &err);
+        memory_refuse_caller(pass.request, &err);
     } else if (found != NULL) {
         refuse_locked(pass.request);
     } else {

@@ -25,6 +25,9 @@ void memory_enter(pool *p, http_request *request, const account *who, slice segm
 MUST_CHECK bool memory_request_token(const http_request *request, slice *token);
 /* Answers with what kept the vault from being opened. */
 void memory_refuse(http_request *request, const error *failure);
+/* Answers a caller who isn't known any more, as `identify` has found when it was asked once more: 401; or why
+ * that can't be told. */
+void memory_refuse_caller(http_request *request, const error *failure);
 /* POST /v1/memory/unlock {"key"}: a session's, or another key's. POST /v1/memory/lock. */
 void memory_unlock(pool *p, http_request *request, const account *who, slice segment);
 void memory_lock(pool *p, http_request *request, const account *who, slice segment);

@@ -170,7 +170,7 @@ static void head_found(void *context, const store_conversation *found, const err
         refuse(k, failure != NULL ? failure : &err);
     } else {
         release(k);
-        reply_error(k->request, 401, NULL, "invalid_api_key", "this key or session has ended");
+        memory_refuse_caller(k->request, &err);
     }
     free_asking(a);
 }

@@ -250,7 +250,7 @@ static void all_read(void *context, const error *failure) {
     } else if (failure != NULL) {
         end_with_error(l, failure);
     } else if (who == NULL) {
-        reply_error(end(l), 401, NULL, "invalid_api_key", "this key or session has ended");
+        memory_refuse_caller(end(l), &err);
     } else {
         ask_model(l, who);
     }

@@ -31,7 +31,7 @@ static void go_on(recall *r) {
     error err = {0};
     const account *who = identify(r->pool, r->request, &err);
     if (who == NULL) {
-        reply_error(r->request, 401, NULL, "invalid_api_key", "this key or session has ended");
+        memory_refuse_caller(r->request, &err);
     } else {
         keep_start(r->pool, r->request, who, &r->chat, r->mode);
     }
