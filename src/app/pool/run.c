@@ -8,6 +8,7 @@
 #include "enrol/approvals.h"
 #include "job.h"
 #include "options/options.h"
+#include "recovery/officers.h"
 #include "session.h"
 #include "start.h"
 
@@ -88,6 +89,7 @@ static bool serve(pool *p, error *err) {
                  start_signals(p, &all, err);
     if (ready) {
         approvals_announce(p);
+        officers_announce(p, true);
         ev_timer_start_repeating(p->loop, &p->housekeeping_timer, HOUSEKEEPING_MS);
         log_info("serving", LOG_TEXT("listen", p->settings.listen), LOG_U64("port", p->port),
                  LOG_TEXT("pool_id", p->site.pool_id_hex), LOG_U64("keys", accounts_count(p->accounts)),
@@ -133,7 +135,7 @@ static int run_pool(const run_options *options, const char *settings_path) {
     p->settings_path = settings_path;
     p->check_only = options->check;
     (void)signal(SIGXFSZ, SIG_IGN); /* a file at its size limit fails the write, not the pool */
-    memory_wipe_freed(); /* what is asked and answered goes through here */
+    memory_wipe_freed();            /* what is asked and answered goes through here */
     bool settled = crypto_start(&err) && key_file_use_from(options->passphrase_file, &err) &&
                    site_exists(options->site, &err) && pool_settings_load(settings_path, &p->settings, &err);
     if (settled) {

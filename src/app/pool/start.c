@@ -15,6 +15,7 @@
 #include "proof/names.h"
 #include "proof/proof.h"
 #include "receipts.h"
+#include "recovery/requests.h"
 #include "rekey/rekey.h"
 #include "routes.h"
 #include "secrets/secrets.h"
@@ -58,6 +59,7 @@ static void keep_house(void *context) {
     backchannel_keep_house(context);
     pool *p = context;
     keyring_keep_house(p->keyring);
+    recoveries_keep_house(p->recoveries);
     if (!p->models_compared) { /* the workers have had time to come */
         p->models_compared = true;
         names_warn_of_models(p);
@@ -259,7 +261,8 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     }
     p->loop = ev_loop_new(err);
     p->keyring = p->loop == NULL ? NULL : keyring_new(p, err);
-    if (p->keyring == NULL || !open_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
+    p->recoveries = p->keyring == NULL ? NULL : recoveries_new(p, err);
+    if (p->recoveries == NULL || !open_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
         !certificates_start(p, err) || !start_network(p, err) || !start_server(p, err)) {
         return false;
     }
@@ -310,6 +313,8 @@ void pool_stop(pool *p) {
     backchannel_free(p->backchannel);
     strangers_free(p->strangers);
     logins_free(p->logins);
+    recoveries_free(p->recoveries);
+    p->recoveries = NULL;
     keyring_free(p->keyring);
     accounts_free(p->accounts);
     fleet_free(p->fleet);
@@ -396,6 +401,10 @@ static void reload_settings(pool *p) {
         names_warn_of_models(p);
         if (approval_is_asked(p) != asked) {
             approvals_announce(p);
+        }
+        if (strcmp(settings.recovery_officers, p->settings.recovery_officers) != 0 ||
+            settings.recovery_needed != p->settings.recovery_needed) {
+            officers_announce(p, false);
         }
     } else {
         pool_settings_swap(&p->settings, &settings);

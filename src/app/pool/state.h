@@ -59,6 +59,7 @@ typedef struct pool {
     struct strangers *strangers;     /* who brings bad keys: sso/strangers.h */
     struct devices *devices;         /* logins of programs under way: sso/device.h */
     struct keyring *keyring;         /* of what users keep: memory/keyring.h */
+    struct recoveries *recoveries;   /* of it, that users ask for: recovery/requests.h */
     struct audit *audit;             /* what privileged callers do: audit/audit.h */
     struct proof *proof;             /* answers are checked: proof/proof.h */
     uint64_t key_epoch;              /* of workers' keys: rekey/rekey.h */

@@ -50,6 +50,8 @@ typedef enum auth_role {
     X(AUTH_AUDIT_READ, "audit_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
     X(AUTH_PERSON_ERASE, "person_erase", AUTH_SECURITY_OFFICER_BIT)                                          \
     X(AUTH_SESSION_OWN, "session_own", AUTH_EVERYBODY)                                                       \
+    X(AUTH_RECOVERY_LIST, "recovery_list", AUTH_SECURITY_OFFICER_BIT)                                        \
+    X(AUTH_RECOVERY_DECIDE, "recovery_decide", AUTH_SECURITY_OFFICER_BIT)                                    \
     X(AUTH_MEMORY_OWN, "memory_own", AUTH_EVERYBODY)                                                         \
     X(AUTH_SESSION_LIST, "session_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
     X(AUTH_SESSION_END, "session_end", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
