@@ -5,8 +5,8 @@
 
 #include <sodium.h>
 
-_Static_assert(BOX_KEY_SIZE == crypto_box_PUBLICKEYBYTES && BOX_KEY_SIZE == crypto_box_SECRETKEYBYTES,
-               "X25519");
+_Static_assert(BOX_KEY_SIZE == crypto_box_PUBLICKEYBYTES, "X25519");
+_Static_assert(BOX_KEY_SIZE == crypto_box_SECRETKEYBYTES, "X25519");
 _Static_assert(BOX_OVERHEAD == crypto_box_SEALBYTES, "a public key and a tag");
 
 bool box_make_keys(uint8_t public_key[BOX_KEY_SIZE], uint8_t private_key[BOX_KEY_SIZE], error *err) {

@@ -32,13 +32,13 @@ static recovery *find(pool *p, http_request *request, slice id) {
 }
 
 void recovery_get_share(pool *p, http_request *request, const account *who, slice id) {
-    const recovery_expected *share = NULL;
     error err = {0};
     const recovery *r = find(p, request, id);
     if (r == NULL) {
         return;
     }
-    if (!recovery_expect(r, who, &share, &err)) {
+    const recovery_expected *share = recovery_expect(r, who, &err);
+    if (share == NULL) {
         reply_failure(request, &err);
         return;
     }
@@ -103,13 +103,12 @@ void recovery_put_share(pool *p, http_request *request, const account *who, slic
 }
 
 void recovery_refuse(pool *p, http_request *request, const account *who, slice id) {
-    const recovery_expected *share = NULL;
     error err = {0};
     recovery *r = find(p, request, id);
     if (r == NULL) {
         return;
     }
-    if (!recovery_expect(r, who, &share, &err) && err.code != ERROR_CONFLICT) {
+    if (recovery_expect(r, who, &err) == NULL && err.code != ERROR_CONFLICT) {
         reply_failure(request, &err);
         return;
     }

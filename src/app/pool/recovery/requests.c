@@ -106,11 +106,15 @@ recovery *recovery_of(recoveries *all, uint64_t user_id) {
 }
 
 static bool copy_expected(recovery *r, const store_recovery *set, error *err) {
+    if (set->count > RECOVERY_OFFICERS_MAX) {
+        return error_set(err, ERROR_CORRUPT, "there are too many shares in the database");
+    }
     for (size_t i = 0; i < set->count; i++) {
         const store_recovery_share *from = &set->shares[i];
         recovery_expected *to = &r->expected[i];
-        if (from->officer.length > RECOVERY_NAME_MAX || from->sealed.length > sizeof to->sealed) {
-            return error_set(err, ERROR_CORRUPT, "a share in the database is too long");
+        if (from->officer.length == 0 || from->officer.length > RECOVERY_NAME_MAX ||
+            from->sealed.length == 0 || from->sealed.length > sizeof to->sealed) {
+            return error_set(err, ERROR_CORRUPT, "a share in the database is empty or too long");
         }
         memcpy(to->officer, from->officer.data, from->officer.length);
         memcpy(to->public_key, from->public_key, sizeof to->public_key);
@@ -161,28 +165,29 @@ void recovery_enter(recovery *r) {
     list_append(&r->all->entered, &r->node);
 }
 
-bool recovery_expect(const recovery *r, const account *who, const recovery_expected **share, error *err) {
+const recovery_expected *recovery_expect(const recovery *r, const account *who, error *err) {
     officers present;
     slice name = slice_of_text(who->user_name);
     if (who->user_id == r->user_id) {
-        return error_set(err, ERROR_DENIED, "nobody gives back his own memory; ask the other officers");
+        error_set(err, ERROR_DENIED, "nobody gives back his own memory; ask the other officers");
+        return NULL;
     }
     const officer *one = officers_present(r->all->pool, &present) ? officers_find(&present, name) : NULL;
     if (one == NULL) {
-        return error_set(err, ERROR_DENIED, "you are no recovery officer (setting recovery_officers)");
+        error_set(err, ERROR_DENIED, "you are no recovery officer (setting recovery_officers)");
+        return NULL;
     }
     for (size_t i = 0; i < r->set.count; i++) {
-        if (slice_equal_text(name, r->expected[i].officer)) {
-            *share = &r->expected[i];
-            return memcmp(one->public_key, r->expected[i].public_key, BOX_KEY_SIZE) == 0 ||
-                   error_set(err, ERROR_CONFLICT,
-                             "your share of this user's memory is for an older key of yours, which doesn't "
-                             "count any more; the other officers have to do it");
+        if (slice_equal_text(name, r->expected[i].officer) &&
+            memcmp(one->public_key, r->expected[i].public_key, BOX_KEY_SIZE) == 0) {
+            return &r->expected[i];
         }
     }
-    return error_set(err, ERROR_CONFLICT,
-                     "this user's memory was shared out before you were an officer; those of then have to "
-                     "do it");
+    error_set(
+        err, ERROR_CONFLICT,
+        "you have no share of what this user keeps: it was shared out before you were an officer, or for an "
+        "older key of yours, which doesn't count any more; other officers have to do it");
+    return NULL;
 }
 
 /* One person, one share, whatever he is called. */
@@ -258,9 +263,9 @@ static void take_back(recovery *r) {
 }
 
 bool recovery_give(recovery *r, const account *who, slice sealed, error *err) {
-    const recovery_expected *expected = NULL;
     recovery_share share = {0};
-    bool good = recovery_expect(r, who, &expected, err) && read_share(r, expected, sealed, &share, err) &&
+    const recovery_expected *expected = recovery_expect(r, who, err);
+    bool good = expected != NULL && read_share(r, expected, sealed, &share, err) &&
                 check_new(r, who->user_id, share.point, err) && keep_share(r, who, &share, err);
     secret_wipe(&share, sizeof share);
     if (!good || r->given_count < r->set.needed || join(r, err)) {

@@ -66,10 +66,9 @@ recovery *recovery_of(recoveries *all, uint64_t user_id);
 /* Any but this user's, which is behind `last` (NULL: the first). */
 recovery *recovery_next(recoveries *all, const recovery *last, uint64_t but_user_id);
 
-/* What this person was sealed, if he is an officer now and not the one who asks. ERROR_DENIED: he isn't;
- * ERROR_CONFLICT: his share isn't of the key that he has now. */
-MUST_CHECK bool recovery_expect(const recovery *r, const account *who, const recovery_expected **share,
-                                error *err);
+/* What this person was sealed, if he is an officer now and not the one who asks. NULL and ERROR_DENIED: he
+ * isn't; ERROR_CONFLICT: he has no share of this set for the key that he has now. */
+MUST_CHECK const recovery_expected *recovery_expect(const recovery *r, const account *who, error *err);
 /* A share that is sealed to the request's key. With the last that is needed the data key is put together.
  * ERROR_DENIED, ERROR_CONFLICT as above, and if he gave his already; ERROR_INVALID: it isn't his share of
  * this set. ERROR_CORRUPT: the shares don't give the key; the request has ended. */

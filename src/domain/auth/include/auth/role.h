@@ -36,6 +36,8 @@ typedef enum auth_role {
     X(AUTH_ENROLMENT_REQUEST, "enrolment_request", AUTH_WORKER_OWNER_BIT | AUTH_IT_ADMIN_BIT)                \
     X(AUTH_APPROVAL_LIST, "approval_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
     X(AUTH_APPROVAL_DECIDE, "approval_decide", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                \
+    X(AUTH_RECOVERY_LIST, "recovery_list", AUTH_SECURITY_OFFICER_BIT)                                        \
+    X(AUTH_RECOVERY_DECIDE, "recovery_decide", AUTH_SECURITY_OFFICER_BIT)                                    \
     X(AUTH_WORKER_LIST, "worker_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
     X(AUTH_WORKER_REVOKE, "worker_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
     X(AUTH_WORKER_ROTATE, "worker_rotate", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
@@ -50,8 +52,6 @@ typedef enum auth_role {
     X(AUTH_AUDIT_READ, "audit_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                          \
     X(AUTH_PERSON_ERASE, "person_erase", AUTH_SECURITY_OFFICER_BIT)                                          \
     X(AUTH_SESSION_OWN, "session_own", AUTH_EVERYBODY)                                                       \
-    X(AUTH_RECOVERY_LIST, "recovery_list", AUTH_SECURITY_OFFICER_BIT)                                        \
-    X(AUTH_RECOVERY_DECIDE, "recovery_decide", AUTH_SECURITY_OFFICER_BIT)                                    \
     X(AUTH_MEMORY_OWN, "memory_own", AUTH_EVERYBODY)                                                         \
     X(AUTH_SESSION_LIST, "session_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
     X(AUTH_SESSION_END, "session_end", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
