@@ -263,6 +263,21 @@ static void test_as_many_wait_as_are_allowed_and_one_for_each_user(void **state)
     assert_int_equal(seen, RECOVERIES_MAX - 1);
 }
 
+static void test_a_user_asks_with_a_few_keys_a_day(void **state) {
+    (void)state;
+    recovery *r = ask_with(KEY);
+    for (unsigned i = 0; i < RECOVERY_CHANGES_MAX; i++) {
+        add_account(USER, "anna", 200 + i, 0);
+        r = ask_with(200 + i);
+    }
+    const account *who = accounts_find_key_id(p.accounts, KEY);
+    assert_null(recovery_make(p.recoveries, who, &stored, &err));
+    assert_int_equal(err.code, ERROR_LIMIT);
+    assert_ptr_equal(recovery_of(p.recoveries, USER), r);
+    r->since_ms -= RECOVERY_LONGEST_MS;
+    (void)ask_with(KEY);
+}
+
 static void test_each_failing_allocation_leaves_all_or_nothing(void **state) {
     (void)state;
     bool reached = true;
@@ -306,6 +321,7 @@ int main(void) {
         POOL_TEST(test_shares_that_do_not_give_the_key_end_the_request),
         POOL_TEST(test_a_request_ends_with_its_time_its_key_or_recovery_itself),
         POOL_TEST(test_as_many_wait_as_are_allowed_and_one_for_each_user),
+        POOL_TEST(test_a_user_asks_with_a_few_keys_a_day),
         POOL_TEST(test_each_failing_allocation_leaves_all_or_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,6 +145,12 @@ recovery *recovery_make(recoveries *all, const account *who, const store_recover
         error_set(err, ERROR_LIMIT, "too many users wait for the officers just now; try again later");
         return NULL;
     }
+    const recovery *has = recovery_of(all, who->user_id);
+    if (has != NULL && has->changes >= RECOVERY_CHANGES_MAX) {
+        error_set(err, ERROR_LIMIT,
+                  "you have asked with too many keys today; ask with the last one, or tomorrow");
+        return NULL;
+    }
     recovery *r = memory_allocate_zeroed(1, sizeof *r);
     if (r == NULL) {
         error_memory(err);
@@ -152,6 +158,7 @@ recovery *recovery_make(recoveries *all, const account *who, const store_recover
     }
     list_init(&r->node);
     r->all = all;
+    r->changes = has == NULL ? 0 : has->changes + 1;
     all->count++;
     if (!fill(r, who, set, err)) {
         recovery_end(r);

@@ -7,7 +7,11 @@
 
 /* What users ask the officers for, and the shares that have come for it: in secret memory, for a day, and
  * until the pool stops. Loop thread. */
-enum { RECOVERIES_MAX = 64, RECOVERY_LONGEST_MS = 24 * 60 * 60 * 1000 };
+enum {
+    RECOVERIES_MAX = 64,
+    RECOVERY_CHANGES_MAX = 8, /* of one user's request for one with another key; each is in the audit log */
+    RECOVERY_LONGEST_MS = 24 * 60 * 60 * 1000
+};
 
 typedef struct recoveries recoveries;
 
@@ -32,6 +36,7 @@ typedef struct recovery {
     uint8_t id[RECOVERY_ID_SIZE];
     uint64_t user_id;
     uint64_t key_id; /* which is to open the vault */
+    unsigned changes;
     char user_name[STORE_NAME_MAX + 1];
     uint64_t asked_ms; /* Unix */
     uint64_t since_ms; /* monotonic */
@@ -52,7 +57,8 @@ void recoveries_keep_house(recoveries *all);
 /* A user's, or everybody's (0). `all` may be NULL. */
 void recoveries_end(recoveries *all, uint64_t user_id);
 
-/* Not among the others yet: recovery_enter, or recovery_end. ERROR_LIMIT beyond RECOVERIES_MAX. */
+/* Not among the others yet: recovery_enter, or recovery_end. ERROR_LIMIT beyond RECOVERIES_MAX or
+ * RECOVERY_CHANGES_MAX. */
 MUST_CHECK recovery *recovery_make(recoveries *all, const account *who, const store_recovery *set,
                                    error *err);
 /* In the place of any other of this user's. */
