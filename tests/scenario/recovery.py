@@ -177,6 +177,19 @@ class Recovery(Kept):
         self.assertEqual(acts.count(("recovery_requested", "noted")), 1)
         self.assertNotIn("anna", json.dumps(self.entries()))
 
+    def test_what_a_revoked_key_opened_is_given_to_the_new_one(self):
+        old, new, conversation = self.new_user("lena")
+        first = min(key["id"] for key in self.admin_ask("GET", "/v1/admin/users/lena/keys").json["keys"])
+        self.assertEqual(self.admin_ask("POST", f"/v1/admin/keys/{first}/revoke").status, 200)
+        asked = self.request(new)
+        for officer in OFFICERS[:2]:
+            self.assertEqual(self.approve(officer, asked).returncode, 0)
+        session = self.ask("POST", "/v1/session", {}, new).json["access_token"]
+        self.assertEqual(self.ask("POST", "/v1/memory/unlock", {"key": new}, session).status, 200)
+        self.assertTrue(self.opens(session, conversation))
+        self.assertTrue(self.opens(new, conversation))
+        self.assertEqual(self.ask("GET", "/v1/conversations", key=old).status, 401)
+
     def test_one_share_is_not_enough_and_counts_once(self):
         _, new, conversation = self.new_user("bruno")
         asked = self.request(new)
