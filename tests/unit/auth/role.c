@@ -21,6 +21,8 @@ static const struct {
     {AUTH_ENROLMENT_REQUEST, "nyyn"},
     {AUTH_APPROVAL_LIST, "nnyy"},
     {AUTH_APPROVAL_DECIDE, "nnyy"},
+    {AUTH_RECOVERY_LIST, "nnny"},
+    {AUTH_RECOVERY_DECIDE, "nnny"},
     {AUTH_WORKER_LIST, "nnyy"},
     {AUTH_WORKER_REVOKE, "nnyy"},
     {AUTH_WORKER_ROTATE, "nnyy"},

@@ -36,6 +36,8 @@ typedef enum auth_role {
     X(AUTH_ENROLMENT_REQUEST, "enrolment_request", AUTH_WORKER_OWNER_BIT | AUTH_IT_ADMIN_BIT)                \
     X(AUTH_APPROVAL_LIST, "approval_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
     X(AUTH_APPROVAL_DECIDE, "approval_decide", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                \
+    X(AUTH_RECOVERY_LIST, "recovery_list", AUTH_SECURITY_OFFICER_BIT)                                        \
+    X(AUTH_RECOVERY_DECIDE, "recovery_decide", AUTH_SECURITY_OFFICER_BIT)                                    \
     X(AUTH_WORKER_LIST, "worker_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
     X(AUTH_WORKER_REVOKE, "worker_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
     X(AUTH_WORKER_ROTATE, "worker_rotate", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
