@@ -330,7 +330,7 @@ static bool describe(const keyring *ring, uint64_t user_id, slice token, bool ma
                      error *err) {
     *wanted = (opening){.user_id = user_id};
     if (!auth_user_key_hash(token, wanted->token_hash, err)) {
-        return refuse_unknown(err);
+        return err->code == ERROR_DENIED ? refuse_unknown(err) : false;
     }
     const account *owner = accounts_find(ring->pool->accounts, wanted->token_hash, clock_unix_ms());
     if (owner != NULL && owner->user_id != user_id) {
