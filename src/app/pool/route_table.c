@@ -11,6 +11,8 @@
 #include "memory/conversations.h"
 #include "memory/gate.h"
 #include "observe.h"
+#include "privacy/api.h"
+#include "privacy/everything.h"
 #include "proof/admin.h"
 #include "receipts.h"
 #include "rekey/rekey.h"
@@ -79,6 +81,10 @@ const route route_table[] = {
     ROUTE("POST", "/v1/conversations/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, conversation_rename, "rename it"),
     ROUTE("DELETE", "/v1/conversations/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, conversation_delete,
           "delete it"),
+    ROUTE("GET", "/v1/privacy/export", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, privacy_export,
+          "all that is kept of oneself, as one file"),
+    ROUTE("POST", "/v1/privacy/erase", AUTH_PRIVACY_ERASE_OWN, AUDIT_OF_NOTHING, privacy_erase,
+          "erase all that one keeps"),
     ROUTE("GET", "/metrics", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_metrics, "figures for Prometheus"),
     ROUTE("GET", "/v1/admin/status", AUTH_METRICS_READ, AUDIT_OF_NOTHING, observe_status, "how the pool is"),
     ROUTE("POST", "/v1/admin/users", AUTH_USER_ADD, AUDIT_OF_NAME, admin_user_add,
@@ -86,6 +92,10 @@ const route route_table[] = {
     ROUTE("GET", "/v1/admin/users", AUTH_USER_LIST, AUDIT_OF_NOTHING, admin_user_list, "list users"),
     ROUTE("POST", "/v1/admin/users/*/disable", AUTH_USER_DISABLE, AUDIT_OF_PERSON, admin_user_disable,
           "shut a user out, with all keys"),
+    ROUTE("POST", "/v1/admin/users/*/erase", AUTH_PRIVACY_ERASE, AUDIT_OF_PERSON, admin_user_erase,
+          "erase all that a user keeps, at that person's request"),
+    ROUTE("GET", "/v1/admin/privacy", AUTH_PRIVACY_READ, AUDIT_OF_NOTHING, admin_privacy,
+          "how much users keep, in figures, and for how long"),
     ROUTE("POST", "/v1/admin/users/*/keys", AUTH_KEY_ADD, AUDIT_OF_PERSON, admin_key_add,
           "give a user a further key"),
     ROUTE("GET", "/v1/admin/users/*/keys", AUTH_KEY_LIST, AUDIT_OF_PERSON, admin_key_list,

@@ -8,6 +8,7 @@
 #include "enrol/approvals.h"
 #include "job.h"
 #include "options/options.h"
+#include "privacy/erase.h"
 #include "session.h"
 #include "start.h"
 
@@ -88,6 +89,7 @@ static bool serve(pool *p, error *err) {
                  start_signals(p, &all, err);
     if (ready) {
         approvals_announce(p);
+        erase_go_on(p);
         ev_timer_start_repeating(p->loop, &p->housekeeping_timer, HOUSEKEEPING_MS);
         log_info("serving", LOG_TEXT("listen", p->settings.listen), LOG_U64("port", p->port),
                  LOG_TEXT("pool_id", p->site.pool_id_hex), LOG_U64("keys", accounts_count(p->accounts)),

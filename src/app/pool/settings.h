@@ -56,6 +56,10 @@
          "on: another person approves each worker; off: an admin's own join token is enough")                \
     NUMBER(approval_hours, 72, 1, 720, LIVE, "a request must be approved and used within this")              \
     NUMBER(receipt_days, 90, 1, 3650, LIVE, "receipts are kept for this long")                               \
+    NUMBER(conversation_days, 0, 0, 3650, LIVE,                                                              \
+           "conversations that users keep are deleted when they haven't changed for this long; 0: never")    \
+    NUMBER(fact_days, 0, 0, 3650, LIVE,                                                                      \
+           "facts that users have the pool remember, likewise; 0: never")                                    \
     TEXT(verify, "spot", LIVE,                                                                               \
          "least check of answers by another worker: off, spot, every, proved or required")                   \
     TEXT(verify_models, "", LIVE, "stricter for some models: \"name=mode, ...\"")                            \

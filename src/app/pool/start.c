@@ -12,6 +12,8 @@
 #include "memory/keyring.h"
 #include "os/host.h"
 #include "os/random.h"
+#include "privacy/erase.h"
+#include "privacy/expire.h"
 #include "proof/names.h"
 #include "proof/proof.h"
 #include "receipts.h"
@@ -58,6 +60,8 @@ static void keep_house(void *context) {
     backchannel_keep_house(context);
     pool *p = context;
     keyring_keep_house(p->keyring);
+    erase_go_on(p);
+    privacy_expire(p);
     if (!p->models_compared) { /* the workers have had time to come */
         p->models_compared = true;
         names_warn_of_models(p);
@@ -235,6 +239,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     list_init(&p->jobs);
     list_init(&p->stalled);
     list_init(&p->sessions);
+    list_init(&p->erasings);
     ev_timer_init(&p->dispatch_timer, tick_dispatch, p);
     ev_timer_init(&p->stall_timer, job_check_stalled, p);
     ev_timer_init(&p->housekeeping_timer, keep_house, p);
@@ -288,6 +293,7 @@ static void settle(pool *p) {
 
 /* In the order in which things use each other. */
 void pool_stop(pool *p) {
+    p->stopping = true;
     if (p->dispatch != NULL) {
         job_end_all(p);
     }

@@ -48,6 +48,7 @@ typedef struct pool {
     list_node jobs;     /* job.node */
     list_node stalled;  /* job.stalled_node: jobs whose client is behind */
     list_node sessions; /* session.node */
+    list_node erasings; /* privacy/erase.c */
     ev_timer dispatch_timer;
     ev_timer stall_timer;
     ev_timer housekeeping_timer;
@@ -66,6 +67,9 @@ typedef struct pool {
     struct secrets *secrets; /* certificates, exchanged while it serves: secrets/secrets.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
+    bool stopping;                /* the loop runs no more */
+    bool expiring_conversations;  /* privacy/expire.c */
+    bool expiring_facts;
     bool check_only;      /* to see whether all is in order: it won't serve */
     bool models_compared; /* with what the settings name, once since the start (proof/names.h) */
     error start_failure;

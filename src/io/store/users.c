@@ -79,6 +79,15 @@ typedef struct user_list {
     void *context;
 } user_list;
 
+static bool read_user(query *q, arena *memory, store_user *user, error *err) {
+    user->id = query_read_u64(q);
+    user->name = query_read_slice(q, memory);
+    user->role = query_read_slice(q, memory);
+    user->created_ms = query_read_u64(q);
+    user->disabled = query_read_u64(q) != 0;
+    return query_columns_fit(q, err);
+}
+
 static bool user_list_run(request *base, database *d, error *err) {
     user_list *r = (user_list *)base;
     query q;
@@ -91,15 +100,7 @@ static bool user_list_run(request *base, database *d, error *err) {
             return true;
         }
         store_user *user = request_add_row(base, &r->users, &r->count, sizeof *user, err);
-        if (user == NULL) {
-            return false;
-        }
-        user->id = query_read_u64(&q);
-        user->name = query_read_slice(&q, base->memory);
-        user->role = query_read_slice(&q, base->memory);
-        user->created_ms = query_read_u64(&q);
-        user->disabled = query_read_u64(&q) != 0;
-        if (!query_columns_fit(&q, err)) {
+        if (user == NULL || !read_user(&q, base->memory, user, err)) {
             return false;
         }
     }
@@ -124,6 +125,45 @@ bool store_user_list(store *s, uint64_t after, size_t limit, store_users_listed 
     }
     r->after = after;
     r->limit = limit;
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
+
+typedef struct user_get {
+    request base;
+    slice name;
+    store_user user;
+    store_user_found *done;
+    void *context;
+} user_get;
+
+static bool user_get_run(request *base, database *d, error *err) {
+    user_get *r = (user_get *)base;
+    query q;
+    bool row = false;
+    query_start(&q, d, "SELECT id, name, role, created_ms, disabled FROM users WHERE name = ?");
+    query_text(&q, r->name);
+    if (!query_row(&q, &row, err)) {
+        return false;
+    }
+    return row ? read_user(&q, base->memory, &r->user, err)
+               : error_set(err, ERROR_NOT_FOUND, "there is no such user; the list shows those that there are");
+}
+
+static void user_get_answer(request *base, const error *failure) {
+    const user_get *r = (const user_get *)base;
+    r->done(r->context, failure == NULL ? &r->user : NULL, failure);
+}
+
+static const operation user_get_operation = {DATABASE_READ, user_get_run, user_get_answer};
+
+bool store_user_get(store *s, slice name, store_user_found *done, void *context, error *err) {
+    user_get *r = check_name(name, err) ? request_new(&user_get_operation, sizeof *r, err) : NULL;
+    if (r == NULL) {
+        return false;
+    }
+    r->name = request_copy(&r->base, name);
     r->done = done;
     r->context = context;
     return request_submit(s, &r->base, err);

@@ -110,6 +110,60 @@ bool store_vault_erase(store *s, uint64_t user_id, store_vault_erased *done, voi
     return request_submit(s, &r->base, err);
 }
 
+typedef struct vaults_erasing {
+    request base;
+    size_t limit;
+    void *users;
+    size_t count;
+    store_vaults_listed *done;
+    void *context;
+} vaults_erasing;
+
+static bool vaults_erasing_run(request *base, database *d, error *err) {
+    vaults_erasing *r = (vaults_erasing *)base;
+    query q;
+    query_start(&q, d,
+                "SELECT user_id FROM vaults WHERE NOT EXISTS "
+                "(SELECT 1 FROM vault_wraps WHERE vault_wraps.user_id = vaults.user_id) "
+                "ORDER BY user_id LIMIT ?");
+    query_u64(&q, r->limit);
+    for (bool row = true; query_row(&q, &row, err);) {
+        if (!row) {
+            return true;
+        }
+        uint64_t *user_id = request_add_row(base, &r->users, &r->count, sizeof *user_id, err);
+        if (user_id == NULL) {
+            return false;
+        }
+        *user_id = query_read_u64(&q);
+        if (!query_columns_fit(&q, err)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static void vaults_erasing_answer(request *base, const error *failure) {
+    const vaults_erasing *r = (const vaults_erasing *)base;
+    r->done(r->context, failure == NULL ? r->users : NULL, failure == NULL ? r->count : 0, failure);
+}
+
+static const operation vaults_erasing_operation = {DATABASE_READ, vaults_erasing_run, vaults_erasing_answer};
+
+bool store_vaults_erasing(store *s, size_t limit, store_vaults_listed *done, void *context, error *err) {
+    if (!request_check_list(limit, err)) {
+        return false;
+    }
+    vaults_erasing *r = request_new(&vaults_erasing_operation, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    r->limit = limit;
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
+
 typedef struct vaults_count {
     request base;
     uint64_t after;

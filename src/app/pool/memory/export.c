@@ -4,29 +4,24 @@
 #include "codec/form.h"
 #include "crypto/hash.h"
 #include "memory/gate.h"
+#include "memory/sending.h"
 #include "memory/task.h"
 #include "memory/walk.h"
 #include "reply.h"
 
 /* One conversation, whole, as it is read: a page is sent when the client has taken most of the one before. */
 
-enum { PAGE_LIMIT = 32 * 1024 * 1024, BEHIND_BYTES = 256 * 1024 };
-
 typedef struct export {
-    pool *pool;
-    http_request *request;
+    sending out;
     walk *walk;
     bool markdown;
-    bool begun;   /* the head is out */
     bool written; /* a turn before this one */
-    bool waits;
-    buffer page;
 }
 export;
 
 static void free_export(void *context) {
     export *e = context;
-    buffer_wipe(&e->page);
+    sending_wipe(&e->out);
     memory_free(e);
 }
 
@@ -37,20 +32,20 @@ static void client_left(void *context) {
 
 static void write_beginning(export *e, const walk_page *page) {
     if (e->markdown) {
-        buffer_append_text(&e->page, "# ");
-        buffer_append(&e->page, page->title);
-        buffer_append_text(&e->page, "\n\n");
+        buffer_append_text(&e->out.page, "# ");
+        buffer_append(&e->out.page, page->title);
+        buffer_append_text(&e->out.page, "\n\n");
         return;
     }
     char id[2 * STORE_CONVERSATION_ID_SIZE + 1];
-    json_writer w = json_writer_make(&e->page);
+    json_writer w = json_writer_make(&e->out.page);
     hex_encode(slice_of(page->id, sizeof page->id), id);
     json_write_object_begin(&w);
     json_add_text(&w, "object", SLICE_LITERAL("cellule.conversation"));
     json_add_text(&w, "id", slice_of_text(id));
     json_add_text(&w, "title", page->title);
     json_add_u64(&w, "changed_ms", page->changed_ms);
-    buffer_append_text(&e->page, ",\"turns\":[");
+    buffer_append_text(&e->out.page, ",\"turns\":[");
 }
 
 static bool read_page(void *context, const walk_page *page, error *err) {
@@ -60,85 +55,33 @@ static bool read_page(void *context, const walk_page *page, error *err) {
     }
     for (size_t i = 0; i < page->count; i++) {
         if (e->markdown) {
-            conversation_write_markdown(&page->turns[i], &e->page);
+            conversation_write_markdown(&page->turns[i], &e->out.page);
         } else {
-            buffer_append_text(&e->page, e->written ? "," : "");
-            conversation_write_json(page->turn_ids[i], &page->turns[i], &e->page);
+            buffer_append_text(&e->out.page, e->written ? "," : "");
+            conversation_write_json(page->turn_ids[i], &page->turns[i], &e->out.page);
         }
         e->written = true;
     }
     if (page->ends && !e->markdown) {
-        buffer_append_text(&e->page, "]}\n");
+        buffer_append_text(&e->out.page, "]}\n");
     }
-    return !buffer_failed(&e->page) || error_memory(err);
-}
-
-static bool send_head(export *e) {
-    const http_header headers[] = {
-        {SLICE_LITERAL("Content-Type"),
-         e->markdown ? SLICE_LITERAL("text/markdown; charset=utf-8") : SLICE_LITERAL("application/json")},
-        {SLICE_LITERAL("Content-Disposition"),
-         e->markdown ? SLICE_LITERAL("attachment; filename=\"conversation.md\"")
-                     : SLICE_LITERAL("attachment; filename=\"conversation.json\"")},
-        {SLICE_LITERAL("Cache-Control"), SLICE_LITERAL("no-store")}};
-    e->begun = true;
-    return http_stream_begin(e->request, 200, headers, sizeof headers / sizeof headers[0]);
-}
-
-/* A page may be larger than what may wait for a client: piece by piece then. */
-static walk_next send_some(export *e) {
-    while (buffer_length(&e->page) > 0) {
-        slice piece = slice_part(buffer_slice(&e->page), 0, BEHIND_BYTES);
-        if (http_stream_pending(e->request) > BEHIND_BYTES) {
-            e->waits = true;
-            return WALK_WAIT;
-        }
-        if (!http_stream_write(e->request, piece)) {
-            e->waits = true;
-            return WALK_WAIT; /* cut: on_closed follows; or behind: on_drained does */
-        }
-        buffer_consume(&e->page, piece.length);
-    }
-    buffer_wipe(&e->page);
-    return WALK_ON;
+    return !buffer_failed(&e->out.page) || error_memory(err);
 }
 
 static walk_next next(void *context) {
     export *e = context;
-    if (!e->begun && !send_head(e)) {
-        e->waits = true;
-        return WALK_WAIT;
-    }
-    return send_some(e);
+    return sending_go(&e->out) ? WALK_ON : WALK_WAIT;
 }
 
-static void drained(void *context, http_request *request) {
+static void page_is_out(void *context) {
     export *e = context;
-    (void)request;
-    if (e->waits) {
-        e->waits = false;
-        if (send_some(e) == WALK_ON) {
-            walk_resume(e->walk);
-        }
-    }
+    walk_resume(e->walk);
 }
 
 static void done(void *context, const error *failure) {
     export *e = context;
-    http_request *request = e->request;
-    bool begun = e->begun;
-    http_request_on_closed(request, NULL, NULL);
-    http_request_on_drained(request, NULL, NULL);
+    sending_end(&e->out, failure, "conversation");
     free_export(e);
-    if (failure == NULL) {
-        http_stream_end(request);
-    } else if (begun) {
-        http_stream_abort(request);
-    } else if (failure->code == ERROR_NOT_FOUND) {
-        memory_not_found(request, "conversation");
-    } else {
-        reply_failure(request, failure);
-    }
 }
 
 static const walk_kind export_kind = {.read = read_page, .next = next, .done = done};
@@ -172,15 +115,21 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
         reply_out_of_memory(request);
         return;
     }
-    *e = (export){.pool = p, .request = request, .markdown = markdown, .page = buffer_make(PAGE_LIMIT)};
+    e->markdown = markdown;
+    e->out = (sending){.request = request,
+                       .media_type = markdown ? SLICE_LITERAL("text/markdown; charset=utf-8")
+                                              : SLICE_LITERAL("application/json"),
+                       .disposition = markdown ? SLICE_LITERAL("attachment; filename=\"conversation.md\"")
+                                               : SLICE_LITERAL("attachment; filename=\"conversation.json\""),
+                       .go_on = page_is_out,
+                       .context = e};
     e->walk = walk_start(p, v, id, &export_kind, e, &err);
     if (e->walk == NULL) {
         free_export(e);
         reply_failure(request, &err);
         return;
     }
-    http_request_on_closed(request, client_left, e);
-    http_request_on_drained(request, drained, e);
+    sending_start(&e->out, client_left);
 }
 
 void conversation_export(pool *p, http_request *request, const account *who, slice id) {

@@ -34,6 +34,7 @@ struct keepsake {
     buffer head;  /* sealed, where it is new */
     buffer seen;  /* keep_saw */
     asking *asking;
+    vault_tie tie; /* while the key is there */
     bool given; /* to the store */
     bool failed;
     error failure;
@@ -48,6 +49,7 @@ static void forget_asking(keepsake *k) {
 
 static void release(keepsake *k) {
     forget_asking(k);
+    keyring_untie(&k->tie);
     slots_give(keyring_slots(k->pool->keyring), k->key);
     k->key = NULL;
     buffer_free(&k->head);
@@ -189,6 +191,7 @@ static void find_head(keepsake *k, open_vault *v) {
 static void opened(void *context, const account *who, open_vault *v) {
     keepsake *k = context;
     error err = {0};
+    keyring_tie(k->pool->keyring, &k->tie, k->user_id);
     k->key = v == NULL ? NULL : slots_take(keyring_slots(k->pool->keyring), &err);
     if (v == NULL) {
         error_set(&err, ERROR_NOT_FOUND, "no vault");
@@ -273,7 +276,9 @@ static bool give(keepsake *k, const job *j, const conversation_turn *turn, error
     memcpy(row.conversation, k->id, sizeof row.conversation);
     memcpy(row.id, j->work.id.bytes, sizeof row.id);
     asking *a = NULL;
-    bool done = conversation_seal_turn(k->key, k->user_id, row.id, turn, &sealed, err);
+    bool done = (!k->tie.erased || error_set(err, ERROR_CONFLICT,
+                                             "what you keep was erased meanwhile, so that this isn't kept")) &&
+                conversation_seal_turn(k->key, k->user_id, row.id, turn, &sealed, err);
     row.sealed = buffer_slice(&sealed);
     a = done ? ask(k, NULL, err) : NULL;
     done = a != NULL && store_turn_add(k->pool->store, &row, stored, a, err);

@@ -10,6 +10,7 @@ keyring *keyring_new(pool *p, error *err) {
         return NULL;
     }
     list_init(&ring->openings);
+    list_init(&ring->ties);
     ring->pool = p;
     ring->slots = slots_new(err);
     ring->derivations = ring->slots == NULL ? NULL : derive_queue_new(p->loop, err);
@@ -45,17 +46,21 @@ static void drop_proof(open_vault *v, keyring_proof *proof) {
     v->proof_count--;
 }
 
+static void drop_attached(open_vault *v) {
+    if (v->detach != NULL) {
+        v->detach(v->attached);
+        v->detach = NULL;
+        v->attached = NULL;
+    }
+}
+
 static void close_vault(open_vault *v) {
     map_remove(v->ring->vaults, key_of(&v->user_id));
     v->closed = true;
     while (!list_is_empty(&v->proofs)) {
         drop_proof(v, LIST_ENTRY(list_first(&v->proofs), keyring_proof, node));
     }
-    if (v->detach != NULL) {
-        v->detach(v->attached);
-        v->detach = NULL;
-        v->attached = NULL;
-    }
+    drop_attached(v);
     if (v->holders == 0) {
         free_vault(v);
     }
@@ -176,6 +181,39 @@ void keyring_lock_user(keyring *ring, uint64_t user_id) {
     open_vault *v = keyring_vault_of(ring, user_id);
     if (v != NULL) {
         close_vault(v);
+    }
+}
+
+void keyring_detach_all(keyring *ring) {
+    slice key;
+    void *v = NULL;
+    for (size_t i = 0; map_next(ring->vaults, &i, &key, &v);) {
+        drop_attached(v);
+    }
+}
+
+void keyring_erase_user(keyring *ring, uint64_t user_id) {
+    open_vault *v = keyring_vault_of(ring, user_id);
+    if (v != NULL) {
+        v->erased = true;
+        close_vault(v);
+    }
+    keyring_void_openings(ring, user_id);
+    for (list_node *node = ring->ties.next; node != &ring->ties; node = node->next) {
+        vault_tie *tie = LIST_ENTRY(node, vault_tie, node);
+        tie->erased = tie->erased || tie->user_id == user_id;
+    }
+}
+
+void keyring_tie(keyring *ring, vault_tie *tie, uint64_t user_id) {
+    *tie = (vault_tie){.user_id = user_id};
+    list_init(&tie->node);
+    list_append(&ring->ties, &tie->node);
+}
+
+void keyring_untie(vault_tie *tie) {
+    if (tie->node.next != NULL) {
+        list_remove(&tie->node);
     }
 }
 

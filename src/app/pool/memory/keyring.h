@@ -26,6 +26,7 @@ typedef struct open_vault {
     size_t proof_count;
     unsigned holders;
     bool closed; /* nobody finds it any more */
+    bool erased; /* nor is there what it opened: nothing is to be sealed with its key any more */
     void *attached;
     void (*detach)(void *attached);
     keyring *ring;
@@ -64,6 +65,21 @@ void keyring_forget(keyring_wait *wait);
 void keyring_lock(keyring *ring, uint64_t user_id, uint64_t key_id, uint64_t login);
 void keyring_lock_user(keyring *ring, uint64_t user_id);
 void keyring_lock_all(keyring *ring);
+/* What hangs on them is to be read anew. */
+void keyring_detach_all(keyring *ring);
+/* What the user keeps is being erased: his vault closes, who waits for it is told so, ties are broken. */
+void keyring_erase_user(keyring *ring, uint64_t user_id);
+
+/* What outlives a request's hold of the vault, and must know whether that was erased meanwhile. */
+typedef struct vault_tie {
+    list_node node;
+    uint64_t user_id;
+    bool erased;
+} vault_tie;
+void keyring_tie(keyring *ring, vault_tie *tie, uint64_t user_id);
+/* Harmless where it isn't tied. Zeroed memory must be given to keyring_tie first. */
+void keyring_untie(vault_tie *tie);
+
 /* Closes what is over; every minute. */
 void keyring_keep_house(keyring *ring);
 size_t keyring_count(const keyring *ring);

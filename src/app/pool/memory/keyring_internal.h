@@ -12,6 +12,7 @@ struct keyring {
     derive_queue *derivations;
     map *vaults;        /* by user id: open_vault */
     list_node openings; /* opening.node */
+    list_node ties;     /* vault_tie.node */
 };
 
 /* Who may use a vault's key. */
@@ -31,6 +32,7 @@ typedef struct opening {
     uint64_t key_id; /* of the token */
     bool makes;
     bool has_vault;
+    bool erased; /* what was read of the vault isn't true any more */
     unsigned tries;
     uint8_t *token; /* slot */
     size_t token_length;
@@ -47,6 +49,7 @@ MUST_CHECK open_vault *keyring_put(keyring *ring, uint64_t user_id, const uint8_
 /* The caller has proved a token. */
 MUST_CHECK bool keyring_prove(open_vault *v, uint64_t key_id, uint64_t login, error *err);
 open_vault *keyring_vault_of(const keyring *ring, uint64_t user_id);
+void keyring_void_openings(keyring *ring, uint64_t user_id);
 void keyring_free_openings(keyring *ring);
 
 #endif

@@ -45,6 +45,13 @@ void keyring_free_openings(keyring *ring) {
     }
 }
 
+void keyring_void_openings(keyring *ring, uint64_t user_id) {
+    for (list_node *node = ring->openings.next; node != &ring->openings; node = node->next) {
+        opening *o = LIST_ENTRY(node, opening, node);
+        o->erased = o->erased || o->user_id == user_id;
+    }
+}
+
 void keyring_forget(keyring_wait *wait) {
     list_remove(&wait->node);
     memory_free(wait);
@@ -77,6 +84,11 @@ static bool is_key_of(const keyring *ring, uint64_t user_id, slice token, uint64
 /* The key may have been revoked while it was stretched. */
 static void opened(opening *o) {
     error err = {0};
+    if (o->erased) {
+        error_set(&err, ERROR_CONFLICT, "what you keep was erased meanwhile; ask again to begin anew");
+        tell(o, NULL, &err);
+        return;
+    }
     uint8_t *data_key = o->data_key;
     uint64_t key_id = 0;
     if (!is_key_of(o->ring, o->user_id, slice_of(o->token, o->token_length), &key_id)) {
@@ -158,6 +170,9 @@ static const store_wrap *find_wrap(const store_vault *found, uint64_t key_id) {
 }
 
 static bool unwrap(opening *o, const store_vault *found, error *err) {
+    if (found->wrap_count == 0) {
+        return error_set(err, ERROR_CONFLICT, "what you keep is being erased; ask again in a moment");
+    }
     const store_wrap *wrap = find_wrap(found, o->key_id);
     if (wrap == NULL) {
         return error_set(
@@ -201,7 +216,7 @@ static void read_vault(opening *o) {
 static opening *find_opening(const keyring *ring, uint64_t key_id, bool makes) {
     for (list_node *node = ring->openings.next; node != &ring->openings; node = node->next) {
         opening *o = LIST_ENTRY(node, opening, node);
-        if (o->key_id == key_id && o->makes == makes) {
+        if (o->key_id == key_id && o->makes == makes && !o->erased) {
             return o;
         }
     }

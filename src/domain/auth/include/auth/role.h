@@ -51,6 +51,9 @@ typedef enum auth_role {
     X(AUTH_PERSON_ERASE, "person_erase", AUTH_SECURITY_OFFICER_BIT)                                          \
     X(AUTH_SESSION_OWN, "session_own", AUTH_EVERYBODY)                                                       \
     X(AUTH_MEMORY_OWN, "memory_own", AUTH_EVERYBODY)                                                         \
+    X(AUTH_PRIVACY_ERASE_OWN, "privacy_erase_own", AUTH_EVERYBODY)                                           \
+    X(AUTH_PRIVACY_ERASE, "privacy_erase", AUTH_SECURITY_OFFICER_BIT)                                        \
+    X(AUTH_PRIVACY_READ, "privacy_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
     X(AUTH_SESSION_LIST, "session_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
     X(AUTH_SESSION_END, "session_end", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
     X(AUTH_SESSION_KEY_ROTATE, "session_key_rotate", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)

@@ -43,6 +43,10 @@ typedef void store_users_listed(void *context, const store_user *users, size_t c
 MUST_CHECK bool store_user_list(store *s, uint64_t after, size_t limit, store_users_listed *done,
                                 void *context, error *err);
 
+/* `user` is NULL on failure. ERROR_NOT_FOUND: no such name. */
+typedef void store_user_found(void *context, const store_user *user, const error *failure);
+MUST_CHECK bool store_user_get(store *s, slice name, store_user_found *done, void *context, error *err);
+
 /* ERROR_NOT_FOUND: no such name. Disabling twice is no error. Gives the user's id. */
 typedef void store_user_disabled(void *context, uint64_t user_id, const error *failure);
 MUST_CHECK bool store_user_disable(store *s, slice name, store_user_disabled *done, void *context,

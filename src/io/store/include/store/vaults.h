@@ -59,6 +59,11 @@ typedef void store_vault_erased(void *context, bool more, const error *failure);
 MUST_CHECK bool store_vault_erase(store *s, uint64_t user_id, store_vault_erased *done, void *context,
                                   error *err);
 
+/* Whose erasing has begun and isn't at its end, at most `limit` (1..STORE_LIST_MAX). */
+typedef void store_vaults_listed(void *context, const uint64_t *user_ids, size_t count, const error *failure);
+MUST_CHECK bool store_vaults_erasing(store *s, size_t limit, store_vaults_listed *done, void *context,
+                                     error *err);
+
 /* What users keep, in figures: by user id, those above `after`, at most `limit` (1..STORE_LIST_MAX). */
 typedef struct store_vault_figures {
     uint64_t user_id;

@@ -1,0 +1,207 @@
+#include "store/personal.h"
+
+#include "request.h"
+
+enum {
+    PAGE_ROWS = 500,
+    LOOKED_THROUGH = 5000 /* of everybody's, where there is no index by user: so that nobody waits for it */
+};
+
+typedef struct personal_list {
+    request base;
+    uint64_t user_id;
+    store_personal_kind kind;
+    store_personal_place place;
+    bool more;
+    void *rows;
+    size_t count;
+    store_personal_listed *done;
+    void *context;
+} personal_list;
+
+static store_personal_row *add_row(personal_list *r, error *err) {
+    return request_add_row(&r->base, &r->rows, &r->count, sizeof(store_personal_row), err);
+}
+
+static bool list_identities(personal_list *r, database *d, error *err) {
+    query q;
+    query_start(&q, d, "SELECT issuer, subject, created_ms FROM identities WHERE user_id = ? LIMIT ?");
+    query_u64(&q, r->user_id);
+    query_u64(&q, PAGE_ROWS);
+    for (bool row = true; query_row(&q, &row, err);) {
+        store_personal_row *added = row ? add_row(r, err) : NULL;
+        if (added == NULL) {
+            return !row;
+        }
+        added->issuer = query_read_slice(&q, r->base.memory);
+        added->subject = query_read_slice(&q, r->base.memory);
+        added->created_ms = query_read_u64(&q);
+        if (!query_columns_fit(&q, err)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static bool list_sessions(personal_list *r, database *d, error *err) {
+    query q;
+    query_start(&q, d,
+                "SELECT id, issuer, subject, created_ms, expires_ms, coalesce(ended_ms, 0) FROM sessions "
+                "WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?");
+    query_u64(&q, r->user_id);
+    query_bytes(&q, r->place.id, sizeof r->place.id);
+    query_u64(&q, PAGE_ROWS);
+    for (bool row = true; query_row(&q, &row, err);) {
+        store_personal_row *added = row ? add_row(r, err) : NULL;
+        if (added == NULL) {
+            r->more = r->count == PAGE_ROWS;
+            return !row;
+        }
+        query_read_bytes(&q, added->id, sizeof added->id);
+        added->issuer = query_read_slice(&q, r->base.memory);
+        added->subject = query_read_slice(&q, r->base.memory);
+        added->created_ms = query_read_u64(&q);
+        added->expires_ms = query_read_u64(&q);
+        added->ended_ms = query_read_u64(&q);
+        memcpy(r->place.id, added->id, sizeof r->place.id);
+        if (!query_columns_fit(&q, err)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* The row that is so many behind the place; `more`: there is one. */
+static bool find_step(personal_list *r, database *d, uint64_t *last, error *err) {
+    query q;
+    query_start(&q, d, "SELECT rowid FROM receipts WHERE rowid > ? ORDER BY rowid LIMIT 1 OFFSET ?");
+    query_u64(&q, r->place.number);
+    query_u64(&q, LOOKED_THROUGH - 1);
+    if (!query_row(&q, &r->more, err)) {
+        return false;
+    }
+    *last = r->more ? query_read_u64(&q) : INT64_MAX;
+    return !r->more || query_columns_fit(&q, err);
+}
+
+static bool list_receipts(personal_list *r, database *d, error *err) {
+    query q;
+    uint64_t last = 0;
+    if (!find_step(r, d, &last, err)) {
+        return false;
+    }
+    query_start(&q, d,
+                "SELECT job_id, created_ms FROM receipts WHERE rowid > ? AND rowid <= ? AND user_id = ? "
+                "ORDER BY rowid");
+    query_u64(&q, r->place.number);
+    query_u64(&q, last);
+    query_u64(&q, r->user_id);
+    r->place.number = last;
+    for (bool row = true; query_row(&q, &row, err);) {
+        store_personal_row *added = row ? add_row(r, err) : NULL;
+        if (added == NULL) {
+            return !row;
+        }
+        query_read_bytes(&q, added->id, sizeof added->id);
+        added->created_ms = query_read_u64(&q);
+        if (!query_columns_fit(&q, err)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static bool list_notices(personal_list *r, database *d, error *err) {
+    query q;
+    query_start(&q, d,
+                "SELECT id, job_id, text, created_ms, coalesce(told_ms, 0) FROM notices "
+                "WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?");
+    query_u64(&q, r->user_id);
+    query_u64(&q, r->place.number);
+    query_u64(&q, PAGE_ROWS);
+    for (bool row = true; query_row(&q, &row, err);) {
+        store_personal_row *added = row ? add_row(r, err) : NULL;
+        if (added == NULL) {
+            r->more = r->count == PAGE_ROWS;
+            return !row;
+        }
+        r->place.number = query_read_u64(&q);
+        query_read_bytes(&q, added->id, sizeof added->id);
+        added->text = query_read_slice(&q, r->base.memory);
+        added->created_ms = query_read_u64(&q);
+        added->told_ms = query_read_u64(&q);
+        if (!query_columns_fit(&q, err)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static bool count_checks(personal_list *r, database *d, error *err) {
+    query q;
+    query_start(&q, d,
+                "SELECT state, count(*) FROM inference_verifications WHERE user_id = ? AND "
+                "state IN ('waiting', 'running', 'disputed', 'judging') GROUP BY state");
+    query_u64(&q, r->user_id);
+    for (bool row = true; query_row(&q, &row, err);) {
+        store_personal_row *added = row ? add_row(r, err) : NULL;
+        if (added == NULL) {
+            return !row;
+        }
+        added->text = query_read_slice(&q, r->base.memory);
+        added->count = query_read_u64(&q);
+        if (!query_columns_fit(&q, err)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+static bool count_answers(personal_list *r, database *d, error *err) {
+    query q;
+    bool row = false;
+    query_start(&q, d, "SELECT count(*) FROM kept_answers WHERE user_id = ?");
+    query_u64(&q, r->user_id);
+    store_personal_row *added = query_row(&q, &row, err) ? add_row(r, err) : NULL;
+    if (added == NULL) {
+        return false;
+    }
+    added->count = query_read_u64(&q);
+    return query_columns_fit(&q, err);
+}
+
+static bool personal_list_run(request *base, database *d, error *err) {
+    static bool (*const kinds[])(personal_list *, database *, error *) = {
+        [STORE_PERSONAL_IDENTITIES] = list_identities, [STORE_PERSONAL_SESSIONS] = list_sessions,
+        [STORE_PERSONAL_RECEIPTS] = list_receipts,     [STORE_PERSONAL_NOTICES] = list_notices,
+        [STORE_PERSONAL_CHECKS] = count_checks,        [STORE_PERSONAL_ANSWERS] = count_answers,
+    };
+    personal_list *r = (personal_list *)base;
+    return kinds[r->kind](r, d, err);
+}
+
+static void personal_list_answer(request *base, const error *failure) {
+    const personal_list *r = (const personal_list *)base;
+    bool read = failure == NULL;
+    r->done(r->context, read ? r->rows : NULL, read ? r->count : 0, read && r->more ? &r->place : NULL, failure);
+}
+
+static const operation personal_list_operation = {DATABASE_READ, personal_list_run, personal_list_answer};
+
+bool store_personal_list(store *s, uint64_t user_id, store_personal_kind kind,
+                         const store_personal_place *from, store_personal_listed *done, void *context,
+                         error *err) {
+    if ((unsigned)kind >= STORE_PERSONAL_KINDS) {
+        return error_set(err, ERROR_INTERNAL, "there is no such kind of rows");
+    }
+    personal_list *r = request_new(&personal_list_operation, sizeof *r, err);
+    if (r == NULL) {
+        return false;
+    }
+    r->user_id = user_id;
+    r->kind = kind;
+    r->place = *from;
+    r->done = done;
+    r->context = context;
+    return request_submit(s, &r->base, err);
+}
