@@ -37,6 +37,8 @@ int main(int argc, char **argv) {
         {"login", login_main, "log in by single sign-on, for ask and admin"},
         {"logout", logout_main, "end that login"},
         {"ask", ask_main, "ask a question, stream the answer, check its receipt"},
+        {"key", key_main, "your own keys: make, exchange, revoke"},
+        {"memory", memory_main, "open what you keep at the pool, and say which keys do"},
         {"admin", admin_main, "users, keys and workers, over the pool's API"},
         {"verify", verify_main, "check a receipt, evidence, an audit log or a release offline"},
         {"engine", engine_main, "load a model and compute; started by the worker"},

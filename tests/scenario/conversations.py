@@ -4,10 +4,9 @@ import concurrent.futures
 import os
 import signal
 import sqlite3
-import time
 
 import tap
-from wire import Connection, SiteCase, request, wait_for
+from wire import SiteCase, request, wait_for
 
 MARKER = "the-heron-flies-at-dusk"
 
@@ -37,6 +36,8 @@ class Kept(SiteCase):
 
 
 class Conversations(Kept):
+    worker_count = 2
+
     def test_an_answer_is_kept_when_its_user_says_so_and_not_else(self):
         user = self.add_user("anna")["key"]
         plain = self.chat(key=user)
@@ -186,6 +187,60 @@ class Conversations(Kept):
         self.assertTrue(turn["answer"])
         self.assertEqual(turn["messages"][0]["content"], "Tell me everything.")
 
+    def search(self, key, query, **more):
+        answer = self.ask("POST", "/v1/conversations/search", {"query": query, **more}, key)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.json
+
+    def test_words_are_found_in_titles_questions_and_answers(self):
+        user = self.add_user("lena")["key"]
+        self.assertEqual(self.search(user, "pool")["found"], [])
+        made = [self.keep(user, question=f"How do I start the pool? Número {i}, Straße").headers["x-cellule-conversation"]
+                for i in range(4)]
+        said = self.keep(user, made[0], question="And a HERON?").json["choices"][0]["message"]["content"]
+        self.ask("POST", f"/v1/conversations/{made[2]}", {"title": "Garden"}, user)
+        found = self.search(user, "heron")["found"]
+        self.assertEqual([(row["id"], row["excerpt"]) for row in found], [(made[0], "And a HERON?")])
+        self.assertEqual([row["id"] for row in self.search(user, "GARDEN")["found"]], [made[2]])
+        self.assertEqual([row["id"] for row in self.search(user, "número 3")["found"]], [made[3]])
+        self.assertEqual([row["id"] for row in self.search(user, "straße pool")["found"]], [made[0], *made[3:0:-1]])
+        word = max(said.split(), key=len)
+        self.assertIn(made[0], [row["id"] for row in self.search(user, word)["found"]])
+        self.assertEqual(len(self.search(user, "pool", limit=2)["found"]), 2)
+        self.assertEqual(self.search(user, "nowhere-at-all")["found"], [])
+        self.assertEqual(self.search(self.add_user("lenas-friend")["key"], "heron")["found"], [])
+        for body in ({}, {"query": ""}, {"query": 7}, {"query": "x" * 1025}, {"query": "x", "limit": 0}):
+            self.check_error(self.ask("POST", "/v1/conversations/search", body, user), 400)
+
+    def test_one_is_exported_whole(self):
+        user = self.add_user("mia")["key"]
+        first = self.keep(user, question="# How\n```\ndo I start the pool?")
+        conversation = first.headers["x-cellule-conversation"]
+        where = f"/v1/conversations/{conversation}/export"
+        for i in range(3):
+            self.keep(user, conversation, question=f"Further {i}? {'long ' * 60}")
+        exported = self.ask("GET", where, key=user)
+        self.assertEqual((exported.status, exported.complete), (200, True))
+        self.assertEqual(exported.json["turns"], self.turns(conversation, user))
+        text = self.ask("GET", f"{where}?format=markdown", key=user)
+        self.assertEqual(text.headers["content-type"], "text/markdown; charset=utf-8")
+        self.assertIn(first.json["choices"][0]["message"]["content"].split("\n")[0], text.body.decode())
+        self.assertIn("Further 2?", text.body.decode())
+        self.check_error(self.ask("GET", f"{where}?format=pdf", key=user), 400, param="format")
+        self.check_error(self.ask("GET", where, key=self.site.user_key), 404, "not_found")
+        self.check_error(self.ask("GET", f"/v1/conversations/{'0' * 32}/export", key=user), 404, "not_found")
+
+    def test_an_answer_that_is_held_back_is_kept_when_it_is_given_out(self):
+        user = self.add_user("nora")["key"]
+        for mode in ("proved", "required"):
+            for stream in (False, True):
+                body = self.chat_body(store=True, stream=stream)
+                answer = self.ask("POST", "/v1/chat/completions", body, user, [f"X-Cellule-Verify: {mode}"])
+                self.assertEqual(answer.status, 200, answer.body)
+                said = answer.text if stream else answer.json["choices"][0]["message"]["content"]
+                (turn,) = self.turns(answer.headers["x-cellule-conversation"], user)
+                self.assertEqual(turn["answer"], said)
+
     def test_nothing_readable_is_on_the_disk(self):
         user = self.add_user("karl")["key"]
         conversation = self.keep(user, question=f"What is {MARKER}?").headers["x-cellule-conversation"]
@@ -197,6 +252,74 @@ class Conversations(Kept):
         sizes = [size for (size,) in database.execute("SELECT length(sealed) FROM turns")]
         database.close()
         self.assertTrue(sizes)
+
+
+class Altered(Kept):
+    """Somebody who may write the database exchanges what is sealed."""
+
+    keep_alive = False
+
+    def alter(self, *statements):
+        self.site.stop()
+        database = sqlite3.connect(self.site.folder / "pool.db")
+        for statement, values in statements:
+            database.execute(statement, values)
+        database.commit()
+        database.close()
+        self.site.start()
+
+    def sealed(self, table, where, value):
+        database = sqlite3.connect(f"file:{self.site.folder / 'pool.db'}?mode=ro", uri=True)
+        try:
+            return database.execute(f"SELECT sealed FROM {table} WHERE {where} = ?", (value,)).fetchone()[0]
+        finally:
+            database.close()
+
+    def test_what_is_sealed_opens_in_its_own_place_alone(self):
+        anna, bruno = self.add_user("anna")["key"], self.add_user("bruno")["key"]
+        answers = [self.keep(anna, question="One?"), self.keep(anna, question="Two?"), self.keep(bruno, question="Three?")]
+        ids = [answer.headers["x-cellule-conversation"] for answer in answers]
+        blobs = [bytes.fromhex(id) for id in ids]
+        self.keep(anna, ids[0], question="One more?")
+        turns = [turn["id"] for turn in self.turns(ids[0], anna)]
+        by_turn = [self.sealed("turns", "id", bytes.fromhex(turn)) for turn in turns]
+        heads = [self.sealed("conversation_heads", "id", blob) for blob in blobs]
+        redated = by_turn[0][:8] + bytes([by_turn[0][8] ^ 1]) + by_turn[0][9:]
+        set_turn = "UPDATE turns SET sealed = ? WHERE id = ?"
+        set_head = "UPDATE conversation_heads SET sealed = ? WHERE id = ?"
+        turn_id = bytes.fromhex(turns[0])
+        alterations = {
+            "another turn of the same conversation": (set_turn, (by_turn[1], turn_id)),
+            "a turn of another conversation": (set_turn, (self.sealed("turns", "conversation", blobs[1]), turn_id)),
+            "a turn of another user": (set_turn, (self.sealed("turns", "conversation", blobs[2]), turn_id)),
+            "shorter": (set_turn, (by_turn[0][:-1], turn_id)),
+            "one bit": (set_turn, (by_turn[0][:40] + bytes([by_turn[0][40] ^ 4]) + by_turn[0][41:], turn_id)),
+            "another day": (set_turn, (redated, turn_id)),
+            "another conversation's head": (set_head, (heads[1], blobs[0])),
+            "another user's head": (set_head, (heads[2], blobs[0])),
+        }
+        for what, statement in alterations.items():
+            with self.subTest(what):
+                self.alter(statement)
+                answer = self.show(ids[0], anna)
+                self.check_error(answer, 500)
+                self.assertEqual(len(self.turns(ids[1], anna)), 1, "the others open")
+                self.alter((set_turn, (by_turn[0], turn_id)), (set_head, (heads[0], blobs[0])))
+        self.assertEqual([turn["messages"][0]["content"] for turn in self.turns(ids[0], anna)], ["One?", "One more?"])
+
+    def test_a_row_of_another_user_is_not_taken_for_ones_own(self):
+        clara, dora = self.add_user("clara")["key"], self.add_user("dora")["key"]
+        theirs = self.keep(clara).headers["x-cellule-conversation"]
+        self.keep(dora)
+        database = sqlite3.connect(f"file:{self.site.folder / 'pool.db'}?mode=ro", uri=True)
+        (dora_id,) = database.execute("SELECT id FROM users WHERE name = 'dora'").fetchone()
+        database.close()
+        id = bytes.fromhex(theirs)
+        self.alter(("PRAGMA foreign_keys = OFF", ()),
+                   *((f"UPDATE {table} SET user_id = ? WHERE {column} = ?", (dora_id, id))
+                     for table, column in (("conversations", "id"), ("conversation_heads", "id"), ("turns", "conversation"))))
+        self.check_error(self.show(theirs, dora), 500)
+        self.check_error(self.show(theirs, clara), 404)
 
 
 class Stops(Kept):

@@ -95,6 +95,18 @@ void admin_print_done(const json_value *answer) {
     printf("done\n");
 }
 
+void admin_print_revoked(const json_value *answer) {
+    const json_value *revoked = json_find(answer, "revoked");
+    printf("done");
+    for (size_t i = 1; i < json_count(revoked); i++) {
+        uint64_t id = 0;
+        if (json_to_u64(json_at(revoked, i), 0, UINT64_MAX >> 11, &id)) {
+            printf("%s %llu", i == 1 ? "; what was made with it went too: key" : ",", (unsigned long long)id);
+        }
+    }
+    printf("\n");
+}
+
 bool admin_word_is_plain(const char *program, const char *word) {
     static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ._@-";
     if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {

@@ -55,6 +55,8 @@ bool admin_flag(const json_value *object, const char *name);
 /* "2026-03-01", or "-" for 0. Returns `out`. */
 const char *admin_date(uint64_t unix_ms, char out[32]);
 void admin_print_done(const json_value *answer);
+/* Of revoking a key: which others went with it. */
+void admin_print_revoked(const json_value *answer);
 void admin_print_json(const json_value *answer);
 
 /* A column of a table: the member of each element that stands in it. */

@@ -163,8 +163,8 @@ static const admin_request requests[] = {
     {"list", NULL, "Lists the users.", "GET", "/v1/admin/users", "", print_users},
     {"keys", "NAME", "Lists a user's keys; never the keys themselves.", "GET", "/v1/admin/users/", "/keys",
      print_keys},
-    {"revoke", "KEY_ID", "Revokes one key at once; what it is asking ends with an error.", "POST",
-     "/v1/admin/keys/", "/revoke", admin_print_done},
+    {"revoke", "KEY_ID", "Revokes one key at once, with those made with it; what they ask ends with an error.", "POST",
+     "/v1/admin/keys/", "/revoke", admin_print_revoked},
     {"disable", "NAME", "Shuts a user out at once, with all keys.", "POST", "/v1/admin/users/", "/disable",
      admin_print_done},
 };

@@ -216,6 +216,10 @@ api *api_open_stranger(const api_options *options, error *err) {
     return open_as(options, API_NONE, err);
 }
 
+bool api_use_key(api *a, const char *key, error *err) {
+    return set_credential(a, key, err);
+}
+
 const char *api_url(const api *a) {
     return a->url;
 }

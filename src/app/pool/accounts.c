@@ -129,6 +129,7 @@ bool accounts_add_stored(accounts *all, const store_loaded_key *key, error *err)
     }
     place->key_id = key->key_id;
     place->user_id = key->user_id;
+    place->made_with = key->made_with;
     place->role = role;
     place->expires_ms = key->expires_ms;
     memcpy(place->user_name, key->user_name.data, key->user_name.length);
@@ -187,6 +188,16 @@ const account *accounts_find_key_id(const accounts *all, uint64_t key_id) {
     for (size_t i = 0; i < all->slot_count; i++) {
         const account *one = all->slots[i];
         if (one != NULL && one->key_id == key_id && key_id != 0) {
+            return one;
+        }
+    }
+    return NULL;
+}
+
+const account *accounts_find_made_with(const accounts *all, uint64_t key_id, uint64_t kept) {
+    for (size_t i = 0; i < all->slot_count; i++) {
+        const account *one = all->slots[i];
+        if (one != NULL && one->made_with == key_id && key_id != 0 && one->key_id != kept) {
             return one;
         }
     }

@@ -17,6 +17,7 @@ typedef struct account {
     uint64_t user_id;
     char user_name[STORE_NAME_MAX + 1];
     auth_role role;
+    uint64_t made_with;                  /* the key's: store_new_key's; 0 for sessions */
     uint64_t expires_ms;                 /* Unix; 0: never */
     char verify_mode[ACCOUNT_MODE_SIZE]; /* "off", "spot", "every", "proved" or "required" */
 } account;
@@ -44,6 +45,8 @@ void accounts_remove_all_but(accounts *all, const uint8_t *token_hash);
 /* The account of a key's id, of any key of a user; NULL if there is none. Valid as accounts_find's. Looks
  * through all. */
 const account *accounts_find_key_id(const accounts *all, uint64_t key_id);
+/* One that was made with the key of this id, but the one of the id `kept` (0: any). */
+const account *accounts_find_made_with(const accounts *all, uint64_t key_id, uint64_t kept);
 const account *accounts_find_user(const accounts *all, slice user_name);
 size_t accounts_count(const accounts *all);
 

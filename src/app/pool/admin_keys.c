@@ -1,9 +1,10 @@
 #include "admin_users.h"
 #include "base/log.h"
 #include "codec/json.h"
+#include "os/clock.h"
+#include "own_keys.h"
 #include "reply.h"
 #include "revoke/revoke.h"
-#include "sso/logins.h"
 #include "store/users.h"
 
 #include <stdio.h>
@@ -28,6 +29,7 @@ static void keys_listed(void *context, const store_key *keys, size_t count, cons
         json_add_u64(&answer.w, "expires_ms", keys[i].expires_ms);
         json_add_u64(&answer.w, "revoked_ms", keys[i].revoked_ms);
         json_add_text(&answer.w, "verify", keys[i].verify_mode);
+        json_add_u64(&answer.w, "made_with", keys[i].made_with);
         json_write_object_end(&answer.w);
     }
     reply_list_end(&answer, later.request, count == STORE_LIST_MAX);
@@ -52,26 +54,15 @@ static reply_later *begin_change(pool *p, http_request *request, const account *
     return reply_later_new(p, request, who->user_id);
 }
 
-static void key_revoked(void *context, const uint8_t *token_hash, const error *failure) {
-    reply_later later = reply_later_take(context);
-    if (failure == NULL) {
-        log_info("key revoked", LOG_U64("by", later.user_id), LOG_TEXT("key", later.name));
-        accounts_remove_key(later.pool->accounts, token_hash);
-        (void)logins_end_key(later.pool, later.key_id); /* those that were being made meanwhile */
-    }
-    reply_shut_out(later.request, failure, later.shut_out);
-}
-
 void admin_key_revoke(pool *p, http_request *request, const account *who, slice key_id) {
-    uint64_t id = 0;
+    store_key_revocation wish = {.with_made = true, .now_ms = clock_unix_ms()};
     error err = {0};
-    reply_later *later = begin_change(p, request, who, key_id, &id);
+    reply_later *later = begin_change(p, request, who, key_id, &wish.key_id);
     if (later == NULL) {
         return;
     }
-    snprintf(later->name, sizeof later->name, "%.*s", SLICE_FORMAT(slice_part(key_id, 0, 20)));
-    later->key_id = id;
-    if (!revoke_key(p, id, &later->shut_out, key_revoked, later, &err)) {
+    later->key_id = wish.key_id;
+    if (!revoke_key(p, &wish, &later->shut_out, own_key_revoked, later, &err)) {
         reply_later taken = reply_later_take(later);
         reply_shut_out(taken.request, &err, taken.shut_out);
     }

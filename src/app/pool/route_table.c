@@ -10,7 +10,9 @@
 #include "enrol/tokens.h"
 #include "memory/conversations.h"
 #include "memory/gate.h"
+#include "memory/keys.h"
 #include "observe.h"
+#include "own_keys.h"
 #include "privacy/api.h"
 #include "privacy/everything.h"
 #include "proof/admin.h"
@@ -61,6 +63,10 @@ const route route_table[] = {
     ROUTE("GET", "/v1/session", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_show, "who asks"),
     ROUTE("POST", "/v1/session/end", AUTH_SESSION_OWN, AUDIT_OF_NOTHING, session_api_leave,
           "end the session that asks"),
+    ROUTE("GET", "/v1/keys", AUTH_KEY_LIST_OWN, AUDIT_OF_NOTHING, own_key_list, "list one's own keys"),
+    ROUTE("POST", "/v1/keys", AUTH_KEY_OWN, AUDIT_OF_NOTHING, own_key_add, "make a further key of one's own"),
+    ROUTE("POST", "/v1/keys/*/revoke", AUTH_KEY_OWN, AUDIT_OF_SEGMENT, own_key_revoke,
+          "revoke another of one's own keys"),
     ROUTE("POST", "/v1/chat/completions", AUTH_ASK, AUDIT_OF_NOTHING, chat_completions, "ask a question"),
     ROUTE("GET", "/v1/models", AUTH_MODELS_LIST, AUDIT_OF_NOTHING, observe_models,
           "the models that can be asked"),
@@ -70,6 +76,10 @@ const route route_table[] = {
     ROUTE("POST", "/v1/memory/unlock", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_unlock,
           "open what one keeps, with one of one's keys"),
     ROUTE("POST", "/v1/memory/lock", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_lock, "close it again"),
+    ROUTE("POST", "/v1/memory/keys", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_key_add,
+          "have another of one's keys open it"),
+    ROUTE("DELETE", "/v1/memory/keys/*", AUTH_MEMORY_OWN, AUDIT_OF_SEGMENT, memory_key_remove,
+          "have a key open it no more"),
     ROUTE("GET", "/v1/conversations", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_list,
           "list the conversations that one keeps"),
     ROUTE("POST", "/v1/conversations/search", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_search,

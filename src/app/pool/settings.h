@@ -49,6 +49,8 @@
     NUMBER(session_token_seconds, 600, 60, 900, LIVE, "a session token is good for this long")               \
     NUMBER(session_hours, 12, 1, 720, LIVE, "a session can be refreshed for this long after it was made")    \
     NUMBER(session_key_days, 30, 1, 365, LIVE, "the key that signs session tokens is changed this often")    \
+    NUMBER(own_key_days, 90, 1, 3650, LIVE,                                                                  \
+           "a key that somebody makes who logged in by single sign-on is good for this long at most")        \
     NUMBER(contractor_days, 30, 1, 365, LIVE, "a contractor's worker is enrolled for this long at most")     \
     NUMBER(worker_certificate_minutes, 0, 0, 1440, AT_START,                                                 \
            "workers show a TLS certificate of so many minutes, 60 is usual (mutual TLS); 0: none")           \

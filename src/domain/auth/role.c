@@ -29,7 +29,8 @@ bool auth_allowed(auth_role role, auth_action action) {
 
 bool auth_is_privileged(auth_action action) {
     return action != AUTH_ASK && action != AUTH_MODELS_LIST && action != AUTH_RECEIPT_READ_OWN &&
-           action != AUTH_LOG_VERIFY && action != AUTH_SESSION_OWN && action != AUTH_MEMORY_OWN;
+           action != AUTH_LOG_VERIFY && action != AUTH_SESSION_OWN && action != AUTH_MEMORY_OWN &&
+           action != AUTH_KEY_LIST_OWN;
 }
 
 bool auth_is_entered(auth_action action) {

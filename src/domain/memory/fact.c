@@ -4,7 +4,7 @@
 #include "half.h"
 #include "memory/vectors.h"
 
-enum { VERSION = 1, HEADER_SIZE = 17 };
+enum { VERSION = 1, LENGTHS_AT = 9, HEADER_SIZE = 17 };
 
 _Static_assert((int)FACT_DIMENSIONS_MAX == (int)VECTORS_DIMENSIONS_MAX, "what is kept can be searched");
 
@@ -85,10 +85,8 @@ bool fact_seal(const uint8_t key[RECORD_KEY_SIZE], uint64_t user_id, const uint8
                                   "a vector must have a length and finite numbers: embed another text"));
 }
 
-static size_t read_u16(slice *content) {
-    size_t value = (size_t)content->data[0] << 8 | content->data[1];
-    *content = slice_after(*content, 2);
-    return value;
+static size_t u16_at(const uint8_t *bytes) {
+    return (size_t)bytes[0] << 8 | bytes[1];
 }
 
 static slice take(slice *content, size_t length) {
@@ -97,22 +95,23 @@ static slice take(slice *content, size_t length) {
     return taken;
 }
 
-/* Slices of `content`; the vector's bytes are left in it. */
+/* Slices of `content`; the vector's bytes are what is left of it. */
 static bool decode(slice *content, fact *f) {
-    if (content->length < HEADER_SIZE || content->data[0] != VERSION) {
+    const uint8_t *header = content->data;
+    if (content->length < HEADER_SIZE || header[0] != VERSION) {
         return false;
     }
-    for (size_t i = 1; i <= 8; i++) {
-        f->created_ms = f->created_ms << 8 | content->data[i];
+    for (size_t i = 1; i < LENGTHS_AT; i++) {
+        f->created_ms = f->created_ms << 8 | header[i];
     }
-    *content = slice_after(*content, 9);
-    size_t text = read_u16(content);
-    size_t source = read_u16(content);
-    size_t embedder = read_u16(content);
-    f->dimensions = read_u16(content);
-    if (content->length != text + source + embedder + 2 * f->dimensions) {
+    size_t text = u16_at(header + LENGTHS_AT);
+    size_t source = u16_at(header + LENGTHS_AT + 2);
+    size_t embedder = u16_at(header + LENGTHS_AT + 4);
+    f->dimensions = u16_at(header + LENGTHS_AT + 6);
+    if (content->length != HEADER_SIZE + text + source + embedder + 2 * f->dimensions) {
         return false;
     }
+    (void)take(content, HEADER_SIZE);
     f->text = take(content, text);
     f->source = take(content, source);
     f->embedder = take(content, embedder);
@@ -121,36 +120,32 @@ static bool decode(slice *content, fact *f) {
 }
 
 /* Such as halves_of_floats makes: finite, and not all zeros. */
-static bool read_vector(slice halves, float *vector, size_t dimensions) {
+static bool read_vector(slice halves, arena *memory, fact *f, error *err) {
+    float *vector = arena_allocate_array(memory, f->dimensions, sizeof *vector);
+    if (vector == NULL) {
+        return error_memory(err);
+    }
     bool any = false;
-    for (size_t i = 0; i < dimensions; i++) {
-        uint16_t half = (uint16_t)read_u16(&halves);
-        if ((half & 0x7c00U) == 0x7c00U) {
-            return false;
-        }
+    bool finite = true;
+    for (size_t i = 0; i < f->dimensions; i++) {
+        uint16_t half = (uint16_t)u16_at(halves.data + 2 * i);
         vector[i] = float_of_half(half);
+        finite = finite && (half & 0x7c00U) != 0x7c00U;
         any = any || (half & 0x7fffU) != 0;
     }
-    return any || dimensions == 0;
+    f->vector = vector;
+    return (any && finite) ||
+           error_set(err, ERROR_CORRUPT,
+                     "a fact's vector isn't one: delete the fact and have it remembered again");
 }
 
 /* Moves what `f` points to out of the content. */
 static bool copy(fact *f, slice halves, arena *memory, error *err) {
-    float *vector = NULL;
-    if (f->dimensions > 0) {
-        vector = arena_allocate_array(memory, f->dimensions, sizeof *vector);
-        if (vector == NULL) {
-            return error_memory(err);
-        }
-    }
-    f->vector = vector;
     if (!arena_copy(memory, f->text, &f->text) || !arena_copy(memory, f->source, &f->source) ||
         !arena_copy(memory, f->embedder, &f->embedder)) {
         return error_memory(err);
     }
-    return read_vector(halves, vector, f->dimensions) ||
-           error_set(err, ERROR_CORRUPT,
-                     "a fact's vector isn't one: delete the fact and have it remembered again");
+    return f->dimensions == 0 || read_vector(halves, memory, f, err);
 }
 
 bool fact_open(const uint8_t key[RECORD_KEY_SIZE], uint64_t user_id, const uint8_t id[RECORD_ID_SIZE],

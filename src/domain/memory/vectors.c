@@ -99,7 +99,7 @@ static uint16_t *row_of(const vectors *v, const vectors_block *b, size_t place) 
 
 static bool add_block(vectors *v) {
     const vectors_block *last = v->block_count == 0 ? NULL : &v->blocks[v->block_count - 1];
-    if (v->block_count == v->block_capacity) {
+    if (v->blocks == NULL || v->block_count == v->block_capacity) {
         size_t capacity = v->block_capacity == 0 ? 8 : v->block_capacity * 2;
         vectors_block *blocks = memory_resize(v->blocks, capacity * sizeof *blocks);
         if (blocks == NULL) {

@@ -108,7 +108,7 @@ bool store_turn_add(store *s, const store_new_turn *turn, store_done *done, void
     return request_submit(s, &r->base, err);
 }
 
-/* In the order in which both queries ask for it. */
+/* In the order of CONVERSATION_COLUMNS. */
 static bool read_conversation(query *q, arena *memory, store_conversation *c, error *err) {
     query_read_bytes(q, c->id, sizeof c->id);
     c->latest = query_read_u64(q);
@@ -119,9 +119,8 @@ static bool read_conversation(query *q, arena *memory, store_conversation *c, er
     return query_columns_fit(q, err);
 }
 
-#define CONVERSATION_WITH_HEAD                                                                               \
-    "SELECT c.id, latest, turns, bytes, changed_ms, sealed FROM conversations AS c "                         \
-    "JOIN conversation_heads AS h ON h.user_id = c.user_id AND h.id = c.id WHERE c.user_id = ? "
+#define CONVERSATION_COLUMNS "SELECT c.id, latest, turns, bytes, changed_ms, sealed FROM "
+#define WITH_HEAD " AS c JOIN conversation_heads AS h ON h.user_id = c.user_id AND h.id = c.id "
 
 typedef struct conversation_get {
     request base;
@@ -135,7 +134,7 @@ static bool conversation_get_run(request *base, database *d, error *err) {
     conversation_get *r = (conversation_get *)base;
     query q;
     bool row = false;
-    query_start(&q, d, CONVERSATION_WITH_HEAD "AND c.id = ?");
+    query_start(&q, d, CONVERSATION_COLUMNS "conversations" WITH_HEAD "WHERE c.user_id = ? AND c.id = ?");
     query_u64(&q, r->user_id);
     query_bytes(&q, r->conversation.id, sizeof r->conversation.id);
     if (!query_row(&q, &row, err)) {
@@ -176,10 +175,14 @@ typedef struct conversation_list {
     void *context;
 } conversation_list;
 
+/* Of what is sorted only the page's heads are read. */
 static bool conversation_list_run(request *base, database *d, error *err) {
     conversation_list *r = (conversation_list *)base;
     query q;
-    query_start(&q, d, CONVERSATION_WITH_HEAD "AND latest < ? ORDER BY latest DESC LIMIT ?");
+    query_start(&q, d,
+                CONVERSATION_COLUMNS "(SELECT * FROM conversations WHERE user_id = ? AND latest < ? "
+                                     "AND changed_ms > 0 ORDER BY latest DESC LIMIT ?)" WITH_HEAD
+                                     "ORDER BY latest DESC");
     query_u64(&q, r->user_id);
     query_u64(&q, r->before == 0 ? INT64_MAX : r->before);
     query_u64(&q, r->limit);

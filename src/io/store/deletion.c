@@ -3,8 +3,8 @@
 #include "store/conversations.h"
 #include "store/facts.h"
 
-/* Rows are measured from the first on; what was measured goes. An id below all others, as a beginning, and
- * one after which nothing was measured, are empty. */
+/* Rows are measured from the first on, without reading them, until the step is spent; what was measured goes.
+ */
 
 deletion deletion_of(database *d, uint64_t user_id) {
     return (deletion){d, user_id, STORE_LIST_MAX, STORE_TURNS_BYTES};
@@ -22,14 +22,15 @@ static void note(deletion *step, uint64_t bytes) {
 static void start_measuring_turns(query *q, const deletion *step, const uint8_t *conversation) {
     if (conversation != NULL) {
         query_start(q, step->database,
-                    "SELECT number, length(sealed) FROM turns WHERE conversation = ? AND user_id = ? "
+                    "SELECT number, length(sealed) FROM turns WHERE user_id = ? AND conversation = ? "
                     "ORDER BY number LIMIT ?");
+        query_u64(q, step->user_id);
         query_bytes(q, conversation, STORE_CONVERSATION_ID_SIZE);
     } else {
         query_start(q, step->database,
                     "SELECT number, length(sealed) FROM turns WHERE user_id = ? ORDER BY number LIMIT ?");
+        query_u64(q, step->user_id);
     }
-    query_u64(q, step->user_id);
     query_u64(q, step->rows_left);
 }
 
@@ -62,12 +63,13 @@ bool deletion_of_turns(deletion *step, const uint8_t *conversation, error *err) 
     }
     if (conversation != NULL) {
         query_start(&q, step->database,
-                    "DELETE FROM turns WHERE conversation = ? AND user_id = ? AND number <= ?");
+                    "DELETE FROM turns WHERE user_id = ? AND conversation = ? AND number <= ?");
+        query_u64(&q, step->user_id);
         query_bytes(&q, conversation, STORE_CONVERSATION_ID_SIZE);
     } else {
         query_start(&q, step->database, "DELETE FROM turns WHERE user_id = ? AND number <= ?");
+        query_u64(&q, step->user_id);
     }
-    query_u64(&q, step->user_id);
     query_u64(&q, last);
     return last == 0 || query_run(&q, err);
 }

@@ -1,5 +1,4 @@
 #include "keys_internal.h"
-#include "vaults_internal.h"
 
 static bool check_mode(slice mode, error *err) {
     return request_mode_is_known(mode) ||
@@ -27,15 +26,17 @@ store_new_key keys_copy_new(request *r, const store_new_key *key) {
 
 bool keys_insert(database *d, uint64_t user_id, const store_new_key *key, uint64_t *key_id, error *err) {
     query q;
-    query_start(&q, d,
-                "INSERT INTO keys (user_id, token_hash, label, created_ms, expires_ms, verify_mode) VALUES "
-                "(?, ?, ?, ?, ?, ?)");
+    query_start(
+        &q, d,
+        "INSERT INTO keys (user_id, token_hash, label, created_ms, expires_ms, verify_mode, made_with) "
+        "VALUES (?, ?, ?, ?, ?, ?, nullif(?, 0))");
     query_u64(&q, user_id);
     query_bytes(&q, key->token_hash, sizeof key->token_hash);
     query_text(&q, key->label);
     query_u64(&q, key->created_ms);
     query_u64(&q, key->expires_ms);
     query_text(&q, key->verify_mode);
+    query_u64(&q, key->made_with);
     if (!query_run(&q, err)) {
         return err->code == ERROR_CONFLICT
                    ? error_set(err, ERROR_CONFLICT, "this key exists already; make another")
@@ -52,7 +53,8 @@ store_loaded_key keys_describe_new(const store_new_key *key, uint64_t key_id, ui
                               .user_name = user_name,
                               .role = role,
                               .expires_ms = key->expires_ms,
-                              .verify_mode = key->verify_mode};
+                              .verify_mode = key->verify_mode,
+                              .made_with = key->made_with};
     memcpy(added.token_hash, key->token_hash, sizeof added.token_hash);
     return added;
 }
@@ -67,6 +69,40 @@ typedef struct key_add {
     store_key_added *done;
     void *context;
 } key_add;
+
+static bool check_maker(const key_add *r, database *d, error *err) {
+    query q;
+    bool row = true;
+    if (r->key.made_with == 0) {
+        return true;
+    }
+    query_start(&q, d, "SELECT 1 FROM keys WHERE id = ? AND user_id = ? AND revoked_ms IS NULL");
+    query_u64(&q, r->key.made_with);
+    query_u64(&q, r->user_id);
+    return query_row(&q, &row, err) &&
+           (row || error_set(err, ERROR_DENIED, "the key that this one is made with was revoked"));
+}
+
+static bool check_count(const key_add *r, database *d, error *err) {
+    query q;
+    bool row = false;
+    if (r->key.live_limit == 0) {
+        return true;
+    }
+    query_start(&q, d,
+                "SELECT count(*) FROM keys WHERE user_id = ? AND revoked_ms IS NULL AND "
+                "(expires_ms = 0 OR expires_ms > ?)");
+    query_u64(&q, r->user_id);
+    query_u64(&q, r->key.created_ms);
+    if (!query_row(&q, &row, err)) {
+        return false;
+    }
+    uint64_t count = query_read_u64(&q);
+    return query_columns_fit(&q, err) &&
+           (count < r->key.live_limit ||
+            error_set(err, ERROR_CONFLICT, "you have %llu keys already; revoke one first",
+                      (unsigned long long)count));
+}
 
 static bool key_add_run(request *base, database *d, error *err) {
     key_add *r = (key_add *)base;
@@ -83,7 +119,8 @@ static bool key_add_run(request *base, database *d, error *err) {
     }
     r->user_id = query_read_u64(&q);
     r->role = query_read_slice(&q, base->memory);
-    return query_columns_fit(&q, err) && keys_insert(d, r->user_id, &r->key, &r->key_id, err);
+    return query_columns_fit(&q, err) && check_maker(r, d, err) && check_count(r, d, err) &&
+           keys_insert(d, r->user_id, &r->key, &r->key_id, err);
 }
 
 static void key_add_answer(request *base, const error *failure) {
@@ -108,56 +145,6 @@ bool store_key_add(store *s, slice user_name, const store_new_key *key, store_ke
     }
     r->user_name = request_copy(&r->base, user_name);
     r->key = keys_copy_new(&r->base, key);
-    r->done = done;
-    r->context = context;
-    return request_submit(s, &r->base, err);
-}
-
-typedef struct key_revoke {
-    request base;
-    uint64_t key_id;
-    uint64_t now_ms;
-    uint8_t token_hash[STORE_HASH_SIZE];
-    store_key_revoked *done;
-    void *context;
-} key_revoke;
-
-static bool key_revoke_run(request *base, database *d, error *err) {
-    key_revoke *r = (key_revoke *)base;
-    query q;
-    query_start(&q, d,
-                "UPDATE keys SET revoked_ms = ifnull(revoked_ms, ?) WHERE id = ? RETURNING token_hash");
-    query_u64(&q, r->now_ms);
-    query_u64(&q, r->key_id);
-    bool row = false;
-    if (!query_row(&q, &row, err)) {
-        return false;
-    }
-    if (!row) {
-        return error_set(err, ERROR_NOT_FOUND, "there is no key %llu", (unsigned long long)r->key_id);
-    }
-    query_read_bytes(&q, r->token_hash, sizeof r->token_hash);
-    return query_columns_fit(&q, err) && query_run(&q, err) && vaults_forget_key(d, r->key_id, err);
-}
-
-static void key_revoke_answer(request *base, const error *failure) {
-    const key_revoke *r = (const key_revoke *)base;
-    r->done(r->context, failure == NULL ? r->token_hash : NULL, failure);
-}
-
-static const operation key_revoke_operation = {DATABASE_WRITE_SYNCED, key_revoke_run, key_revoke_answer};
-
-bool store_key_revoke(store *s, uint64_t key_id, uint64_t now_ms, store_key_revoked *done, void *context,
-                      error *err) {
-    if (now_ms == 0) {
-        return error_set(err, ERROR_INVALID, "a revocation needs its date");
-    }
-    key_revoke *r = request_new(&key_revoke_operation, sizeof *r, err);
-    if (r == NULL) {
-        return false;
-    }
-    r->key_id = key_id;
-    r->now_ms = now_ms;
     r->done = done;
     r->context = context;
     return request_submit(s, &r->base, err);
@@ -224,16 +211,19 @@ typedef struct key_list {
     void *context;
 } key_list;
 
+#define LISTED_COLUMNS                                                                                       \
+    "SELECT keys.id, user_id, users.name, label, keys.created_ms, expires_ms, revoked_ms, verify_mode, "     \
+    "made_with, CASE WHEN EXISTS (SELECT 1 FROM vault_wraps WHERE vault_wraps.user_id = keys.user_id AND "   \
+    "vault_wraps.key_id = keys.id) THEN 1 ELSE 0 END "
+
 static void start_key_list(query *q, database *d, const key_list *r) {
     if (r->user_name.length == 0) {
         query_start(q, d,
-                    "SELECT keys.id, user_id, users.name, label, keys.created_ms, expires_ms, revoked_ms, "
-                    "verify_mode "
+                    LISTED_COLUMNS
                     "FROM keys JOIN users ON users.id = user_id WHERE keys.id > ? ORDER BY keys.id LIMIT ?");
     } else {
         query_start(q, d,
-                    "SELECT keys.id, user_id, users.name, label, keys.created_ms, expires_ms, revoked_ms, "
-                    "verify_mode "
+                    LISTED_COLUMNS
                     "FROM keys JOIN users ON users.id = user_id WHERE users.name = ? AND keys.id > ? "
                     "ORDER BY keys.id LIMIT ?");
         query_text(q, r->user_name);
@@ -277,6 +267,8 @@ static bool key_list_run(request *base, database *d, error *err) {
         key->expires_ms = query_read_u64(&q);
         key->revoked_ms = query_read_u64(&q);
         key->verify_mode = query_read_slice(&q, base->memory);
+        key->made_with = query_read_u64(&q);
+        key->opens_vault = query_read_u64(&q) != 0;
         if (!query_columns_fit(&q, err)) {
             return false;
         }
@@ -323,7 +315,7 @@ static bool load_keys_run(request *base, database *d, error *err) {
     load_keys *r = (load_keys *)base;
     query q;
     query_start(&q, d,
-                "SELECT token_hash, keys.id, user_id, users.name, role, expires_ms, verify_mode "
+                "SELECT token_hash, keys.id, user_id, users.name, role, expires_ms, verify_mode, made_with "
                 "FROM keys JOIN users ON users.id = user_id "
                 "WHERE revoked_ms IS NULL AND disabled = 0 ORDER BY keys.id");
     for (bool row = true; query_row(&q, &row, err);) {
@@ -341,6 +333,7 @@ static bool load_keys_run(request *base, database *d, error *err) {
         key->role = query_read_slice(&q, base->memory);
         key->expires_ms = query_read_u64(&q);
         key->verify_mode = query_read_slice(&q, base->memory);
+        key->made_with = query_read_u64(&q);
         if (!query_columns_fit(&q, err)) {
             return false;
         }

@@ -29,10 +29,10 @@ static void start_list(query *q, database *d, const turn_list *r) {
     if (r->of_one) {
         query_start(q, d,
                     "SELECT number, conversation, id, sealed FROM turns "
-                    "WHERE conversation = ? AND number > ? AND user_id = ? ORDER BY number LIMIT ?");
+                    "WHERE user_id = ? AND conversation = ? AND number > ? ORDER BY number LIMIT ?");
+        query_u64(q, r->user_id);
         query_bytes(q, r->conversation, sizeof r->conversation);
         query_u64(q, r->after);
-        query_u64(q, r->user_id);
     } else {
         query_start(q, d,
                     "SELECT number, conversation, id, sealed FROM turns WHERE user_id = ? AND number > ? "

@@ -38,7 +38,7 @@ static bool vault_get_run(request *base, database *d, error *err) {
         return false;
     }
     query_start(&q, d,
-                "SELECT key_id, kind, cost, wrapped, CASE WHEN revoked_ms IS NULL THEN 0 ELSE 1 END "
+                "SELECT key_id, kind, cost, wrapped, CASE WHEN revoked_ms IS NULL THEN 0 ELSE 1 END, token_hash "
                 "FROM vault_wraps JOIN keys ON keys.id = key_id WHERE vault_wraps.user_id = ? "
                 "ORDER BY key_id");
     query_u64(&q, r->user_id);
@@ -55,6 +55,7 @@ static bool vault_get_run(request *base, database *d, error *err) {
         wrap->cost = query_read_u64(&q);
         wrap->wrapped = query_read_slice(&q, base->memory);
         wrap->revoked = query_read_u64(&q) != 0;
+        query_read_bytes(&q, wrap->token_hash, sizeof wrap->token_hash);
         if (!query_columns_fit(&q, err)) {
             return false;
         }

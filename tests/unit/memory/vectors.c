@@ -207,7 +207,7 @@ static void test_what_is_removed_is_never_found_and_the_rest_always(void **state
     vectors *v = new_vectors(5);
     size_t count = 0;
     for (size_t round = 0; round < ROUNDS; round++) {
-        size_t id = (size_t)(draw() * IDS / 2 + IDS / 2) % IDS;
+        size_t id = (size_t)((draw() + 1) / 2 * IDS) % IDS;
         if (draw() < (round / 2000 % 2 == 0 ? 0.5f : -0.5f)) {
             draw_vector(all[id], 5);
             assert_true(vectors_put(v, id, all[id], &err));

@@ -45,6 +45,28 @@ static void test_a_key_is_found_until_it_expires_or_is_removed(void **state) {
     accounts_free(all);
 }
 
+static void test_keys_that_were_made_with_another_are_found_by_it(void **state) {
+    (void)state;
+    error err = {0};
+    accounts *all = accounts_new(&err);
+    store_loaded_key maker = make_key(1, 11, 5, 0);
+    store_loaded_key made = make_key(2, 12, 5, 0);
+    store_loaded_key other = make_key(3, 13, 5, 0);
+    made.made_with = 11;
+    other.made_with = 11;
+    assert_true(accounts_add_stored(all, &maker, &err));
+    assert_true(accounts_add_stored(all, &made, &err));
+    assert_true(accounts_add_stored(all, &other, &err));
+    assert_int_equal(accounts_find_made_with(all, 11, 12)->key_id, 13);
+    assert_int_equal(accounts_find_made_with(all, 11, 13)->key_id, 12);
+    assert_null(accounts_find_made_with(all, 12, 0));
+    assert_null(accounts_find_made_with(all, 0, 0)); /* those that nobody's key made */
+    accounts_remove_key(all, made.token_hash);
+    accounts_remove_key(all, other.token_hash);
+    assert_null(accounts_find_made_with(all, 11, 0));
+    accounts_free(all);
+}
+
 /* Hashes that crowd: few first bytes, so that searches run on over others and around the end. */
 static store_loaded_key crowded_key(unsigned number) {
     store_loaded_key key = make_key((uint8_t)(250 + number % 9), number + 1, number % 7 + 1, 0);
@@ -155,6 +177,7 @@ static void test_each_failed_allocation_leaves_whole_directories(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_key_is_found_until_it_expires_or_is_removed),
+        cmocka_unit_test(test_keys_that_were_made_with_another_are_found_by_it),
         cmocka_unit_test(test_keys_that_crowd_are_told_apart_whatever_was_removed),
         cmocka_unit_test(test_a_role_that_does_not_exist_gives_no_account),
         cmocka_unit_test(test_a_worker_is_refused_once_revoked_or_expired),

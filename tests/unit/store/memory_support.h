@@ -70,14 +70,17 @@ static inline outcome add_user(const char *name, uint16_t seed) {
     return o;
 }
 
-static inline void on_hash(void *context, const uint8_t *hash, const error *failure) {
+static inline void on_revoked_keys(void *context, const store_revoked_key *keys, size_t count,
+                                   const error *failure) {
     keep(context, failure);
-    assert_int_equal(hash == NULL, failure != NULL);
+    assert_int_equal(keys == NULL, failure != NULL);
+    ((outcome *)context)->count = count;
 }
 
 static inline void revoke_key(uint64_t key_id) {
     outcome o = {0};
-    assert_true(store_key_revoke(site, key_id, NOW_MS, on_hash, &o, &err));
+    store_key_revocation revocation = {.key_id = key_id, .now_ms = NOW_MS};
+    assert_true(store_key_revoke(site, &revocation, on_revoked_keys, &o, &err));
     assert_int_equal(o.code, ERROR_NONE);
 }
 

@@ -69,8 +69,9 @@ static void on_user_id(void *context, uint64_t user_id, const error *failure) {
     keep(context, failure);
 }
 
-static void on_hash(void *context, const uint8_t *token_hash, const error *failure) {
-    (void)token_hash;
+static void on_revoked(void *context, const store_revoked_key *keys, size_t count, const error *failure) {
+    (void)keys;
+    (void)count;
     keep(context, failure);
 }
 
@@ -234,7 +235,8 @@ static void test_a_revoked_key_ends_its_sessions_alone(void **state) {
     add(&by_key);
     add(&by_provider);
     assert_int_equal(load().count, 2);
-    assert_true(store_key_revoke(site, 1, NOW_MS, on_hash, &o, &err));
+    store_key_revocation revocation = {.key_id = 1, .now_ms = NOW_MS};
+    assert_true(store_key_revoke(site, &revocation, on_revoked, &o, &err));
     assert_int_equal(o.code, ERROR_NONE);
     found f = load();
     assert_int_equal(f.count, 1);

@@ -7,6 +7,7 @@ typedef struct found_vault {
     store_vault copy;
     uint64_t key_ids[4];
     bool revoked[4];
+    uint8_t hash_ends[4];
     char wrapped[4][16];
 } found_vault;
 
@@ -19,6 +20,7 @@ static void on_vault(void *context, const store_vault *vault, const error *failu
         const store_wrap *wrap = &vault->wraps[i];
         f->key_ids[i] = wrap->key_id;
         f->revoked[i] = wrap->revoked;
+        f->hash_ends[i] = wrap->token_hash[STORE_HASH_SIZE - 1];
         assert_true(slice_equal_text(wrap->kind, "pbkdf2-sha256"));
         assert_int_equal(wrap->cost, 600000);
         snprintf(f->wrapped[i], sizeof f->wrapped[i], "%.*s", SLICE_FORMAT(wrap->wrapped));
@@ -45,6 +47,7 @@ static void test_a_vault_is_what_was_added(void **state) {
     assert_int_equal(f.copy.wrap_count, 1);
     assert_int_equal(f.key_ids[0], 1);
     assert_false(f.revoked[0]);
+    assert_int_equal(f.hash_ends[0], 1);
     assert_string_equal(f.wrapped[0], "wrapped");
     assert_false(get_vault(2).found);
 }
@@ -111,8 +114,8 @@ static void test_a_vault_has_as_many_wraps_as_are_allowed(void **state) {
     (void)state;
     assert_int_equal(add_vault(1, 1), ERROR_NONE);
     uint64_t last = 1;
-    for (uint16_t i = 1; i < STORE_WRAPS_OF_USER_MAX; i++) {
-        last = add_key("ana", i);
+    for (size_t i = 1; i < STORE_WRAPS_OF_USER_MAX; i++) {
+        last = add_key("ana", (uint16_t)i);
         assert_int_equal(put_wrap(1, last, 0), ERROR_NONE);
     }
     uint64_t beyond = add_key("ana", 1000);

@@ -74,7 +74,7 @@ static inline void enrol_worker(store *s, uint8_t seed) {
 static inline uint64_t count_rows(const place *p, const char *table) {
     sqlite3 *reader = NULL;
     sqlite3_stmt *statement = NULL;
-    char sql[160];
+    char sql[200];
     snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", table);
     assert_int_equal(sqlite3_open(p->path, &reader), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(reader, sql, -1, &statement, NULL), SQLITE_OK);

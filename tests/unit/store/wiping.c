@@ -1,61 +1,19 @@
 /* What was wiped is in no file, and what was stored survives a kill. */
+#include "files_support.h"
 #include "verification_support.h"
 
 #include "ev/loop.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 static error err;
-
-/* How often `needle` stands in a file; 0 if there is none. */
-static size_t count_in_file(const char *path, const char *needle) {
-    int file = open(path, O_RDONLY);
-    struct stat status;
-    if (file < 0) {
-        return 0;
-    }
-    assert_int_equal(fstat(file, &status), 0);
-    size_t size = (size_t)status.st_size;
-    uint8_t *bytes = malloc(size + 1);
-    assert_non_null(bytes);
-    assert_int_equal(read(file, bytes, size), size);
-    close(file);
-    size_t found = 0;
-    slice rest = slice_of(bytes, size);
-    for (size_t at; (at = slice_find_slice(rest, slice_of_text(needle))) != SIZE_MAX; found++) {
-        rest = slice_after(rest, at + 1);
-    }
-    free(bytes);
-    return found;
-}
-
-static size_t count_in_files(const place *p, const char *needle) {
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
-    size_t found = 0;
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char path[128];
-        snprintf(path, sizeof path, "%s%s", p->path, suffixes[i]);
-        found += count_in_file(path, needle);
-    }
-    return found;
-}
 
 enum { WIPED_CHECKS = 1500, STAYS = 10 /* one of so many isn't wiped */, AT_ONCE = 200 };
 
 #define MARK "#~w~#"
 #define OTHER_MARK "#~s~#"
 _Static_assert(sizeof MARK == sizeof OTHER_MARK, "one loop fills both");
-
-/* The same at each run. */
-static uint32_t draw_of(uint64_t number) {
-    uint32_t x = (uint32_t)number + 1;
-    x = (x ^ x >> 16) * 0x7feb352dU;
-    x = (x ^ x >> 15) * 0x846ca68bU;
-    return x ^ x >> 16;
-}
 
 static bool stays(uint64_t number) {
     return number % 8 != 0 && draw_of(number + WIPED_CHECKS) % STAYS == 0;

@@ -71,6 +71,14 @@ static void start_next(derive_queue *q) {
     }
 }
 
+static size_t waiting_of(const derive_queue *q, uint64_t user_id) {
+    size_t count = 0;
+    for (list_node *node = q->waiting.next; node != &q->waiting; node = node->next) {
+        count += LIST_ENTRY(node, derivation, node)->owner.user_id == user_id;
+    }
+    return count;
+}
+
 bool derive_submit(derive_queue *q, derivation *d, error *err) {
     d->queue = q;
     d->failed = false;
@@ -78,6 +86,9 @@ bool derive_submit(derive_queue *q, derivation *d, error *err) {
     list_init(&d->node);
     if (q->running < q->limit) {
         return start(q, d, err);
+    }
+    if (waiting_of(q, d->owner.user_id) >= DERIVE_WAITING_OF_USER_MAX) {
+        return error_set(err, ERROR_LIMIT, "you are opening too much at once; try again in a moment");
     }
     if (q->waiting_count >= DERIVE_WAITING_MAX) {
         return error_set(err, ERROR_LIMIT,

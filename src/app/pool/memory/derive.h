@@ -6,7 +6,7 @@
 
 /* Stretching users' tokens takes a quarter of a second of a processor each: beside the loop, few at once, and
  * no more waiting than are soon done, so that a flood of logins slows nobody else. Loop thread. */
-enum { DERIVE_WAITING_MAX = 32 };
+enum { DERIVE_WAITING_MAX = 32, DERIVE_WAITING_OF_USER_MAX = 8 };
 
 typedef struct derive_queue derive_queue;
 
@@ -33,7 +33,7 @@ typedef struct derivation {
     error failure;
 } derivation;
 
-/* ERROR_LIMIT: DERIVE_WAITING_MAX wait already. */
+/* ERROR_LIMIT: DERIVE_WAITING_MAX wait already, or so many of this user. */
 MUST_CHECK bool derive_submit(derive_queue *q, derivation *d, error *err);
 
 #endif

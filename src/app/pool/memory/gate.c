@@ -5,6 +5,7 @@
 #include "codec/json.h"
 #include "reply.h"
 #include "sso/identify.h"
+#include "store/vaults.h"
 
 enum { BODY_DEPTH = 4, BODY_VALUES = 16 };
 
@@ -15,6 +16,9 @@ typedef struct passage {
     memory_opened *go_on;
     void *context; /* in the request's arena */
     keyring_wait *wait;
+    uint64_t user_id; /* who asks */
+    uint64_t key_id;
+    uint64_t login;
 } passage;
 
 void memory_refuse(http_request *request, const error *failure) {
@@ -41,6 +45,7 @@ static void opened(void *context, open_vault *v, const error *failure) {
     if (failure != NULL) {
         memory_refuse(pass.request, failure);
     } else if (who == NULL) {
+        keyring_lock(pass.pool->keyring, pass.user_id, pass.key_id, pass.login);
         reply_error(pass.request, 401, NULL, "invalid_api_key", "this key or session has ended");
     } else {
         pass.go_on(pass.context, who, v);
@@ -56,6 +61,9 @@ static void open_with(pool *p, http_request *request, const account *who, slice 
         return;
     }
     *pass = *wanted;
+    pass->user_id = who->user_id;
+    pass->key_id = who->key_id;
+    pass->login = who->login;
     pass->wait = keyring_open(p->keyring, who, token, need == MEMORY_MADE, opened, pass, &err);
     if (pass->wait == NULL) {
         memory_free(pass);
@@ -65,12 +73,60 @@ static void open_with(pool *p, http_request *request, const account *who, slice 
     http_request_on_closed(request, client_left, pass);
 }
 
-/* The token that the request brings, unless it is a session's. */
-static bool find_token(const http_request *request, slice *token) {
+bool memory_request_token(const http_request *request, slice *token) {
     slice field;
     return http_request_header_count(request, "authorization") == 1 &&
            http_request_header(request, "authorization", &field) && auth_bearer_parse(field, token) &&
            auth_user_key_check(*token);
+}
+
+static void refuse_locked(http_request *request) {
+    reply_error(
+        request, 403, NULL, "memory_locked",
+        "what you keep opens with one of your keys, which a session doesn't bring: send one once, POST "
+        "/v1/memory/unlock {\"key\":\"ck_...\"}");
+}
+
+static void looking_client_left(void *context) {
+    ((passage *)context)->request = NULL; /* the store still answers */
+}
+
+static void looked(void *context, const store_vault *found, const error *failure) {
+    passage pass = *(passage *)context;
+    error err = failure == NULL ? (error){0} : *failure;
+    memory_free(context);
+    if (pass.request == NULL) {
+        return;
+    }
+    http_request_on_closed(pass.request, NULL, NULL);
+    const account *who = failure == NULL ? identify(pass.pool, pass.request, &err) : NULL;
+    if (failure != NULL) {
+        reply_failure(pass.request, failure);
+    } else if (who == NULL) {
+        reply_error(pass.request, 401, NULL, "invalid_api_key", "this key or session has ended");
+    } else if (found != NULL) {
+        refuse_locked(pass.request);
+    } else {
+        pass.go_on(pass.context, who, NULL);
+    }
+}
+
+/* A session can't open one, but where there is none it needs to open nothing. */
+static void look_for_vault(pool *p, http_request *request, const account *who, memory_opened *go_on,
+                           void *context) {
+    error err = {0};
+    passage *pass = memory_allocate(sizeof *pass);
+    if (pass == NULL) {
+        reply_out_of_memory(request);
+        return;
+    }
+    *pass = (passage){.pool = p, .request = request, .go_on = go_on, .context = context};
+    http_request_on_closed(request, looking_client_left, pass);
+    if (!store_vault_get(p->store, who->user_id, looked, pass, &err)) {
+        http_request_on_closed(request, NULL, NULL);
+        memory_free(pass);
+        reply_failure(request, &err);
+    }
 }
 
 void memory_open(pool *p, http_request *request, const account *who, memory_need need, memory_opened *go_on,
@@ -79,14 +135,13 @@ void memory_open(pool *p, http_request *request, const account *who, memory_need
     open_vault *v = keyring_find(p->keyring, who);
     if (v != NULL) {
         go_on(context, who, v);
-    } else if (find_token(request, &token)) {
+    } else if (memory_request_token(request, &token)) {
         passage wanted = {.pool = p, .request = request, .go_on = go_on, .context = context};
         open_with(p, request, who, token, &wanted, need);
+    } else if (need == MEMORY_IF_ANY) {
+        look_for_vault(p, request, who, go_on, context);
     } else {
-        reply_error(
-            request, 403, NULL, "memory_locked",
-            "what you keep opens with one of your keys, which a session doesn't bring: send one once, POST "
-            "/v1/memory/unlock {\"key\":\"ck_...\"}");
+        refuse_locked(request);
     }
 }
 

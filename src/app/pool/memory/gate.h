@@ -21,6 +21,8 @@ typedef void memory_handler(pool *p, http_request *request, const account *who, 
 /* The same for a route's handler. */
 void memory_enter(pool *p, http_request *request, const account *who, slice segment, memory_need need,
                   memory_handler *handler);
+/* The token that the request brings, unless it is a session's; lives as long as the request. */
+MUST_CHECK bool memory_request_token(const http_request *request, slice *token);
 /* Answers with what kept the vault from being opened. */
 void memory_refuse(http_request *request, const error *failure);
 /* POST /v1/memory/unlock {"key"}: a session's, or another key's. POST /v1/memory/lock. */

@@ -51,6 +51,7 @@ void keyring_give_back(open_vault *v);
 void keyring_attach(open_vault *v, void *attached, void (*detach)(void *attached));
 
 /* Opens the vault for this caller with one of the user's tokens, or makes it where there is none (`make`).
+ * The token of a key that was revoked or has expired makes nothing, but opens what it still has a wrap of.
  * Takes about a quarter of a second, longer when others are before it. `done` comes once, on the loop: `v`
  * NULL without `failure` is that the user has no vault. ERROR_DENIED: the token opens nothing. ERROR_LIMIT:
  * too many wait. False: at once, and no call to come. */
@@ -60,6 +61,14 @@ MUST_CHECK keyring_wait *keyring_open(keyring *ring, const account *who, slice t
                                       keyring_opened *done, void *context, error *err);
 /* No call comes any more. */
 void keyring_forget(keyring_wait *wait);
+
+/* Which key of the user this is the token of. False: none that counts. */
+MUST_CHECK bool keyring_key_of(const keyring *ring, uint64_t user_id, slice token, uint64_t *key_id);
+/* Has another of the user's tokens open the vault from now on (wrapping.c). `done` comes once, on the loop,
+ * when the wrap is stored; it must not be missed. False: at once, and no call to come. ERROR_LIMIT as above.
+ */
+MUST_CHECK bool keyring_wrap(open_vault *v, uint64_t key_id, slice token, store_done *done, void *context,
+                             error *err);
 
 /* As if time were up: of one key or session (`login` 0: the key's), of a user, of everybody. */
 void keyring_lock(keyring *ring, uint64_t user_id, uint64_t key_id, uint64_t login);

@@ -29,7 +29,9 @@ typedef struct opening {
     list_node node; /* in keyring.openings */
     keyring *ring;
     uint64_t user_id;
-    uint64_t key_id; /* of the token */
+    uint64_t key_id; /* of the token; 0 until its wrap is found: it doesn't count any more */
+    uint8_t token_hash[STORE_HASH_SIZE];
+    bool is_past; /* the key was revoked, or has expired */
     bool makes;
     bool has_vault;
     bool erased; /* what was read of the vault isn't true any more */

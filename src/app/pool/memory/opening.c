@@ -2,6 +2,7 @@
 
 #include "auth/token.h"
 #include "base/memory.h"
+#include "crypto/hash.h"
 #include "crypto/secret.h"
 #include "os/clock.h"
 #include "os/random.h"
@@ -11,6 +12,9 @@
  *   the vault is read ──there is none──> told so, or a data key is drawn and wrapped ──> stored ──> open
  *        │        └─ no wrap of this key: refused                             another was first: from the
  * start └─ its wrap is opened ──> open
+ *
+ * A key that doesn't count any more is found by the hash of its token beside its wrap, if that is left, so
+ * that what is no token of the user's costs no stretching.
  *
  * Whoever asks with the same token meanwhile waits for the same. */
 
@@ -79,9 +83,8 @@ static void tell(opening *o, open_vault *v, const error *failure) {
     free_opening(o);
 }
 
-static bool is_key_of(const keyring *ring, uint64_t user_id, slice token, uint64_t *key_id);
-
-/* The key may have been revoked while it was stretched. */
+/* The key may have been revoked while it was stretched. One that was before opens for who asks, whose right
+ * is looked at again by whoever waits. */
 static void opened(opening *o) {
     error err = {0};
     if (o->erased) {
@@ -91,7 +94,7 @@ static void opened(opening *o) {
     }
     uint8_t *data_key = o->data_key;
     uint64_t key_id = 0;
-    if (!is_key_of(o->ring, o->user_id, slice_of(o->token, o->token_length), &key_id)) {
+    if (!o->is_past && !keyring_key_of(o->ring, o->user_id, slice_of(o->token, o->token_length), &key_id)) {
         error_set(&err, ERROR_DENIED, "this key was revoked");
         tell(o, NULL, &err);
         return;
@@ -160,20 +163,27 @@ static bool make(opening *o, error *err) {
     return random_bytes(o->work.owner.salt, sizeof o->work.owner.salt, err) && derive(o, err);
 }
 
-static const store_wrap *find_wrap(const store_vault *found, uint64_t key_id) {
+static const store_wrap *find_wrap(const store_vault *found, const opening *o) {
     for (size_t i = 0; i < found->wrap_count; i++) {
-        if (found->wraps[i].key_id == key_id) {
+        if (hash_equal(found->wraps[i].token_hash, o->token_hash, sizeof o->token_hash)) {
             return &found->wraps[i];
         }
     }
     return NULL;
 }
 
+static bool refuse_unknown(error *err) {
+    return error_set(err, ERROR_DENIED, "this isn't one of your keys");
+}
+
 static bool unwrap(opening *o, const store_vault *found, error *err) {
     if (found->wrap_count == 0) {
         return error_set(err, ERROR_CONFLICT, "what you keep is being erased; ask again in a moment");
     }
-    const store_wrap *wrap = find_wrap(found, o->key_id);
+    const store_wrap *wrap = find_wrap(found, o);
+    if (wrap == NULL && o->is_past) {
+        return refuse_unknown(err);
+    }
     if (wrap == NULL) {
         return error_set(
             err, ERROR_DENIED,
@@ -183,6 +193,7 @@ static bool unwrap(opening *o, const store_vault *found, error *err) {
     if (wrap->kind.length > sizeof o->kind || wrap->wrapped.length > sizeof o->wrapped) {
         return error_set(err, ERROR_CORRUPT, "a wrap in the database is too long");
     }
+    o->key_id = wrap->key_id;
     memcpy(o->kind, wrap->kind.data, wrap->kind.length);
     memcpy(o->wrapped, wrap->wrapped.data, wrap->wrapped.length);
     o->work = (derivation){.kind = slice_of(o->kind, wrap->kind.length),
@@ -199,7 +210,7 @@ static void vault_found(void *context, const store_vault *found, const error *fa
     if (failure != NULL) {
         tell(o, NULL, failure);
     } else if (found == NULL && !o->makes) {
-        tell(o, NULL, NULL);
+        tell(o, NULL, o->is_past && !refuse_unknown(&err) ? &err : NULL);
     } else if (found == NULL ? !make(o, &err) : !unwrap(o, found, &err)) {
         tell(o, NULL, &err);
     }
@@ -213,18 +224,18 @@ static void read_vault(opening *o) {
     }
 }
 
-static opening *find_opening(const keyring *ring, uint64_t key_id, bool makes) {
+static opening *find_opening(const keyring *ring, const opening *wanted) {
     for (list_node *node = ring->openings.next; node != &ring->openings; node = node->next) {
         opening *o = LIST_ENTRY(node, opening, node);
-        if (o->key_id == key_id && o->makes == makes && !o->erased) {
+        if (o->user_id == wanted->user_id && o->makes == wanted->makes && !o->erased &&
+            hash_equal(o->token_hash, wanted->token_hash, sizeof o->token_hash)) {
             return o;
         }
     }
     return NULL;
 }
 
-/* Which of the user's keys the token is. */
-static bool is_key_of(const keyring *ring, uint64_t user_id, slice token, uint64_t *key_id) {
+bool keyring_key_of(const keyring *ring, uint64_t user_id, slice token, uint64_t *key_id) {
     uint8_t token_hash[AUTH_HASH_SIZE];
     error ignored = {0};
     const account *owner = auth_user_key_hash(token, token_hash, &ignored)
@@ -235,17 +246,14 @@ static bool is_key_of(const keyring *ring, uint64_t user_id, slice token, uint64
     return is_own;
 }
 
-static opening *start_opening(keyring *ring, uint64_t user_id, uint64_t key_id, slice token, bool makes,
-                              error *err) {
+static opening *start_opening(keyring *ring, const opening *wanted, slice token, error *err) {
     opening *o = memory_allocate_zeroed(1, sizeof *o);
     if (o == NULL) {
         error_memory(err);
         return NULL;
     }
+    *o = *wanted;
     o->ring = ring;
-    o->user_id = user_id;
-    o->key_id = key_id;
-    o->makes = makes;
     o->work.made = buffer_make(WRAP_SIZE_MAX);
     list_init(&o->node);
     list_init(&o->waits);
@@ -256,7 +264,7 @@ static opening *start_opening(keyring *ring, uint64_t user_id, uint64_t key_id, 
     }
     memcpy(o->token, token.data, token.length);
     o->token_length = token.length;
-    if (!store_vault_get(ring->pool->store, user_id, vault_found, o, err)) {
+    if (!store_vault_get(ring->pool->store, o->user_id, vault_found, o, err)) {
         free_opening(o);
         return NULL;
     }
@@ -264,11 +272,27 @@ static opening *start_opening(keyring *ring, uint64_t user_id, uint64_t key_id, 
     return o;
 }
 
+/* Whose the token is, by what is known here. A key of somebody else's is refused before anything is read. */
+static bool describe(const keyring *ring, uint64_t user_id, slice token, bool make_one, opening *wanted,
+                     error *err) {
+    *wanted = (opening){.user_id = user_id};
+    if (!auth_user_key_hash(token, wanted->token_hash, err)) {
+        return refuse_unknown(err);
+    }
+    const account *owner = accounts_find(ring->pool->accounts, wanted->token_hash, clock_unix_ms());
+    if (owner != NULL && owner->user_id != user_id) {
+        return refuse_unknown(err);
+    }
+    wanted->is_past = owner == NULL;
+    wanted->key_id = owner == NULL ? 0 : owner->key_id;
+    wanted->makes = make_one && owner != NULL;
+    return true;
+}
+
 keyring_wait *keyring_open(keyring *ring, const account *who, slice token, bool make_one,
                            keyring_opened *done, void *context, error *err) {
-    uint64_t key_id = 0;
-    if (!is_key_of(ring, who->user_id, token, &key_id)) {
-        error_set(err, ERROR_DENIED, "this isn't one of your keys");
+    opening wanted;
+    if (!describe(ring, who->user_id, token, make_one, &wanted, err)) {
         return NULL;
     }
     keyring_wait *wait = memory_allocate(sizeof *wait);
@@ -276,9 +300,9 @@ keyring_wait *keyring_open(keyring *ring, const account *who, slice token, bool 
         error_memory(err);
         return NULL;
     }
-    opening *o = find_opening(ring, key_id, make_one);
+    opening *o = find_opening(ring, &wanted);
     if (o == NULL) {
-        o = start_opening(ring, who->user_id, key_id, token, make_one, err);
+        o = start_opening(ring, &wanted, token, err);
     }
     if (o == NULL) {
         memory_free(wait);

@@ -7,6 +7,8 @@
 #include "session.h"
 #include "sso/logins.h"
 
+enum { MADE_AT_ONCE = 64 }; /* keys made with one that is revoked: more than count of a user */
+
 static const char everything_reason[] = "everything was revoked; ask the admin to be enrolled again";
 static const char owner_reason[] = "all workers of this owner were revoked; ask the admin";
 
@@ -44,18 +46,52 @@ void revoke_worker_noted(pool *p, fleet_worker *worker, const char *reason) {
     }
 }
 
-bool revoke_key(pool *p, uint64_t key_id, bool *was_live, store_key_revoked *done, void *context,
-                error *err) {
-    const account *gone = accounts_find_key_id(p->accounts, key_id);
-    *was_live = gone != NULL;
-    if (gone != NULL) {
-        uint64_t user_id = gone->user_id;
-        accounts_remove_key(p->accounts, gone->token_hash);
-        (void)logins_end_key(p, key_id);
-        job_end_revoked(p, user_id, key_id);
-        keyring_lock(p->keyring, user_id, key_id, 0);
+/* In memory, with what asks by it. */
+static void shut_out_key(pool *p, const account *gone) {
+    uint64_t user_id = gone->user_id;
+    uint64_t key_id = gone->key_id;
+    accounts_remove_key(p->accounts, gone->token_hash);
+    (void)logins_end_key(p, key_id);
+    job_end_revoked(p, user_id, key_id);
+    keyring_lock(p->keyring, user_id, key_id, 0);
+}
+
+/* Those that can be found by way of keys that count; the store finds the rest. */
+static void shut_out_made(pool *p, const store_key_revocation *wish) {
+    uint64_t makers[MADE_AT_ONCE] = {wish->key_id};
+    size_t count = 1;
+    for (size_t i = 0; i < count; i++) {
+        const account *made = accounts_find_made_with(p->accounts, makers[i], wish->kept);
+        while (made != NULL && count < MADE_AT_ONCE &&
+               (wish->user_id == 0 || made->user_id == wish->user_id)) {
+            makers[count++] = made->key_id;
+            shut_out_key(p, made);
+            made = accounts_find_made_with(p->accounts, makers[i], wish->kept);
+        }
     }
-    return store_key_revoke(p->store, key_id, clock_unix_ms(), done, context, err);
+}
+
+bool revoke_key(pool *p, const store_key_revocation *wish, bool *was_live, store_keys_revoked *done,
+                void *context, error *err) {
+    const account *gone = accounts_find_key_id(p->accounts, wish->key_id);
+    *was_live = gone != NULL && (wish->user_id == 0 || gone->user_id == wish->user_id);
+    if (*was_live) {
+        shut_out_key(p, gone);
+    }
+    if (wish->with_made) {
+        shut_out_made(p, wish);
+    }
+    return store_key_revoke(p->store, wish, done, context, err);
+}
+
+void revoke_keys_again(pool *p, const store_revoked_key *keys, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const account *left = accounts_find_key_id(p->accounts, keys[i].key_id);
+        if (left != NULL) {
+            shut_out_key(p, left);
+        }
+        (void)logins_end_key(p, keys[i].key_id);
+    }
 }
 
 void revoke_user_again(pool *p, uint64_t user_id) {

@@ -19,10 +19,13 @@ MUST_CHECK bool revoke_worker(pool *p, fleet_worker *worker, const char *reason,
 /* Without an answer: what goes wrong is in the program's log. */
 void revoke_worker_noted(pool *p, fleet_worker *worker, const char *reason);
 
-/* What is being answered to it ends with an error. ERROR_NOT_FOUND comes from the store. `*was_live`: it
- * could still be used. */
-MUST_CHECK bool revoke_key(pool *p, uint64_t key_id, bool *was_live, store_key_revoked *done, void *context,
-                           error *err);
+/* What is being answered to it ends with an error, and so with those that were made with it if that is wished
+ * for. ERROR_NOT_FOUND comes from the store. `*was_live`: it could still be used. */
+MUST_CHECK bool revoke_key(pool *p, const store_key_revocation *wish, bool *was_live,
+                           store_keys_revoked *done, void *context, error *err);
+/* What the store says is on the disk: keys that only it knew to be made with the one that was meant, and
+ * sessions that were being made meanwhile. */
+void revoke_keys_again(pool *p, const store_revoked_key *keys, size_t count);
 /* With all keys. */
 MUST_CHECK bool revoke_user(pool *p, slice name, bool *was_live, store_user_disabled *done, void *context,
                             error *err);

@@ -19,6 +19,8 @@ CREATE TABLE vault_wraps (
     PRIMARY KEY (user_id, key_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Each turn changes its conversation's row, so that there is no index: lists sort what one user has, and whose time
+-- is over is looked for in all of it.
 CREATE TABLE conversations (
     user_id INTEGER NOT NULL REFERENCES vaults (user_id),
     id BLOB NOT NULL CHECK (length(id) = 16),
@@ -28,9 +30,6 @@ CREATE TABLE conversations (
     changed_ms INTEGER NOT NULL CHECK (changed_ms >= 0), -- 0: it was deleted, and its turns still go
     PRIMARY KEY (user_id, id)
 ) STRICT, WITHOUT ROWID;
-
-CREATE INDEX conversations_by_latest ON conversations (user_id, latest);
-CREATE INDEX conversations_by_change ON conversations (changed_ms);
 
 CREATE TABLE conversation_heads (
     user_id INTEGER NOT NULL,
@@ -49,7 +48,7 @@ CREATE TABLE turns (
     sealed BLOB NOT NULL CHECK (length(sealed) BETWEEN 1 AND 8388608)
 ) STRICT;
 
-CREATE INDEX turns_by_conversation ON turns (conversation, number);
+CREATE INDEX turns_by_conversation ON turns (user_id, conversation, number);
 CREATE INDEX turns_by_user ON turns (user_id, number);
 
 CREATE TABLE facts (

@@ -38,6 +38,8 @@ MUST_CHECK api *api_open(const api_options *options, error *err);
 MUST_CHECK api *api_open_login(const api_options *options, error *err);
 /* Of somebody who has neither yet. */
 MUST_CHECK api *api_open_stranger(const api_options *options, error *err);
+/* This key asks from now on. */
+MUST_CHECK bool api_use_key(api *a, const char *key, error *err);
 /* The pool's address and the path of the site's CA, as they were settled. */
 const char *api_url(const api *a);
 const char *api_ca_path(const api *a);

@@ -54,6 +54,8 @@ typedef enum auth_role {
     X(AUTH_PRIVACY_ERASE_OWN, "privacy_erase_own", AUTH_EVERYBODY)                                           \
     X(AUTH_PRIVACY_ERASE, "privacy_erase", AUTH_SECURITY_OFFICER_BIT)                                        \
     X(AUTH_PRIVACY_READ, "privacy_read", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
+    X(AUTH_KEY_LIST_OWN, "key_list_own", AUTH_EVERYBODY)                                                     \
+    X(AUTH_KEY_OWN, "key_own", AUTH_EVERYBODY)                                                               \
     X(AUTH_SESSION_LIST, "session_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                      \
     X(AUTH_SESSION_END, "session_end", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
     X(AUTH_SESSION_KEY_ROTATE, "session_key_rotate", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)
@@ -68,8 +70,9 @@ typedef enum auth_action {
 /* False for anything outside the table. */
 MUST_CHECK bool auth_allowed(auth_role role, auth_action action);
 
-/* Whether refusals of it go into the audit log: of all but what anybody does for themselves. True for
- * anything outside the table. */
+/* Whether refusals of it go into the audit log: of all but what anybody does for themselves. Making and
+ * revoking keys of one's own is entered nevertheless: a stolen key begins with it. True for anything outside
+ * the table. */
 bool auth_is_privileged(auth_action action);
 /* Whether doing it does: of the privileged all but reading the figures, which monitors do each few seconds,
  * and must be able to when the log can't be written. */

@@ -20,6 +20,8 @@ typedef struct store_new_key {
     uint64_t created_ms;
     uint64_t expires_ms; /* 0: never */
     slice verify_mode;   /* how its answers are checked at least: "off" (also if empty), "spot", ... */
+    uint64_t made_with;  /* a further key's: which of its user's keys asked for it; 0: none did */
+    size_t live_limit;   /* a further key's: how many of its user's may count with it; 0: any number */
 } store_new_key;
 
 /* What the pool needs to recognise a caller without asking the store. */
@@ -31,6 +33,7 @@ typedef struct store_loaded_key {
     slice role;
     uint64_t expires_ms; /* 0: never; expired keys are given too */
     slice verify_mode;   /* verify/policy.h: "off", "spot", "every", "proved" or "required" */
+    uint64_t made_with;  /* as store_new_key's */
 } store_loaded_key;
 
 /* Adds a user and its first key, both or neither. ERROR_CONFLICT: the name or the hash exists. */

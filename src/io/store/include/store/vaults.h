@@ -18,7 +18,9 @@ typedef struct store_wrap {
     slice kind; /* of the derivation */
     uint64_t cost;
     slice wrapped;
-    bool revoked; /* the key it is of */
+    /* Of the key, when it is read: */
+    bool revoked;
+    uint8_t token_hash[STORE_HASH_SIZE];
 } store_wrap;
 
 typedef struct store_vault {

@@ -1,0 +1,111 @@
+#include "admin/admin.h"
+#include "base/buffer.h"
+#include "call.h"
+#include "client/client_file.h"
+#include "codec/json_writer.h"
+#include "crypto/secret.h"
+
+/* `cellule memory`: which keys open what one keeps at the pool. */
+
+enum { BODY_LIMIT = 1024 };
+
+/* POST {"key"} with the key of a file; NULL: without one. */
+static int send_key(const admin_options *options, admin_call *call, const char *key_file) {
+    char key[CLIENT_KEY_SIZE] = "";
+    error err = {0};
+    if (key_file != NULL && !client_read_key(key_file, key, &err)) {
+        return options_fail(call->program, &err);
+    }
+    buffer body = buffer_make(BODY_LIMIT);
+    (void)!buffer_reserve(&body, BODY_LIMIT); /* no copy stays behind */
+    json_writer w = json_writer_make(&body);
+    json_write_object_begin(&w);
+    if (key_file != NULL) {
+        json_add_text(&w, "key", slice_of_text(key));
+    }
+    json_write_object_end(&w);
+    call->method = "POST";
+    call->body = buffer_slice(&body);
+    int status = admin_run(options, call);
+    buffer_wipe(&body);
+    secret_wipe(key, sizeof key);
+    return status;
+}
+
+static int memory_unlock(int argc, char **argv) {
+    admin_options options = {0};
+    const char *key_file = NULL;
+    const option_row rows[] = {
+        ADMIN_OPTION_ROWS(&options),
+        {"key-file", OPTION_REQUIRED, &key_file, "FILE",
+         "a key of yours, alone in a file of mode 0600; \"-\": standard input", 0, 0},
+    };
+    const option_table table = {
+        .usage = "cellule memory unlock --key-file FILE [options]",
+        .summary = "Opens what you keep at the pool, for the session or the key that asks, with one of your "
+                   "keys: also with\none that was revoked, if nothing else opens it.",
+        .rows = rows,
+        .row_count = sizeof rows / sizeof rows[0]};
+    int status = 0;
+    if (!options_parse(&table, argc, argv, NULL, &status)) {
+        return status;
+    }
+    admin_call call = {
+        .program = "cellule memory unlock", .path = "/v1/memory/unlock", .print = admin_print_done};
+    return send_key(&options, &call, key_file);
+}
+
+static int memory_key_add(int argc, char **argv) {
+    admin_options options = {0};
+    const char *key_file = NULL;
+    const option_row rows[] = {
+        ADMIN_OPTION_ROWS(&options),
+        {"key-file", OPTION_TEXT, &key_file, "FILE",
+         "the key, alone in a file of mode 0600; \"-\": standard input; else the one that asks", 0, 0},
+    };
+    const option_table table = {.usage = "cellule memory key add [options]",
+                                .summary = "Has another key of yours open what you keep at the pool.",
+                                .rows = rows,
+                                .row_count = sizeof rows / sizeof rows[0]};
+    int status = 0;
+    if (!options_parse(&table, argc, argv, NULL, &status)) {
+        return status;
+    }
+    admin_call call = {
+        .program = "cellule memory key add", .path = "/v1/memory/keys", .print = admin_print_done};
+    return send_key(&options, &call, key_file);
+}
+
+static const admin_request key_requests[] = {
+    {"remove", "KEY_ID", "Has a key open what you keep no more; never the last one.", "DELETE",
+     "/v1/memory/keys/", "", admin_print_done},
+};
+static const admin_request requests[] = {
+    {"lock", NULL, "Closes what you keep at the pool again, for the session or the key that asks.", "POST",
+     "/v1/memory/lock", "", admin_print_done},
+};
+
+static int memory_key_remove(int argc, char **argv) {
+    return admin_run_request("cellule memory key", key_requests, 1, argc, argv);
+}
+
+static int memory_lock(int argc, char **argv) {
+    return admin_run_request("cellule memory", requests, 1, argc, argv);
+}
+
+static int memory_key(int argc, char **argv) {
+    static const verb verbs[] = {
+        {"add", memory_key_add, "have another key open it"},
+        {"remove", memory_key_remove, "have a key open it no more"},
+    };
+    return options_run_verb("cellule memory key", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
+}
+
+int memory_main(int argc, char **argv) {
+    static const verb verbs[] = {
+        {"unlock", memory_unlock, "open it, with one of your keys"},
+        {"lock", memory_lock, "close it again"},
+        {"key", memory_key, "which keys open it"},
+    };
+    return options_run_verb("cellule memory", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
+}

@@ -1,0 +1,392 @@
+/* What users keep, when memory or disk is out or the process is killed: all of a change is there, or nothing.
+ */
+#include "memory_support.h"
+
+#include "ev/loop.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+static uint64_t bo, bo_key, second_key;
+
+static slice of_1000_bytes(void) {
+    static const uint8_t bytes[1000] = {1, 2, 3};
+    return slice_of(bytes, sizeof bytes);
+}
+
+/* Two users, of whom ana keeps two of each; a site of its own each time. */
+static void fill(void) {
+    (void)open_site(NULL);
+    outcome added = add_user("bo", 1);
+    bo = added.user_id;
+    bo_key = added.key_id;
+    second_key = add_key("ana", 2);
+    assert_int_equal(add_vault(1, 1), ERROR_NONE);
+    assert_int_equal(put_wrap(1, second_key, 0), ERROR_NONE);
+    for (uint64_t i = 1; i <= 2; i++) {
+        assert_int_equal(add_turn(1, i, "turn", "head"), ERROR_NONE);
+        assert_int_equal(add_fact(1, i, of_1000_bytes()), ERROR_NONE);
+    }
+}
+
+/* A number for all that is there. */
+static uint64_t digest(void) {
+    static const char sql[] =
+        "SELECT quote(user_id) || quote(salt) FROM vaults UNION ALL "
+        "SELECT quote(user_id) || quote(key_id) || quote(wrapped) FROM vault_wraps UNION ALL "
+        "SELECT quote(id) || quote(latest) || quote(turns) || quote(bytes) || quote(changed_ms) "
+        "FROM conversations UNION ALL "
+        "SELECT quote(id) || quote(sealed) FROM conversation_heads UNION ALL "
+        "SELECT quote(number) || quote(conversation) || quote(sealed) FROM turns UNION ALL "
+        "SELECT quote(id) || quote(changed_ms) || quote(sealed) FROM facts UNION ALL "
+        "SELECT quote(id) || quote(revoked_ms) FROM keys";
+    sqlite3 *reader = NULL;
+    sqlite3_stmt *statement = NULL;
+    uint64_t sum = 14695981039346656037U;
+    assert_int_equal(sqlite3_open(here.path, &reader), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(reader, sql, -1, &statement, NULL), SQLITE_OK);
+    while (sqlite3_step(statement) == SQLITE_ROW) {
+        for (const unsigned char *c = sqlite3_column_text(statement, 0); *c != '\0'; c++) {
+            sum = (sum ^ *c) * 1099511628211U;
+        }
+    }
+    sqlite3_finalize(statement);
+    sqlite3_close(reader);
+    return sum;
+}
+
+static void on_expired(void *context, size_t count, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = count;
+}
+
+enum { CHANGES = 14 };
+
+static bool change_conversation(int which, outcome *o) {
+    store_new_turn turn = {.user_id = 1, .created_ms = NOW_MS, .sealed = of_1000_bytes()};
+    id_of(turn.conversation, which == 4 ? 9 : 1);
+    switch (which) {
+    case 4:
+        turn.head = SLICE_LITERAL("head");
+        return store_turn_add(site, &turn, on_done, o, &err);
+    case 5:
+        return store_turn_add(site, &turn, on_done, o, &err);
+    case 6:
+        return store_conversation_set_head(site, 1, turn.conversation, SLICE_LITERAL("renamed"), on_done, o,
+                                           &err);
+    case 7:
+        return store_conversation_delete(site, 1, turn.conversation, on_done, o, &err);
+    default:
+        return store_conversations_expire(site, INT64_MAX, 10, on_expired, o, &err);
+    }
+}
+
+static bool change_facts(int which, outcome *o) {
+    store_fact facts[2] = {{.sealed = SLICE_LITERAL("one")}, {.sealed = of_1000_bytes()}};
+    id_of(facts[0].id, which == 9 ? 9 : 1);
+    id_of(facts[1].id, 2);
+    switch (which) {
+    case 9:
+        return store_fact_add(site, 1, &facts[0], 10, on_done, o, &err);
+    case 10:
+        return store_facts_replace(site, 1, facts, 2, false, on_done, o, &err);
+    case 11:
+        return store_fact_delete(site, 1, facts[1].id, on_done, o, &err);
+    default:
+        return store_facts_expire(site, INT64_MAX, 10, on_expired, o, &err);
+    }
+}
+
+static bool change_something(int which, outcome *o) {
+    store_wrap wrap = wrap_of(which == 0 ? bo_key : 1, SLICE_LITERAL("new"));
+    switch (which) {
+    case 0:
+        return store_vault_add(site, bo, salt_of(2), NOW_MS, &wrap, on_done, o, &err);
+    case 1:
+        return store_wrap_put(site, 1, salt_of(1), &wrap, second_key, on_done, o, &err);
+    case 2:
+        return store_wrap_remove(site, 1, 1, on_done, o, &err);
+    case 3:
+        return store_key_revoke(site, 1, NOW_MS, on_hash, o, &err);
+    case 13:
+        return store_vault_erase(site, 1, on_erased, o, &err);
+    default:
+        return which < 9 ? change_conversation(which, o) : change_facts(which, o);
+    }
+}
+
+static uint64_t digest_after(int which) {
+    outcome o = {0};
+    fill();
+    assert_true(change_something(which, &o));
+    assert_int_equal(o.code, ERROR_NONE);
+    uint64_t after = digest();
+    (void)close_site(NULL);
+    return after;
+}
+
+enum { STRIDE = 3 /* changes are alike: together they meet all */ };
+
+static void test_each_failing_allocation_of_a_change_leaves_all_or_nothing(void **state) {
+    (void)state;
+    for (int which = 0; which < CHANGES; which++) {
+        uint64_t after = digest_after(which);
+        fill();
+        uint64_t before = digest();
+        assert_true(before != after);
+        bool reached = true;
+        unsigned refused = 0;
+        for (int nth = which % STRIDE; reached; nth += STRIDE) {
+            reopen(); /* afresh: nothing is prepared or cached */
+            outcome o = {0};
+            fault_fail_nth(nth);
+            bool accepted = change_something(which, &o);
+            reached = fault_stop();
+            error_code code = outcome_of(accepted, &o);
+            assert_true(code == ERROR_MEMORY ? reached : code == ERROR_NONE);
+            assert_true(digest() == (code == ERROR_MEMORY ? before : after));
+            refused += code == ERROR_MEMORY;
+            if (reached && code == ERROR_NONE) { /* SQLite did without, a page of its cache say */
+                (void)close_site(NULL);
+                fill();
+            }
+        }
+        (void)close_site(NULL);
+#ifdef CELLULE_FAULTS
+        assert_true(refused > 5);
+#else
+        assert_int_equal(refused, 0);
+#endif
+    }
+}
+
+static void test_a_failing_commit_keeps_nothing_and_the_next_one_works(void **state) {
+    (void)state;
+    for (int which = 0; which < CHANGES; which++) {
+        uint64_t after = digest_after(which);
+        fill();
+        uint64_t before = digest();
+        outcome o = {0};
+        fault_fail_nth_at("disk", 0);
+        assert_true(change_something(which, &o));
+        if (fault_stop()) {
+            assert_int_equal(o.code, ERROR_IO);
+            assert_int_equal(o.count, 0);
+            assert_true(digest() == before);
+            assert_true(change_something(which, &o));
+        }
+        assert_int_equal(o.code, ERROR_NONE);
+        assert_true(digest() == after);
+        (void)close_site(NULL);
+    }
+}
+
+static void on_vault(void *context, const store_vault *vault, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = vault == NULL ? 0 : vault->wrap_count;
+}
+
+static void on_counted(void *context, const store_vault_figures *users, size_t count, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = count == 0 ? 0 : users[0].conversations;
+}
+
+static void on_conversation(void *context, const store_conversation *c, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = c == NULL ? 0 : 2;
+}
+
+static void on_listed(void *context, const store_conversation *rows, size_t count, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = count;
+    assert_int_equal(rows == NULL, count == 0);
+}
+
+static void on_turns(void *context, const store_turn *rows, size_t count, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = count;
+    assert_int_equal(rows == NULL, count == 0);
+}
+
+static void on_facts(void *context, const store_fact *rows, size_t count, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = count;
+    assert_int_equal(rows == NULL, count == 0);
+}
+
+enum { READS = 7 };
+
+static bool read_something(int which, outcome *o) {
+    uint8_t id[16];
+    id_of(id, 1);
+    switch (which) {
+    case 0:
+        return store_vault_get(site, 1, on_vault, o, &err);
+    case 1:
+        return store_vaults_count(site, 0, 10, on_counted, o, &err);
+    case 2:
+        return store_conversation_get(site, 1, id, on_conversation, o, &err);
+    case 3:
+        return store_conversation_list(site, 1, 0, 10, on_listed, o, &err);
+    case 4:
+        return store_turn_list(site, 1, id, 0, 10, on_turns, o, &err);
+    case 5:
+        return store_turn_list(site, 1, NULL, 0, 10, on_turns, o, &err);
+    default:
+        return store_fact_list(site, 1, NULL, 10, on_facts, o, &err);
+    }
+}
+
+static void test_reads_survive_each_failing_allocation(void **state) {
+    (void)state;
+    fill();
+    assert_int_equal(add_turn(1, 1, "second", ""), ERROR_NONE);
+    for (int which = 0; which < READS; which++) {
+        size_t all = which == 5 ? 3 : 2;
+        bool reached = true;
+        for (int nth = which % STRIDE; reached; nth += STRIDE) {
+            reopen();
+            outcome o = {0};
+            fault_fail_nth(nth);
+            bool accepted = read_something(which, &o);
+            reached = fault_stop();
+            error_code code = outcome_of(accepted, &o);
+            assert_true(code == ERROR_MEMORY ? reached : code == ERROR_NONE);
+            assert_int_equal(o.count, code == ERROR_MEMORY ? 0 : all);
+        }
+    }
+    (void)close_site(NULL);
+}
+
+static void test_a_full_database_takes_turns_again_once_a_conversation_is_deleted(void **state) {
+    (void)state;
+    static char large[65537];
+    memset(large, 't', sizeof large - 1);
+    fill();
+    store_close(site);
+    store_options options = {.path = here.path, .size_limit = 1048576};
+    site = store_open(&options, &err);
+    assert_non_null(site);
+    uint64_t kept = 0;
+    while (kept < 100 && add_turn(1, 100 + kept, large, "head") == ERROR_NONE) {
+        kept++;
+    }
+    assert_in_range(kept, 2, 20);
+    outcome o = {0};
+    store_new_turn turn = {.user_id = 1, .created_ms = NOW_MS, .sealed = slice_of_text(large)};
+    id_of(turn.conversation, 100);
+    assert_true(store_turn_add(site, &turn, on_done, &o, &err));
+    assert_int_equal(o.code, ERROR_IO);
+    assert_non_null(strstr(o.text, "full"));
+    assert_int_equal(count_rows(&here, "turns"), 2 + kept);
+    assert_int_equal(count_rows(&here, "conversations"), 2 + kept);
+    assert_true(store_conversation_delete(site, 1, turn.conversation, on_done, &o, &err));
+    assert_int_equal(o.code, ERROR_NONE);
+    assert_int_equal(add_turn(1, 101, large, ""), ERROR_NONE);
+    assert_int_equal(add_turn(1, 101, large, ""), ERROR_IO);
+    while (erase_step(1)) { /* also when nothing else fits */
+    }
+    assert_int_equal(rows_kept_of(1), 0);
+    (void)close_site(NULL);
+}
+
+enum { WRITERS = 32, ANSWERS = 600 };
+
+/* Each goes on with a conversation of its own. */
+typedef struct writer {
+    store_new_turn turn;
+    store *site;
+    uint64_t answered;
+    int pipe;
+} writer;
+
+static void write_next(writer *w);
+
+static void turn_is_stored(void *context, const error *failure) {
+    writer *w = context;
+    w->turn.head = (slice){NULL, 0};
+    if (failure != NULL || write(w->pipe, "a", 1) != 1) {
+        _exit(1);
+    }
+    write_next(w);
+}
+
+static void write_next(writer *w) {
+    if (!store_turn_add(w->site, &w->turn, turn_is_stored, w, &err)) {
+        _exit(2);
+    }
+}
+
+static void write_until_killed(int pipe) {
+    static writer writers[WRITERS];
+    ev_loop *loop = ev_loop_new(&err);
+    store_options options = {.path = here.path, .loop = loop};
+    static store *s; /* static, so that it isn't a leak */
+    s = store_open(&options, &err);
+    if (s == NULL) {
+        _exit(3);
+    }
+    for (uint64_t i = 0; i < WRITERS; i++) {
+        writer *w = &writers[i];
+        w->site = s;
+        w->pipe = pipe;
+        w->turn = (store_new_turn){
+            .user_id = 1, .created_ms = NOW_MS, .sealed = of_1000_bytes(), .head = SLICE_LITERAL("head")};
+        id_of(w->turn.conversation, 1000 + i);
+        write_next(w);
+    }
+    ev_loop_run(loop);
+    _exit(5);
+}
+
+static void test_after_a_kill_every_turn_that_was_answered_is_there_and_counted(void **state) {
+    (void)state;
+    fill();
+    store_close(site);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        close(ends[0]);
+        write_until_killed(ends[1]);
+    }
+    close(ends[1]);
+    char one;
+    size_t answered = 0;
+    while (read(ends[0], &one, 1) == 1) {
+        if (++answered == ANSWERS) {
+            kill(child, SIGKILL);
+        }
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    close(ends[0]);
+    assert_true(answered >= ANSWERS);
+    site = open_at(&here, NULL);
+    assert_true(count_rows(&here, "turns") >= answered + 2);
+    assert_int_equal(count_rows(&here, "conversations c WHERE turns <> (SELECT count(*) FROM turns t "
+                                       "WHERE t.user_id = c.user_id AND t.conversation = c.id)"),
+                     0);
+    assert_int_equal(count_rows(&here, "conversations c WHERE latest <> (SELECT max(number) FROM turns t "
+                                       "WHERE t.user_id = c.user_id AND t.conversation = c.id)"),
+                     0);
+    assert_int_equal(count_rows(&here, "conversations c WHERE bytes <> (SELECT sum(length(sealed)) FROM "
+                                       "turns t WHERE t.conversation = c.id)"),
+                     0);
+    assert_int_equal(count_rows(&here, "turns WHERE conversation NOT IN (SELECT id FROM conversation_heads)"),
+                     0);
+    (void)close_site(NULL);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_failing_allocation_of_a_change_leaves_all_or_nothing),
+        cmocka_unit_test(test_a_failing_commit_keeps_nothing_and_the_next_one_works),
+        cmocka_unit_test(test_reads_survive_each_failing_allocation),
+        cmocka_unit_test(test_a_full_database_takes_turns_again_once_a_conversation_is_deleted),
+        cmocka_unit_test(test_after_a_kill_every_turn_that_was_answered_is_there_and_counted),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
