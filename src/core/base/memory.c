@@ -65,6 +65,10 @@ void memory_forget(void *bytes, size_t length) {
     }
 }
 
+void memory_forget_block(void *block) {
+    memory_forget(block, block == NULL ? 0 : malloc_usable_size(block));
+}
+
 void memory_prefer_large_pages(void *block, size_t size) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t skipped = (page - (uintptr_t)block % page) % page;

@@ -32,6 +32,7 @@ static bool reader_make(websocket *ws) {
 
 void frame_reader_free(websocket *ws) {
     if (ws->reader != NULL) {
+        memory_forget_block(ws->reader->context); /* what came last lies in it */
         wslay_frame_context_free(ws->reader->context);
         memory_free(ws->reader);
         ws->reader = NULL;
@@ -201,6 +202,7 @@ bool frame_send(websocket *ws, uint8_t opcode, slice payload) {
             frame.data_length -= (size_t)length;
         }
     } while (sent && frame.data_length > 0);
+    memory_forget_block(context);
     wslay_frame_context_free(context);
     if (!sent) {
         websocket_abort(ws); /* half a frame may be queued */

@@ -18,6 +18,8 @@ void memory_wipe_freed(void);
 /* Overwrites what isn't needed any more in memory that is kept, in a process that does so with what it gives
  * back. */
 void memory_forget(void *bytes, size_t length);
+/* The same of a block that a library gives back by itself. NULL is allowed. */
+void memory_forget_block(void *block);
 /* The same of what the processor's vector registers still hold, for a thread that is about to sleep. */
 void memory_forget_registers(void);
 /* Asks for large pages behind a block of many megabytes, before it is first written to: reading it takes
