@@ -39,6 +39,8 @@ int main(int argc, char **argv) {
         {"ask", ask_main, "ask a question, stream the answer, check its receipt"},
         {"key", key_main, "your own keys: make, exchange, revoke"},
         {"memory", memory_main, "open what you keep at the pool, and say which keys do"},
+        {"conversation", conversation_main, "what you keep: list, read, find, write out, delete"},
+        {"privacy", privacy_main, "all that is kept of you: write it out, erase it"},
         {"admin", admin_main, "users, keys and workers, over the pool's API"},
         {"verify", verify_main, "check a receipt, evidence, an audit log or a release offline"},
         {"engine", engine_main, "load a model and compute; started by the worker"},

@@ -27,11 +27,13 @@ VERBS = ["pool init", "pool run", "worker join", "worker run", "ask", "admin sta
          "admin approval approve", "admin approval refuse", "admin worker rotate", "admin worker rotation",
          "admin revoke worker", "admin revoke key", "admin revoke user", "admin revoke owner", "admin revoke everything",
          "admin secrets show", "admin secrets rotate", "admin audit list", "admin audit show", "admin audit checkpoint",
+         "conversation list", "conversation show", "conversation search", "conversation export", "conversation rename",
+         "conversation delete", "privacy export", "privacy erase", "admin gdpr status", "admin gdpr erase",
          "admin audit export", "admin audit erase-person", "verify audit", "verify release", "release key",
          "release keys", "release manifest", "release sign"]
 GROUPS = ["", "pool", "worker", "admin", "admin user", "admin worker", "admin worker blacklist",
           "admin honeytoken", "admin verification", "verify", "engine", "admin session", "admin enrolment", "admin approval",
-          "admin revoke", "admin secrets", "admin audit", "release"]
+          "admin revoke", "admin secrets", "admin audit", "admin gdpr", "conversation", "privacy", "release"]
 WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user key", "admin user keys",
                "admin user revoke", "admin user disable", "admin user verify", "admin worker token",
                "admin worker revoke", "admin worker clear", "admin worker evidence",
@@ -40,6 +42,8 @@ WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user
                "admin enrolment request", "admin enrolment token", "admin approval show", "admin approval approve",
                "admin approval refuse", "admin worker rotate", "admin revoke worker", "admin revoke owner",
                "admin revoke everything", "admin secrets rotate", "admin audit show", "admin audit export",
+               "conversation show", "conversation search", "conversation export", "conversation rename",
+               "conversation delete", "privacy export", "admin gdpr erase",
                "admin audit erase-person", "verify audit", "verify release", "release key", "release keys",
                "release manifest", "release sign"]
 

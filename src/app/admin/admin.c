@@ -51,6 +51,7 @@ int admin_main(int argc, char **argv) {
         {"session", admin_session_main, "sessions of people and services"},
         {"revoke", admin_revoke_main, "shut out a worker, key, user, owner, or everybody"},
         {"secrets", admin_secrets_main, "the pool's own certificates and keys"},
+        {"gdpr", admin_gdpr_main, "how much users keep, and erasing it for them"},
         {"audit", admin_audit_main, "the log of what privileged people did"},
     };
     return options_run_verb("cellule admin", verbs, sizeof verbs / sizeof verbs[0], argc, argv);

@@ -75,6 +75,7 @@ int admin_user_main(int argc, char **argv);
 int admin_worker_main(int argc, char **argv);
 int admin_verification_main(int argc, char **argv);
 int admin_honeytoken_main(int argc, char **argv);
+int admin_gdpr_main(int argc, char **argv);
 int admin_audit_main(int argc, char **argv);
 int admin_session_main(int argc, char **argv);
 int admin_revoke_main(int argc, char **argv);

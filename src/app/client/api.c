@@ -249,6 +249,7 @@ typedef struct call {
     http_exchange *exchange;
     sse_reader events;
     bool (*on_event)(void *context, slice data);
+    bool (*on_bytes)(void *context, slice bytes, error *err);
     void *context;
     bool is_form; /* a refusal is an answer too */
     bool ended_by_us;
@@ -336,6 +337,12 @@ static bool take_events(void *context, slice bytes) {
     return true;
 }
 
+static bool take_bytes(void *context, slice bytes) {
+    call *c = context;
+    c->ended_by_us = !c->on_bytes(c->context, bytes, &c->failure);
+    return !c->ended_by_us;
+}
+
 static bool run_call(call *c, const char *method, const char *path, slice body, error *err) {
     api *a = c->api;
     char url[2 * TEXT_SIZE];
@@ -345,6 +352,8 @@ static bool run_call(call *c, const char *method, const char *path, slice body, 
     http_client_options options = {.ca_pem = buffer_slice(&a->ca_pem), .timeout_ms = TIMEOUT_MS};
     if (c->on_event != NULL) {
         options.on_data = take_events;
+    } else if (c->on_bytes != NULL) {
+        options.on_data = take_bytes;
     }
     *c->answer = (api_answer){0};
     if (snprintf(url, sizeof url, "%s%s", a->url, path) >= (int)sizeof url) {
@@ -366,6 +375,13 @@ static bool run_call(call *c, const char *method, const char *path, slice body, 
 bool api_call(api *a, const char *method, const char *path, slice body, api_answer *answer, error *err) {
     call c = {.api = a, .answer = answer};
     return run_call(&c, method, path, body, err);
+}
+
+bool api_download(api *a, const char *path, bool (*on_bytes)(void *context, slice bytes, error *err),
+                  void *context, error *err) {
+    api_answer answer = {0};
+    call c = {.api = a, .answer = &answer, .on_bytes = on_bytes, .context = context};
+    return run_call(&c, "GET", path, (slice){0}, err);
 }
 
 bool api_post_form(api *a, const char *path, slice form, api_answer *answer, error *err) {

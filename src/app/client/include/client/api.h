@@ -57,6 +57,11 @@ MUST_CHECK bool api_call(api *a, const char *method, const char *path, slice bod
                          error *err);
 /* Posts a form. Any status with a JSON answer is a success: `answer->status` says which. */
 MUST_CHECK bool api_post_form(api *a, const char *path, slice form, api_answer *answer, error *err);
+/* Gets a file: `on_bytes` gets it piece by piece; false ends the call, with `err` set by it. Not a success
+ * unless all of it came. */
+MUST_CHECK bool api_download(api *a, const char *path,
+                             bool (*on_bytes)(void *context, slice bytes, error *err), void *context,
+                             error *err);
 /* The same for an answer of server-sent events: `on_event` gets each one's data; false ends the call, which
  * is then taken to have succeeded. `header` NULL: no further one. */
 MUST_CHECK bool api_stream(api *a, const char *path, const char *header, slice body,
