@@ -1,4 +1,4 @@
-"""The commands of README.md's section "Make a site", of docs/proof.md and docs/audit.md, as a reader would type them:
+"""The commands of README.md's section "Make a site", of docs/proof.md, docs/audit.md and docs/privacy.md, as a reader would type them:
 readme.py BINARY TOP"""
 
 import os
@@ -121,6 +121,27 @@ class Readme(unittest.TestCase):
                 reader.stop()
             self.assertEqual(len(audit), 6)
             self.assertIn("witnesses  1", reader.said)
+
+    def test_what_is_kept_is_seen_and_erased_as_its_document_says(self):
+        for document, seeing, erasing, file in (("docs/privacy.md", "See what is kept", "Erase it", "my-data.json"),
+                                                ("docs/privacy.fr.md", "Voir ce qui est conservé", "L'effacer",
+                                                 "mes-donnees.json")):
+            with tempfile.TemporaryDirectory() as folder:
+                reader = Reader(pathlib.Path(folder), free_port())
+                readme = commands()
+                asked = next(i for i, line in enumerate(readme) if line.startswith("cellule ask"))
+                seen, erased = commands(document, seeing), commands(document, erasing)
+                try:
+                    for line in readme[:asked + 1] + seen:
+                        reader.type(line)
+                    text = (pathlib.Path(folder) / file).read_text(encoding="utf-8")
+                    self.assertIn('"complete":true', text)
+                    for line in erased:
+                        reader.type(line)
+                finally:
+                    reader.stop()
+                self.assertEqual((len(seen), len(erased)), (2, 1))
+                self.assertIn("erased", reader.said)
 
 
 if __name__ == "__main__":
