@@ -135,7 +135,7 @@ static int run_pool(const run_options *options, const char *settings_path) {
     p->settings_path = settings_path;
     p->check_only = options->check;
     (void)signal(SIGXFSZ, SIG_IGN); /* a file at its size limit fails the write, not the pool */
-    memory_wipe_freed(); /* what is asked and answered goes through here */
+    memory_wipe_freed();            /* what is asked and answered goes through here */
     bool settled = crypto_start(&err) && key_file_use_from(options->passphrase_file, &err) &&
                    site_exists(options->site, &err) && pool_settings_load(settings_path, &p->settings, &err);
     if (settled) {

@@ -60,8 +60,7 @@
     NUMBER(receipt_days, 90, 1, 3650, LIVE, "receipts are kept for this long")                               \
     NUMBER(conversation_days, 0, 0, 3650, LIVE,                                                              \
            "conversations that users keep are deleted when they haven't changed for this long; 0: never")    \
-    NUMBER(fact_days, 0, 0, 3650, LIVE,                                                                      \
-           "facts that users have the pool remember, likewise; 0: never")                                    \
+    NUMBER(fact_days, 0, 0, 3650, LIVE, "facts that users have the pool remember, likewise; 0: never")       \
     TEXT(verify, "spot", LIVE,                                                                               \
          "least check of answers by another worker: off, spot, every, proved or required")                   \
     TEXT(verify_models, "", LIVE, "stricter for some models: \"name=mode, ...\"")                            \

@@ -67,8 +67,8 @@ typedef struct pool {
     struct secrets *secrets; /* certificates, exchanged while it serves: secrets/secrets.h */
     uint8_t map_seed[MAP_SEED_SIZE];
     bool draining;
-    bool stopping;                /* the loop runs no more */
-    bool expiring_conversations;  /* privacy/expire.c */
+    bool stopping;               /* the loop runs no more */
+    bool expiring_conversations; /* privacy/expire.c */
     bool expiring_facts;
     bool check_only;      /* to see whether all is in order: it won't serve */
     bool models_compared; /* with what the settings name, once since the start (proof/names.h) */

@@ -183,7 +183,8 @@ static bool personal_list_run(request *base, database *d, error *err) {
 static void personal_list_answer(request *base, const error *failure) {
     const personal_list *r = (const personal_list *)base;
     bool read = failure == NULL;
-    r->done(r->context, read ? r->rows : NULL, read ? r->count : 0, read && r->more ? &r->place : NULL, failure);
+    r->done(r->context, read ? r->rows : NULL, read ? r->count : 0, read && r->more ? &r->place : NULL,
+            failure);
 }
 
 static const operation personal_list_operation = {DATABASE_READ, personal_list_run, personal_list_answer};

@@ -148,7 +148,8 @@ static bool user_get_run(request *base, database *d, error *err) {
         return false;
     }
     return row ? read_user(&q, base->memory, &r->user, err)
-               : error_set(err, ERROR_NOT_FOUND, "there is no such user; the list shows those that there are");
+               : error_set(err, ERROR_NOT_FOUND,
+                           "there is no such user; the list shows those that there are");
 }
 
 static void user_get_answer(request *base, const error *failure) {

@@ -35,7 +35,7 @@ struct keepsake {
     buffer seen;  /* keep_saw */
     asking *asking;
     vault_tie tie; /* while the key is there */
-    bool given; /* to the store */
+    bool given;    /* to the store */
     bool failed;
     error failure;
 };
@@ -276,9 +276,10 @@ static bool give(keepsake *k, const job *j, const conversation_turn *turn, error
     memcpy(row.conversation, k->id, sizeof row.conversation);
     memcpy(row.id, j->work.id.bytes, sizeof row.id);
     asking *a = NULL;
-    bool done = (!k->tie.erased || error_set(err, ERROR_CONFLICT,
-                                             "what you keep was erased meanwhile, so that this isn't kept")) &&
-                conversation_seal_turn(k->key, k->user_id, row.id, turn, &sealed, err);
+    bool done =
+        (!k->tie.erased ||
+         error_set(err, ERROR_CONFLICT, "what you keep was erased meanwhile, so that this isn't kept")) &&
+        conversation_seal_turn(k->key, k->user_id, row.id, turn, &sealed, err);
     row.sealed = buffer_slice(&sealed);
     a = done ? ask(k, NULL, err) : NULL;
     done = a != NULL && store_turn_add(k->pool->store, &row, stored, a, err);

@@ -135,8 +135,8 @@ void admin_privacy(pool *p, http_request *request, const account *who, slice seg
     error err = {0};
     (void)segment;
     reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !store_vaults_count(p->store, reply_page_after(request), USERS_AT_ONCE, counted,
-                                             later, &err)) {
+    if (later != NULL &&
+        !store_vaults_count(p->store, reply_page_after(request), USERS_AT_ONCE, counted, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

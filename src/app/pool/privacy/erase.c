@@ -47,7 +47,8 @@ static bool step(erasing *e, error *err) {
 
 /* What can't go on now is found again within the minute. */
 static void give_up(erasing *e, const error *failure) {
-    log_error("what a user kept isn't erased to its end yet", LOG_U64("user", e->user_id), LOG_CAUSE(failure));
+    log_error("what a user kept isn't erased to its end yet", LOG_U64("user", e->user_id),
+              LOG_CAUSE(failure));
     tell(e, ERASE_CLEARING, failure);
     finish(e);
 }

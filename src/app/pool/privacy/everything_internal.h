@@ -21,7 +21,7 @@ typedef enum everything_part {
 typedef struct everything {
     pool *pool;
     sending out;
-    json_writer w; /* into out.page */
+    json_writer w;     /* into out.page */
     open_vault *vault; /* held; NULL: the user has none */
     uint64_t user_id;
     char user_name[STORE_NAME_MAX + 1];
@@ -41,7 +41,8 @@ typedef struct everything {
     error failure;
 } everything;
 
-/* What was asked for has come: true if somebody still wants it. False: all is freed, or the request has failed.
+/* What was asked for has come: true if somebody still wants it. False: all is freed, or the request has
+ * failed.
  */
 MUST_CHECK bool everything_came(everything *e, const error *failure);
 /* What has been written goes out; then comes the next page, or the next part if this one is `over`. */

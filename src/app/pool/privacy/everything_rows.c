@@ -69,8 +69,8 @@ static void facts_listed(void *context, const store_fact *facts, size_t count, c
         everything_send(e, true);
         return;
     }
-    e->busy = copy_facts(e, facts, count, &err) &&
-              ev_work(e->pool->loop, write_facts, facts_written, e, &err);
+    e->busy =
+        copy_facts(e, facts, count, &err) && ev_work(e->pool->loop, write_facts, facts_written, e, &err);
     if (!e->busy) {
         (void)!everything_came(e, &err);
     }

@@ -28,9 +28,8 @@ static void conversations_expired(void *context, size_t count, const error *fail
 static void expire_conversations(pool *p) {
     uint64_t before = limit_of(p->settings.conversation_days);
     error err = {0};
-    p->expiring_conversations =
-        store_conversations_expire(p->store, before == 0 ? LEFT_BEHIND : before, EXPIRE_BATCH,
-                                   conversations_expired, p, &err);
+    p->expiring_conversations = store_conversations_expire(p->store, before == 0 ? LEFT_BEHIND : before,
+                                                           EXPIRE_BATCH, conversations_expired, p, &err);
     if (!p->expiring_conversations) {
         stop(&p->expiring_conversations, "conversations", &err);
     }
