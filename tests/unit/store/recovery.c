@@ -138,6 +138,7 @@ static void change_rows(const char *sql) {
 
 static void test_rows_of_two_sets_are_no_set(void **state) {
     (void)state;
+    NEEDS_FILES
     assert_int_equal(add_vault(1, 1), ERROR_NONE);
     assert_int_equal(put_set(1, 7, 3, SLICE_LITERAL("x")), ERROR_NONE);
     change_rows("UPDATE recovery_shares SET set_id = zeroblob(16) WHERE officer = 'otto'");
@@ -151,6 +152,7 @@ static void test_rows_of_two_sets_are_no_set(void **state) {
 static void test_a_share_that_was_replaced_or_deleted_is_in_no_file(void **state) {
     (void)state;
     enum { USERS = 30, ROUNDS = 4 };
+    NEEDS_FILES
     uint64_t users[USERS];
     for (size_t u = 0; u < USERS; u++) {
         char name[16];
