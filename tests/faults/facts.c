@@ -113,7 +113,7 @@ static void lock(bench *b) {
 }
 
 void facts_are_read_and_searched(void **state) {
-    static const scenario what = {lock, act_search, check_known, 60, 100};
+    static const scenario what = {lock, act_search, check_known, 24, 48};
     bench_run(*state, 1, &what);
 }
 
