@@ -32,7 +32,6 @@
     X(a_key_is_added)                                                                                        \
     X(a_key_is_revoked)                                                                                      \
     X(a_key_is_made_by_its_user)                                                                             \
-    X(a_key_that_opens_what_is_kept_is_made_by_its_user)                                                     \
     X(a_join_token_is_made)                                                                                  \
     X(a_machine_is_enrolled)                                                                                 \
     X(a_worker_connects)                                                                                     \

@@ -76,11 +76,13 @@ class Reading(FleetCase):
         assert self.tell("POST", where, {"title": marker("title")}).status == 200
         found = self.tell("POST", "/v1/conversations/search", {"query": marker("title")})
         assert found.json["found"], found.body
-        for path in ("/v1/conversations", where, f"{where}/export?format=json", f"{where}/export?format=markdown"):
+        for path in ("/v1/conversations", where, f"{where}/export?format=json", f"{where}/export?format=markdown",
+                     "/v1/privacy/export"):
             answer = self.tell("GET", path)
             assert answer.status == 200 and STEM in answer.body.decode(), (path, answer.body)
         self.remember()
         self.err()
+        self.secrets["a second key"] = self.tell("POST", "/v1/keys", {"label": "second"}).json["key"]
         session = self.tell("POST", "/v1/session", {}).json
         self.secrets["an access token"], self.secrets["a refresh token"] = session["access_token"], session["refresh_token"]
         access = session["access_token"]
@@ -169,11 +171,14 @@ class Reading(FleetCase):
         """What opens his things, as it can be made from his key alone: the test has it, an admin hasn't."""
         if shutil.which("openssl") is None:
             return {}
-        (wrapped, cost, salt), = self.rows("SELECT wrapped, cost, salt FROM vault_wraps JOIN vaults USING (user_id)")
-        stretched = hashlib.pbkdf2_hmac("sha256", self.key.encode(), salt, cost, 32)
-        data_key = unseal(stretched, wrapped)
-        assert len(data_key) == 32
-        keys = {"what his key is stretched to": stretched, "his data key": data_key}
+        wraps = self.rows("SELECT wrapped, cost, salt FROM vault_wraps JOIN vaults USING (user_id) ORDER BY key_id")
+        keys = {}
+        for name, (wrapped, cost, salt) in zip(("the user's key", "a second key"), wraps, strict=True):
+            stretched = hashlib.pbkdf2_hmac("sha256", self.secrets[name].encode(), salt, cost, 32)
+            keys[f"what {name} is stretched to"] = stretched
+            data_key = unseal(stretched, wrapped)
+            assert len(data_key) == 32
+        keys["his data key"] = data_key
         for number, (head,) in enumerate(self.rows("SELECT sealed FROM conversation_heads")):
             key = json.loads(unseal(data_key, head))["key"]
             keys[f"the key of conversation {number}"] = base64.b64decode(key + "=" * (-len(key) % 4), altchars=b"-_")

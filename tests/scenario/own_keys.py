@@ -12,7 +12,7 @@ import time
 
 import tap
 from cellule_site import write_private
-from wire import BINARY, SiteCase, request, wait_for
+from wire import BINARY, PATIENCE, SiteCase, request, wait_for
 
 
 class Owned(SiteCase):
@@ -252,7 +252,7 @@ class Opening(Owned):
         refused, others = [], []
 
         def open_one(key):
-            with self.connect() as connection:
+            with self.connect(10 * PATIENCE) as connection:  # as many wait before it as the queue takes
                 connection.send(request("POST", "/v1/memory/unlock", {"key": key}, key))
                 return connection.answer()
 
@@ -377,6 +377,7 @@ class ClientFile(Owned):
         self.check_error(self.show(new["key"], conversation), 403, "key_opens_nothing")
         self.run_verb(folder, *words, self.key_file(folder, old["key"]))
         self.check_opens(new["key"], conversation)
+        self.assertIn("0 facts", self.run_verb(folder, "memory", "status").stdout)
         self.run_verb(folder, "memory", "key", "add")
         self.run_verb(folder, "memory", "lock")
         self.check_opens(new["key"], conversation)

@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 
 import tap
@@ -287,6 +288,89 @@ class Erasures(Kept):
         self.assertEqual(found["retention"], {"conversation_days": 0, "fact_days": 0, "receipt_days": 90})
         self.assertNotIn(MARKER, json.dumps(found))
         self.check_error(self.ask("GET", "/v1/admin/privacy", key=key), 403)
+
+
+class Verbs(Kept):
+    """The same from the command line."""
+
+    def cellule(self, *arguments, key=None, check=True, stdin=""):
+        return self.site.cellule(*arguments, key=key or self.key, check=check, stdin=stdin)
+
+    def setUp(self):
+        self.key = self.add_user(f"user{letters(6).lower()}")["key"]
+
+    def test_conversations_are_listed_read_found_renamed_and_deleted(self):
+        kept = self.keep(self.key)
+        other = self.keep(self.key, "Quite another?")
+        listed = self.cellule("conversation", "list").stdout
+        self.assertIn(f"What is {MARKER}?", listed)
+        self.assertEqual(listed.count("\n"), 3)
+        rows = json.loads(self.cellule("conversation", "list", "--json").stdout)["conversations"]
+        self.assertEqual([row["id"] for row in rows], [other, kept])
+        first = self.cellule("conversation", "list", "--limit", "1").stdout
+        after = first.rstrip().rpartition("--after ")[2]
+        self.assertIn(kept, self.cellule("conversation", "list", "--limit", "1", "--after", after).stdout)
+        shown = self.cellule("conversation", "show", kept).stdout
+        self.assertIn(f"[user]\nWhat is {MARKER}?", shown)
+        self.assertIn(f"[answer]\n{MARKER}", shown)
+        self.assertIn(other, self.cellule("conversation", "search", "QUITE another").stdout)
+        self.assertEqual(self.cellule("conversation", "search", "nowhere-to-be-found").stdout, "")
+        self.cellule("conversation", "rename", "--title", "A new name – 開始", kept)
+        self.assertIn("A new", self.cellule("conversation", "list").stdout)
+        self.assertIn(MARKER, self.cellule("conversation", "export", kept).stdout)
+        file = self.site.folder / "one.json"
+        self.cellule("conversation", "export", "--format", "json", "--output", file, kept)
+        self.assertEqual(json.loads(file.read_text())["id"], kept)
+        self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+        self.cellule("conversation", "delete", kept)
+        gone = self.cellule("conversation", "show", kept, check=False)
+        self.assertEqual((gone.returncode, gone.stdout), (1, ""))
+        gone = self.cellule("conversation", "export", "--output", self.site.folder / "none", kept, check=False)
+        self.assertEqual(gone.returncode, 1)
+        self.assertEqual([path.name for path in self.site.folder.glob("none*")], [])
+
+    def test_everything_is_written_out_and_erased(self):
+        self.keep_much(self.key, 5)
+        file = self.site.folder / "all.json"
+        self.cellule("privacy", "export", file)
+        self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+        self.assertIs(json.loads(file.read_text())["complete"], True)
+        self.assertEqual(json.loads(self.cellule("privacy", "export", "-").stdout)["conversations"],
+                         json.loads(file.read_text())["conversations"])
+        self.assertEqual(self.cellule("privacy", "export", self.site.folder / "no" / "such", check=False).returncode, 1)
+        refused = self.cellule("privacy", "erase", check=False, stdin="everything\n")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("--yes", refused.stderr)
+        self.assertEqual(self.on_a_terminal("privacy", "erase", said="yes"), 1)
+        self.assertEqual(len(self.conversations(self.key)), 1)
+        self.assertEqual(self.on_a_terminal("privacy", "erase", said="everything"), 0)
+        self.assertEqual(eventually("it is erased", lambda: self.ask("GET", "/v1/conversations", key=self.key)).json["conversations"], [])
+        self.assertIn("erased", self.cellule("privacy", "erase", "--yes").stdout)
+
+    def on_a_terminal(self, *arguments, said):
+        """The exit code, after that was typed."""
+        keyboard, terminal = os.openpty()
+        with subprocess.Popen([self.site.binary, *arguments], stdin=terminal, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env={**os.environ, **self.site.environment(self.key)}) as child:
+            os.close(terminal)
+            os.write(keyboard, said.encode() + b"\n")
+            code = child.wait(60)
+        os.close(keyboard)
+        return code
+
+    def test_admins_see_figures_and_officers_erase(self):
+        self.keep(self.key)
+        name = self.ask("GET", "/v1/session", key=self.key).json["user"]
+        shown = self.cellule("admin", "gdpr", "status", key=self.site.admin_key).stdout
+        self.assertIn(name, shown)
+        self.assertIn("until their user deletes them", shown)
+        self.assertEqual(json.loads(self.cellule("admin", "gdpr", "status", "--json", key=self.site.admin_key).stdout)["object"],
+                         "cellule.privacy")
+        officer = self.add_user(f"officer{letters(6).lower()}", "security_officer")["key"]
+        self.assertEqual(self.cellule("admin", "gdpr", "erase", name, "--yes", key=self.site.admin_key, check=False).returncode, 1)
+        self.assertEqual(self.cellule("admin", "gdpr", "erase", name, key=officer, check=False).returncode, 1)
+        self.assertIn("erased", self.cellule("admin", "gdpr", "erase", name, "--yes", key=officer).stdout)
+        eventually("all is gone", lambda: not self.left_of(name))
 
 
 class Traces(Kept):

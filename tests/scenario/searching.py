@@ -11,6 +11,7 @@ import string
 CHUNK = 8 * 1024 * 1024
 OVERLAP = 4096
 PAGE = os.sysconf("SC_PAGESIZE")
+SHADOW = 1 << 40  # a sanitizer's notes about memory, none of what is in it
 SPARSE = 1 << 30  # a mapping as large is asked which of its pages there are
 
 
@@ -119,7 +120,7 @@ def mappings(pid):
         start, end = (int(number, 16) for number in span.split("-"))
         there = sum(int(size) for size in re.findall(r"^(?:Rss|Swap): +(\d+) kB", body, re.MULTILINE))
         # Memory for keys may be closed to all while nobody needs it.
-        if there and ("w" in rights or rights.startswith("---")) and not any("[v" in part for part in name):
+        if there and end - start < SHADOW and ("w" in rights or rights.startswith("---")) and not any("[v" in part for part in name):
             yield start, end, f"{head.split()[0]} {rights} {' '.join(name).strip()}"
 
 

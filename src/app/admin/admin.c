@@ -46,6 +46,8 @@ int admin_main(int argc, char **argv) {
         {"worker", admin_worker_main, "workers and join tokens"},
         {"enrolment", admin_enrolment_main, "ask for a machine to be enrolled"},
         {"approval", admin_approval_main, "approve what others asked for"},
+        {"recovery", admin_recovery_main, "give users who have lost all keys their memory back"},
+        {"recovery-key", admin_recovery_key_main, "make an officer's key pair for that"},
         {"honeytoken", admin_honeytoken_main, "markers that tell whose prompts leak"},
         {"verification", admin_verification_main, "checks of answers"},
         {"session", admin_session_main, "sessions of people and services"},

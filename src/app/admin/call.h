@@ -83,6 +83,10 @@ int admin_revoke_main(int argc, char **argv);
 int admin_secrets_main(int argc, char **argv);
 int admin_enrolment_main(int argc, char **argv);
 int admin_approval_main(int argc, char **argv);
+int admin_recovery_main(int argc, char **argv);
+int admin_recovery_key_main(int argc, char **argv);
+/* A verb of `recovery` (recovery_approve.c). */
+int admin_recovery_approve(int argc, char **argv);
 /* `worker token` and `enrolment request`: both say of a machine what it is to be (machine.c). */
 typedef struct admin_machine_call {
     const char *program; /* "cellule admin worker token" */

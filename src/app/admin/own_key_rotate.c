@@ -135,9 +135,8 @@ static bool rotate(rotation *r, own_key_wish *wish, error *err) {
         (r->keys.old_key[0] != '\0' && !resume(r, &goes_on, err))) {
         return false;
     }
-    if (!goes_on &&
-        (!ask_number(r->pool, "/v1/session", "key_id", &r->old_id, err) || !keep_label(r, wish, err) ||
-         !make_new(r, wish, err))) {
+    if (!goes_on && (!ask_number(r->pool, "/v1/session", "key_id", &r->old_id, err) ||
+                     !keep_label(r, wish, err) || !make_new(r, wish, err))) {
         return false;
     }
     return end_old(r, err);

@@ -5,6 +5,8 @@
 #include "codec/json_writer.h"
 #include "crypto/secret.h"
 
+#include <stdio.h>
+
 /* `cellule memory`: which keys open what one keeps at the pool. */
 
 enum { BODY_LIMIT = 1024 };
@@ -80,7 +82,22 @@ static const admin_request key_requests[] = {
     {"remove", "KEY_ID", "Has a key open what you keep no more; never the last one.", "DELETE",
      "/v1/memory/keys/", "", admin_print_done},
 };
+
+static void print_status(const json_value *answer) {
+    const json_value *embedding = json_find(answer, "embedding");
+    slice model = admin_text(embedding, "model");
+    printf("%llu facts", (unsigned long long)admin_number(answer, "facts"));
+    if (model.length > 0) {
+        printf("; %llu of them are found by meaning, with %.*s",
+               (unsigned long long)admin_number(embedding, "done"), SLICE_FORMAT(model));
+    }
+    printf("\n");
+}
+
 static const admin_request requests[] = {
+    {"status", NULL,
+     "Says how many facts the pool remembers for you, and how many of them are found by meaning.", "GET",
+     "/v1/memory", "", print_status},
     {"lock", NULL, "Closes what you keep at the pool again, for the session or the key that asks.", "POST",
      "/v1/memory/lock", "", admin_print_done},
 };
@@ -89,8 +106,8 @@ static int memory_key_remove(int argc, char **argv) {
     return admin_run_request("cellule memory key", key_requests, 1, argc, argv);
 }
 
-static int memory_lock(int argc, char **argv) {
-    return admin_run_request("cellule memory", requests, 1, argc, argv);
+static int run_request(int argc, char **argv) {
+    return admin_run_request("cellule memory", requests, sizeof requests / sizeof requests[0], argc, argv);
 }
 
 static int memory_key(int argc, char **argv) {
@@ -103,8 +120,9 @@ static int memory_key(int argc, char **argv) {
 
 int memory_main(int argc, char **argv) {
     static const verb verbs[] = {
+        {"status", run_request, "say how much it is"},
         {"unlock", memory_unlock, "open it, with one of your keys"},
-        {"lock", memory_lock, "close it again"},
+        {"lock", run_request, "close it again"},
         {"key", memory_key, "which keys open it"},
     };
     return options_run_verb("cellule memory", verbs, sizeof verbs / sizeof verbs[0], argc, argv);

@@ -20,6 +20,7 @@
 #include "privacy/everything.h"
 #include "proof/admin.h"
 #include "receipts.h"
+#include "recovery/recovery.h"
 #include "rekey/rekey.h"
 #include "revoke/admin.h"
 #include "secrets/secrets.h"
@@ -96,6 +97,10 @@ const route route_table[] = {
           "find those nearest to a text"),
     ROUTE("POST", "/v1/memory/learn", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, memory_learn,
           "have a model list what lasts of a conversation, and add it"),
+    ROUTE("GET", "/v1/memory/recovery", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, recovery_show,
+          "who could give one's memory back"),
+    ROUTE("POST", "/v1/memory/recovery", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, recovery_request,
+          "ask them for it, with a new key"),
     ROUTE("GET", "/v1/conversations", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_list,
           "list the conversations that one keeps"),
     ROUTE("POST", "/v1/conversations/search", AUTH_MEMORY_OWN, AUDIT_OF_NOTHING, conversations_search,
@@ -152,6 +157,14 @@ const route route_table[] = {
           "approve another person's request"),
     ROUTE("POST", "/v1/admin/approvals/*/refuse", AUTH_APPROVAL_DECIDE, AUDIT_OF_SEGMENT, approvals_refuse,
           "refuse a request"),
+    ROUTE("GET", "/v1/admin/recoveries", AUTH_RECOVERY_LIST, AUDIT_OF_NOTHING, recovery_list,
+          "who asks for a lost memory"),
+    ROUTE("GET", "/v1/admin/recoveries/*/share", AUTH_RECOVERY_DECIDE, AUDIT_OF_SEGMENT, recovery_get_share,
+          "an officer's own share of it"),
+    ROUTE("POST", "/v1/admin/recoveries/*/share", AUTH_RECOVERY_DECIDE, AUDIT_OF_SEGMENT, recovery_put_share,
+          "give it"),
+    ROUTE("POST", "/v1/admin/recoveries/*/refuse", AUTH_RECOVERY_DECIDE, AUDIT_OF_SEGMENT, recovery_refuse,
+          "end such a request"),
     ROUTE("GET", "/v1/admin/workers", AUTH_WORKER_LIST, AUDIT_OF_NOTHING, admin_worker_list, "list workers"),
     ROUTE("POST", "/v1/admin/workers/*/revoke", AUTH_WORKER_REVOKE, AUDIT_OF_SEGMENT, admin_worker_revoke,
           "shut a worker out"),

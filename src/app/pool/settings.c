@@ -10,13 +10,14 @@
 #include "net/egress.h"
 #include "os/file.h"
 #include "proof/policy.h"
+#include "recovery/officers.h"
 #include "yaml.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DESCRIPTION_LIMIT = 64 * 1024 };
+enum { DESCRIPTION_LIMIT = 64 * 1024, TEXT_MAX = 2048 };
 
 /* What the YAML says: a NULL is a key that is not there. Numbers are read here: libcyaml takes 3.5 for 3, and
  * -1 for the largest there is. */
@@ -32,7 +33,7 @@ static const cyaml_schema_field_t fields[] = {
 #define NUMBER(name, initial, least, most, when, doc)                                                        \
     CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, settings_file, name, 0, 64),
 #define TEXT(name, initial, when, doc)                                                                       \
-    CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, settings_file, name, 0, 1024),
+    CYAML_FIELD_STRING_PTR(#name, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, settings_file, name, 0, TEXT_MAX),
     POOL_SETTINGS(NUMBER, TEXT)
 #undef NUMBER
 #undef TEXT
@@ -106,7 +107,7 @@ static bool check_words(const pool_settings *settings, error *err) {
         return error_context(err, "egress");
     }
     return database_check_setting(settings->database, err) && check_public_address(settings, err) &&
-           check_releases(settings, err) && policy_check_settings(settings, err) &&
+           check_releases(settings, err) && policy_check_settings(settings, err) && officers_check(settings, err) &&
            model_files_check(settings->model_files, err);
 }
 

@@ -59,6 +59,10 @@
     TEXT(approval, "on", LIVE,                                                                               \
          "on: another person approves each worker; off: an admin's own join token is enough")                \
     NUMBER(approval_hours, 72, 1, 720, LIVE, "a request must be approved and used within this")              \
+    TEXT(recovery_officers, "", LIVE,                                                                        \
+         "who gives users' memory back: \"name=public key, ...\", as cellule admin recovery-key prints it")  \
+    NUMBER(recovery_needed, 0, 0, 16, LIVE,                                                                  \
+           "so many of them together, 2 or more; 0: nobody but its user opens a memory")                     \
     NUMBER(receipt_days, 90, 1, 3650, LIVE, "receipts are kept for this long")                               \
     NUMBER(conversation_days, 0, 0, 3650, LIVE,                                                              \
            "conversations that users keep are deleted when they haven't changed for this long; 0: never")    \

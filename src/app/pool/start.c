@@ -19,6 +19,7 @@
 #include "proof/names.h"
 #include "proof/proof.h"
 #include "receipts.h"
+#include "recovery/requests.h"
 #include "rekey/rekey.h"
 #include "routes.h"
 #include "secrets/secrets.h"
@@ -65,6 +66,7 @@ static void keep_house(void *context) {
     erase_go_on(p);
     privacy_expire(p);
     indexes_reconsider(p->indexes);
+    recoveries_keep_house(p->recoveries);
     if (!p->models_compared) { /* the workers have had time to come */
         p->models_compared = true;
         names_warn_of_models(p);
@@ -268,7 +270,8 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     p->loop = ev_loop_new(err);
     p->keyring = p->loop == NULL ? NULL : keyring_new(p, err);
     p->indexes = p->keyring == NULL ? NULL : indexes_new(p, err);
-    if (p->indexes == NULL || !open_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
+    p->recoveries = p->indexes == NULL ? NULL : recoveries_new(p, err);
+    if (p->recoveries == NULL || !open_store(p, err) || !start_dispatch(p, err) || !start_tls(p, err) ||
         !certificates_start(p, err) || !start_network(p, err) || !start_server(p, err)) {
         return false;
     }
@@ -322,6 +325,8 @@ void pool_stop(pool *p) {
     backchannel_free(p->backchannel);
     strangers_free(p->strangers);
     logins_free(p->logins);
+    recoveries_free(p->recoveries);
+    p->recoveries = NULL;
     keyring_free(p->keyring);
     indexes_free(p->indexes);
     accounts_free(p->accounts);
@@ -410,6 +415,10 @@ static void reload_settings(pool *p) {
         indexes_reconsider(p->indexes);
         if (approval_is_asked(p) != asked) {
             approvals_announce(p);
+        }
+        if (strcmp(settings.recovery_officers, p->settings.recovery_officers) != 0 ||
+            settings.recovery_needed != p->settings.recovery_needed) {
+            officers_announce(p, false);
         }
     } else {
         pool_settings_swap(&p->settings, &settings);

@@ -66,6 +66,7 @@ typedef struct pool {
     struct keyring *keyring;         /* of what users keep: memory/keyring.h */
     struct indexes *indexes;         /* of their facts: memory/index.h */
     list_node lessons;               /* facts being learnt from conversations: memory/learn.h */
+    struct recoveries *recoveries;   /* of it, that users ask for: recovery/requests.h */
     struct audit *audit;             /* what privileged callers do: audit/audit.h */
     struct proof *proof;             /* answers are checked: proof/proof.h */
     uint64_t key_epoch;              /* of workers' keys: rekey/rekey.h */

@@ -5,9 +5,9 @@
 #include <time.h>
 
 /* Invariants: a request that hasn't failed when batch_run returns is committed; one that failed has written
- * nothing. A request runs inside a savepoint, so that its failure is its own. But when disk or memory is out
- * all of them fail: SQLite may have given up the whole transaction, and what follows a request may rely on
- * it, as a receipt does on its check. */
+ * nothing. A request runs inside a savepoint, so that its failure is its own. But when disk or memory is out,
+ * or another program holds a lock, all of them fail: SQLite may have given up the whole transaction, and what
+ * follows a request may rely on it, as a receipt does on its check. */
 
 static uint64_t now_us(void) {
     struct timespec now;
@@ -26,7 +26,7 @@ static database_mode mode_of(const request *first) {
 }
 
 static bool is_out(const error *failure) {
-    return failure->code == ERROR_IO || failure->code == ERROR_MEMORY;
+    return failure->code == ERROR_IO || failure->code == ERROR_MEMORY || failure->code == ERROR_TIMEOUT;
 }
 
 static bool run_one(database *d, request *r, error *lost) {

@@ -3,11 +3,13 @@
 #include "store/conversations.h"
 #include "store/facts.h"
 
+enum { STEP_BYTES = 8 * 1024 * 1024 };
+
 /* Rows are measured from the first on, without reading them, until the step is spent; what was measured goes.
  */
 
 deletion deletion_of(database *d, uint64_t user_id) {
-    return (deletion){d, user_id, STORE_LIST_MAX, STORE_TURNS_BYTES};
+    return (deletion){d, user_id, STORE_LIST_MAX, STEP_BYTES};
 }
 
 bool deletion_is_spent(const deletion *step) {

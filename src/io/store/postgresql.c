@@ -134,8 +134,8 @@ static bool scrub_table(postgresql *p, const char *table, error *err) {
 
 static bool pg_scrub(database *d, error *err) {
     static const char *const tables[] = {
-        "inference_payloads", "kept_answers",       "session_keys", "audit_salts",
-        "vault_wraps",        "conversation_heads", "facts",        "receipts"};
+        "inference_payloads", "kept_answers", "session_keys",    "audit_salts", "vault_wraps",
+        "conversation_heads", "facts",        "recovery_shares", "receipts"};
     postgresql *p = postgresql_of(d);
     if (!postgresql_ensure(p, err)) {
         return false;

@@ -33,6 +33,7 @@ typedef struct postgresql {
     database base;
     postgresql_target *target;
     PGconn *connection; /* NULL: there is none */
+    bool dying;         /* the server has said, unasked, that it ends the connection */
     bool ready;         /* the connection was set up, and the lock is ours */
     uint32_t lock_wait_ms;
     uint8_t opener[POSTGRESQL_OPENER_SIZE]; /* drawn at opening: says who used the database last */

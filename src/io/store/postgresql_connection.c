@@ -38,6 +38,7 @@ void postgresql_disconnect(postgresql *p) {
     p->rows = NULL;
     p->connection = NULL;
     p->ready = false;
+    p->dying = false;
     p->reading = false;
     p->transaction = false;
     p->failed = false;
@@ -99,9 +100,10 @@ static bool check_server(PGconn *connection, error *err) {
                      "the database's encoding isn't UTF8; make it with ENCODING 'UTF8'");
 }
 
-static void ignore_notice(void *context, const PGresult *notice) {
-    (void)context;
-    (void)notice;
+static void take_notice(void *context, const PGresult *notice) {
+    postgresql *p = context;
+    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    p->dying = p->dying || (severity != NULL && strcmp(severity, "FATAL") == 0);
 }
 
 /* What the server's default says counts where it is stricter than "on". A transaction that the pool doesn't
@@ -152,7 +154,7 @@ static bool open_session(postgresql *p, uint64_t until_ms, error *err) {
         !postgresql_target_keep(p->target, p->connection, err)) {
         return false;
     }
-    PQsetNoticeReceiver(p->connection, ignore_notice, NULL);
+    PQsetNoticeReceiver(p->connection, take_notice, p);
     if (PQsetnonblocking(p->connection, 1) != 0 || PQenterPipelineMode(p->connection) == 0) {
         return postgresql_connection_error(p->connection, err);
     }
@@ -181,8 +183,10 @@ static bool is_alive(postgresql *p) {
             break;
         }
         error ignored;
-        if (PQconsumeInput(p->connection) == 0 || PQstatus(p->connection) != CONNECTION_OK) {
-            (void)postgresql_lose(p, "", &ignored);
+        bool open = PQconsumeInput(p->connection) != 0;
+        (void)PQisBusy(p->connection); /* looks at what came */
+        if (!open || p->dying || PQstatus(p->connection) != CONNECTION_OK) {
+            (void)postgresql_lose(p, p->dying ? "the server ends it" : "", &ignored);
         }
     }
     return p->connection != NULL;

@@ -22,13 +22,20 @@ static bool check_vault(const vault_erase *r, database *d, error *err) {
            (row || error_set(err, ERROR_NOT_FOUND, "nothing is kept for this user"));
 }
 
-/* At most STORE_WRAPS_OF_USER_MAX: without them all else is noise. */
+static bool delete_shares(const vault_erase *r, database *d, error *err) {
+    query q;
+    query_start(&q, d, "DELETE FROM recovery_shares WHERE user_id = ?");
+    query_u64(&q, r->user_id);
+    return query_run(&q, err);
+}
+
+/* At most STORE_WRAPS_OF_USER_MAX, and the few shares: without them all else is noise. */
 static bool delete_wraps(const vault_erase *r, database *d, error *err) {
     query q;
     query_start(&q, d, "DELETE FROM vault_wraps WHERE user_id = ?");
     query_u64(&q, r->user_id);
     database_note_wipe(d);
-    return query_run(&q, err);
+    return query_run(&q, err) && delete_shares(r, d, err);
 }
 
 /* `q` deletes at most as many rows as its last parameter says, which is given here. */

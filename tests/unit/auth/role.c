@@ -21,6 +21,8 @@ static const struct {
     {AUTH_ENROLMENT_REQUEST, "nyyn"},
     {AUTH_APPROVAL_LIST, "nnyy"},
     {AUTH_APPROVAL_DECIDE, "nnyy"},
+    {AUTH_RECOVERY_LIST, "nnny"},
+    {AUTH_RECOVERY_DECIDE, "nnny"},
     {AUTH_WORKER_LIST, "nnyy"},
     {AUTH_WORKER_REVOKE, "nnyy"},
     {AUTH_WORKER_ROTATE, "nnyy"},
@@ -36,6 +38,9 @@ static const struct {
     {AUTH_PERSON_ERASE, "nnny"},
     {AUTH_SESSION_OWN, "yyyy"},
     {AUTH_MEMORY_OWN, "yyyy"},
+    {AUTH_PRIVACY_ERASE_OWN, "yyyy"},
+    {AUTH_PRIVACY_ERASE, "nnny"},
+    {AUTH_PRIVACY_READ, "nnyy"},
     {AUTH_KEY_LIST_OWN, "yyyy"},
     {AUTH_KEY_OWN, "yyyy"},
     {AUTH_SESSION_LIST, "nnyy"},
@@ -54,11 +59,12 @@ static void test_each_role_may_do_what_is_listed_and_nothing_else(void **state) 
     }
 }
 
-static void test_what_not_everybody_may_do_is_entered_but_for_figures_and_so_are_keys_of_ones_own(
+static void test_what_not_everybody_may_do_is_entered_but_for_figures_and_so_are_keys_and_erasing_of_ones_own(
     void **state) {
     (void)state;
     for (size_t i = 0; i < AUTH_ACTION_COUNT; i++) {
-        bool privileged = strcmp(wanted[i].allowed, "yyyy") != 0 || wanted[i].action == AUTH_KEY_OWN;
+        bool privileged = strcmp(wanted[i].allowed, "yyyy") != 0 || wanted[i].action == AUTH_KEY_OWN ||
+                          wanted[i].action == AUTH_PRIVACY_ERASE_OWN;
         assert_int_equal(auth_is_privileged(wanted[i].action), privileged);
         assert_int_equal(auth_is_entered(wanted[i].action),
                          privileged && wanted[i].action != AUTH_METRICS_READ);
@@ -94,7 +100,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_role_may_do_what_is_listed_and_nothing_else),
         cmocka_unit_test(
-            test_what_not_everybody_may_do_is_entered_but_for_figures_and_so_are_keys_of_ones_own),
+            test_what_not_everybody_may_do_is_entered_but_for_figures_and_so_are_keys_and_erasing_of_ones_own),
         cmocka_unit_test(test_what_is_not_in_the_table_is_denied),
         cmocka_unit_test(test_names_of_roles_are_read_back_exactly),
     };

@@ -33,7 +33,7 @@ static inline size_t count_in_files(const place *p, const char *needle) {
     static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
     size_t found = 0;
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
-        char path[128];
+        char path[300];
         snprintf(path, sizeof path, "%s%s", p->path, suffixes[i]);
         found += count_in_file(path, needle);
     }

@@ -23,6 +23,9 @@ static void fill(void) {
     second_key = add_key("ana", 2);
     assert_int_equal(add_vault(1, 1), ERROR_NONE);
     assert_int_equal(put_wrap(1, second_key, 0), ERROR_NONE);
+    outcome shared = {0};
+    assert_true(share_out(1, 1, 2, SLICE_LITERAL("share"), &shared));
+    assert_int_equal(shared.code, ERROR_NONE);
     for (uint64_t i = 1; i <= 2; i++) {
         assert_int_equal(add_turn(1, i, "turn", "head"), ERROR_NONE);
         assert_int_equal(add_fact(1, i, of_1000_bytes()), ERROR_NONE);
@@ -39,6 +42,7 @@ static uint64_t digest(void) {
         "SELECT quote(id) || quote(sealed) FROM conversation_heads UNION ALL "
         "SELECT quote(number) || quote(conversation) || quote(sealed) FROM turns UNION ALL "
         "SELECT quote(id) || quote(changed_ms) || quote(sealed) FROM facts UNION ALL "
+        "SELECT quote(officer) || quote(set_id) || quote(sealed) FROM recovery_shares UNION ALL "
         "SELECT quote(id) || quote(revoked_ms) FROM keys";
     sqlite3 *reader = NULL;
     sqlite3_stmt *statement = NULL;
@@ -60,7 +64,7 @@ static void on_expired(void *context, size_t count, const error *failure) {
     ((outcome *)context)->count = count;
 }
 
-enum { CHANGES = 14 };
+enum { CHANGES = 15 };
 
 static bool change_conversation(int which, outcome *o) {
     store_new_turn turn = {.user_id = 1, .created_ms = NOW_MS, .sealed = of_1000_bytes()};
@@ -111,6 +115,8 @@ static bool change_something(int which, outcome *o) {
         return store_key_revoke(site, &revocation, on_revoked_keys, o, &err);
     case 13:
         return store_vault_erase(site, 1, on_erased, o, &err);
+    case 14:
+        return share_out(1, 9, 3, SLICE_LITERAL("another"), o);
     default:
         return which < 9 ? change_conversation(which, o) : change_facts(which, o);
     }
@@ -215,7 +221,12 @@ static void on_facts(void *context, const store_fact *rows, size_t count, const 
     assert_int_equal(rows == NULL, count == 0);
 }
 
-enum { READS = 7 };
+static void on_shares(void *context, const store_recovery *found, const error *failure) {
+    keep(context, failure);
+    ((outcome *)context)->count = found == NULL ? 0 : found->count;
+}
+
+enum { READS = 8 };
 
 static bool read_something(int which, outcome *o) {
     uint8_t id[16];
@@ -231,6 +242,8 @@ static bool read_something(int which, outcome *o) {
         return store_conversation_list(site, 1, 0, 10, on_listed, o, &err);
     case 4:
         return store_turn_list(site, 1, id, 0, 10, on_turns, o, &err);
+    case 7:
+        return store_recovery_get(site, 1, 1, on_shares, o, &err);
     case 5:
         return store_turn_list(site, 1, NULL, 0, 10, on_turns, o, &err);
     default:

@@ -7,6 +7,7 @@
 
 #include "store/conversations.h"
 #include "store/facts.h"
+#include "store/recovery.h"
 #include "store/vaults.h"
 
 static inline const uint8_t *salt_of(uint8_t seed) {
@@ -97,6 +98,21 @@ static inline bool erase_step(uint64_t user_id) {
     return o.count == 1;
 }
 
+/* The user's shares: of so many officers, two needed, each `sealed`; 0: none. */
+static inline bool share_out(uint64_t user_id, uint8_t set, size_t count, slice sealed, outcome *o) {
+    static const char *const names[] = {"olga", "otto", "oskar"};
+    store_recovery_share shares[3];
+    store_recovery all = {.needed = 2, .shares = shares, .count = count};
+    memcpy(all.salt, salt_of((uint8_t)user_id), sizeof all.salt);
+    memset(all.set, set, sizeof all.set);
+    for (size_t i = 0; i < count; i++) {
+        shares[i] = (store_recovery_share){.officer = slice_of_text(names[i]), .sealed = sealed};
+        memset(shares[i].public_key, (int)i, sizeof shares[i].public_key);
+        memset(shares[i].digest, set, sizeof shares[i].digest);
+    }
+    return store_recovery_put(site, user_id, &all, on_done, o, &err);
+}
+
 static inline void id_of(uint8_t id[16], uint64_t number) {
     memset(id, 0xC0, 16);
     for (size_t i = 0; i < 8; i++) { /* in the order of the numbers */
@@ -126,8 +142,8 @@ static inline error_code add_fact(uint64_t user_id, uint64_t number, slice seale
     return outcome_of(accepted, &o);
 }
 
-static const char *const memory_tables[] = {"vaults", "vault_wraps", "conversations", "conversation_heads",
-                                            "turns",  "facts"};
+static const char *const memory_tables[] = {"vaults", "vault_wraps", "conversations",  "conversation_heads",
+                                            "turns",  "facts",       "recovery_shares"};
 
 /* Of all of them, of one user. */
 static inline uint64_t rows_kept_of(uint64_t user_id) {

@@ -40,16 +40,24 @@ static outcome keep_answer(store *s, uint64_t number) {
 static const char end_connections[] = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
                                       "WHERE application_name = 'cellule' AND datname = current_database()";
 
+/* Whose connection the server doesn't know any more, to him it has said so. */
+static void end_all(const place *p) {
+    outside o = outside_open(p);
+    assert_int_equal(outside_ask(&o, end_connections), 1);
+    while (outside_ask(&o, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'cellule' "
+                           "AND datname = current_database()") > 0) {
+        pause_ms(5);
+    }
+    outside_close(&o);
+}
+
 static void test_a_connection_that_was_ended_is_made_anew_before_anything_is_lost(void **state) {
     (void)state;
     place here = place_make();
     store *s = open_at(&here, NULL);
     fill_site(s);
     for (uint64_t i = 0; i < 3; i++) {
-        outside o = outside_open(&here);
-        assert_int_equal(outside_ask(&o, end_connections), 1);
-        outside_close(&o);
-        pause_ms(100); /* what the server says of it has come */
+        end_all(&here);
         assert_int_equal(add_receipt(s, i).code, ERROR_NONE);
         assert_int_equal(keep_answer(s, i).code, ERROR_NONE);
     }
@@ -140,9 +148,8 @@ static void test_who_finds_that_another_has_stored_meanwhile_stores_no_more(void
     fill_site(s);
     outside o = outside_open(&here);
     outside_ask(&o, "UPDATE cellule_schema SET opener = '\\x01'");
-    outside_ask(&o, end_connections);
     outside_close(&o);
-    pause_ms(100);
+    end_all(&here);
     outcome failed = add_receipt(s, 1);
     assert_int_equal(failed.code, ERROR_IO);
     assert_non_null(strstr(failed.text, "start this pool again"));

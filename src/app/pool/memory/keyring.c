@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "crypto/hash.h"
+#include "recovery/requests.h"
 
 keyring *keyring_new(pool *p, error *err) {
     keyring *ring = memory_allocate_zeroed(1, sizeof *ring);
@@ -178,6 +179,7 @@ void keyring_lock(keyring *ring, uint64_t user_id, uint64_t key_id, uint64_t log
 }
 
 void keyring_lock_user(keyring *ring, uint64_t user_id) {
+    recoveries_end(ring->pool->recoveries, user_id);
     open_vault *v = keyring_vault_of(ring, user_id);
     if (v != NULL) {
         close_vault(v);
@@ -226,6 +228,7 @@ static open_vault *first_vault(const keyring *ring) {
 }
 
 void keyring_lock_all(keyring *ring) {
+    recoveries_end(ring->pool->recoveries, 0);
     for (open_vault *v = first_vault(ring); v != NULL; v = first_vault(ring)) {
         close_vault(v);
     }

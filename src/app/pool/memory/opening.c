@@ -6,12 +6,15 @@
 #include "crypto/secret.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "recovery/cover.h"
+#include "recovery/requests.h"
 
 /* From a token to the data key:
  *
  *   the vault is read ──there is none──> told so, or a data key is drawn and wrapped ──> stored ──> open
- *        │        └─ no wrap of this key: refused                             another was first: from the
- * start └─ its wrap is opened ──> open
+ *    │    └─ no wrap of this key: refused, or what the officers gave        another was first: from the start
+ *    │       (recovery/) is wrapped ──> stored ──> open
+ *    └─ its wrap is opened ──> open
  *
  * A key that doesn't count any more is found by the hash of its token beside its wrap, if that is left, so
  * that what is no token of the user's costs no stretching.
@@ -101,6 +104,9 @@ static void opened(opening *o) {
     }
     o->data_key = NULL;
     open_vault *v = keyring_put(o->ring, o->user_id, o->work.owner.salt, data_key, &err);
+    if (v != NULL) {
+        cover_vault(o->ring->pool, v);
+    }
     tell(o, v, v == NULL ? &err : NULL);
 }
 
@@ -119,13 +125,17 @@ static void vault_added(void *context, const error *failure) {
     }
 }
 
+static store_wrap wrap_of(const opening *o) {
+    return (store_wrap){.key_id = o->key_id,
+                        .kind = slice_of_text(wrap_kind),
+                        .cost = WRAP_COST,
+                        .wrapped = buffer_slice(&o->work.made)};
+}
+
 static void wrapped(derivation *d, const error *failure) {
     opening *o = LIST_ENTRY(d, opening, work);
     error err = {0};
-    store_wrap wrap = {.key_id = o->key_id,
-                       .kind = slice_of_text(wrap_kind),
-                       .cost = WRAP_COST,
-                       .wrapped = buffer_slice(&d->made)};
+    store_wrap wrap = wrap_of(o);
     if (failure != NULL) {
         tell(o, NULL, failure);
     } else if (!store_vault_add(o->ring->pool->store, o->user_id, d->owner.salt, d->unix_ms, &wrap,
@@ -133,6 +143,33 @@ static void wrapped(derivation *d, const error *failure) {
         tell(o, NULL, &err);
     }
     /* The store may have called already only where it has no loop, which a pool that serves never has. */
+}
+
+/* What the officers gave is used up; where the vault has gone it is of no use. */
+static void recovered(void *context, const error *failure) {
+    opening *o = context;
+    recovery *given = recovery_of(o->ring->pool->recoveries, o->user_id);
+    if (given != NULL && given->key_id == o->key_id &&
+        (failure == NULL || failure->code == ERROR_NOT_FOUND)) {
+        recovery_end(given);
+    }
+    if (failure == NULL) {
+        opened(o);
+    } else {
+        tell(o, NULL, failure);
+    }
+}
+
+static void rewrapped(derivation *d, const error *failure) {
+    opening *o = LIST_ENTRY(d, opening, work);
+    error err = {0};
+    store_wrap wrap = wrap_of(o);
+    if (failure != NULL) {
+        tell(o, NULL, failure);
+    } else if (!store_wrap_put(o->ring->pool->store, o->user_id, d->owner.salt, &wrap, 0, recovered, o,
+                               &err)) {
+        tell(o, NULL, &err);
+    }
 }
 
 static void unwrapped(derivation *d, const error *failure) {
@@ -144,23 +181,35 @@ static void unwrapped(derivation *d, const error *failure) {
     }
 }
 
-static bool derive(opening *o, error *err) {
+static bool take_room(opening *o, error *err) {
     o->data_key = slots_take(o->ring->slots, err);
-    if (o->data_key == NULL) {
-        return false;
-    }
+    return o->data_key != NULL;
+}
+
+static bool derive(opening *o, error *err) {
     o->work.data_key = o->data_key;
     o->work.token = slice_of(o->token, o->token_length);
     o->work.owner.user_id = o->user_id;
     o->work.owner.key_id = o->key_id;
     o->work.unix_ms = clock_unix_ms();
-    return (!o->work.makes || random_bytes(o->data_key, RECORD_KEY_SIZE, err)) &&
-           derive_submit(o->ring->derivations, &o->work, err);
+    return derive_submit(o->ring->derivations, &o->work, err);
 }
 
 static bool make(opening *o, error *err) {
     o->work = (derivation){.makes = true, .done = wrapped};
-    return random_bytes(o->work.owner.salt, sizeof o->work.owner.salt, err) && derive(o, err);
+    return random_bytes(o->work.owner.salt, sizeof o->work.owner.salt, err) && take_room(o, err) &&
+           random_bytes(o->data_key, RECORD_KEY_SIZE, err) && derive(o, err);
+}
+
+/* The officers have given the data key, which is wrapped for this key as well. */
+static bool rewrap(opening *o, const store_vault *found, const uint8_t *data_key, error *err) {
+    o->work = (derivation){.makes = true, .done = rewrapped};
+    memcpy(o->work.owner.salt, found->salt, sizeof o->work.owner.salt);
+    if (!take_room(o, err)) {
+        return false;
+    }
+    memcpy(o->data_key, data_key, RECORD_KEY_SIZE);
+    return derive(o, err);
 }
 
 static const store_wrap *find_wrap(const store_vault *found, const opening *o) {
@@ -181,8 +230,9 @@ static bool unwrap(opening *o, const store_vault *found, error *err) {
         return error_set(err, ERROR_CONFLICT, "what you keep is being erased; ask again in a moment");
     }
     const store_wrap *wrap = find_wrap(found, o);
-    if (found->wrap_count == 0) {
-        return error_set(err, ERROR_CONFLICT, "what you kept is still being erased; ask again in a moment");
+    const uint8_t *given = recovery_ready(o->ring->pool, o->user_id, o->key_id, found->salt);
+    if (wrap == NULL && given != NULL) {
+        return rewrap(o, found, given, err);
     }
     if (wrap == NULL && o->is_past) {
         return refuse_unknown(err);
@@ -204,7 +254,7 @@ static bool unwrap(opening *o, const store_vault *found, error *err) {
                            .wrapped = slice_of(o->wrapped, wrap->wrapped.length),
                            .done = unwrapped};
     memcpy(o->work.owner.salt, found->salt, sizeof o->work.owner.salt);
-    return derive(o, err);
+    return take_room(o, err) && derive(o, err);
 }
 
 static void vault_found(void *context, const store_vault *found, const error *failure) {

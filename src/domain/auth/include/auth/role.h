@@ -36,6 +36,8 @@ typedef enum auth_role {
     X(AUTH_ENROLMENT_REQUEST, "enrolment_request", AUTH_WORKER_OWNER_BIT | AUTH_IT_ADMIN_BIT)                \
     X(AUTH_APPROVAL_LIST, "approval_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
     X(AUTH_APPROVAL_DECIDE, "approval_decide", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                \
+    X(AUTH_RECOVERY_LIST, "recovery_list", AUTH_SECURITY_OFFICER_BIT)                                        \
+    X(AUTH_RECOVERY_DECIDE, "recovery_decide", AUTH_SECURITY_OFFICER_BIT)                                    \
     X(AUTH_WORKER_LIST, "worker_list", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                        \
     X(AUTH_WORKER_REVOKE, "worker_revoke", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
     X(AUTH_WORKER_ROTATE, "worker_rotate", AUTH_IT_ADMIN_BIT | AUTH_SECURITY_OFFICER_BIT)                    \
@@ -71,8 +73,8 @@ typedef enum auth_action {
 MUST_CHECK bool auth_allowed(auth_role role, auth_action action);
 
 /* Whether refusals of it go into the audit log: of all but what anybody does for themselves. Making and
- * revoking keys of one's own is entered nevertheless: a stolen key begins with it. True for anything outside
- * the table. */
+ * revoking keys of one's own, and erasing what one keeps, is nevertheless. True for anything outside the
+ * table. */
 bool auth_is_privileged(auth_action action);
 /* Whether doing it does: of the privileged all but reading the figures, which monitors do each few seconds,
  * and must be able to when the log can't be written. */

@@ -56,7 +56,7 @@ MUST_CHECK bool store_conversation_list(store *s, uint64_t user_id, uint64_t bef
 MUST_CHECK bool store_conversation_set_head(store *s, uint64_t user_id,
                                             const uint8_t id[STORE_CONVERSATION_ID_SIZE], slice head,
                                             store_done *done, void *context, error *err);
-/* The head at once, and of the turns up to STORE_LIST_MAX or about STORE_TURNS_BYTES. What is left is noise
+/* The head at once, and of the turns up to STORE_LIST_MAX or about 8 MiB. What is left is noise
  * that nothing lists; store_conversations_expire takes it away. */
 MUST_CHECK bool store_conversation_delete(store *s, uint64_t user_id,
                                           const uint8_t id[STORE_CONVERSATION_ID_SIZE], store_done *done,

@@ -54,9 +54,9 @@ MUST_CHECK bool store_wrap_put(store *s, uint64_t user_id, const uint8_t salt[ST
 MUST_CHECK bool store_wrap_remove(store *s, uint64_t user_id, uint64_t key_id, store_done *done,
                                   void *context, error *err);
 
-/* Deletes the wraps at once, after which the rest is noise, and up to STORE_LIST_MAX rows or about 8 MiB of
- * the rest, heads first; the vault goes last. Call again until `more` is false; what is added meanwhile goes
- * too. ERROR_NOT_FOUND: no vault. */
+/* Deletes wraps and shares at once, after which the rest is noise, and up to STORE_LIST_MAX rows or about 8
+ * MiB of the rest, heads first; the vault goes last. Call again until `more` is false; what is added
+ * meanwhile goes too. ERROR_NOT_FOUND: no vault. */
 typedef void store_vault_erased(void *context, bool more, const error *failure);
 MUST_CHECK bool store_vault_erase(store *s, uint64_t user_id, store_vault_erased *done, void *context,
                                   error *err);
