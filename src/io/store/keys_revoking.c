@@ -26,7 +26,7 @@ static bool revoke_one(key_revoke *r, database *d, error *err) {
     bool row = false;
     query_start(
         &q, d,
-        "UPDATE keys SET revoked_ms = ifnull(revoked_ms, ?1) WHERE id = ?2 AND (?3 = 0 OR user_id = ?3) "
+        "UPDATE keys SET revoked_ms = coalesce(revoked_ms, ?1) WHERE id = ?2 AND (?3 = 0 OR user_id = ?3) "
         "RETURNING id, token_hash");
     query_u64(&q, r->wish.now_ms);
     query_u64(&q, r->wish.key_id);

@@ -12,6 +12,7 @@ typedef struct personal_list {
     uint64_t user_id;
     store_personal_kind kind;
     store_personal_place place;
+    uint8_t from[STORE_PERSONAL_ID_SIZE]; /* what the page begins behind: a statement keeps its address */
     bool more;
     void *rows;
     size_t count;
@@ -71,32 +72,34 @@ static bool list_sessions(personal_list *r, database *d, error *err) {
     return false;
 }
 
-/* The row that is so many behind the place; `more`: there is one. */
-static bool find_step(personal_list *r, database *d, uint64_t *last, error *err) {
+/* The id that is so many behind the place; `more`: there is one. */
+static bool find_step(personal_list *r, database *d, error *err) {
     query q;
-    query_start(&q, d, "SELECT rowid FROM receipts WHERE rowid > ? ORDER BY rowid LIMIT 1 OFFSET ?");
-    query_u64(&q, r->place.number);
+    query_start(&q, d, "SELECT job_id FROM receipts WHERE job_id > ? ORDER BY job_id LIMIT 1 OFFSET ?");
+    query_bytes(&q, r->from, sizeof r->from);
     query_u64(&q, LOOKED_THROUGH - 1);
     if (!query_row(&q, &r->more, err)) {
         return false;
     }
-    *last = r->more ? query_read_u64(&q) : INT64_MAX;
+    memset(r->place.id, UINT8_MAX, sizeof r->place.id);
+    if (r->more) {
+        query_read_bytes(&q, r->place.id, sizeof r->place.id);
+    }
     return !r->more || query_columns_fit(&q, err);
 }
 
 static bool list_receipts(personal_list *r, database *d, error *err) {
     query q;
-    uint64_t last = 0;
-    if (!find_step(r, d, &last, err)) {
+    memcpy(r->from, r->place.id, sizeof r->from);
+    if (!find_step(r, d, err)) {
         return false;
     }
     query_start(&q, d,
-                "SELECT job_id, created_ms FROM receipts WHERE rowid > ? AND rowid <= ? AND user_id = ? "
-                "ORDER BY rowid");
-    query_u64(&q, r->place.number);
-    query_u64(&q, last);
+                "SELECT job_id, created_ms FROM receipts WHERE job_id > ? AND job_id <= ? AND user_id = ? "
+                "ORDER BY job_id");
+    query_bytes(&q, r->from, sizeof r->from);
+    query_bytes(&q, r->place.id, sizeof r->place.id);
     query_u64(&q, r->user_id);
-    r->place.number = last;
     for (bool row = true; query_row(&q, &row, err);) {
         store_personal_row *added = row ? add_row(r, err) : NULL;
         if (added == NULL) {

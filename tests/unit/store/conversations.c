@@ -239,7 +239,7 @@ static void test_many_conversations_are_listed_in_order_while_turns_are_added(vo
 
 static void test_a_page_of_large_turns_ends_early(void **state) {
     (void)state;
-    static char large[STORE_TURN_MAX / 2 + 1];
+    static char large[STORE_TURNS_BYTES / 2 + 1];
     const uint64_t one = 1;
     memset(large, 't', sizeof large - 1);
     assert_int_equal(add_vault(1, 1), ERROR_NONE);
