@@ -24,7 +24,7 @@ WRONG = {
     "stream_options": (1, True, "usage", [], {"include_usage": 1}),
     "n": (*NO_NUMBER, 0, 2, 129, -1),
     "logprobs": (*NO_FLAG, True),
-    "store": (*NO_FLAG, True),
+    "store": NO_FLAG,
     "tools": (1, True, "a", {}, [{"type": "function"}]),
     "response_format": (1, True, "json", [], {}, {"type": "json_object"}, {"type": 1}),
     "frequency_penalty": (*NO_NUMBER, 0.5, 3),
