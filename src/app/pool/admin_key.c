@@ -152,9 +152,12 @@ static int run(const admin_key_options *options) {
     uint64_t seed = 0;
     char key[AUTH_USER_KEY_LENGTH + 1] = "";
     pool *p = memory_allocate_zeroed(1, sizeof *p);
-    bool made = (p != NULL || error_memory(&err)) && crypto_start(&err) &&
-                key_file_use_from(options->passphrase_file, &err) && random_bytes(&seed, sizeof seed, &err) &&
-                random_bytes(p->map_seed, sizeof p->map_seed, &err);
+    if (p == NULL) {
+        error_memory(&err);
+        return options_fail("cellule pool admin-key", &err);
+    }
+    bool made = crypto_start(&err) && key_file_use_from(options->passphrase_file, &err) &&
+                random_bytes(&seed, sizeof seed, &err) && random_bytes(p->map_seed, sizeof p->map_seed, &err);
     if (made) {
         json_start(seed);
         made = make_key(p, options, key, &err);

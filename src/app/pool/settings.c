@@ -107,29 +107,30 @@ static bool check_words(const pool_settings *settings, error *err) {
         return error_context(err, "egress");
     }
     return database_check_setting(settings->database, err) && check_public_address(settings, err) &&
-           check_releases(settings, err) && policy_check_settings(settings, err) && officers_check(settings, err) &&
-           model_files_check(settings->model_files, err);
+           check_releases(settings, err) && policy_check_settings(settings, err) &&
+           officers_check(settings, err) && model_files_check(settings->model_files, err);
 }
 
-static bool copy_text(const char *text, char **value, error *err) {
-    *value = memory_copy_string(text);
+static bool take_text(const char *given, const char *initial, char **value, error *err) {
+    *value = memory_copy_string(given == NULL ? initial : given);
     return *value != NULL || error_memory(err);
 }
 
+/* What it is where the file doesn't say. */
+static uint64_t *preset(uint64_t *value, uint64_t initial) {
+    *value = initial;
+    return value;
+}
+
+/* One expression, which ends at the first that is wrong. */
 static bool fill(pool_settings *settings, const settings_file *file, error *err) {
+    return
 #define NUMBER(name, initial, least, most, when, doc)                                                        \
-    settings->name = (initial);                                                                              \
-    if (!read_number(#name, file->name, least, most, &settings->name, err)) {                                \
-        return false;                                                                                        \
-    }
-#define TEXT(name, initial, when, doc)                                                                       \
-    if (!copy_text(file->name == NULL ? (initial) : file->name, &settings->name, err)) {                     \
-        return false;                                                                                        \
-    }
-    POOL_SETTINGS(NUMBER, TEXT)
+    read_number(#name, file->name, least, most, preset(&settings->name, initial), err) &&
+#define TEXT(name, initial, when, doc) take_text(file->name, initial, &settings->name, err) &&
+        POOL_SETTINGS(NUMBER, TEXT) check_words(settings, err);
 #undef NUMBER
 #undef TEXT
-    return check_words(settings, err);
 }
 
 void pool_settings_free(pool_settings *settings) {
