@@ -78,11 +78,11 @@ bool recovery_seal(const recovery_share *share, const uint8_t public_key[BOX_KEY
 }
 
 static bool read_share(slice text, recovery_share *share, error *err) {
-    const uint8_t *next = text.data + COMMON_SIZE;
     bool good = text.length > FIXED_SIZE && text.data[0] == VERSION &&
                 text.data[FIXED_SIZE - 1] == text.length - FIXED_SIZE &&
                 text.length - FIXED_SIZE <= RECOVERY_NAME_MAX;
     if (good) {
+        const uint8_t *next = text.data + COMMON_SIZE;
         read_common(text.data, &share->set);
         share->point = next[0];
         memcpy(share->set.check, next + 1, HASH_SIZE);
