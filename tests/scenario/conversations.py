@@ -209,7 +209,7 @@ class Conversations(Kept):
         self.assertEqual(len(self.search(user, "pool", limit=2)["found"]), 2)
         self.assertEqual(self.search(user, "nowhere-at-all")["found"], [])
         self.assertEqual(self.search(self.add_user("lenas-friend")["key"], "heron")["found"], [])
-        for body in ({}, {"query": ""}, {"query": 7}, {"query": "x" * 1025}, {"query": "x", "limit": 0}):
+        for body in ({}, {"query": ""}, {"query": 7}, {"query": " "}, {"query": "x" * 257}, {"query": "x " * 17}, {"query": "x", "limit": 0}):
             self.check_error(self.ask("POST", "/v1/conversations/search", body, user), 400)
 
     def test_one_is_exported_whole(self):

@@ -10,20 +10,13 @@
 /* Words in what is kept. Nothing of it lies anywhere but sealed, so that it is all opened and looked through,
  * beside the loop, from the newest conversation on. */
 
-enum {
-    FOUND_DEFAULT = 20,
-    FOUND_MAX = 100,
-    QUERY_MAX = 1024, /* bytes */
-    EXCERPT_MAX = 200,
-    BODY_DEPTH = 4,
-    BODY_VALUES = 16
-};
+enum { FOUND_DEFAULT = 20, FOUND_MAX = 100, EXCERPT_MAX = 200, BODY_DEPTH = 4, BODY_VALUES = 16 };
 
 typedef struct search {
     pool *pool;
     http_request *request;
     walk *walk;
-    uint8_t query[QUERY_MAX];
+    uint8_t query[CONVERSATION_QUERY_MAX];
     size_t query_length;
     size_t limit;
     size_t count;
@@ -131,8 +124,9 @@ static bool read_query(pool *p, http_request *request, search *s, error *err) {
         http_request_body(request),
         (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES}, err);
     bool read = root != NULL && json_get_text(root, "query", &query, err) &&
-                ((query.length > 0 && query.length <= sizeof s->query) ||
-                 error_set(err, ERROR_INVALID, "query: 1 to %d bytes", (int)QUERY_MAX)) &&
+                (conversation_query_is_valid(query) ||
+                 error_set(err, ERROR_INVALID, "query: 1 to %d words in at most %d bytes; shorten it",
+                           (int)CONVERSATION_QUERY_WORDS_MAX, (int)CONVERSATION_QUERY_MAX)) &&
                 json_get_u64_or(root, "limit", 1, FOUND_MAX, FOUND_DEFAULT, &limit, err);
     if (read) {
         memcpy(s->query, query.data, query.length);
