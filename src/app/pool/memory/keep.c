@@ -17,7 +17,6 @@ enum { SEALED_LIMIT = STORE_TURN_MAX, SEEN_LIMIT = 16 * 1024 * 1024 };
 /* A question to the store, which may outlive the request. */
 typedef struct asking {
     keepsake *owner; /* NULL: it has ended */
-    keyring *ring;
     open_vault *vault;
 } asking;
 
@@ -62,7 +61,7 @@ static asking *ask(keepsake *k, open_vault *v, error *err) {
         error_memory(err);
         return NULL;
     }
-    *a = (asking){.owner = k, .ring = k->pool->keyring, .vault = v};
+    *a = (asking){.owner = k, .vault = v};
     if (v != NULL) {
         keyring_hold(v);
     }
