@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 
-from wire import Connection, SiteCase, request, trust, wait_for
-from cellule_site import MODEL, write_private  # noqa: F401 (MODEL is for the tests)
+from wire import Connection, SiteCase, request, trust, wait_for, write_private  # noqa: F401
+from cellule_site import MODEL  # noqa: F401 (for the tests)
 
 FAKE_WORKER = sys.argv[3] if len(sys.argv) > 3 else "build/tests/fake_worker"
 PATIENCE = 120  # seconds for anything that should come at once, on a machine that may be slow and busy

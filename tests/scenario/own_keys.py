@@ -11,8 +11,7 @@ import tempfile
 import time
 
 import tap
-from cellule_site import write_private
-from wire import BINARY, PATIENCE, SiteCase, request, wait_for
+from wire import BINARY, PATIENCE, SiteCase, request, wait_for, write_private
 
 
 class Owned(SiteCase):

@@ -11,9 +11,8 @@ import unittest
 
 import postgresql_server as postgresql
 import tap
-from cellule_site import SiteError, write_private
 from storage import Storage
-from wire import BINARY, PATIENCE, Site, SiteCase, trust, wait_for
+from wire import BINARY, PATIENCE, Site, SiteCase, SiteError, trust, wait_for, write_private
 
 MISSING = postgresql.missing()
 

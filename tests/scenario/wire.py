@@ -17,7 +17,7 @@ import unittest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent / "tools"))
 
-from cellule_site import Site, SiteError, free_port  # noqa: E402 (found by the line above)
+from cellule_site import Site, SiteError, free_port, write_private  # noqa: E402, F401 (by the line above)
 
 BINARY = str(pathlib.Path(sys.argv[1]).resolve())
 PATIENCE = 120  # seconds until a test gives up waiting for something that must come
