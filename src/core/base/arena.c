@@ -66,6 +66,13 @@ void arena_free(arena *a) {
     memory_free(a);
 }
 
+void arena_wipe_free(arena *a) {
+    if (a != NULL) {
+        arena_wipe(a);
+    }
+    arena_free(a);
+}
+
 size_t arena_used(const arena *a) {
     return a->used;
 }

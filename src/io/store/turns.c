@@ -102,3 +102,14 @@ bool store_turn_list(store *s, uint64_t user_id, const uint8_t *conversation, ui
     r->context = context;
     return request_submit(s, &r->base, err);
 }
+
+store_turn *store_turns_copy(arena *memory, const store_turn *turns, size_t count) {
+    store_turn *copies = arena_allocate_array(memory, count + 1, sizeof *copies);
+    for (size_t i = 0; copies != NULL && i < count; i++) {
+        copies[i] = turns[i];
+        if (!arena_copy(memory, turns[i].sealed, &copies[i].sealed)) {
+            return NULL;
+        }
+    }
+    return copies;
+}

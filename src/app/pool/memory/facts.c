@@ -32,13 +32,6 @@ void fact_write_json(json_writer *w, const uint8_t id[RECORD_ID_SIZE], const fac
     }
 }
 
-static void wipe(arena *memory) {
-    if (memory != NULL) {
-        arena_wipe(memory);
-    }
-    arena_free(memory);
-}
-
 /* -- a page of them, opened beside the loop -- */
 
 typedef struct listing {
@@ -55,7 +48,7 @@ typedef struct listing {
 static void end_listing(listing *l, const error *failure) {
     error copy = failure == NULL ? (error){0} : *failure;
     memory_task *t = l->task;
-    wipe(l->memory);
+    arena_wipe_free(l->memory);
     if (failure != NULL || t->request == NULL) {
         buffer_wipe(&l->answer.body);
         memory_task_fail(t, what, &copy);
@@ -163,23 +156,6 @@ void facts_list(pool *p, http_request *request, const account *who, slice segmen
 
 /* -- one of them -- */
 
-/* A task about the fact that the address names; NULL: it was answered. */
-static memory_task *task_about(pool *p, http_request *request, slice segment, open_vault *v) {
-    uint8_t id[RECORD_ID_SIZE];
-    if (v == NULL) {
-        memory_not_found(request, what);
-        return NULL;
-    }
-    if (!memory_read_id(request, segment, what, id)) {
-        return NULL;
-    }
-    memory_task *t = memory_task_new(p, request, v);
-    if (t != NULL) {
-        memcpy(t->id, id, sizeof t->id);
-    }
-    return t;
-}
-
 static void ask_for(memory_task *t, store_facts_listed *done) {
     error err = {0};
     if (!fact_ask(t->pool, t->user_id, t->id, done, t, &err)) {
@@ -199,7 +175,7 @@ static arena *open_found(const memory_task *t, const store_fact *facts, size_t c
         return NULL;
     }
     if (!fact_open(t->vault->data_key, t->user_id, t->id, facts[0].sealed, memory, f, err)) {
-        wipe(memory);
+        arena_wipe_free(memory);
         return NULL;
     }
     return memory;
@@ -230,12 +206,12 @@ static void shown(void *context, const store_fact *facts, size_t count, const er
     if (request != NULL) {
         reply_fact(request, id, &f);
     }
-    wipe(memory);
+    arena_wipe_free(memory);
 }
 
 static void show(pool *p, http_request *request, const account *who, slice segment, open_vault *v) {
     (void)who;
-    memory_task *t = task_about(p, request, segment, v);
+    memory_task *t = memory_task_about(p, request, segment, what, v);
     if (t != NULL) {
         ask_for(t, shown);
     }
@@ -316,7 +292,7 @@ static void edited_found(void *context, const store_fact *facts, size_t count, c
     if (memory == NULL || !fact_write(t->pool, t->vault, &f, written, t, &err)) {
         memory_task_fail(t, what, &err);
     }
-    wipe(memory);
+    arena_wipe_free(memory);
 }
 
 static void edit(pool *p, http_request *request, const account *who, slice segment, open_vault *v) {
@@ -327,7 +303,7 @@ static void edit(pool *p, http_request *request, const account *who, slice segme
         reply_unreadable(request, "text", &err);
         return;
     }
-    memory_task *t = task_about(p, request, segment, v);
+    memory_task *t = memory_task_about(p, request, segment, what, v);
     if (t != NULL) {
         t->title = text;
         ask_for(t, edited_found);
@@ -358,7 +334,7 @@ static void forgotten(void *context, const error *failure) {
 static void forget(pool *p, http_request *request, const account *who, slice segment, open_vault *v) {
     error err = {0};
     (void)who;
-    memory_task *t = task_about(p, request, segment, v);
+    memory_task *t = memory_task_about(p, request, segment, what, v);
     if (t != NULL && !store_fact_delete(p->store, t->user_id, t->id, forgotten, t, &err)) {
         memory_task_fail(t, what, &err);
     }

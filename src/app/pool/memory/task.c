@@ -1,9 +1,14 @@
 #include "memory/task.h"
 
+#include "base/arena.h"
 #include "base/memory.h"
 #include "codec/form.h"
 #include "crypto/hash.h"
+#include "crypto/secret.h"
+#include "memory/conversation.h"
 #include "reply.h"
+
+enum { HEAD_MEMORY = 64 * 1024 }; /* of one, opened */
 
 static void client_left(void *context) {
     ((memory_task *)context)->request = NULL;
@@ -22,6 +27,40 @@ memory_task *memory_task_new(pool *p, http_request *request, open_vault *v) {
     keyring_hold(v);
     http_request_on_closed(request, client_left, t);
     return t;
+}
+
+memory_task *memory_task_about(pool *p, http_request *request, slice segment, const char *what,
+                               open_vault *v) {
+    uint8_t id[RECORD_ID_SIZE];
+    if (v == NULL) {
+        memory_not_found(request, what);
+        return NULL;
+    }
+    if (!memory_read_id(request, segment, what, id)) {
+        return NULL;
+    }
+    memory_task *t = memory_task_new(p, request, v);
+    if (t != NULL) {
+        memcpy(t->id, id, sizeof t->id);
+    }
+    return t;
+}
+
+bool memory_task_open_head(memory_task *t, const store_conversation *found, error *err) {
+    conversation_head head = {0};
+    arena *memory = arena_new(HEAD_MEMORY);
+    t->key = slots_take(keyring_slots(t->pool->keyring), err);
+    bool taken =
+        t->key != NULL && (memory != NULL || error_memory(err)) &&
+        conversation_open_head(t->vault->data_key, t->user_id, t->id, found->head, memory, &head, err);
+    if (taken) {
+        memcpy(t->key, head.key, sizeof head.key);
+        t->last = found->latest;
+        taken = arena_copy(http_request_arena(t->request), head.title, &t->title) || error_memory(err);
+    }
+    secret_wipe(head.key, sizeof head.key);
+    arena_wipe_free(memory);
+    return taken;
 }
 
 http_request *memory_task_end(memory_task *t) {

@@ -3,6 +3,7 @@
 
 #include "memory/gate.h"
 #include "memory/record.h"
+#include "store/conversations.h"
 
 /* A request about what its user keeps, while the store works for it. It holds the vault. The client may leave
  * meanwhile: then `request` is NULL when the store's callback comes. Loop thread. */
@@ -21,6 +22,12 @@ typedef struct memory_task {
 
 /* NULL: memory is out, and the request was answered. */
 MUST_CHECK memory_task *memory_task_new(pool *p, http_request *request, open_vault *v);
+/* The same about what the address names, which `what` is: "conversation". `v` may be NULL. NULL: it was
+ * answered, also with 404 where there is nothing at such an address. */
+MUST_CHECK memory_task *memory_task_about(pool *p, http_request *request, slice segment, const char *what,
+                                          open_vault *v);
+/* A conversation's head: its title and key go into the task, whose client is still there. */
+MUST_CHECK bool memory_task_open_head(memory_task *t, const store_conversation *found, error *err);
 /* The task is over: frees it and gives the request to be answered; NULL when the client has left. */
 http_request *memory_task_end(memory_task *t);
 /* The same, with an answer that says why not. `what` is named where it isn't there: "conversation". */

@@ -47,14 +47,8 @@ struct walk {
 };
 
 static void free_walk(walk *w) {
-    if (w->opened != NULL) {
-        arena_wipe(w->opened);
-    }
-    if (w->heads != NULL) {
-        arena_wipe(w->heads);
-    }
-    arena_free(w->opened);
-    arena_free(w->heads);
+    arena_wipe_free(w->opened);
+    arena_wipe_free(w->heads);
     arena_free(w->sealed);
     slots_give(keyring_slots(w->pool->keyring), w->key);
     keyring_give_back(w->vault);
@@ -181,13 +175,7 @@ void walk_resume(walk *w) {
 static bool copy_turns(walk *w, const store_turn *turns, size_t count) {
     arena_reset(w->sealed);
     w->turn_count = count;
-    w->turns = arena_allocate_array(w->sealed, count + 1, sizeof *w->turns);
-    for (size_t i = 0; w->turns != NULL && i < count; i++) {
-        w->turns[i] = turns[i];
-        if (!arena_copy(w->sealed, turns[i].sealed, &w->turns[i].sealed)) {
-            return false;
-        }
-    }
+    w->turns = store_turns_copy(w->sealed, turns, count);
     return w->turns != NULL;
 }
 

@@ -12,6 +12,8 @@ typedef struct arena arena;
 MUST_CHECK arena *arena_new(size_t limit);
 /* Frees everything that was handed out. NULL is allowed. */
 void arena_free(arena *a);
+/* The same of one that held a secret: zeroes all first. NULL is allowed. */
+void arena_wipe_free(arena *a);
 /* Forgets everything handed out, keeps the first block for reuse. */
 void arena_reset(arena *a);
 /* The same, and leaves nothing of it in memory. */

@@ -1,6 +1,7 @@
 #ifndef STORE_CONVERSATIONS_H
 #define STORE_CONVERSATIONS_H
 
+#include "base/arena.h"
 #include "store/receipts.h"
 
 /* Conversations that users keep, sealed by the caller. A turn survives the death of the process when it is
@@ -74,6 +75,9 @@ typedef struct store_turn {
 typedef void store_turns_listed(void *context, const store_turn *turns, size_t count, const error *failure);
 MUST_CHECK bool store_turn_list(store *s, uint64_t user_id, const uint8_t *conversation, uint64_t after,
                                 size_t limit, store_turns_listed *done, void *context, error *err);
+
+/* For later than the callback. NULL: memory is out. */
+MUST_CHECK store_turn *store_turns_copy(arena *memory, const store_turn *turns, size_t count);
 
 /* Deletes those that haven't changed since, at most `limit`, after what store_conversation_delete left behind
  * (`before_ms` 1: that alone). Gives of how many it has deleted something, at most as much as a
