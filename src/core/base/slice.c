@@ -100,6 +100,19 @@ size_t slice_utf8_length(slice a) {
     return length;
 }
 
+size_t slice_utf8_first(slice a, uint32_t *character) {
+    static const uint8_t bits_of_first[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    size_t length = slice_utf8_length(a);
+    if (length == 0) {
+        return 0;
+    }
+    *character = a.data[0] & bits_of_first[length];
+    for (size_t i = 1; i < length; i++) {
+        *character = *character << 6 | (a.data[i] & 0x3FU);
+    }
+    return length;
+}
+
 /* Nearly all text is ASCII: eight bytes at a time. */
 static slice skip_ascii(slice a) {
     uint64_t word = 0;

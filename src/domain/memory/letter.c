@@ -21,17 +21,9 @@ static bool is_within(const letter_range *ranges, size_t count, uint32_t charact
 }
 
 uint32_t letter_next(slice *text) {
-    size_t length = slice_utf8_length(*text);
-    if (length == 0) {
-        *text = slice_after(*text, 1);
-        return 0xfffd;
-    }
-    static const uint8_t masks[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    uint32_t character = text->data[0] & masks[length];
-    for (size_t i = 1; i < length; i++) {
-        character = character << 6 | (text->data[i] & 0x3fU);
-    }
-    *text = slice_after(*text, length);
+    uint32_t character = 0xfffd;
+    size_t length = slice_utf8_first(*text, &character);
+    *text = slice_after(*text, length == 0 ? 1 : length);
     return character;
 }
 

@@ -26,7 +26,9 @@ static void test_the_empty_slice_needs_no_data(void **state) {
     assert_int_equal(slice_find_slice(none, none), 0);
     assert_int_equal(slice_trim(none).length, 0);
     assert_true(slice_is_utf8(none));
+    uint32_t first = UINT32_MAX;
     assert_int_equal(slice_utf8_length(none), 0);
+    assert_int_equal(slice_utf8_first(none, &first), 0);
 }
 
 static void test_finding_gives_the_first_place(void **state) {
@@ -90,7 +92,10 @@ static void test_every_character_but_the_surrogates_is_utf8_and_no_prefix_of_it(
         uint8_t bytes[4];
         size_t length = encode(code, bytes);
         bool valid = code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF);
+        uint32_t first = UINT32_MAX;
         if (slice_utf8_length(slice_of(bytes, length)) != (valid ? length : 0) ||
+            slice_utf8_first(slice_of(bytes, length), &first) != (valid ? length : 0) ||
+            first != (valid ? code : UINT32_MAX) ||
             (length > 1 && slice_is_utf8(slice_of(bytes, length - 1)))) {
             fail_msg("U+%04X", (unsigned)code);
         }

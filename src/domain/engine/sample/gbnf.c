@@ -136,13 +136,9 @@ static bool read_character(parser *p, uint32_t *character) {
                ((*character <= CHARACTER_MOST && (*character < 0xd800 || *character > 0xdfff)) ||
                 fail(p, "an escape is not a character"));
     }
-    size_t length = slice_utf8_length(rest); /* the whole text was checked */
-    *character = length <= 1 ? rest.data[0] : rest.data[0] & (0x7fU >> length);
-    for (size_t i = 1; i < length; i++) {
-        *character = *character << 6 | (rest.data[i] & 0x3fU);
-    }
+    size_t length = slice_utf8_first(rest, character);
     p->at += length;
-    return true;
+    return length > 0 || fail(p, "the text is not UTF-8");
 }
 
 static piece read_literal(parser *p) {

@@ -113,13 +113,9 @@ static bool read_character(expression *e, characters *set, uint32_t *character) 
         return read_escape(e, set, character);
     }
     slice rest = slice_after(e->text, e->at);
-    size_t length = slice_utf8_length(rest);
+    size_t length = slice_utf8_first(rest, character);
     if (length == 0) {
         return fail(e, "the expression ends too early");
-    }
-    *character = length == 1 ? rest.data[0] : rest.data[0] & (0x7fU >> length);
-    for (size_t i = 1; i < length; i++) {
-        *character = *character << 6 | (rest.data[i] & 0x3fU);
     }
     e->at += length;
     return true;

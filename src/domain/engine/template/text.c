@@ -36,14 +36,9 @@ size_t text_character_count(slice bytes) {
 }
 
 uint32_t text_first_character(slice bytes) {
-    static const uint8_t first_bits[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
-    size_t size = slice_utf8_length(bytes);
-    if (size == 0) {
-        return bytes.length == 0 ? 0 : 0xdc00U + bytes.data[0]; /* as Python's surrogateescape */
-    }
-    uint32_t character = bytes.data[0] & first_bits[size];
-    for (size_t i = 1; i < size; i++) {
-        character = character << 6 | (bytes.data[i] & 0x3f);
+    uint32_t character = 0;
+    if (slice_utf8_first(bytes, &character) == 0 && bytes.length > 0) {
+        return 0xdc00U + bytes.data[0]; /* as Python's surrogateescape */
     }
     return character;
 }

@@ -65,6 +65,8 @@ slice slice_trim(slice a);
 bool slice_to_u64(slice a, uint64_t *value);
 /* Bytes of the well-formed UTF-8 sequence that `a` begins with, 1 to 4; 0 if it begins with none. */
 size_t slice_utf8_length(slice a);
+/* The same, with the character that these bytes are; 0 leaves it alone. */
+size_t slice_utf8_first(slice a, uint32_t *character);
 /* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms, at most U+10FFFF). */
 bool slice_is_utf8(slice a);
 
