@@ -19,7 +19,7 @@ static uint64_t now_us(void) {
 static database_mode mode_of(const request *first) {
     unsigned mode = DATABASE_READ;
     for (const request *r = first; r != NULL; r = r->next) {
-        unsigned own = r->operation->mode & ~(unsigned)OPERATION_BLIND;
+        unsigned own = r->operation->mode & ~(unsigned)(OPERATION_BLIND | OPERATION_TOGETHER);
         mode = own > mode ? own : mode;
     }
     return (database_mode)mode;
@@ -62,13 +62,28 @@ static request *end_of_group(request *first) {
     return r;
 }
 
+static bool run_next(database *d, request **next, const request *end, error *failure) {
+    request *r = *next;
+    if ((r->operation->mode & OPERATION_TOGETHER) != 0) {
+        return ((const operation_together *)r->operation)->run_many(next, end, d, failure);
+    }
+    *next = r->next;
+    return r->operation->run(r, d, failure);
+}
+
+/* Without a look at any outcome. */
+static bool send_each(database *d, request *first, const request *end, error *failure) {
+    bool good = true;
+    for (request *next = first; good && next != end;) {
+        good = run_next(d, &next, end, failure);
+    }
+    return good;
+}
+
 /* *succeeded: all of them did. */
 static bool run_ahead(database *d, request *first, const request *end, bool *succeeded, error *lost) {
     error failure;
-    bool good = true;
-    for (request *r = first; good && r != end; r = r->next) {
-        good = r->operation->run(r, d, &failure);
-    }
+    bool good = send_each(d, first, end, &failure);
     error late;
     if (!database_end_ahead(d, &late)) {
         failure = good ? late : failure;
@@ -126,11 +141,7 @@ static bool commit(database *d, batch_result *result, error *lost) {
 /* All of them and the commit behind them without a look at any outcome but the last. *done: that was it, well
  * or not; otherwise one of them fails by itself, and nothing has happened. */
 static bool run_blindly(database *d, request *first, batch_result *result, bool *done, error *lost) {
-    bool good = true;
-    for (request *r = first; good && r != NULL; r = r->next) {
-        good = r->operation->run(r, d, lost);
-    }
-    good = good && commit(d, result, lost);
+    bool good = send_each(d, first, NULL, lost) && commit(d, result, lost);
     *done = good || is_out(lost) || !database_in_transaction(d);
     if (!*done) {
         database_rollback(d);

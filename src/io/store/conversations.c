@@ -1,111 +1,17 @@
 #include "store/conversations.h"
 
+#include "conversations_internal.h"
 #include "request.h"
 
 /* A conversation that has no head isn't there any more (conversations_ending.c). */
 
-static bool no_conversation(error *err) {
+bool conversation_is_missing(error *err) {
     return error_set(err, ERROR_NOT_FOUND, "there is no such conversation");
 }
 
-static bool check_head(slice head, error *err) {
+bool conversation_check_head(slice head, error *err) {
     return (head.length > 0 && head.length <= STORE_HEAD_MAX) ||
            error_set(err, ERROR_INVALID, "a conversation's head has 1 to %d bytes", (int)STORE_HEAD_MAX);
-}
-
-typedef struct turn_add {
-    request base;
-    store_new_turn turn;
-    store_done *done;
-    void *context;
-} turn_add;
-
-/* Only the vault can be missing: all else was checked. */
-static bool insert_turn(const store_new_turn *turn, database *d, uint64_t *number, error *err) {
-    query q;
-    bool row = false;
-    query_start(&q, d,
-                "INSERT INTO turns (user_id, conversation, id, sealed) VALUES (?, ?, ?, ?) RETURNING number");
-    query_u64(&q, turn->user_id);
-    query_bytes(&q, turn->conversation, sizeof turn->conversation);
-    query_bytes(&q, turn->id, sizeof turn->id);
-    query_bytes(&q, turn->sealed.data, turn->sealed.length);
-    bool inserted = query_row(&q, &row, err);
-    *number = row ? query_read_u64(&q) : 0;
-    inserted = inserted && query_columns_fit(&q, err) && query_run(&q, err);
-    return inserted || (err->code == ERROR_INVALID
-                            ? error_set(err, ERROR_NOT_FOUND, "this user keeps nothing; begin with a vault")
-                            : false);
-}
-
-static bool begin_conversation(const store_new_turn *turn, uint64_t number, database *d, error *err) {
-    query q;
-    query_start(&q, d,
-                "INSERT INTO conversations (user_id, id, latest, turns, bytes, changed_ms) "
-                "VALUES (?, ?, ?, 1, ?, ?)");
-    query_u64(&q, turn->user_id);
-    query_bytes(&q, turn->conversation, sizeof turn->conversation);
-    query_u64(&q, number);
-    query_u64(&q, turn->sealed.length);
-    query_u64(&q, turn->created_ms);
-    if (!query_run(&q, err)) {
-        return err->code == ERROR_CONFLICT
-                   ? error_set(err, ERROR_CONFLICT, "this conversation exists already; begin another")
-                   : false;
-    }
-    query_start(&q, d, "INSERT INTO conversation_heads (user_id, id, sealed) VALUES (?, ?, ?)");
-    query_u64(&q, turn->user_id);
-    query_bytes(&q, turn->conversation, sizeof turn->conversation);
-    query_bytes(&q, turn->head.data, turn->head.length);
-    return query_run(&q, err);
-}
-
-static bool continue_conversation(const store_new_turn *turn, uint64_t number, database *d, error *err) {
-    query q;
-    query_start(&q, d,
-                "UPDATE conversations SET latest = ?, turns = turns + 1, bytes = bytes + ?, changed_ms = ? "
-                "WHERE user_id = ? AND id = ? AND changed_ms > 0");
-    query_u64(&q, number);
-    query_u64(&q, turn->sealed.length);
-    query_u64(&q, turn->created_ms);
-    query_u64(&q, turn->user_id);
-    query_bytes(&q, turn->conversation, sizeof turn->conversation);
-    return query_run(&q, err) && (database_changes(d) == 1 || no_conversation(err));
-}
-
-static bool turn_add_run(request *base, database *d, error *err) {
-    const store_new_turn *turn = &((const turn_add *)base)->turn;
-    uint64_t number = 0;
-    return insert_turn(turn, d, &number, err) &&
-           (turn->head.length > 0 ? begin_conversation(turn, number, d, err)
-                                  : continue_conversation(turn, number, d, err));
-}
-
-static void turn_add_answer(request *base, const error *failure) {
-    const turn_add *r = (const turn_add *)base;
-    r->done(r->context, failure);
-}
-
-static const operation turn_add_operation = {DATABASE_WRITE, turn_add_run, turn_add_answer};
-
-bool store_turn_add(store *s, const store_new_turn *turn, store_done *done, void *context, error *err) {
-    if (turn->sealed.length == 0 || turn->sealed.length > STORE_TURN_MAX || turn->created_ms == 0 ||
-        turn->created_ms > INT64_MAX) {
-        return error_set(err, ERROR_INVALID, "a turn has 1 to %d bytes and a date", (int)STORE_TURN_MAX);
-    }
-    if (turn->head.length > 0 && !check_head(turn->head, err)) {
-        return false;
-    }
-    turn_add *r = request_new(&turn_add_operation, sizeof *r, err);
-    if (r == NULL) {
-        return false;
-    }
-    r->turn = *turn;
-    r->turn.sealed = request_copy(&r->base, turn->sealed);
-    r->turn.head = request_copy(&r->base, turn->head);
-    r->done = done;
-    r->context = context;
-    return request_submit(s, &r->base, err);
 }
 
 /* In the order of CONVERSATION_COLUMNS. */
@@ -140,7 +46,7 @@ static bool conversation_get_run(request *base, database *d, error *err) {
     if (!query_row(&q, &row, err)) {
         return false;
     }
-    return row ? read_conversation(&q, base->memory, &r->conversation, err) : no_conversation(err);
+    return row ? read_conversation(&q, base->memory, &r->conversation, err) : conversation_is_missing(err);
 }
 
 static void conversation_get_answer(request *base, const error *failure) {
@@ -240,7 +146,7 @@ static bool head_set_run(request *base, database *d, error *err) {
     query_u64(&q, r->user_id);
     query_bytes(&q, r->id, sizeof r->id);
     database_note_wipe(d);
-    return query_run(&q, err) && (database_changes(d) == 1 || no_conversation(err));
+    return query_run(&q, err) && (database_changes(d) == 1 || conversation_is_missing(err));
 }
 
 static void head_set_answer(request *base, const error *failure) {
@@ -252,7 +158,8 @@ static const operation head_set_operation = {DATABASE_WRITE_SYNCED, head_set_run
 
 bool store_conversation_set_head(store *s, uint64_t user_id, const uint8_t id[STORE_CONVERSATION_ID_SIZE],
                                  slice head, store_done *done, void *context, error *err) {
-    head_set *r = check_head(head, err) ? request_new(&head_set_operation, sizeof *r, err) : NULL;
+    head_set *r =
+        conversation_check_head(head, err) ? request_new(&head_set_operation, sizeof *r, err) : NULL;
     if (r == NULL) {
         return false;
     }

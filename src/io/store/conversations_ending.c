@@ -1,3 +1,4 @@
+#include "conversations_internal.h"
 #include "deletion.h"
 #include "request.h"
 #include "store/conversations.h"
@@ -47,7 +48,7 @@ static bool conversation_delete_run(request *base, database *d, error *err) {
         return false;
     }
     if (database_changes(d) == 0) {
-        return error_set(err, ERROR_NOT_FOUND, "there is no such conversation");
+        return conversation_is_missing(err);
     }
     return delete_rest(&step, r->id, err);
 }

@@ -97,6 +97,8 @@ void query_bytes(query *q, const void *bytes, size_t length);
 void query_f64(query *q, double value);
 void query_null(query *q);
 void query_value(query *q, const database_value *value);
+/* Several, all integers or all bytes: unnest(?) gives them as rows. Only where database_run_ahead is true. */
+void query_values(query *q, const database_value *values, size_t count);
 /* Runs to the end. */
 MUST_CHECK bool query_run(query *q, error *err);
 /* The next row, if there is one. */

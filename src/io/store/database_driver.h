@@ -33,6 +33,7 @@ typedef struct database_driver {
     /* A failure of these is kept in `code`, and told by `row`. */
     void (*start)(query *q, const char *sql);
     void (*bind)(query *q, const database_value *value);
+    void (*bind_values)(query *q, const database_value *values, size_t count); /* NULL: as run_ahead */
     bool (*row)(query *q, bool *row, error *err);
     bool (*run)(query *q, error *err);
     /* Of the column `at`; sets `memory_out` when that is why it can't. */

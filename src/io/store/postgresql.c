@@ -32,6 +32,7 @@ static bool pg_prepare(database *d, uint64_t size_limit, error *err) {
 static void pg_close(database *d) {
     postgresql *p = postgresql_of(d);
     postgresql_disconnect(p);
+    postgresql_free_lists(p);
     postgresql_target_free(p->target);
     memory_free(p);
 }
@@ -175,6 +176,7 @@ const database_driver postgresql_driver = {.migrations = postgresql_migrations,
                                            .write_version = postgresql_write_version,
                                            .start = postgresql_query_start,
                                            .bind = postgresql_query_bind,
+                                           .bind_values = postgresql_query_bind_values,
                                            .row = postgresql_query_row,
                                            .run = postgresql_query_run,
                                            .column = postgresql_query_column,

@@ -60,6 +60,7 @@ typedef struct postgresql {
     const char *values[POSTGRESQL_PARAMETER_MAX];
     int lengths[POSTGRESQL_PARAMETER_MAX];
     uint8_t numbers[POSTGRESQL_PARAMETER_MAX][8];
+    void *lists[POSTGRESQL_PARAMETER_MAX]; /* of parameters that are lists; until the statement is sent */
 
     size_t statement_count;
     postgresql_statement statements[POSTGRESQL_STATEMENT_MAX];
@@ -109,12 +110,19 @@ MUST_CHECK bool postgresql_execute(database *d, const char *sql, error *err);
 /* postgresql_query.c */
 void postgresql_query_start(query *q, const char *sql);
 void postgresql_query_bind(query *q, const database_value *value);
+void postgresql_query_bind_values(query *q, const database_value *values, size_t count);
+void postgresql_free_lists(postgresql *p);
 bool postgresql_query_row(query *q, bool *row, error *err);
 bool postgresql_query_run(query *q, error *err);
 database_value postgresql_query_column(query *q, int at);
 bool postgresql_query_is_null(const query *q, int at);
 void postgresql_end_queries(database *d);
 uint64_t postgresql_changes(database *d);
+
+/* postgresql_list.c */
+/* As the server takes an array of at least one, to be freed by the caller. NULL: memory is out, or with a
+ * *type of 0 there is no such list. */
+void *postgresql_list_encode(const database_value *values, size_t count, Oid *type, size_t *length);
 
 /* postgresql_version.c */
 MUST_CHECK bool postgresql_read_version(database *d, uint64_t *version, error *err);

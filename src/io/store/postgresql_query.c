@@ -1,3 +1,4 @@
+#include "base/memory.h"
 #include "postgresql.h"
 
 #include <endian.h>
@@ -14,11 +15,19 @@ void postgresql_end_queries(database *d) {
     (void)!drain(postgresql_of(d), &ignored);
 }
 
+void postgresql_free_lists(postgresql *p) {
+    for (int i = 0; i < POSTGRESQL_PARAMETER_MAX; i++) {
+        memory_free(p->lists[i]);
+        p->lists[i] = NULL;
+    }
+}
+
 void postgresql_query_start(query *q, const char *sql) {
     postgresql *p = postgresql_of(q->database);
     postgresql_end_queries(q->database);
     q->statement = postgresql_find(p, sql);
     q->code = q->statement == NULL ? FAILED : FRESH;
+    postgresql_free_lists(p);
     p->parameter_count = 0;
 }
 
@@ -65,12 +74,32 @@ void postgresql_query_bind(query *q, const database_value *value) {
     }
 }
 
+void postgresql_query_bind_values(query *q, const database_value *values, size_t count) {
+    postgresql *p = postgresql_of(q->database);
+    int at = p->parameter_count;
+    size_t length = 0;
+    Oid type = 0;
+    void *list = at < POSTGRESQL_PARAMETER_MAX ? postgresql_list_encode(values, count, &type, &length) : NULL;
+    if (list == NULL) {
+        q->memory_out = type != 0;
+        q->code = FAILED;
+        return;
+    }
+    p->parameter_count++;
+    p->lists[at] = list;
+    give(p, at, type, list, length);
+}
+
 static bool send_query(query *q, error *err) {
+    postgresql *p = postgresql_of(q->database);
     if (q->code == FAILED) {
-        return error_set(err, ERROR_INVALID, "a value is too large for the database");
+        return q->memory_out ? error_memory(err)
+                             : error_set(err, ERROR_INVALID, "a value is too large for the database");
     }
     q->code = SENT;
-    return postgresql_send(postgresql_of(q->database), q->statement, err);
+    bool sent = postgresql_send(p, q->statement, err);
+    postgresql_free_lists(p);
+    return sent;
 }
 
 static void note_changes(postgresql *p, const PGresult *result) {

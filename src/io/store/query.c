@@ -9,6 +9,15 @@ void query_value(query *q, const database_value *value) {
     q->database->driver->bind(q, value);
 }
 
+/* A database that knows no lists refuses it as any other misfit. */
+void query_values(query *q, const database_value *values, size_t count) {
+    if (q->database->driver->bind_values == NULL) {
+        query_value(q, &(database_value){.type = DATABASE_INTEGER, .integer = -1});
+    } else {
+        q->database->driver->bind_values(q, values, count);
+    }
+}
+
 /* Beyond the range of an integer: kept as negative, which every driver refuses. */
 void query_u64(query *q, uint64_t value) {
     query_value(

@@ -8,17 +8,25 @@
  * that begins with a `request` and holds its inputs, its results, its callback and the callback's context. */
 typedef struct request request;
 
-/* Its `run` takes no result into the request, and may be run twice: the store needn't wait for each statement
- * where the database is far away. */
-enum { OPERATION_BLIND = 4 };
+/* BLIND: its `run` takes no result into the request, and may be run twice: the store needn't wait for each
+ * statement where the database is far away. TOGETHER: it is the base of an operation_together. */
+enum { OPERATION_BLIND = 4, OPERATION_TOGETHER = 8 };
 
 typedef struct operation {
-    unsigned mode; /* a database_mode, maybe with OPERATION_BLIND */
+    unsigned mode; /* a database_mode, maybe with OPERATION_BLIND and with it OPERATION_TOGETHER */
     /* On the store's thread, in a transaction. False: whatever it wrote is undone. */
     bool (*run)(request *r, database *d, error *err);
     /* On the loop thread, after the commit: gives the caller the results, or zeros with `failure`. */
     void (*answer)(request *r, const error *failure);
 } operation;
+
+typedef struct operation_together {
+    operation base;
+    /* Where nothing is waited for (database_run_ahead): runs *next, and with it as many of those behind it,
+     * up to `end`, as it can, which may be of other operations. *next is behind them then. False: any of them
+     * failed. */
+    bool (*run_many)(request **next, const request *end, database *d, error *err);
+} operation_together;
 
 struct request {
     const operation *operation;

@@ -1,3 +1,4 @@
+#include "conversations_internal.h"
 #include "request.h"
 #include "store/conversations.h"
 
@@ -20,8 +21,7 @@ static bool check_conversation(const turn_list *r, database *d, error *err) {
     query_start(&q, d, "SELECT 1 FROM conversation_heads WHERE user_id = ? AND id = ?");
     query_u64(&q, r->user_id);
     query_bytes(&q, r->conversation, sizeof r->conversation);
-    return query_row(&q, &row, err) &&
-           (row || error_set(err, ERROR_NOT_FOUND, "there is no such conversation"));
+    return query_row(&q, &row, err) && (row || conversation_is_missing(err));
 }
 
 /* Turns of a conversation that was deleted may still be there, but aren't listed. */
