@@ -9,8 +9,10 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from table import Rows, say  # noqa: E402 (found by the line above)
+TOP = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(TOP / "bench"), str(TOP / "tests" / "support")]
+import postgresql_server as postgresql  # noqa: E402 (found by the line above)
+from table import Rows, say  # noqa: E402
 
 RATIO_BAR = 0.8
 TURN_CPU_BAR, TURNS_BAR, READ_BAR, SEARCH_BAR = 60, 0.7, 5000, 10
@@ -37,14 +39,19 @@ def sealing(rows, results):
                          at_least=True)
 
 
+def kept_a_second(rows, key, database, results):
+    bare, ours, ratio = (statistics.median(of(result) for result in results) for of in (
+        lambda r: r["bare_per_second"], lambda r: r["turns_per_second"], lambda r: r["turns_per_second"] / r["bare_per_second"]))
+    rows.add(key, f"turns kept a second, {database}, beside bare INSERTs in transactions of {results[0]['batch']}", bare, ours, ratio,
+             TURNS_BAR, "", at_least=True)
+
+
 def keeping(rows, results):
     def median(of):
         return statistics.median(of(result) for result in results)
     cpu = median(lambda r: r["cpu_us"])
     rows.add("turn_cpu", "a turn kept: CPU of loop and store, sealing too, µs", None, cpu, cpu, TURN_CPU_BAR, "µs")
-    rows.add("turns", f"turns kept a second, beside bare INSERTs in transactions of {results[0]['batch']}",
-             median(lambda r: r["bare_per_second"]), median(lambda r: r["turns_per_second"]),
-             median(lambda r: r["turns_per_second"] / r["bare_per_second"]), TURNS_BAR, "", at_least=True)
+    kept_a_second(rows, "turns", "SQLite", results)
     for key, what in (("list", "20 conversations listed and opened"), ("read", "a turn read and opened")):
         ours = median(lambda r, key=key: r[f"{key}_p50_us"])
         rows.add(key, f"{what}, of {results[0]['records']} turns, p50", None, ours, ours, READ_BAR, "µs")
@@ -58,10 +65,20 @@ def searching(rows, results):
     rows.add("search", f"searching {VECTORS} vectors × {DIMENSIONS}, beside reading them, ms", read, ours, ours, SEARCH_BAR, "ms")
 
 
+def keep_in_server(program, turns):
+    """In a PostgreSQL that is started for it, with nothing in it."""
+    server = postgresql.Server(fsync=True)
+    try:
+        server.sql(f"CREATE DATABASE {postgresql.USER}")
+        return run(program, server.url(), turns, 0)
+    finally:
+        server.close()
+
+
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="tools/bench memory", description="What sealing what users keep costs.")
     parser.add_argument("--json", action="store_true", help="print everything measured as JSON")
-    parser.add_argument("--runs", type=int, default=3, help="the median counts (default 3)")
+    parser.add_argument("--runs", type=int, default=5, help="the median counts (default 5)")
     parser.add_argument("--milliseconds", type=int, default=2000, help="for each size (default 2000)")
     parser.add_argument("--turns", type=int, default=50000, help="kept in each run (default 50,000)")
     parser.add_argument("--records", type=int, default=1000000, help="turns in the database that is read (default 1,000,000)")
@@ -75,16 +92,22 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     programs = arguments.build.resolve() / "bench"
-    parts = {"sealing": [], "keeping": [], "searching": []}
+    parts = {"sealing": [], "keeping": [], "keeping on PostgreSQL": [], "searching": []}
+    if postgresql.binaries() is None:
+        say("  no PostgreSQL is installed (tools/bootstrap test): its row is left out")
     for number in range(arguments.runs):
         parts["sealing"].append(run(programs / "bench_sealing", arguments.milliseconds))
         with tempfile.TemporaryDirectory(prefix="cellule-bench-") as folder:
-            parts["keeping"].append(run(programs / "bench_turns", folder, arguments.turns, arguments.records))
+            parts["keeping"].append(run(programs / "bench_turns", f"{folder}/turns.db", arguments.turns, arguments.records))
+        if postgresql.binaries() is not None:
+            parts["keeping on PostgreSQL"].append(keep_in_server(programs / "bench_turns", arguments.turns))
         parts["searching"].append(run(programs / "bench_search", VECTORS, DIMENSIONS))
         say(f"  run {number + 1}")
     rows = Rows()
     sealing(rows, parts["sealing"])
     keeping(rows, parts["keeping"])
+    if parts["keeping on PostgreSQL"]:
+        kept_a_second(rows, "turns_postgresql", "PostgreSQL", parts["keeping on PostgreSQL"])
     searching(rows, parts["searching"])
     if arguments.json:
         print(json.dumps({"machine": platform.processor() or platform.machine(), "rows": rows.rows, "raw": parts}, indent=1))

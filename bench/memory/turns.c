@@ -1,4 +1,5 @@
 #include "../samples.h"
+#include "bare.h"
 
 #include "crypto/hash.h"
 #include "crypto/start.h"
@@ -6,19 +7,19 @@
 #include "memory/conversation.h"
 #include "os/random.h"
 #include "store/conversations.h"
+#include "store/server.h"
 #include "store/users.h"
 #include "store/vaults.h"
 
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-/* What keeping a turn costs, sealed and stored: bench_turns FOLDER TURNS RECORDS. Keeps TURNS of them,
+/* What keeping a turn costs, sealed and stored: bench_turns DATABASE TURNS RECORDS. Keeps TURNS of them,
  * UNDER_WAY at once, in conversations drawn at random; then inserts as many rows of the same bytes into the
- * same table, in transactions of the same size, with SQLite alone. Then fills the database up to RECORDS
- * turns and measures how long it takes until a list of conversations, and a turn, are there and opened. The
- * folder must be empty. Prints one JSON object. */
+ * same table, in transactions of the same size, with the database's library alone. Then fills the database up
+ * to RECORDS turns and measures how long it takes until a list of conversations, and a turn, are there and
+ * opened. The database is a file that isn't there yet, or the URL of one that is empty. Prints one JSON
+ * object. */
 enum {
     USERS = 100,
     CONVERSATIONS = 100, /* of each */
@@ -33,7 +34,7 @@ enum {
 typedef struct bench {
     ev_loop *loop;
     store *store;
-    char path[4096];
+    const char *path;
     uint64_t users[USERS];
     uint8_t keys[USERS][RECORD_KEY_SIZE];
     uint8_t ids[USERS][CONVERSATIONS][RECORD_ID_SIZE];
@@ -184,39 +185,24 @@ static bool keep_turns(bench *b, size_t count) {
     return !b->failed;
 }
 
-static bool sql(sqlite3 *d, const char *text) {
-    return sqlite3_exec(d, text, NULL, NULL, NULL) == SQLITE_OK;
-}
-
-/* Seconds; 0: it failed. The settings are the store's, but for references, which aren't looked at. */
+/* Seconds; 0: it failed. */
 static double insert_bare(bench *b, size_t count, size_t batch) {
-    sqlite3 *d = NULL;
-    sqlite3_stmt *insert = NULL;
     buffer sealed = buffer_make(1 << 20);
     error err = {0};
-    uint8_t id[STORE_JOB_ID_SIZE] = {0};
-    bool good =
-        seal_turn(b, 0, id, &sealed, &err) && sqlite3_open(b->path, &d) == SQLITE_OK &&
-        sql(d, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON") &&
-        sqlite3_prepare_v2(d, "INSERT INTO turns (user_id, conversation, id, sealed) VALUES (?, ?, ?, ?)", -1,
-                           &insert, NULL) == SQLITE_OK;
-    uint64_t start = bench_now_ns();
-    for (size_t i = 0; good && i < count; i++) {
-        uint64_t drawn = next_random(b);
-        const uint8_t *conversation = b->ids[drawn % USERS][drawn / USERS % CONVERSATIONS];
-        memcpy(id, &i, sizeof i);
-        good =
-            (i % batch != 0 || i == 0 || sql(d, "COMMIT")) && (i % batch != 0 || sql(d, "BEGIN IMMEDIATE"));
-        sqlite3_bind_int64(insert, 1, (sqlite3_int64)b->users[drawn % USERS]);
-        sqlite3_bind_blob(insert, 2, conversation, RECORD_ID_SIZE, SQLITE_STATIC);
-        sqlite3_bind_blob(insert, 3, id, sizeof id, SQLITE_STATIC);
-        sqlite3_bind_blob64(insert, 4, buffer_slice(&sealed).data, buffer_length(&sealed), SQLITE_STATIC);
-        good = good && sqlite3_step(insert) == SQLITE_DONE && sqlite3_reset(insert) == SQLITE_OK;
+    bare_row *rows = calloc(count, sizeof *rows);
+    double seconds = 0;
+    if (rows != NULL && seal_turn(b, 0, rows[0].id, &sealed, &err)) {
+        for (size_t i = 0; i < count; i++) {
+            uint64_t drawn = next_random(b);
+            rows[i].user_id = b->users[drawn % USERS];
+            rows[i].conversation = b->ids[drawn % USERS][drawn / USERS % CONVERSATIONS];
+            memcpy(rows[i].id, &i, sizeof i);
+        }
+        bare_rows all = {rows, count, batch, buffer_slice(&sealed)};
+        seconds = store_path_is_server(b->path) ? bare_insert_postgresql(b->path, &all)
+                                                : bare_insert_sqlite(b->path, &all);
     }
-    good = good && sql(d, "COMMIT");
-    double seconds = good ? (double)(bench_now_ns() - start) / NS : 0;
-    sqlite3_finalize(insert);
-    sqlite3_close(d);
+    free(rows);
     buffer_free(&sealed);
     return seconds;
 }
@@ -310,16 +296,19 @@ static bool run(bench *b, size_t turns, size_t records, error *err) {
     store_close(b->store);
     b->store = NULL;
     double bare = insert_bare(b, turns, batch);
+    if (bare == 0) {
+        return error_set(err, ERROR_IO, "the bare rows weren't inserted");
+    }
     size_t there = 2 * turns;
     if (!reopen(b, err) || (records > there && !keep_turns(b, records - there)) || !measure_reads(b)) {
         return false;
     }
     printf("{\"turns\":%zu,\"batch\":%zu,\"turns_per_second\":%.0f,\"cpu_us\":%.2f,\"bare_per_second\":%.0f,"
            "\"records\":%zu,\"list_p50_us\":%u,\"list_p99_us\":%u,\"read_p50_us\":%u,\"read_p99_us\":%u}\n",
-           turns, batch, (double)turns / seconds, used * 1e6 / (double)turns,
-           bare > 0 ? (double)turns / bare : 0, records > there ? records : there,
-           samples_percentile(&b->lists, 0.5), samples_percentile(&b->lists, 0.99),
-           samples_percentile(&b->reads, 0.5), samples_percentile(&b->reads, 0.99));
+           turns, batch, (double)turns / seconds, used * 1e6 / (double)turns, (double)turns / bare,
+           records > there ? records : there, samples_percentile(&b->lists, 0.5),
+           samples_percentile(&b->lists, 0.99), samples_percentile(&b->reads, 0.5),
+           samples_percentile(&b->reads, 0.99));
     return true;
 }
 
@@ -327,11 +316,11 @@ int main(int argc, char **argv) {
     error err = {0};
     bench *b = calloc(1, sizeof *b);
     if (argc != 4 || b == NULL) {
-        fprintf(stderr, "usage: bench_turns FOLDER TURNS RECORDS\n");
+        fprintf(stderr, "usage: bench_turns DATABASE TURNS RECORDS\n");
         free(b);
         return 2;
     }
-    snprintf(b->path, sizeof b->path, "%s/turns.db", argv[1]);
+    b->path = argv[1];
     b->random = 1;
     bool done = crypto_start(&err);
     b->loop = done ? ev_loop_new(&err) : NULL;
