@@ -14,8 +14,4 @@ MUST_CHECK bool conversation_read_turn(slice content, arena *memory, conversatio
 /* Bytes of the control character (or end of a line) that `text` begins with; 0: none, or not UTF-8. */
 size_t conversation_control_length(slice text);
 
-/* The letter's small form by Unicode's simple case folding, if it is a Latin, Greek or Cyrillic one
- * (conversation_fold.c). */
-uint32_t conversation_fold(uint32_t letter);
-
 #endif

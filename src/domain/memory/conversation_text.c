@@ -1,43 +1,33 @@
 #include "conversation_internal.h"
 #include "crypto/secret.h"
+#include "letter.h"
 
 /* A word of a query, folded, with the table of Knuth, Morris and Pratt, so that whoever chooses text and
  * query can't make the search slow. */
+enum { WORD_MAX = CONVERSATION_QUERY_MAX * LETTER_MOST };
 typedef struct word {
-    uint32_t letters[CONVERSATION_QUERY_MAX];
-    uint16_t shorter[CONVERSATION_QUERY_MAX]; /* the longest part that both begins and ends what is matched */
+    uint32_t letters[WORD_MAX];
+    uint16_t shorter[WORD_MAX]; /* the longest part that both begins and ends what is matched */
     size_t length;
 } word;
 
-/* The first letter, folded. A byte that isn't UTF-8 is a letter of its own. */
-static uint32_t take_letter(slice *text) {
-    enum { BEYOND_UNICODE = 0x110000 };
-    const uint8_t *bytes = text->data;
-    size_t length = slice_utf8_length(*text);
-    uint32_t letter = bytes[0];
-    if (length == 0) {
-        letter += BEYOND_UNICODE;
-    } else if (length > 1) {
-        letter = bytes[0] & (0xFFU >> (length + 1));
-        for (size_t i = 1; i < length; i++) {
-            letter = letter << 6 | (bytes[i] & 0x3FU);
-        }
-    }
-    *text = slice_after(*text, length == 0 ? 1 : length);
-    return conversation_fold(letter);
+/* The first character as its letters, returns how many: none for an accent. */
+static size_t take_letters(slice *text, uint32_t letters[LETTER_MOST]) {
+    uint32_t character = letter_next(text);
+    return letter_kind_of(character) == LETTER_LEFT_OUT ? 0 : letter_fold(character, letters);
 }
 
 static bool is_blank(uint32_t letter) {
     return letter == ' ' || (letter >= '\t' && letter <= '\r') || letter == 0xA0 || letter == 0x3000;
 }
 
-/* The next word of the query; false at its end. The query has no more letters than a word has room. */
+/* The next word of the query; false at its end. All of the query has room in a word. */
 static bool take_word(slice *query, word *w) {
     w->length = 0;
     while (query->length > 0) {
-        uint32_t letter = take_letter(query);
-        if (!is_blank(letter)) {
-            w->letters[w->length++] = letter;
+        size_t count = take_letters(query, &w->letters[w->length]);
+        if (count == 0 || !is_blank(w->letters[w->length])) {
+            w->length += count;
         } else if (w->length > 0) {
             break;
         }
@@ -60,9 +50,13 @@ static void fill_table(word *w) {
 }
 
 static bool stands_in(slice text, const word *w) {
+    uint32_t letters[LETTER_MOST];
     size_t matched = 0;
     while (text.length > 0 && matched < w->length) {
-        matched = next_match(w, matched, take_letter(&text));
+        size_t count = take_letters(&text, letters);
+        for (size_t i = 0; i < count && matched < w->length; i++) {
+            matched = next_match(w, matched, letters[i]);
+        }
     }
     return matched == w->length;
 }

@@ -27,7 +27,20 @@ uint32_t letter_next(slice *text) {
     return character;
 }
 
+/* Most text is of these: no table is asked about them. */
+static bool is_ascii(uint32_t character) {
+    return character < 0x80;
+}
+
+static bool is_ascii_capital(uint32_t character) {
+    return character >= 'A' && character <= 'Z';
+}
+
 letter_kind letter_kind_of(uint32_t character) {
+    if (is_ascii(character)) {
+        bool is_letter = (character | 0x20) >= 'a' && (character | 0x20) <= 'z';
+        return is_letter || (character >= '0' && character <= '9') ? LETTER_OF_WORD : LETTER_BORDER;
+    }
     if (is_within(letter_words, letter_words_count, character) && character != 0xfffd) {
         bool is_dense = is_within(dense, sizeof dense / sizeof dense[0], character);
         return is_dense ? LETTER_DENSE : LETTER_OF_WORD;
@@ -76,6 +89,10 @@ static uint32_t fold_to_one(uint32_t character) {
 }
 
 size_t letter_fold(uint32_t character, uint32_t to[LETTER_MOST]) {
+    if (is_ascii(character)) {
+        to[0] = is_ascii_capital(character) ? character + ('a' - 'A') : character;
+        return 1;
+    }
     if (fold_to_several(character, to)) {
         return to[2] == 0 ? 2 : 3;
     }

@@ -48,7 +48,33 @@ static void test_letters_of_three_alphabets_match_in_any_case(void **state) {
     assert_true(matches("\xE1\xBA\x9E", "\xC3\x9F"));                                       /* ẞ ß */
     assert_true(matches("\xE1\xBB\xA8", "\xE1\xBB\xA9"));                                   /* Ứ */
     assert_false(matches("\xC3\x97", "\xC3\xB7"));                                          /* × ÷ */
-    assert_false(matches("a", "\xC3\xA4"));
+}
+
+/* As in the search of facts: who types "eleve" finds "élève", and the other way round. */
+static void test_accents_and_other_forms_of_a_letter_match(void **state) {
+    (void)state;
+    assert_true(matches("\xC3\x89L\xC3\x88VE", "eleve"));                 /* ÉLÈVE */
+    assert_true(matches("eleve", "\xC3\xA9l\xC3\xA8ve"));                 /* élève */
+    assert_true(matches("e\xCC\x81le\xCC\x80ve", "\xC3\xA9l\xC3\xA8ve")); /* taken apart */
+    assert_true(matches("Stra\xC3\x9F"
+                        "e",
+                        "STRASSE"));                                      /* Straße */
+    assert_true(matches("\xC5\x93uvre", "oeuv"));                         /* œuvre */
+    assert_true(matches("\xEF\xBC\xA1\xEF\xBC\x91", "a1"));               /* full width */
+    assert_true(matches("co\xC2\xADoperate", "cooperate"));               /* soft hyphen */
+    assert_true(matches("\xD9\x83\xD9\x8E\xD8\xAA", "\xD9\x83\xD8\xAA")); /* vowel points of Arabic */
+    assert_true(matches("\xEF\xAC\x83", "\xEF\xAC\x83"));                 /* a letter of three */
+    assert_false(matches("\xC3\xA4", "b"));
+    assert_true(matches("C++", "c++"));
+    assert_false(matches("C", "c++"));
+}
+
+/* A mark alone is no word: there is nothing to look for. */
+static void test_a_word_of_marks_alone_is_none(void **state) {
+    (void)state;
+    assert_false(conversation_query_is_valid(SLICE_LITERAL("\xCC\x81 \xC2\xAD")));
+    assert_true(matches("bread", "\xCC\x81 bread"));
+    assert_false(matches("bread", "\xCC\x81"));
 }
 
 static void test_what_is_not_utf8_is_searched_all_the_same(void **state) {
@@ -57,7 +83,8 @@ static void test_what_is_not_utf8_is_searched_all_the_same(void **state) {
                         "bread\xC3",
                         "bread"));
     assert_false(matches("\xC3", "\xC3\x83"));
-    assert_false(matches("\xE9", "\xC3\xA9")); /* the byte isn't the letter of its number */
+    assert_false(matches("\xE9", "\xC3\xA9"));      /* the byte isn't the letter of its number */
+    assert_true(matches("a\xFF", "a\xEF\xBF\xBD")); /* it is what it is kept as */
     assert_true(matches("a\xC3"
                         "b",
                         "\xC3"
@@ -195,6 +222,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_word_must_be_there_in_any_case_and_order),
         cmocka_unit_test(test_letters_of_three_alphabets_match_in_any_case),
+        cmocka_unit_test(test_accents_and_other_forms_of_a_letter_match),
+        cmocka_unit_test(test_a_word_of_marks_alone_is_none),
         cmocka_unit_test(test_what_is_not_utf8_is_searched_all_the_same),
         cmocka_unit_test(test_queries_have_limits),
         cmocka_unit_test(test_a_turn_reads_well_as_markdown),

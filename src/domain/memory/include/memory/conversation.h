@@ -72,8 +72,8 @@ MUST_CHECK bool conversation_open_turn(const uint8_t key[RECORD_KEY_SIZE], uint6
 
 /* 1 to CONVERSATION_QUERY_WORDS_MAX words, with blanks between, in CONVERSATION_QUERY_MAX bytes. */
 bool conversation_query_is_valid(slice query);
-/* Whether each word of `query` stands in `text`, also as a part of a longer one, in any case (Unicode's
- * simple folding of Latin, Greek and Cyrillic letters). A query that isn't valid is in nothing. */
+/* Whether each word of `query` stands in `text`, also as a part of a longer one, in any case, with accents or
+ * without. A query that isn't valid is in nothing. */
 bool conversation_matches(slice text, slice query);
 
 /* Appends one turn as Markdown: what was said verbatim in a fenced block, the answer as a quote with its own
