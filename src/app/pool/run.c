@@ -10,6 +10,7 @@
 #include "job.h"
 #include "options/options.h"
 #include "privacy/erase.h"
+#include "privacy/expire.h"
 #include "recovery/officers.h"
 #include "session.h"
 #include "start.h"
@@ -92,6 +93,7 @@ static bool serve(pool *p, error *err) {
     if (ready) {
         approvals_announce(p);
         erase_go_on(p);
+        privacy_expire(p);
         officers_announce(p, true);
         ev_timer_start_repeating(p->loop, &p->housekeeping_timer, HOUSEKEEPING_MS);
         log_info("serving", LOG_TEXT("listen", p->settings.listen), LOG_U64("port", p->port),

@@ -431,4 +431,5 @@ void pool_reload(pool *p) {
     audit_note_event(p, "pool_reload", (slice){NULL, 0}, NULL);
     reload_certificate(p);
     reload_settings(p);
+    privacy_expire(p); /* what is kept may be kept for a shorter time now */
 }
