@@ -7,6 +7,7 @@
 #include "pool/pool.h"
 #include "worker/worker.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,23 @@ static bool keep_standard_places(void) {
     return true;
 }
 
+/* Who asked must not take for success what was printed to nobody, or in part: a full disk is told only when
+ * the last of it is written. */
+static int finish(int status) {
+    errno = 0;
+    bool written = fflush(stdout) == 0;
+    int reason = errno;
+    if (written && ferror(stdout) == 0) {
+        return status;
+    }
+    if (reason != EPIPE) { /* a reader who has seen enough knows */
+        fprintf(stderr,
+                "cellule: not all of the output was written%s%s; make room for it and look what was done\n",
+                reason == 0 ? "" : ": ", reason == 0 ? "" : strerror(reason));
+    }
+    return status == 0 ? 1 : status;
+}
+
 int main(int argc, char **argv) {
     static const verb verbs[] = {
         {"pool", pool_main, "make a site (init), serve it (run)"},
@@ -53,7 +71,7 @@ int main(int argc, char **argv) {
         return 1;
     }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-        return print_version(argc, argv);
+        return finish(print_version(argc, argv));
     }
-    return options_run_verb("cellule", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
+    return finish(options_run_verb("cellule", verbs, sizeof verbs / sizeof verbs[0], argc, argv));
 }
