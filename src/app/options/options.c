@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS_LIMIT = 48, FIRST_ROW_VALUE = 256, HELP_COLUMN = 30, REAL_DIGITS_MAX = 15 };
+enum { ROWS_LIMIT = 48, FIRST_ROW_VALUE = 256, HELP_COLUMN = 30, REAL_DIGITS_MAX = 15, PROGRAM_SIZE = 64 };
 
 static void print_help(const option_table *table) {
     printf("Usage: %s\n\n%s\n\nOptions:\n", table->usage, table->summary);
@@ -144,7 +144,18 @@ static bool take_words(const option_table *table, int argc, char **argv, const c
     return count == (table->takes_word ? 1 : 0);
 }
 
-bool options_parse(const option_table *table, int argc, char **argv, const char **word, int *status) {
+/* The verb as it was called, which the usage begins with: "cellule conversation list". */
+static void find_program(const char *usage, char program[PROGRAM_SIZE]) {
+    size_t length = 0;
+    for (size_t i = 0; usage[i] >= 'a' && usage[i] <= 'z';) {
+        i += strcspn(usage + i, " ");
+        length = i;
+        i += usage[i] == ' ' ? 1 : 0;
+    }
+    snprintf(program, PROGRAM_SIZE, "%.*s", (int)length, usage);
+}
+
+static bool parse(const option_table *table, int argc, char **argv, const char **word, int *status) {
     struct option rows[ROWS_LIMIT + 2] = {0};
     *status = OPTIONS_WRONG_USAGE;
     if (table->row_count > ROWS_LIMIT) {
@@ -178,6 +189,16 @@ bool options_parse(const option_table *table, int argc, char **argv, const char 
     }
     *status = 0;
     return true;
+}
+
+bool options_parse(const option_table *table, int argc, char **argv, const char **word, int *status) {
+    char program[PROGRAM_SIZE];
+    char *last_word = argv[0];
+    find_program(table->usage, program);
+    argv[0] = program; /* for what getopt says */
+    bool parsed = parse(table, argc, argv, word, status);
+    argv[0] = last_word;
+    return parsed;
 }
 
 static void print_verbs(FILE *out, const char *program, const verb *verbs, size_t count) {
