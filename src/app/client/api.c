@@ -4,6 +4,7 @@
 #include "codec/form.h"
 #include "codec/json_writer.h"
 #include "codec/sse.h"
+#include "crypto/certificate.h"
 #include "crypto/secret.h"
 #include "crypto/start.h"
 #include "http/client.h"
@@ -124,6 +125,31 @@ static bool read_session(api *a, const api_options *options, error *err) {
                      a->url);
 }
 
+/* What SDKs take as their base URL is taken too: with /v1, and with a slash at its end. */
+static bool trim_url(api *a, error *err) {
+    static const char prefix[] = "https://";
+    static const char base[] = "/v1";
+    if (strncmp(a->url, prefix, sizeof prefix - 1) != 0) {
+        return error_set(err, ERROR_INVALID, "the pool's address must begin with https://, not \"%s\"",
+                         a->url);
+    }
+    slice host = slice_after(slice_of_text(a->url), sizeof prefix - 1);
+    size_t slash = slice_find(host, '/');
+    if (slash == SIZE_MAX) {
+        return true;
+    }
+    slice path = slice_after(host, slash);
+    while (path.length > 0 && path.data[path.length - 1] == '/') {
+        path.length--;
+    }
+    if (path.length > 0 && !slice_equal_text(path, base)) {
+        return error_set(err, ERROR_INVALID,
+                         "the pool's address is https://HOST:PORT, and no more: not \"%s\"", a->url);
+    }
+    a->url[sizeof prefix - 1 + slash] = '\0';
+    return true;
+}
+
 static bool settle(api *a, const api_options *options, char key[KEY_SIZE], error *err) {
     char path[TEXT_SIZE];
     take(a->url, sizeof a->url, slice_of_text(options->url));
@@ -141,16 +167,16 @@ static bool settle(api *a, const api_options *options, char key[KEY_SIZE], error
     if (!complete && client_file(options, path) && !read_client_file(a, path, key, err)) {
         return false;
     }
-    if (key[0] == '\0' && a->credential != API_NONE && !read_session(a, options, err)) {
+    if ((a->url[0] != '\0' && !trim_url(a, err)) ||
+        (key[0] == '\0' && a->credential != API_NONE && !read_session(a, options, err))) {
         return false;
     }
     if (a->url[0] == '\0') {
         return error_set(err, ERROR_NOT_FOUND,
                          "which pool? give --url https://HOST:PORT, or set CELLULE_URL");
     }
-    if (strncmp(a->url, "https://", 8) != 0) {
-        return error_set(err, ERROR_INVALID, "the pool's address must begin with https://, not \"%s\"",
-                         a->url);
+    if (!trim_url(a, err)) { /* a login's, too */
+        return false;
     }
     if (a->ca_path[0] == '\0') {
         return error_set(err, ERROR_NOT_FOUND,
@@ -186,6 +212,9 @@ static bool open_parts(api *a, const api_options *options, error *err) {
     }
     if (!file_read_all(a->ca_path, &a->ca_pem, err)) {
         return error_context(err, "reading the site's CA");
+    }
+    if (certificate_count(buffer_slice(&a->ca_pem)) == 0) {
+        return error_set(err, ERROR_INVALID, "%s holds no certificate; name the site's ca.pem", a->ca_path);
     }
     net_egress_begin("set CELLULE_PUBLIC=yes, or \"public\": true in client.json, if that is meant");
     if (!net_egress_allow_url(a->url, a->is_public, err)) {

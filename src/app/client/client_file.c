@@ -100,7 +100,8 @@ bool client_read_key(const char *path, char key[CLIENT_KEY_SIZE], error *err) {
     }
     slice text = without_end_of_line(buffer_slice(&content));
     if (read && (text.length == 0 || text.length >= CLIENT_KEY_SIZE)) {
-        read = error_set(err, ERROR_INVALID, "%s holds no key", path);
+        read = error_set(err, ERROR_INVALID, "%s holds no key",
+                         strcmp(path, "-") == 0 ? "standard input" : path);
     }
     if (read) {
         snprintf(key, CLIENT_KEY_SIZE, "%.*s", SLICE_FORMAT(text));
