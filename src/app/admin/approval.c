@@ -93,7 +93,7 @@ static int approval_approve(int argc, char **argv) {
     admin_call call = {.program = "cellule admin approval approve",
                        .method = "POST",
                        .path = path,
-                       .body = buffer_slice(&body),
+                       .written = &body,
                        .print = print_approval};
     status = admin_run(&options, &call);
     buffer_free(&body);

@@ -17,15 +17,33 @@ void admin_print_json(const json_value *answer) {
     buffer_wipe(&text);
 }
 
+static void print_more(const json_value *answer, const char *list) {
+    const json_value *all = json_find(answer, list);
+    if (admin_flag(answer, "has_more") && json_count(all) > 0) {
+        printf("more: --after %llu\n",
+               (unsigned long long)admin_number(json_at(all, json_count(all) - 1), "id"));
+    }
+}
+
+static bool find_body(const admin_call *call, slice *body, error *err) {
+    *body = call->written == NULL ? call->body : buffer_slice(call->written);
+    return call->written == NULL || !buffer_failed(call->written) ||
+           error_set(err, ERROR_LIMIT, "what is to be sent is too long; shorten it");
+}
+
 int admin_run(const admin_options *options, const admin_call *call) {
     error err = {0};
+    slice body;
     api_answer answer = {0};
-    api *a = api_open(&options->pool, &err);
-    bool done = a != NULL && api_call(a, call->method, call->path, call->body, &answer, &err);
+    api *a = find_body(call, &body, &err) ? api_open(&options->pool, &err) : NULL;
+    bool done = a != NULL && api_call(a, call->method, call->path, body, &answer, &err);
     if (done && options->json) {
         admin_print_json(answer.json);
     } else if (done) {
         call->print(answer.json);
+        if (call->list != NULL) {
+            print_more(answer.json, call->list);
+        }
     }
     json_free(answer.json);
     api_close(a);
@@ -116,19 +134,22 @@ bool admin_word_is_plain(const char *program, const char *word) {
     return false;
 }
 
-static int run_request(const char *program, const admin_request *request, int argc, char **argv) {
+/* `list`: NULL, or what it lists page by page. */
+static int run_request(const char *program, const admin_request *request, const char *list, int argc,
+                       char **argv) {
     char name[NAME_SIZE];
     char usage[USAGE_SIZE];
     char path[PATH_SIZE];
+    uint64_t after = 0;
     snprintf(name, sizeof name, "%s %s", program, request->verb);
     snprintf(usage, sizeof usage, "%s %s [options]%s%s", program, request->verb,
              request->word == NULL ? "" : " ", request->word == NULL ? "" : request->word);
     admin_options options = {0};
-    const option_row rows[] = {ADMIN_OPTION_ROWS(&options)};
+    const option_row rows[] = {ADMIN_OPTION_ROWS(&options), ADMIN_AFTER_ROW(&after)};
     const option_table table = {.usage = usage,
                                 .summary = request->summary,
                                 .rows = rows,
-                                .row_count = sizeof rows / sizeof rows[0],
+                                .row_count = sizeof rows / sizeof rows[0] - (list == NULL ? 1 : 0),
                                 .takes_word = request->word != NULL};
     const char *word = "";
     int status = 0;
@@ -138,8 +159,12 @@ static int run_request(const char *program, const admin_request *request, int ar
     if (request->word != NULL && !admin_word_is_plain(name, word)) {
         return OPTIONS_WRONG_USAGE;
     }
-    snprintf(path, sizeof path, "%s%s%s", request->prefix, word, request->suffix);
-    admin_call call = {.program = name, .method = request->method, .path = path, .print = request->print};
+    int length = snprintf(path, sizeof path, "%s%s%s", request->prefix, word, request->suffix);
+    if (list != NULL && length > 0 && length < PATH_SIZE) {
+        snprintf(path + length, sizeof path - (size_t)length, "?after=%llu", (unsigned long long)after);
+    }
+    admin_call call = {
+        .program = name, .method = request->method, .path = path, .print = request->print, .list = list};
     return admin_run(&options, &call);
 }
 
@@ -147,8 +172,13 @@ int admin_run_request(const char *program, const admin_request *requests, size_t
                       char **argv) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(requests[i].verb, argv[0]) == 0) {
-            return run_request(program, &requests[i], argc, argv);
+            return run_request(program, &requests[i], NULL, argc, argv);
         }
     }
     return OPTIONS_WRONG_USAGE;
+}
+
+int admin_run_list(const char *program, const admin_request *request, const char *list, int argc,
+                   char **argv) {
+    return run_request(program, request, list, argc, argv);
 }

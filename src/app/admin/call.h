@@ -16,13 +16,18 @@ typedef struct admin_options {
         "json", OPTION_FLAG, &(o)->json, NULL, "print the pool's answer as JSON", 0, 0                       \
     }
 
+#define ADMIN_AFTER_ROW(target)                                                                              \
+    { "after", OPTION_U64, target, "N", "go on behind a page, with the number at its end", 0, INT64_MAX }
+
 /* One verb: how to call it, what to ask the pool, how to print the answer. */
 typedef struct admin_call {
     const char *program; /* "cellule admin user add" */
     const char *method;
     const char *path;
     slice body;
+    const buffer *written; /* the body, where it isn't a constant; one that became too long isn't sent */
     void (*print)(const json_value *answer);
+    const char *list; /* NULL, or which of the answer's arrays --after goes on in, by the number "id" */
 } admin_call;
 
 /* Makes the call and prints the answer, or says why not. Returns the exit code. */
@@ -43,6 +48,10 @@ typedef struct admin_request {
  * the exit code. */
 MUST_CHECK int admin_run_request(const char *program, const admin_request *requests, size_t count, int argc,
                                  char **argv);
+/* The same for one that lists the members of the answer's array `list`, which have a number each ("id"), page
+ * by page: it takes --after, and says how to go on. */
+MUST_CHECK int admin_run_list(const char *program, const admin_request *request, const char *list, int argc,
+                              char **argv);
 
 /* A segment of a path: names and ids need no escape, so whatever would is refused before it is sent, with a
  * sentence on standard error. */

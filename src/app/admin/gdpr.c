@@ -35,7 +35,7 @@ static int gdpr_status(int argc, char **argv) {
                                          "/v1/admin/privacy",
                                          "",
                                          print_status};
-    return admin_run_request("cellule admin gdpr", &status, 1, argc, argv);
+    return admin_run_list("cellule admin gdpr", &status, "users", argc, argv);
 }
 
 static int gdpr_erase(int argc, char **argv) {

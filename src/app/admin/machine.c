@@ -49,7 +49,7 @@ static int send_machine(const machine *m, const admin_machine_call *what) {
     admin_call call = {.program = what->program,
                        .method = "POST",
                        .path = what->path,
-                       .body = buffer_slice(&body),
+                       .written = &body,
                        .print = what->print};
     int status = admin_run(&m->common, &call);
     buffer_free(&body);

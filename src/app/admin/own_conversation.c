@@ -10,7 +10,7 @@
 /* `cellule conversation`: what one keeps. What is printed was written by people and models: it goes through
  * terminal_write. */
 
-enum { BODY_LIMIT = 16384, PATH_SIZE = 512 };
+enum { BODY_LIMIT = 16384, PATH_SIZE = 512, QUERY_WORDS_MAX = 16 };
 
 static void print_text(slice text) {
     terminal_write(stdout, text);
@@ -68,6 +68,9 @@ static void print_conversation(const json_value *answer) {
 
 static void print_found(const json_value *answer) {
     const json_value *all = json_find(answer, "found");
+    if (json_count(all) == 0) {
+        printf("nothing was found\n");
+    }
     for (size_t i = 0; i < json_count(all); i++) {
         const json_value *one = json_at(all, i);
         printf("%.*s  ", SLICE_FORMAT(admin_text(one, "id")));
@@ -79,6 +82,9 @@ static void print_found(const json_value *answer) {
         }
         putchar('\n');
     }
+    if (admin_flag(answer, "has_more")) {
+        printf("there may be more: say --limit N, or more words\n");
+    }
 }
 
 /* A list, or one conversation: page by page. */
@@ -89,7 +95,7 @@ static int run_page(const option_table *wanted, const char *program, const char 
     uint64_t limit = 50;
     const option_row rows[] = {
         ADMIN_OPTION_ROWS(&options),
-        {"after", OPTION_U64, &after, "N", "go on behind a page, with the number at its end", 0, INT64_MAX},
+        ADMIN_AFTER_ROW(&after),
         {"limit", OPTION_U64, &limit, "N", "at most so many", 1, 100},
     };
     option_table table = *wanted;
@@ -125,20 +131,6 @@ static int conversation_show(int argc, char **argv) {
                     argv);
 }
 
-/* POST with one text in the body. */
-static int send_text(const admin_options *options, admin_call *call, const char *name, const char *text) {
-    buffer body = buffer_make(BODY_LIMIT);
-    json_writer w = json_writer_make(&body);
-    json_write_object_begin(&w);
-    json_add_text(&w, name, slice_of_text(text));
-    json_write_object_end(&w);
-    call->method = "POST";
-    call->body = buffer_slice(&body);
-    int status = admin_run(options, call);
-    buffer_wipe(&body);
-    return status;
-}
-
 static int conversation_rename(int argc, char **argv) {
     admin_options options = {0};
     const char *title = NULL;
@@ -161,27 +153,57 @@ static int conversation_rename(int argc, char **argv) {
         return OPTIONS_WRONG_USAGE;
     }
     snprintf(path, sizeof path, "/v1/conversations/%s", word);
-    admin_call call = {.program = "cellule conversation rename", .path = path, .print = admin_print_done};
-    return send_text(&options, &call, "title", title);
+    buffer body = buffer_make(BODY_LIMIT);
+    json_writer w = json_writer_make(&body);
+    json_write_object_begin(&w);
+    json_add_text(&w, "title", slice_of_text(title));
+    json_write_object_end(&w);
+    admin_call call = {.program = "cellule conversation rename",
+                       .method = "POST",
+                       .path = path,
+                       .written = &body,
+                       .print = admin_print_done};
+    status = admin_run(&options, &call);
+    buffer_wipe(&body);
+    return status;
 }
 
 static int conversation_search(int argc, char **argv) {
     admin_options options = {0};
-    const option_row rows[] = {ADMIN_OPTION_ROWS(&options)};
+    uint64_t limit = 20;
+    option_words words = {.least = 1, .most = QUERY_WORDS_MAX};
+    const option_row rows[] = {ADMIN_OPTION_ROWS(&options),
+                               {"limit", OPTION_U64, &limit, "N", "at most so many", 1, 100}};
     const option_table table = {.usage = "cellule conversation search [options] WORDS",
                                 .summary = "Finds the conversations in which all these words stand together: "
                                            "in the title, or in what was\nasked or answered at once.",
                                 .rows = rows,
                                 .row_count = sizeof rows / sizeof rows[0],
-                                .takes_word = true};
-    const char *word = NULL;
+                                .words = &words};
     int status = 0;
-    if (!options_parse(&table, argc, argv, &word, &status)) {
+    if (!options_parse(&table, argc, argv, NULL, &status)) {
         return status;
     }
-    admin_call call = {
-        .program = "cellule conversation search", .path = "/v1/conversations/search", .print = print_found};
-    return send_text(&options, &call, "query", word);
+    buffer query = buffer_make(BODY_LIMIT);
+    for (size_t i = 0; i < words.count; i++) {
+        buffer_append_text(&query, i == 0 ? "" : " ");
+        buffer_append_text(&query, words.first[i]);
+    }
+    buffer body = buffer_make(BODY_LIMIT);
+    json_writer w = json_writer_make(&body);
+    json_write_object_begin(&w);
+    json_add_text(&w, "query", buffer_slice(&query));
+    json_add_u64(&w, "limit", limit);
+    json_write_object_end(&w);
+    admin_call call = {.program = "cellule conversation search",
+                       .method = "POST",
+                       .path = "/v1/conversations/search",
+                       .written = buffer_failed(&query) ? &query : &body,
+                       .print = print_found};
+    status = admin_run(&options, &call);
+    buffer_wipe(&query);
+    buffer_wipe(&body);
+    return status;
 }
 
 static int conversation_export(int argc, char **argv) {

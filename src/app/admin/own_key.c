@@ -70,7 +70,7 @@ static int key_add(int argc, char **argv) {
     admin_call call = {.program = "cellule key add",
                        .method = "POST",
                        .path = "/v1/keys",
-                       .body = buffer_slice(&body),
+                       .written = &body,
                        .print = print_key};
     status = admin_run(&options, &call);
     buffer_free(&body);

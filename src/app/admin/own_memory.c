@@ -27,7 +27,7 @@ static int send_key(const admin_options *options, admin_call *call, const char *
     }
     json_write_object_end(&w);
     call->method = "POST";
-    call->body = buffer_slice(&body);
+    call->written = &body;
     int status = admin_run(options, call);
     buffer_wipe(&body);
     secret_wipe(key, sizeof key);

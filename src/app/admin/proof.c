@@ -166,7 +166,7 @@ static int change_blacklist(const char *program, const char *summary, const char
     admin_call call = {.program = program,
                        .method = "POST",
                        .path = path,
-                       .body = buffer_slice(&body),
+                       .written = &body,
                        .print = add ? print_shut_out : admin_print_done};
     status = admin_run(&options, &call);
     buffer_free(&body);

@@ -31,7 +31,7 @@ static int send_text(const admin_options *options, admin_call *call, const char 
     json_add_text(&w, name, slice_of_text(value));
     json_write_object_end(&w);
     call->method = "POST";
-    call->body = buffer_slice(&body);
+    call->written = &body;
     int status = admin_run(options, call);
     buffer_free(&body);
     return status;

@@ -68,7 +68,7 @@ static int send_key_wish(const key_options *options, const char *program, const 
     json_add_text(&w, "verify", slice_of_text(options->verify));
     json_write_object_end(&w);
     admin_call call = {
-        .program = program, .method = "POST", .path = path, .body = buffer_slice(&body), .print = print_key};
+        .program = program, .method = "POST", .path = path, .written = &body, .print = print_key};
     int status = admin_run(&options->common, &call);
     buffer_free(&body);
     return status;
@@ -152,7 +152,7 @@ static int user_verify(int argc, char **argv) {
     admin_call call = {.program = "cellule admin user verify",
                        .method = "POST",
                        .path = path,
-                       .body = buffer_slice(&body),
+                       .written = &body,
                        .print = admin_print_done};
     status = admin_run(&options, &call);
     buffer_free(&body);

@@ -129,11 +129,8 @@ static int verification_decide(int argc, char **argv) {
     json_add_text(&w, "guilty", slice_of_text(guilty));
     json_add_text(&w, "reason", slice_of_text(reason));
     json_write_object_end(&w);
-    admin_call call = {.program = program,
-                       .method = "POST",
-                       .path = path,
-                       .body = buffer_slice(&body),
-                       .print = admin_print_done};
+    admin_call call = {
+        .program = program, .method = "POST", .path = path, .written = &body, .print = admin_print_done};
     status = admin_run(&options, &call);
     buffer_free(&body);
     return status;
