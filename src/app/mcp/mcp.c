@@ -226,6 +226,12 @@ static bool send_answer(server *s, error *err) {
     return sent || error_set(err, ERROR_IO, "the client doesn't read any more");
 }
 
+/* With the end that a line has on Windows, too. */
+static bool is_blank(slice line) {
+    slice rest = slice_trim(line);
+    return rest.length == 0 || slice_equal_text(rest, "\r");
+}
+
 static bool serve(server *s, error *err) {
     slice line;
     for (;;) {
@@ -238,7 +244,7 @@ static bool serve(server *s, error *err) {
         }
         if (kind == INPUT_TOO_LONG) {
             rpc_error(&s->w, NULL, RPC_PARSE_ERROR, "a message has up to 1 MiB");
-        } else if (slice_trim(line).length > 0) {
+        } else if (!is_blank(line)) {
             take_line(s, line);
         }
         if (!send_answer(s, err)) {
