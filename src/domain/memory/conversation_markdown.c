@@ -107,6 +107,12 @@ static void write_escaped(slice line, buffer *out) {
     }
 }
 
+void conversation_write_markdown_title(slice title, buffer *out) {
+    buffer_append_text(out, "# ");
+    write_escaped(title, out);
+    buffer_append_text(out, "\n\n");
+}
+
 static void write_quoted(slice text, buffer *out) {
     fence f = {0};
     while (text.length > 0) {

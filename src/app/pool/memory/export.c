@@ -32,9 +32,7 @@ static void client_left(void *context) {
 
 static void write_beginning(export *e, const walk_page *page) {
     if (e->markdown) {
-        buffer_append_text(&e->out.page, "# ");
-        buffer_append(&e->out.page, page->title);
-        buffer_append_text(&e->out.page, "\n\n");
+        conversation_write_markdown_title(page->title, &e->out.page);
         return;
     }
     char id[2 * STORE_CONVERSATION_ID_SIZE + 1];

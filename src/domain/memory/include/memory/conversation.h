@@ -76,6 +76,8 @@ bool conversation_query_is_valid(slice query);
  * without. A query that isn't valid is in nothing. */
 bool conversation_matches(slice text, slice query);
 
+/* Appends the title as a heading, in which nothing is HTML or fetched from elsewhere. */
+void conversation_write_markdown_title(slice title, buffer *out);
 /* Appends one turn as Markdown: what was said verbatim in a fenced block, the answer as a quote with its own
  * formatting, but without HTML and link definitions, so that neither changes what is around it. */
 void conversation_write_markdown(const conversation_turn *turn, buffer *out);
