@@ -104,9 +104,12 @@ static bool read_stops(reading *r, chat_request *chat) {
 static bool read_streaming(reading *r, chat_request *chat) {
     const json_value *options = NULL;
     r->param = "store";
-    if (!json_get_bool_or(r->root, "store", false, &chat->store, r->err)) {
+    bool unsaid = true;
+    if (!json_get_bool_or(r->root, "store", false, &chat->store, r->err) ||
+        !json_get_bool_or(r->root, "store", true, &unsaid, r->err)) {
         return false;
     }
+    chat->dismiss = !unsaid;
     r->param = "stream";
     if (!json_get_bool_or(r->root, "stream", false, &chat->stream, r->err)) {
         return false;

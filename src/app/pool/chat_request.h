@@ -33,7 +33,8 @@ typedef struct chat_request {
     uint64_t seed;
     bool stream;
     bool include_usage;
-    bool store; /* the user wants it kept */
+    bool store;   /* the user wants it kept */
+    bool dismiss; /* and here, that he wants it not to be */
 } chat_request;
 
 /* Everything is copied into `memory`. On failure `*param` names the member at fault, or is NULL. */

@@ -55,6 +55,12 @@ void job_end_unstored(job *j, const error *failure) {
 }
 
 void job_end_not_kept(job *j, const error *failure) {
+    if (failure->code == ERROR_NOT_FOUND) {
+        job_end_with_error(j, 404, "conversation_not_found",
+                           "the conversation was deleted while it was answered, so the answer isn't kept and "
+                           "not complete; ask again, without that conversation");
+        return;
+    }
     log_error("answer not kept", LOG_TEXT("job", j->work.id_hex), LOG_CAUSE(failure));
     job_end_with_error(j, 503, "not_kept",
                        "the answer could not be kept as you asked, so it is not complete; ask again");

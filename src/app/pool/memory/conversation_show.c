@@ -143,14 +143,19 @@ static showing *showing_new(memory_task *t) {
 
 static void show(pool *p, http_request *request, const account *who, slice segment, open_vault *v) {
     error err = {0};
+    size_t limit = 0;
+    uint64_t after = 0;
     (void)who;
+    if (!memory_query_limit(request, TURNS_DEFAULT, TURNS_MAX, &limit) ||
+        !memory_query_number(request, "after", 0, INT64_MAX, &after)) {
+        return;
+    }
     memory_task *t = memory_task_about(p, request, segment, what, v);
     if (t == NULL) {
         return;
     }
-    t->limit = memory_query_number(request, "limit", TURNS_DEFAULT, TURNS_MAX);
-    t->limit = t->limit == 0 ? 1 : t->limit;
-    t->after = memory_query_number(request, "after", 0, INT64_MAX);
+    t->limit = limit;
+    t->after = after;
     showing *s = showing_new(t);
     if (s != NULL && !store_conversation_get(p->store, t->user_id, t->id, head_found, s, &err)) {
         end_showing(s, &err);

@@ -61,16 +61,17 @@ static void listed(void *context, const store_conversation *rows, size_t count, 
     }
 }
 
-static size_t page_limit(http_request *request, uint64_t fallback, uint64_t most) {
-    uint64_t limit = memory_query_number(request, "limit", fallback, most);
-    return limit == 0 ? 1 : (size_t)limit;
-}
-
 static void list(pool *p, http_request *request, const account *who, slice segment, open_vault *v) {
     error err = {0};
     reply_json answer;
+    size_t limit = 0;
+    uint64_t after = 0;
     (void)who;
     (void)segment;
+    if (!memory_query_limit(request, LIST_DEFAULT, LIST_MAX, &limit) ||
+        !memory_query_number(request, "after", 0, INT64_MAX, &after)) {
+        return;
+    }
     if (v == NULL) {
         reply_list_begin(&answer, "conversations");
         reply_list_end(&answer, request, false);
@@ -80,8 +81,8 @@ static void list(pool *p, http_request *request, const account *who, slice segme
     if (t == NULL) {
         return;
     }
-    t->limit = page_limit(request, LIST_DEFAULT, LIST_MAX);
-    t->after = memory_query_number(request, "after", 0, INT64_MAX);
+    t->limit = limit;
+    t->after = after;
     if (!store_conversation_list(p->store, v->user_id, t->after, t->limit + 1, listed, t, &err)) {
         memory_task_fail(t, "conversation", &err);
     }
@@ -148,7 +149,8 @@ static bool read_title(pool *p, http_request *request, slice *title, error *err)
         (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES}, err);
     bool read = root != NULL && json_get_text(root, "title", title, err) &&
                 (conversation_title_is_valid(*title) ||
-                 error_set(err, ERROR_INVALID, "title: 1 to %d bytes without line breaks",
+                 error_set(err, ERROR_INVALID,
+                           "title: must be 1 to %d bytes without line breaks or other control characters",
                            (int)CONVERSATION_TITLE_MAX)) &&
                 (arena_copy(http_request_arena(request), *title, title) || error_memory(err));
     json_free(root);

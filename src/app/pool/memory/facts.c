@@ -116,10 +116,12 @@ static void list(pool *p, http_request *request, const account *who, slice segme
     error err = {0};
     uint8_t after[RECORD_ID_SIZE];
     bool is_later = false;
+    size_t limit = 0;
     reply_json answer;
     (void)who;
     (void)segment;
-    if (!read_after(request, after, &is_later)) {
+    if (!read_after(request, after, &is_later) ||
+        !memory_query_limit(request, LIST_DEFAULT, LIST_MAX, &limit)) {
         return;
     }
     if (v == NULL) {
@@ -142,8 +144,7 @@ static void list(pool *p, http_request *request, const account *who, slice segme
         return;
     }
     reply_list_begin(&l->answer, "facts");
-    l->task->limit = memory_query_number(request, "limit", LIST_DEFAULT, LIST_MAX);
-    l->task->limit = l->task->limit == 0 ? 1 : l->task->limit;
+    l->task->limit = limit;
     if (!store_fact_list(p->store, v->user_id, is_later ? after : NULL, l->task->limit + 1, listed, l,
                          &err)) {
         end_listing(l, &err);

@@ -5,15 +5,21 @@
 
 enum { FOUND_DEFAULT = 10, QUERY_MAX = 8192, BODY_DEPTH = 4, BODY_VALUES = 16 };
 
-static bool read_query(pool *p, http_request *request, slice *query, uint64_t *limit, error *err) {
+/* On failure `*param` names the member at fault, or is NULL. */
+static bool read_query(pool *p, http_request *request, slice *query, uint64_t *limit, const char **param,
+                       error *err) {
     json_value *root = json_parse(
         http_request_body(request),
         (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES}, err);
+    *param = root == NULL ? NULL : "query";
     bool read = root != NULL && json_get_text(root, "query", query, err) &&
                 ((query->length > 0 && query->length <= QUERY_MAX) ||
-                 error_set(err, ERROR_INVALID, "query: 1 to %d bytes", (int)QUERY_MAX)) &&
-                json_get_u64_or(root, "limit", 1, INDEX_MOST, FOUND_DEFAULT, limit, err) &&
+                 error_set(err, ERROR_INVALID, "query: must be 1 to %d bytes", (int)QUERY_MAX)) &&
                 (arena_copy(http_request_arena(request), *query, query) || error_memory(err));
+    if (read) {
+        *param = "limit";
+        read = json_get_u64_or(root, "limit", 1, INDEX_MOST, FOUND_DEFAULT, limit, err);
+    }
     json_free(root);
     return read;
 }
@@ -43,10 +49,11 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
     error err = {0};
     slice query;
     uint64_t limit = 0;
+    const char *param = NULL;
     (void)who;
     (void)segment;
-    if (!read_query(p, request, &query, &limit, &err)) {
-        reply_unreadable(request, "query", &err);
+    if (!read_query(p, request, &query, &limit, &param, &err)) {
+        reply_unreadable(request, param, &err);
         return;
     }
     if (v == NULL) {

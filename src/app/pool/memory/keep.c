@@ -215,6 +215,12 @@ static bool read_wish(const http_request *request, const chat_request *chat, kee
     if (!http_request_header(request, "x-cellule-conversation", &field)) {
         return true;
     }
+    if (chat->dismiss) {
+        return error_set(
+            err, ERROR_INVALID,
+            "\"store\" is false, so that nothing is kept, and X-Cellule-Conversation has it kept: "
+            "leave one of them out");
+    }
     *wanted = true;
     k->is_new = slice_equal_text(field, "new");
     return k->is_new || hex_decode(field, k->id, sizeof k->id) ||

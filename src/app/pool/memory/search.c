@@ -117,17 +117,22 @@ static void done(void *context, const error *failure) {
 
 static const walk_kind search_kind = {.read = read_page, .next = next, .done = done};
 
-static bool read_query(pool *p, http_request *request, search *s, error *err) {
+/* On failure `*param` names the member at fault, or is NULL. */
+static bool read_query(pool *p, http_request *request, search *s, const char **param, error *err) {
     slice query = {0};
     uint64_t limit = 0;
     json_value *root = json_parse(
         http_request_body(request),
         (json_limits){.size = p->settings.body_limit, .depth = BODY_DEPTH, .values = BODY_VALUES}, err);
+    *param = root == NULL ? NULL : "query";
     bool read = root != NULL && json_get_text(root, "query", &query, err) &&
                 (conversation_query_is_valid(query) ||
-                 error_set(err, ERROR_INVALID, "query: 1 to %d words in at most %d bytes; shorten it",
-                           (int)CONVERSATION_QUERY_WORDS_MAX, (int)CONVERSATION_QUERY_MAX)) &&
-                json_get_u64_or(root, "limit", 1, FOUND_MAX, FOUND_DEFAULT, &limit, err);
+                 error_set(err, ERROR_INVALID, "query: must be 1 to %d words in at most %d bytes",
+                           (int)CONVERSATION_QUERY_WORDS_MAX, (int)CONVERSATION_QUERY_MAX));
+    if (read) {
+        *param = "limit";
+        read = json_get_u64_or(root, "limit", 1, FOUND_MAX, FOUND_DEFAULT, &limit, err);
+    }
     if (read) {
         memcpy(s->query, query.data, query.length);
         s->query_length = query.length;
@@ -139,6 +144,7 @@ static bool read_query(pool *p, http_request *request, search *s, error *err) {
 
 static void begin(pool *p, http_request *request, const account *who, slice segment, open_vault *v) {
     error err = {0};
+    const char *param = NULL;
     (void)who;
     (void)segment;
     search *s = memory_allocate_zeroed(1, sizeof *s);
@@ -148,9 +154,9 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
     }
     s->pool = p;
     s->request = request;
-    if (!read_query(p, request, s, &err)) {
+    if (!read_query(p, request, s, &param, &err)) {
         memory_free(s);
-        reply_unreadable(request, "query", &err);
+        reply_unreadable(request, param, &err);
         return;
     }
     reply_list_begin(&s->answer, "found");

@@ -95,13 +95,26 @@ bool memory_read_id(http_request *request, slice segment, const char *what, uint
     return true;
 }
 
-uint64_t memory_query_number(http_request *request, const char *name, uint64_t fallback, uint64_t most) {
+bool memory_query_number(http_request *request, const char *name, uint64_t fallback, uint64_t most,
+                         uint64_t *number) {
     slice text = {0};
-    uint64_t number = 0;
     error ignored = {0};
+    *number = fallback;
     if (!form_get(http_request_query(request), name, http_request_arena(request), &text, &ignored) ||
-        !slice_to_u64(text, &number)) {
-        number = fallback;
+        (text.length > 0 && !slice_to_u64(text, number))) {
+        reply_error(request, 400, name, NULL, "%s: one whole number, not negative; leave it out for the %s",
+                    name, strcmp(name, "limit") == 0 ? "usual one" : "beginning");
+        return false;
     }
-    return number < most ? number : most;
+    *number = *number < most ? *number : most;
+    return true;
+}
+
+bool memory_query_limit(http_request *request, uint64_t fallback, uint64_t most, size_t *limit) {
+    uint64_t number = 0;
+    if (!memory_query_number(request, "limit", fallback, most, &number)) {
+        return false;
+    }
+    *limit = number == 0 ? 1 : (size_t)number;
+    return true;
 }

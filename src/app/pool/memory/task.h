@@ -39,7 +39,11 @@ void memory_not_found(http_request *request, const char *what);
  * answered. */
 MUST_CHECK bool memory_read_id(http_request *request, slice segment, const char *what,
                                uint8_t id[RECORD_ID_SIZE]);
-/* ?name=NUMBER in the query, or `fallback`; cut to `most`. */
-uint64_t memory_query_number(http_request *request, const char *name, uint64_t fallback, uint64_t most);
+/* ?name=NUMBER in the query, or `fallback` if it isn't there; cut to `most`. False: it isn't a whole number,
+ * or is there twice, and that was answered: who pages with a wrong mark must not begin anew. */
+MUST_CHECK bool memory_query_number(http_request *request, const char *name, uint64_t fallback, uint64_t most,
+                                    uint64_t *number);
+/* The same for ?limit, which is 1 at least. */
+MUST_CHECK bool memory_query_limit(http_request *request, uint64_t fallback, uint64_t most, size_t *limit);
 
 #endif
