@@ -29,11 +29,15 @@ VERBS = ["pool init", "pool run", "worker join", "worker run", "ask", "admin sta
          "admin secrets show", "admin secrets rotate", "admin audit list", "admin audit show", "admin audit checkpoint",
          "conversation list", "conversation show", "conversation search", "conversation export", "conversation rename",
          "conversation delete", "privacy export", "privacy erase", "admin gdpr status", "admin gdpr erase",
-         "admin audit export", "admin audit erase-person", "verify audit", "verify release", "release key",
+         "admin audit export", "admin audit erase-person", "admin recovery list", "admin recovery approve",
+         "admin recovery refuse", "admin recovery-key", "admin database copy", "key list", "key add", "key rotate",
+         "key revoke", "memory status", "memory unlock", "memory lock", "memory key add", "memory key remove", "mcp",
+         "verify audit", "verify release", "release key",
          "release keys", "release manifest", "release sign"]
 GROUPS = ["", "pool", "worker", "admin", "admin user", "admin worker", "admin worker blacklist",
           "admin honeytoken", "admin verification", "verify", "engine", "admin session", "admin enrolment", "admin approval",
-          "admin revoke", "admin secrets", "admin audit", "admin gdpr", "conversation", "privacy", "release"]
+          "admin revoke", "admin secrets", "admin audit", "admin gdpr", "admin recovery", "admin database", "key",
+          "memory", "memory key", "conversation", "privacy", "release"]
 WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user key", "admin user keys",
                "admin user revoke", "admin user disable", "admin user verify", "admin worker token",
                "admin worker revoke", "admin worker clear", "admin worker evidence",
@@ -44,6 +48,8 @@ WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user
                "admin revoke everything", "admin secrets rotate", "admin audit show", "admin audit export",
                "conversation show", "conversation search", "conversation export", "conversation rename",
                "conversation delete", "privacy export", "admin gdpr erase",
+               "admin recovery approve", "admin recovery refuse", "admin recovery-key", "admin database copy",
+               "key revoke", "memory unlock", "memory key remove",
                "admin audit erase-person", "verify audit", "verify release", "release key", "release keys",
                "release manifest", "release sign"]
 

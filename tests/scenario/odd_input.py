@@ -1,0 +1,200 @@
+"""What is typed by mistake where something is kept: a status that fits, a sentence that helps. odd_input.py BINARY"""
+
+import concurrent.futures
+import json
+import os
+import sqlite3
+import subprocess
+
+import tap
+from wire import BINARY, SiteCase
+
+OK, FAILED, USAGE = 0, 1, 2
+
+
+class Odd(SiteCase):
+    def cli(self, *arguments, key=None, environment=None, output=subprocess.PIPE, text=None):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("CELLULE_")}
+        return subprocess.run([BINARY, *arguments], stdout=output, stderr=subprocess.PIPE, text=True, timeout=60,
+                              env={**clean, "HOME": "/nonexistent", **self.site.environment(key or self.site.user_key),
+                                   **(environment or {})}, check=False, input=text or "")
+
+    def keep(self, key, question="How do I start the pool?", conversation=None, **more):
+        headers = [f"X-Cellule-Conversation: {conversation}"] if conversation else []
+        body = self.chat_body(question, **{**({} if conversation else {"store": True}), **more})
+        return self.ask("POST", "/v1/chat/completions", body, key, headers)
+
+    def begin(self, key, question="How do I start the pool?"):
+        answer = self.keep(key, question)
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.headers["x-cellule-conversation"]
+
+
+class OverTheApi(Odd):
+    def test_a_wrong_mark_doesnt_begin_the_list_anew(self):
+        user = self.add_user("anna")["key"]
+        conversation = self.begin(user)
+        lists = ("/v1/conversations", f"/v1/conversations/{conversation}")
+        for path in lists:
+            for mark in (conversation, "-1", "x", "1e3", "99999999999999999999", "1&after=1"):
+                self.check_error(self.ask("GET", f"{path}?after={mark}", key=user), 400, param="after")
+            self.assertEqual(self.ask("GET", f"{path}?after=", key=user).status, 200)
+        for path in (*lists, "/v1/memory/facts"):
+            for limit in ("-1", "x", "1.5", "99999999999999999999", "1&limit=2"):
+                self.check_error(self.ask("GET", f"{path}?limit={limit}", key=user), 400, param="limit")
+            for limit in ("0", "1", "1000000", ""):
+                self.assertEqual(self.ask("GET", f"{path}?limit={limit}", key=user).status, 200)
+        nobody = self.add_user("anton")["key"]
+        self.check_error(self.ask("GET", "/v1/conversations?after=x", key=nobody), 400, param="after")
+
+    def test_the_member_that_is_wrong_is_named(self):
+        for path in ("/v1/conversations/search", "/v1/memory/search"):
+            for limit in (0, -1, 1.5, "3", 101, []):
+                answer = self.ask("POST", path, {"query": "x", "limit": limit}, self.site.user_key)
+                self.check_error(answer, 400, param="limit")
+            self.check_error(self.ask("POST", path, {"query": ""}, self.site.user_key), 400, param="query")
+            self.assertIsNone(self.check_error(self.ask("POST", path, b'{"query"', self.site.user_key), 400)["param"])
+
+    def test_what_is_wanted_kept_and_not_kept_is_refused(self):
+        user = self.add_user("bruno")["key"]
+        conversation = self.begin(user)
+        for where in (conversation, "new"):
+            answer = self.keep(user, conversation=where, store=False)
+            self.assertIn("store", self.check_error(answer, 400)["message"])
+        self.assertEqual(self.keep(user, conversation=conversation, store=None).status, 200)
+        shown = self.ask("GET", f"/v1/conversations/{conversation}", key=user).json
+        self.assertEqual(len(shown["turns"]), 2)
+        self.assertEqual(self.chat(user, store=False).status, 200)
+        self.assertEqual(len(self.ask("GET", "/v1/conversations", key=user).json["conversations"]), 1)
+
+    def test_a_conversation_that_goes_while_it_is_answered_is_said_to_be_gone(self):
+        user = self.add_user("clara")["key"]
+        seen = set()
+        with concurrent.futures.ThreadPoolExecutor(1) as other:
+            for _ in range(20):
+                conversation = self.begin(user)
+                going_on = other.submit(self.keep, user, "Tell me everything.", conversation, max_tokens=200)
+                while self.metrics()["cellule_jobs_running"] == 0 and not going_on.done():
+                    pass
+                self.assertEqual(self.ask("DELETE", f"/v1/conversations/{conversation}", key=user).status, 200)
+                answer = going_on.result()
+                seen.add(answer.status)
+                if answer.status != 200:
+                    self.check_error(answer, 404, "conversation_not_found")
+                if "while it was answered" in answer.body.decode():
+                    return
+        self.fail(f"none was deleted in that moment: {seen}")
+
+    def test_a_title_changes_nothing_around_it(self):
+        user = self.add_user("dora")["key"]
+        conversation = self.begin(user, "<img src=x onerror=alert(1)> ![a](https://evil.example/a)\n\nHow do I start?")
+        where = f"/v1/conversations/{conversation}"
+
+        def heading():
+            exported = self.ask("GET", f"{where}/export?format=markdown", key=user)
+            return exported.body.decode().split("\n")[0]
+
+        self.assertEqual(heading(), r"# \<img src=x onerror=alert(1)> \![a](https://evil.example/a)")
+        for title, expected in ((r"\<b>", r"# \<b>"), (r"\\<b>", r"# \\\<b>"), ("Été à Cádiz 😀", "# Été à Cádiz 😀")):
+            self.assertEqual(self.ask("POST", where, {"title": title}, user).status, 200)
+            self.assertEqual(heading(), expected)
+
+
+class OnTheCommandLine(Odd):
+    def test_what_couldnt_be_printed_is_no_success(self):
+        for arguments in (("conversation", "list"), ("conversation", "list", "--json"), ("key", "list"), ("key", "add"),
+                          ("memory", "status"), ("conversation", "--help"), ("--version",)):
+            with self.subTest(arguments), open("/dev/full", "wb") as full:
+                done = self.cli(*arguments, output=full)
+                self.assertEqual(done.returncode, FAILED, done.stderr)
+                self.assertIn("No space left", done.stderr)
+            with self.subTest(arguments):
+                reader, writer = os.pipe()
+                os.close(reader)
+                self.assertNotEqual(self.cli(*arguments, output=writer).returncode, OK)
+                os.close(writer)
+
+    def test_what_is_too_long_is_said_to_be(self):
+        for arguments in (("conversation", "rename", "0" * 32, "--title", "x" * 20000),
+                          ("conversation", "search", "x" * 20000), ("key", "add", "--label", "x" * 3000)):
+            with self.subTest(arguments[:2]):
+                done = self.cli(*arguments)
+                self.assertEqual(done.returncode, FAILED)
+                self.assertIn("too long", done.stderr)
+                self.assertNotIn("JSON", done.stderr)
+
+    def test_words_are_looked_for_as_they_are_typed(self):
+        user = self.add_user("emil")["key"]
+        for i in range(3):
+            self.begin(user, f"Wo steht der Reiher? {i}")
+        found = self.cli("conversation", "search", "reiher", "steht", key=user)
+        self.assertEqual((found.returncode, found.stdout.count("Reiher")), (OK, 3), found.stderr)
+        found = self.cli("conversation", "search", "--limit", "2", "reiher", key=user)
+        self.assertEqual(found.stdout.count("Reiher"), 2)
+        self.assertIn("--limit", found.stdout)
+        self.assertIn("nothing was found", self.cli("conversation", "search", "storch", key=user).stdout)
+        found = self.cli("conversation", "search", "storch", "--json", key=user)
+        self.assertEqual(json.loads(found.stdout)["found"], [])
+        self.assertEqual(self.cli("conversation", "search", *["x"] * 17).returncode, USAGE)
+
+    def test_a_wrong_option_is_said_of_the_whole_verb(self):
+        for arguments, words in ((("conversation", "list", "--limit", "0"), "cellule conversation list: --limit takes"),
+                                 (("conversation", "search", "-x"), "cellule conversation search: invalid option"),
+                                 (("memory", "key", "remove", "-1"), "cellule memory key remove: invalid option"),
+                                 (("key", "add", "--days", "many"), "cellule key add: --days takes")):
+            with self.subTest(arguments):
+                done = self.cli(*arguments)
+                self.assertEqual((done.returncode, done.stdout), (USAGE, ""))
+                self.assertTrue(done.stderr.startswith(words), done.stderr)
+
+    def test_the_address_that_sdks_take_is_taken(self):
+        for end in ("/", "/v1", "/v1/"):
+            done = self.cli("conversation", "list", environment={"CELLULE_URL": self.site.url + end})
+            self.assertEqual(done.returncode, OK, done.stderr)
+        for end in ("/v2", "/v1/conversations", "/?x"):
+            done = self.cli("conversation", "list", environment={"CELLULE_URL": self.site.url + end})
+            self.assertEqual(done.returncode, FAILED)
+            self.assertIn("https://HOST:PORT", done.stderr)
+
+    def test_a_file_that_isnt_what_it_should_be_is_named(self):
+        done = self.cli("conversation", "list", environment={"CELLULE_CA": str(self.site.folder / "pool.yaml")})
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn("pool.yaml holds no certificate", done.stderr)
+        done = self.cli("memory", "unlock", "--key-file", "-")
+        self.assertIn("standard input holds no key", done.stderr)
+
+
+class ManyUsers(Odd):
+    worker_count = 0
+
+    def test_more_users_than_a_page_takes_are_told_of(self):
+        """The officer mustn't take the first page for all. Stretching so many keys would take minutes: rows."""
+        self.site.stop()
+        database = sqlite3.connect(self.site.folder / "pool.db")
+        for i in range(1000, 1201):
+            database.execute("INSERT INTO users (id, name, role, created_ms) VALUES (?, ?, 'employee', 1)",
+                             (i, f"many{i}"))
+            database.execute("INSERT INTO keys (id, user_id, token_hash, label, created_ms, expires_ms) "
+                             "VALUES (?, ?, ?, '', 1, 0)", (i, i, os.urandom(32)))
+            database.execute("INSERT INTO vaults (user_id, salt, created_ms) VALUES (?, ?, 1)", (i, os.urandom(16)))
+            database.execute("INSERT INTO vault_wraps (user_id, key_id, kind, cost, wrapped) "
+                             "VALUES (?, ?, 'pbkdf2-hmac-sha256', 600000, ?)", (i, i, os.urandom(100)))
+        database.commit()
+        database.close()
+        self.site.start()
+        first = self.cli("admin", "gdpr", "status", key=self.site.admin_key).stdout
+        self.assertRegex(first, r"more: --after \d+\n$")
+        second = self.cli("admin", "gdpr", "status", "--after", first.split()[-1], key=self.site.admin_key).stdout
+        self.assertNotIn("more:", second)
+        self.assertEqual(sum(f"many{i}" in first or f"many{i}" in second for i in range(1000, 1201)), 201)
+
+
+class AnAgent(Odd):
+    def test_blank_lines_are_nothing(self):
+        done = self.cli("mcp", text='\n \r\n\r\n{"jsonrpc":"2.0","id":"é😀","method":"ping"}\r\n')
+        self.assertEqual(json.loads(done.stdout), {"jsonrpc": "2.0", "id": "é😀", "result": {}})
+        self.assertEqual(done.returncode, OK)
+
+
+if __name__ == "__main__":
+    tap.main()
