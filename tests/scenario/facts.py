@@ -501,6 +501,46 @@ class Embedded(FactsCase):
         self.assertEqual(self.progress(user), (0, 1))
 
 
+class Crowded(FactsCase):
+    """The pool may have a MiB for what facts are found by: those of about 470 facts."""
+
+    settings = {"fact_memory_mib": 1}
+
+    def add_many(self, name, count):
+        user = self.user(name)
+        with concurrent.futures.ThreadPoolExecutor(4) as crowd:
+            list(crowd.map(lambda i: self.add(f"{name} keeps thing {i} in drawer {i % 7}", user), range(count)))
+        return user
+
+    def test_users_whose_facts_dont_fit_together_take_turns(self):
+        names = ["kim", "lea", "mia"]
+        users = [self.add_many(name, 200) for name in names]
+        for _ in range(2):
+            for name, user in zip(names, users):
+                found = self.found("keeps thing 117", user, limit=5)
+                self.assertIn(f"{name} keeps thing 117 in drawer 5", found)
+                self.assertEqual({text.split()[0] for text in found}, {name})
+
+        def search(i):
+            return self.ask("POST", "/v1/memory/search", {"query": f"thing {i}"}, users[i % 3])
+        with concurrent.futures.ThreadPoolExecutor(6) as crowd:
+            for answer in crowd.map(search, range(30)):
+                if answer.status != 200:
+                    self.check_error(answer, 429)
+        self.assertIn("kim keeps thing 117 in drawer 5", self.found("keeps thing 117", users[0], limit=5))
+
+    def test_facts_that_dont_fit_alone_are_kept_and_the_search_says_why_not(self):
+        user = self.add_many("noa", 520)
+        last = self.add("This one is too many", user)
+        answer = self.ask("POST", "/v1/memory/search", {"query": "thing"}, user)
+        self.check_error(answer, 429)
+        self.assertIn("fact_memory_mib", answer.json["error"]["message"])
+        self.assertEqual(self.show(last, user).status, 200)
+        for row in self.list(user, "?limit=100")["facts"]:
+            self.assertEqual(self.ask("DELETE", f"/v1/memory/facts/{row['id']}", key=user).status, 200)
+        self.assertEqual(self.found("this one is too many", user, limit=1), ["This one is too many"])
+
+
 class Stops(FactsCase):
     keep_alive = False
 

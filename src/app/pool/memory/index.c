@@ -105,12 +105,13 @@ static fact_index *find_idle(const fact_index *but) {
 
 bool index_count(fact_index *x, index_data *data, error *err) {
     indexes *all = x->all;
+    size_t most = (size_t)all->pool->settings.fact_memory_mib * 1024 * 1024;
     for (;;) {
         size_t size = index_data_size(data);
         all->bytes = all->bytes - x->bytes + size;
         x->bytes = size;
-        fact_index *idle = all->bytes <= INDEX_MEMORY_MAX ? NULL : find_idle(x);
-        if (all->bytes <= INDEX_MEMORY_MAX) {
+        fact_index *idle = all->bytes <= most ? NULL : find_idle(x);
+        if (all->bytes <= most) {
             return true;
         }
         if (idle != NULL) {
@@ -121,7 +122,9 @@ bool index_count(fact_index *x, index_data *data, error *err) {
             data->no_room = true;
         } else {
             return error_set(err, ERROR_LIMIT,
-                             "too many users search their facts just now; try again in a moment");
+                             "there is no room in the pool's memory for your facts just now; try again in a "
+                             "moment, or ask "
+                             "your admin to raise fact_memory_mib");
         }
     }
 }

@@ -6,15 +6,12 @@
 #include "memory/keyring.h"
 
 /* The vectors of the users whose facts were asked for lately, in memory. An index is read from the store when
- * it is first needed, hangs on its user's open vault, and is wiped with it. What is done with one is done
- * beside the loop, one thing after the other in the order in which it was asked for, so that a search finds
- * what was told to be kept before it. Loop thread, but for what is said to run beside it. */
-enum {
-    FACTS_OF_USER_MAX = 100000,
-    INDEX_MEMORY_MAX = 256 * 1024 * 1024, /* bytes, of all users; what wasn't used for longest goes */
-    INDEX_MOST = 32,
-    INDEX_FOUND_MAX = 2 * INDEX_MOST
-};
+ * it is first needed, hangs on its user's open vault, and is wiped with it. All together may have
+ * fact_memory_mib of the settings; what wasn't used for longest goes, and is read anew when it is needed.
+ * What is done with one is done beside the loop, one thing after the other in the order in which it was asked
+ * for, so that a search finds what was told to be kept before it. Loop thread, but for what is said to run
+ * beside it. */
+enum { FACTS_OF_USER_MAX = 100000, INDEX_MOST = 32, INDEX_FOUND_MAX = 2 * INDEX_MOST };
 
 typedef struct indexes indexes;       /* of the pool */
 typedef struct fact_index fact_index; /* of a user */
