@@ -246,6 +246,25 @@ class Opening(Owned):
         self.assertEqual(self.show(sessions[0], conversation).status, 401)
         self.check_opens(sessions[1], conversation)
 
+    def test_one_conversation_goes_on_from_two_machines_at_once(self):
+        first = self.add_user("petra")
+        conversation = self.keep(first["key"])
+        second = self.make(first["key"])
+        self.assertEqual(self.ask("POST", "/v1/memory/unlock", {"key": first["key"]}, second["key"]).status, 200)
+        keys = [first["key"], second["key"]]
+
+        def ask(i):
+            return self.ask("POST", "/v1/chat/completions", self.chat_body(f"Question {i}?"), keys[i % 2],
+                            [f"X-Cellule-Conversation: {conversation}"]).status
+
+        with concurrent.futures.ThreadPoolExecutor(6) as crowd:
+            self.assertEqual(list(crowd.map(ask, range(12))), [200] * 12)
+        pages = [self.show(key, conversation).json["turns"] for key in keys]
+        self.assertEqual(pages[0], pages[1])
+        asked = [turn["messages"][-1]["content"] for turn in pages[0]]
+        self.assertEqual(len({turn["id"] for turn in pages[0]}), 13)
+        self.assertEqual(set(asked[1:]), {f"Question {i}?" for i in range(12)})
+
     def test_a_hundred_keys_that_open_at_once_keep_nobody_from_asking(self):
         people = [self.add_user(f"crowd{i}")["key"] for i in range(100)]
         refused, others = [], []
