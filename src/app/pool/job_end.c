@@ -8,6 +8,7 @@
 #include "hold/frames.h"
 #include "hold/required.h"
 #include "memory/lesson.h"
+#include "memory/reading.h"
 #include "os/clock.h"
 #include "proof/proof.h"
 #include "reply.h"
@@ -148,6 +149,7 @@ static const char revoked_text[] = "this key was revoked";
 void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
     revoked gone = {user_id, key_id};
     end_selected(p, is_revoked, &gone, 401, "key_revoked", revoked_text);
+    readings_end(p, &(readings_of){.user_id = user_id, .key_id = key_id}, 401, "key_revoked", revoked_text);
     lessons_end(p, &(lessons_of){.user_id = user_id, .key_id = key_id}, 401, "key_revoked", revoked_text);
     embeddings_end(p, &(embeddings_of){.user_id = user_id, .key_id = key_id}, 401, "key_revoked",
                    revoked_text);
@@ -155,6 +157,7 @@ void job_end_revoked(pool *p, uint64_t user_id, uint64_t key_id) {
 
 void job_end_all_revoked(pool *p) {
     end_all(&p->jobs, 401, "key_revoked", revoked_text);
+    readings_end(p, &(readings_of){0}, 401, "key_revoked", revoked_text);
     lessons_end(p, &(lessons_of){0}, 401, "key_revoked", revoked_text);
     embeddings_end(p, &(embeddings_of){0}, 401, "key_revoked", revoked_text);
 }
@@ -167,6 +170,7 @@ static bool is_of_login(job *j, const void *by) {
 
 void job_end_login(pool *p, uint64_t login) {
     end_selected(p, is_of_login, &login, 401, "session_ended", session_ended_text);
+    readings_end(p, &(readings_of){.login = login}, 401, "session_ended", session_ended_text);
     lessons_end(p, &(lessons_of){.login = login}, 401, "session_ended", session_ended_text);
     embeddings_end(p, &(embeddings_of){.login = login}, 401, "session_ended", session_ended_text);
 }

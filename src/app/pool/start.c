@@ -12,6 +12,7 @@
 #include "job.h"
 #include "memory/index.h"
 #include "memory/keyring.h"
+#include "memory/reading.h"
 #include "os/host.h"
 #include "os/random.h"
 #include "privacy/erase.h"
@@ -62,6 +63,7 @@ static void keep_house(void *context) {
     browsers_keep_house(context);
     backchannel_keep_house(context);
     pool *p = context;
+    readings_keep_house(p);
     keyring_keep_house(p->keyring);
     erase_go_on(p);
     privacy_expire(p);
@@ -241,6 +243,7 @@ bool pool_start(pool *p, const char *site_folder, error *err) {
     list_init(&p->jobs);
     list_init(&p->stalled);
     list_init(&p->sessions);
+    list_init(&p->readings);
     list_init(&p->lessons);
     list_init(&p->embeddings);
     list_init(&p->embedding_requests);

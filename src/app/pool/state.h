@@ -65,6 +65,7 @@ typedef struct pool {
     struct devices *devices;         /* logins of programs under way: sso/device.h */
     struct keyring *keyring;         /* of what users keep: memory/keyring.h */
     struct indexes *indexes;         /* of their facts: memory/index.h */
+    list_node readings;              /* searches and exports of it: memory/reading.h */
     list_node lessons;               /* facts being learnt from conversations: memory/learn.h */
     struct recoveries *recoveries;   /* of it, that users ask for: recovery/requests.h */
     struct audit *audit;             /* what privileged callers do: audit/audit.h */

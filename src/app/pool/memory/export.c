@@ -100,7 +100,6 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
     error err = {0};
     uint8_t id[RECORD_ID_SIZE];
     bool markdown = false;
-    (void)who;
     if (!read_format(request, &markdown) || !memory_read_id(request, segment, "conversation", id)) {
         return;
     }
@@ -114,20 +113,20 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
         return;
     }
     e->markdown = markdown;
-    e->out = (sending){.request = request,
+    e->out = (sending){.pool = p,
+                       .request = request,
                        .media_type = markdown ? SLICE_LITERAL("text/markdown; charset=utf-8")
                                               : SLICE_LITERAL("application/json"),
                        .disposition = markdown ? SLICE_LITERAL("attachment; filename=\"conversation.md\"")
                                                : SLICE_LITERAL("attachment; filename=\"conversation.json\""),
                        .go_on = page_is_out,
                        .context = e};
-    e->walk = walk_start(p, v, id, &export_kind, e, &err);
+    bool started = sending_start(&e->out, who, client_left, &err);
+    e->walk = started ? walk_start(p, v, id, &export_kind, e, &err) : NULL;
     if (e->walk == NULL) {
+        sending_end(&e->out, &err, "conversation");
         free_export(e);
-        reply_failure(request, &err);
-        return;
     }
-    sending_start(&e->out, client_left);
 }
 
 void conversation_export(pool *p, http_request *request, const account *who, slice id) {

@@ -6,6 +6,7 @@
 #include "memory/fact_find.h"
 #include "memory/facts.h"
 #include "memory/lesson.h"
+#include "memory/reading.h"
 #include "memory/recalled.h"
 #include "memory/walk.h"
 #include "reply.h"
@@ -27,6 +28,7 @@ static const float plain_same = 0.85F;
 static const float model_same = 0.95F;
 
 typedef struct learning {
+    reading reading; /* while the conversation is read */
     pool *pool;
     http_request *request; /* NULL: the client has left */
     open_vault *vault;
@@ -244,6 +246,8 @@ static void all_read(void *context, const error *failure) {
     learning *l = context;
     error err = {0};
     l->walk = NULL;
+    reading_stop(&l->reading);
+    http_request_on_closed(l->request, client_left, l);
     const account *who = failure == NULL ? identify(l->pool, l->request, &err) : NULL;
     if (failure != NULL && failure->code == ERROR_NOT_FOUND) {
         memory_not_found(end(l), "conversation");
@@ -280,7 +284,6 @@ static bool read_wish(learning *l, http_request *request, error *err) {
 
 static void begin(pool *p, http_request *request, const account *who, slice segment, open_vault *v) {
     error err = {0};
-    (void)who;
     (void)segment;
     if (v == NULL) {
         memory_not_found(request, "conversation");
@@ -298,13 +301,13 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
         reply_unreadable(request, NULL, &err);
         return;
     }
-    l->walk = walk_start(p, v, l->conversation, &learn_kind, l, &err);
+    bool started = reading_start(p, &l->reading, request, who, client_left, l, &err);
+    l->walk = started ? walk_start(p, v, l->conversation, &learn_kind, l, &err) : NULL;
     if (l->walk == NULL) {
+        reading_stop(&l->reading);
         free_learning(l);
         reply_failure(request, &err);
-        return;
     }
-    http_request_on_closed(request, client_left, l);
 }
 
 void memory_learn(pool *p, http_request *request, const account *who, slice segment) {

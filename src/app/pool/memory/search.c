@@ -4,6 +4,7 @@
 #include "codec/json.h"
 #include "crypto/hash.h"
 #include "memory/gate.h"
+#include "memory/reading.h"
 #include "memory/walk.h"
 #include "reply.h"
 
@@ -13,6 +14,7 @@
 enum { FOUND_DEFAULT = 20, FOUND_MAX = 100, EXCERPT_MAX = 200, BODY_DEPTH = 4, BODY_VALUES = 16 };
 
 typedef struct search {
+    reading reading;
     pool *pool;
     http_request *request;
     walk *walk;
@@ -105,7 +107,7 @@ static walk_next next(void *context) {
 static void done(void *context, const error *failure) {
     search *s = context;
     http_request *request = s->request;
-    http_request_on_closed(request, NULL, NULL);
+    reading_stop(&s->reading);
     if (failure != NULL) {
         free_search(s);
         reply_failure(request, failure);
@@ -145,7 +147,6 @@ static bool read_query(pool *p, http_request *request, search *s, const char **p
 static void begin(pool *p, http_request *request, const account *who, slice segment, open_vault *v) {
     error err = {0};
     const char *param = NULL;
-    (void)who;
     (void)segment;
     search *s = memory_allocate_zeroed(1, sizeof *s);
     if (s == NULL) {
@@ -165,13 +166,13 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
         memory_free(s);
         return;
     }
-    s->walk = walk_start(p, v, NULL, &search_kind, s, &err);
+    bool started = reading_start(p, &s->reading, request, who, client_left, s, &err);
+    s->walk = started ? walk_start(p, v, NULL, &search_kind, s, &err) : NULL;
     if (s->walk == NULL) {
+        reading_stop(&s->reading);
         free_search(s);
         reply_failure(request, &err);
-        return;
     }
-    http_request_on_closed(request, client_left, s);
 }
 
 void conversations_search(pool *p, http_request *request, const account *who, slice segment) {

@@ -39,6 +39,7 @@ struct walk {
     uint8_t (*turn_ids)[STORE_JOB_ID_SIZE];
     slice title; /* in `heads` */
     bool begins;
+    bool was_last; /* the page that was read, of the conversation's */
     bool failed;
     error failure;
     bool busy;                   /* the store or a thread works for it */
@@ -137,13 +138,20 @@ static void read_page(void *argument) {
 }
 
 static void go_on(walk *w) {
-    if (is_last_page(w)) {
+    if (w->was_last) {
         next_conversation(w);
-        return;
+    } else {
+        w->begins = false;
+        read_turns(w);
     }
-    w->begins = false;
-    w->after = w->turns[w->turn_count - 1].number;
-    read_turns(w);
+}
+
+/* What was read isn't kept while somebody takes his time with it. */
+static void leave_page(walk *w) {
+    w->was_last = is_last_page(w);
+    w->after = w->turn_count == 0 ? w->after : w->turns[w->turn_count - 1].number;
+    w->turn_count = 0;
+    arena_reset(w->sealed);
 }
 
 static void page_read(void *argument) {
@@ -153,6 +161,7 @@ static void page_read(void *argument) {
         finish(w, w->failed ? &w->failure : NULL);
         return;
     }
+    leave_page(w);
     switch (w->kind->next(w->context)) {
     case WALK_ON:
         go_on(w);

@@ -264,7 +264,8 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
     e->pool = p;
     e->user_id = who->user_id;
     snprintf(e->user_name, sizeof e->user_name, "%s", who->user_name);
-    e->out = (sending){.request = request,
+    e->out = (sending){.pool = p,
+                       .request = request,
                        .media_type = SLICE_LITERAL("application/json"),
                        .disposition = SLICE_LITERAL("attachment; filename=\"cellule.json\""),
                        .go_on = page_is_out,
@@ -274,12 +275,10 @@ static void begin(pool *p, http_request *request, const account *who, slice segm
         keyring_hold(v);
         e->vault = v;
     }
-    if (!make_parts(e, &err)) {
-        free_all(e);
-        reply_failure(request, &err);
+    if (!make_parts(e, &err) || !sending_start(&e->out, who, client_left, &err)) {
+        end(e, &err);
         return;
     }
-    sending_start(&e->out, client_left);
     step(e);
 }
 

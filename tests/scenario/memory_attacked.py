@@ -1,0 +1,93 @@
+"""Who wants more of what users keep than is his. memory_attacked.py BINARY TOP FAKE_WORKER"""
+
+import tap
+from fleet import FleetCase, eventually
+from wire import Connection, request, trust
+
+LONG = "The lapwing " * 80000  # nearly 1 MB
+
+
+class Attacked(FleetCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.workers = cls.start_fake("--says", "yes", "--reply-bytes", "100", "--tokens", "2", "--context", "1000000", count=2)
+        cls.addClassCleanup(cls.workers.stop)
+        cls.workers.wait("serving")
+
+    def setUp(self):
+        pass
+
+    def keep(self, key, question, conversation="new"):
+        body = {"model": "demo", "messages": [{"role": "user", "content": question}]}
+        answer = self.ask("POST", "/v1/chat/completions", body, key, [f"X-Cellule-Conversation: {conversation}"])
+        self.assertEqual(answer.status, 200, answer.body)
+        return answer.headers["x-cellule-conversation"]
+
+    def keep_much(self, key, megabytes):
+        conversation = self.keep(key, LONG)
+        for _ in range(megabytes - 1):
+            self.keep(key, LONG, conversation)
+        return conversation
+
+    def begin(self, path, key):
+        """A request whose answer is left lying; it has begun, or has been refused."""
+        connection = Connection(self.site.address, trust(self.site.ca_file))
+        self.addCleanup(connection.close)
+        connection.send(request("GET", path, key=key))
+        return connection, connection.head()[0]
+
+
+class Readings(Attacked):
+    def check_cut(self, connection):
+        """What was under way to the client may come still, but not the rest."""
+        size = 0
+        while chunk := connection.chunk():
+            size += len(chunk)
+        self.assertIsNone(chunk, "the file ends as if it were whole")
+        self.assertLess(size, 10 << 20)
+
+    def test_an_export_ends_with_the_right_to_it(self):
+        for path in ("/v1/privacy/export", "/v1/conversations/{}/export"):
+            name = f"anna-{len(path)}"
+            made = self.add_user(name)
+            conversation = self.keep_much(made["key"], 25)
+            access = self.ask("POST", "/v1/session", {}, made["key"]).json["access_token"]
+            self.assertEqual(self.ask("POST", "/v1/memory/unlock", {"key": made["key"]}, access).status, 200)
+            ends = ((access, lambda: self.ask("POST", "/v1/session/end", {}, access)),
+                    (made["key"], lambda: self.admin_ask("POST", f"/v1/admin/keys/{made['key_id']}/revoke")))
+            for bearer, end in ends:
+                connection, status = self.begin(path.format(conversation), bearer)
+                self.assertEqual(status, 200)
+                self.assertEqual(end().status, 200)
+                self.assertEqual(self.ask("GET", "/v1/memory", key=bearer).status, 401)
+                self.check_cut(connection)
+
+    def test_an_export_ends_when_its_user_is_shut_out(self):
+        key = self.add_user("bea")["key"]
+        self.keep_much(key, 25)
+        connection, status = self.begin("/v1/privacy/export", key)
+        self.assertEqual(status, 200)
+        self.assertEqual(self.admin_ask("POST", "/v1/admin/users/bea/disable").status, 200)
+        self.check_cut(connection)
+
+    def test_one_user_has_few_of_them_at_once(self):
+        key, other = self.add_user("cleo")["key"], self.add_user("carl")["key"]
+        conversation = self.keep_much(key, 25)
+        paths = ["/v1/privacy/export", f"/v1/conversations/{conversation}/export"] * 2
+        begun = [self.begin(path, key) for path in paths]
+        self.assertEqual([status for _, status in begun], [200] * 4)
+        for answer in (self.ask("GET", "/v1/privacy/export", key=key),
+                       self.ask("GET", f"/v1/conversations/{conversation}/export", key=key),
+                       self.ask("POST", "/v1/conversations/search", {"query": "nothing"}, key),
+                       self.ask("POST", "/v1/memory/learn", {"conversation": conversation}, key)):
+            self.check_error(answer, 429)
+        self.assertEqual(self.ask("GET", "/v1/privacy/export", key=other).status, 200, "others have theirs")
+        self.assertEqual(len(self.ask("GET", "/v1/conversations", key=key).json["conversations"]), 1)
+        begun[0][0].close()
+        eventually("there is room for another",
+                   lambda: self.ask("POST", "/v1/conversations/search", {"query": "nothing"}, key).status == 200)
+
+
+if __name__ == "__main__":
+    tap.main()
