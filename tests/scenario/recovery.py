@@ -254,9 +254,38 @@ class Recovery(Kept):
             done = self.approve("olga", asked, code=said)
             self.assertEqual(done.returncode, 1)
             self.assertIn("nothing was given", done.stderr)
-        self.assertEqual(self.approve("olga", asked, stdin="\n").returncode, 1)
+        for said in ("", "\n", " \r\n"):
+            done = self.approve("olga", asked, stdin=said)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("no code was given", done.stderr)
+            self.assertNotIn("refuse it", done.stderr, "nobody is suspected of anything")
         self.assertIn("doesn't open with this key", self.approve("olga", asked, key="otto").stderr)
         self.assertEqual(self.state(new)["request"]["given"], 0)
+
+    def test_blanks_around_a_code_that_was_pasted_are_no_sign_of_an_impostor(self):
+        _, new, _ = self.new_user("felix")
+        asked = self.request(new)
+        self.assertEqual(self.approve("olga", asked, stdin=f"  {asked['code']} \r\n").returncode, 0)
+        self.assertEqual(self.approve("otto", asked, code=asked["code"] + " ").returncode, 0)
+
+    def test_a_user_asks_on_the_command_line(self):
+        _, new, conversation = self.new_user("frida")
+
+        def verb(name):
+            return self.site.cellule("memory", "recovery", name, key=new).stdout
+
+        self.assertIn("2 of these officers", verb("status"))
+        self.assertIn("What you keep is covered.", verb("status"))
+        asked = self.state(new)
+        self.assertIsNone(asked["request"])
+        said = verb("ask")
+        asked = self.state(new)["request"]
+        for told in (said, verb("status")):
+            self.assertIn(f"code: {asked['code']}\n", told)
+            self.assertIn("0 of 2 shares", told)
+        for officer in ("olga", "otto"):
+            self.assertEqual(self.approve(officer, asked).returncode, 0)
+        self.assertTrue(self.opens(new, conversation))
 
     def test_a_request_ends_when_it_is_refused_and_when_its_key_does(self):
         _, new, _ = self.new_user("gerda")

@@ -69,7 +69,7 @@ static bool is_code(const char *said, const char *code) {
         }
         said++;
     }
-    return *said == '\0' || *said == '\n';
+    return said[strspn(said, "- \t\r\n")] == '\0';
 }
 
 /* The code is worked out here from the key that the share will be sealed to, and isn't shown: who wants to
@@ -92,7 +92,11 @@ static bool confirm(const approval *given, const asked *a, error *err) {
         fflush(stderr);
         said = fgets(line, sizeof line, stdin);
     }
-    return (said != NULL && is_code(said, code)) ||
+    if (said == NULL || said[strspn(said, " \t\r\n")] == '\0') {
+        return error_set(err, ERROR_INVALID,
+                         "no code was given, so nothing was: ask the user for it, or say --code CODE");
+    }
+    return is_code(said, code) ||
            error_set(err, ERROR_DENIED,
                      "that isn't the code of this request, so nothing was given; if it is what the user read "
                      "to you, somebody else asks in his name: refuse it");
