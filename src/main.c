@@ -57,7 +57,7 @@ int main(int argc, char **argv) {
         {"logout", logout_main, "end that login"},
         {"ask", ask_main, "ask a question, stream the answer, check its receipt"},
         {"key", key_main, "your own keys: make, exchange, revoke"},
-        {"memory", memory_main, "open what you keep at the pool, and say which keys do"},
+        {"memory", memory_main, "what the pool remembers for you, and which keys open what you keep"},
         {"mcp", mcp_main, "serve one's facts to an agent (Model Context Protocol)"},
         {"conversation", conversation_main, "what you keep: list, read, find, write out, delete"},
         {"privacy", privacy_main, "all that is kept of you: write it out, erase it"},

@@ -32,12 +32,14 @@ VERBS = ["pool init", "pool run", "worker join", "worker run", "ask", "admin sta
          "admin audit export", "admin audit erase-person", "admin recovery list", "admin recovery approve",
          "admin recovery refuse", "admin recovery-key", "admin database copy", "key list", "key add", "key rotate",
          "key revoke", "memory status", "memory unlock", "memory lock", "memory key add", "memory key remove", "mcp",
+         "memory fact list", "memory fact search", "memory fact add", "memory fact edit", "memory fact forget",
+         "memory recovery status", "memory recovery ask",
          "verify audit", "verify release", "release key",
          "release keys", "release manifest", "release sign"]
 GROUPS = ["", "pool", "worker", "admin", "admin user", "admin worker", "admin worker blacklist",
           "admin honeytoken", "admin verification", "verify", "engine", "admin session", "admin enrolment", "admin approval",
           "admin revoke", "admin secrets", "admin audit", "admin gdpr", "admin recovery", "admin database", "key",
-          "memory", "memory key", "conversation", "privacy", "release"]
+          "memory", "memory key", "memory fact", "memory recovery", "conversation", "privacy", "release"]
 WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user key", "admin user keys",
                "admin user revoke", "admin user disable", "admin user verify", "admin worker token",
                "admin worker revoke", "admin worker clear", "admin worker evidence",
@@ -49,7 +51,8 @@ WORD_WANTED = ["worker join", "worker run", "ask", "admin user add", "admin user
                "conversation show", "conversation search", "conversation export", "conversation rename",
                "conversation delete", "privacy export", "admin gdpr erase",
                "admin recovery approve", "admin recovery refuse", "admin recovery-key", "admin database copy",
-               "key revoke", "memory unlock", "memory key remove",
+               "key revoke", "memory unlock", "memory key remove", "memory fact search", "memory fact add", "memory fact edit",
+               "memory fact forget",
                "admin audit erase-person", "verify audit", "verify release", "release key", "release keys",
                "release manifest", "release sign"]
 

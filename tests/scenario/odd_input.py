@@ -137,6 +137,34 @@ class OnTheCommandLine(Odd):
         self.assertEqual(json.loads(found.stdout)["found"], [])
         self.assertEqual(self.cli("conversation", "search", *["x"] * 17).returncode, USAGE)
 
+    def test_facts_are_ones_own_on_the_command_line(self):
+        user = self.add_user("fanny")["key"]
+
+        def fact(*arguments):
+            return self.cli("memory", "fact", *arguments, key=user)
+
+        self.assertIn("nothing was found", fact("list").stdout)
+        texts = ["J’habite à Cádiz 😀", "two\nlines", "- a dash", "x" * 8192]
+        ids = [fact("add", "--", text).stdout.split()[0] for text in texts]
+        listed = json.loads(fact("list", "--json").stdout)["facts"]
+        self.assertEqual([(one["id"], one["text"]) for one in listed], list(zip(ids, texts, strict=True)))
+        self.assertIn("  two\n    lines\n", fact("list").stdout)
+        page = fact("list", "--limit", "2").stdout
+        self.assertTrue(page.endswith(f"more: --after {ids[1]}\n"), page)
+        rest = fact("list", "--after", ids[1]).stdout
+        self.assertEqual([line.split()[0] for line in rest.splitlines()], ids[2:])
+        self.assertIn("Cádiz", fact("search", "--limit", "1", "cadiz").stdout)
+        self.assertIn("Berlin", fact("edit", "--text", "J’habite à Berlin", ids[0]).stdout)
+        self.assertEqual(fact("forget", ids[0]).returncode, OK)
+        self.assertNotIn(ids[0], fact("list").stdout)
+        for wrong in (("forget", ids[0]), ("edit", "--text", "x", ids[0]), ("add", ""), ("add", "x" * 8193), ("add", "x" * 65536),
+                      ("search", ""), ("list", "--after", "x")):
+            done = fact(*wrong)
+            self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (FAILED, "", 1), wrong[0])
+        self.assertEqual(fact("forget", "../keys").returncode, USAGE)
+        self.assertIn("off: what you keep", self.cli("memory", "recovery", "status").stdout)
+        self.assertIn("isn't recovered here", self.cli("memory", "recovery", "ask").stderr)
+
     def test_a_wrong_option_is_said_of_the_whole_verb(self):
         for arguments, words in ((("conversation", "list", "--limit", "0"), "cellule conversation list: --limit takes"),
                                  (("conversation", "search", "-x"), "cellule conversation search: invalid option"),

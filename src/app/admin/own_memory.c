@@ -4,10 +4,11 @@
 #include "client/client_file.h"
 #include "codec/json_writer.h"
 #include "crypto/secret.h"
+#include "own_fact.h"
 
 #include <stdio.h>
 
-/* `cellule memory`: which keys open what one keeps at the pool. */
+/* `cellule memory`: which keys open what one keeps at the pool, and who else may help to. */
 
 enum { BODY_LIMIT = 1024 };
 
@@ -102,6 +103,60 @@ static const admin_request requests[] = {
      "/v1/memory/lock", "", admin_print_done},
 };
 
+static void print_request(const json_value *request) {
+    char day[32];
+    printf("asked for on %s: %llu of %llu shares are there\ncode: %.*s\nRead the code to the officers, in "
+           "person or "
+           "where they know your voice.\n",
+           admin_date(admin_number(request, "asked_ms"), day),
+           (unsigned long long)admin_number(request, "given"),
+           (unsigned long long)admin_number(request, "needed"), SLICE_FORMAT(admin_text(request, "code")));
+}
+
+static void print_recovery(const json_value *answer) {
+    const json_value *officers = json_find(answer, "officers");
+    const json_value *request = json_find(answer, "request");
+    if (!admin_flag(answer, "on")) {
+        printf("off: what you keep opens with your own keys alone\n");
+        return;
+    }
+    printf("%llu of these officers together can open what you keep for a new key of yours:",
+           (unsigned long long)admin_number(answer, "needed"));
+    for (size_t i = 0; i < json_count(officers); i++) {
+        slice name = json_text_of(json_at(officers, i));
+        printf("%s %.*s", i == 0 ? "" : ",", SLICE_FORMAT(name));
+    }
+    printf("\n%s\n",
+           admin_flag(answer, "covered")
+               ? "What you keep is covered."
+               : "What you keep isn't covered: it is from when you next use it with a key that opens it.");
+    if (json_kind_of(request) == JSON_KIND_OBJECT) {
+        print_request(request);
+    }
+}
+
+static const admin_request recovery_requests[] = {
+    {"status", NULL,
+     "Says whether officers can help who has lost all keys, who they are, and what was asked for.", "GET",
+     "/v1/memory/recovery", "", print_recovery},
+    {"ask", NULL,
+     "Asks the officers to open what you keep for the key that asks, and prints the code to read to them.",
+     "POST", "/v1/memory/recovery", "", print_request},
+};
+
+static int run_recovery(int argc, char **argv) {
+    return admin_run_request("cellule memory recovery", recovery_requests,
+                             sizeof recovery_requests / sizeof recovery_requests[0], argc, argv);
+}
+
+static int memory_recovery(int argc, char **argv) {
+    static const verb verbs[] = {
+        {"status", run_recovery, "say who can help, and how far it is"},
+        {"ask", run_recovery, "ask them to"},
+    };
+    return options_run_verb("cellule memory recovery", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
+}
+
 static int memory_key_remove(int argc, char **argv) {
     return admin_run_request("cellule memory key", key_requests, 1, argc, argv);
 }
@@ -124,6 +179,8 @@ int memory_main(int argc, char **argv) {
         {"unlock", memory_unlock, "open it, with one of your keys"},
         {"lock", run_request, "close it again"},
         {"key", memory_key, "which keys open it"},
+        {"fact", own_fact_main, "what the pool remembers for you: list, find, add, change, forget"},
+        {"recovery", memory_recovery, "have officers open it, after all keys were lost"},
     };
     return options_run_verb("cellule memory", verbs, sizeof verbs / sizeof verbs[0], argc, argv);
 }
