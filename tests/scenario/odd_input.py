@@ -192,6 +192,19 @@ class OnTheCommandLine(Odd):
         self.assertIn("standard input holds no key", done.stderr)
 
 
+class ADatabase(Odd):
+    worker_count = 0
+
+    def test_it_isnt_copied_into_itself(self):
+        self.site.stop()
+        (self.site.folder / "other-name.db").symlink_to(self.site.folder / "pool.db")
+        for name in ("pool.db", "other-name.db"):
+            done = self.cli("admin", "database", "copy", str(self.site.folder / "pool.db"), str(self.site.folder / name))
+            self.assertEqual(done.returncode, FAILED)
+            self.assertIn("are the same file", done.stderr)
+        self.site.start()
+
+
 class ManyUsers(Odd):
     worker_count = 0
 

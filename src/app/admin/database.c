@@ -6,6 +6,7 @@
 #include "store/server.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 /* `cellule admin database`: what is done with a site's database while no pool serves it. */
 
@@ -36,6 +37,16 @@ static bool let_through(const char *path, error *err) {
              net_egress_allow_host(slice_of_text(server.host), server.port, true, err)));
 }
 
+/* One file, by whatever names: its own lock would be taken for another program's. */
+static bool are_two(const char *from, const char *to, error *err) {
+    struct stat a;
+    struct stat b;
+    bool one = !store_path_is_server(from) && !store_path_is_server(to) && stat(from, &a) == 0 &&
+               stat(to, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return !one ||
+           error_set(err, ERROR_INVALID, "%s and %s are the same file; name another to copy into", from, to);
+}
+
 static int copy(int argc, char **argv) {
     static const char program[] = "cellule admin database copy";
     option_words words = {.least = 2, .most = 2};
@@ -53,7 +64,8 @@ static int copy(int argc, char **argv) {
         return status;
     }
     net_egress_begin("");
-    if (!let_through(words.first[0], &err) || !let_through(words.first[1], &err) ||
+    if (!are_two(words.first[0], words.first[1], &err) || !let_through(words.first[0], &err) ||
+        !let_through(words.first[1], &err) ||
         !store_copy(words.first[0], words.first[1], tell, &w, &rows, &err)) {
         return options_fail(program, &err);
     }
