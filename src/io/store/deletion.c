@@ -101,6 +101,14 @@ static bool measure_facts(deletion *step, uint8_t last[STORE_FACT_ID_SIZE], bool
     return true;
 }
 
+bool facts_count_fewer(database *d, uint64_t user_id, uint64_t count, error *err) {
+    query q;
+    query_start(&q, d, "UPDATE vaults SET facts = facts - ? WHERE user_id = ?");
+    query_u64(&q, count);
+    query_u64(&q, user_id);
+    return query_run(&q, err);
+}
+
 bool deletion_of_facts(deletion *step, error *err) {
     uint8_t last[STORE_FACT_ID_SIZE] = {0};
     bool any = false;
@@ -115,5 +123,6 @@ bool deletion_of_facts(deletion *step, error *err) {
     query_u64(&q, step->user_id);
     query_bytes(&q, last, sizeof last);
     database_note_wipe(step->database);
-    return query_run(&q, err);
+    return query_run(&q, err) &&
+           facts_count_fewer(step->database, step->user_id, database_changes(step->database), err);
 }

@@ -20,5 +20,7 @@ bool deletion_is_spent(const deletion *step);
 MUST_CHECK bool deletion_of_turns(deletion *step, const uint8_t *conversation, error *err);
 /* Likewise the user's first facts. */
 MUST_CHECK bool deletion_of_facts(deletion *step, error *err);
+/* So many facts of the user's have been deleted. */
+MUST_CHECK bool facts_count_fewer(database *d, uint64_t user_id, uint64_t count, error *err);
 
 #endif

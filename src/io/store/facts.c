@@ -1,5 +1,6 @@
 #include "store/facts.h"
 
+#include "deletion.h"
 #include "request.h"
 
 static bool no_fact(error *err) {
@@ -27,24 +28,31 @@ typedef struct fact_add {
     void *context;
 } fact_add;
 
-static bool has_room(const fact_add *r, database *d, error *err) {
+static bool count_one_more(const fact_add *r, database *d, error *err) {
     query q;
     bool row = false;
-    query_start(&q, d, "SELECT count(*) FROM facts WHERE user_id = ?");
+    query_start(&q, d, "UPDATE vaults SET facts = facts + 1 WHERE user_id = ? AND facts < ?");
+    query_u64(&q, r->user_id);
+    query_u64(&q, r->most);
+    if (!query_run(&q, err)) {
+        return false;
+    }
+    if (database_changes(d) == 1) {
+        return true;
+    }
+    query_start(&q, d, "SELECT 1 FROM vaults WHERE user_id = ?");
     query_u64(&q, r->user_id);
     if (!query_row(&q, &row, err)) {
         return false;
     }
-    uint64_t count = query_read_u64(&q);
-    return query_columns_fit(&q, err) &&
-           (count < r->most ||
-            error_set(err, ERROR_LIMIT, "there are %zu facts already; delete one first", r->most));
+    return row ? error_set(err, ERROR_LIMIT, "there are %zu facts already; delete one first", r->most)
+               : error_set(err, ERROR_NOT_FOUND, "this user keeps nothing; begin with a vault");
 }
 
 static bool fact_add_run(request *base, database *d, error *err) {
     const fact_add *r = (const fact_add *)base;
     query q;
-    if (!has_room(r, d, err)) {
+    if (!count_one_more(r, d, err)) {
         return false;
     }
     query_start(&q, d, "INSERT INTO facts (user_id, id, changed_ms, sealed) VALUES (?, ?, ?, ?)");
@@ -52,13 +60,7 @@ static bool fact_add_run(request *base, database *d, error *err) {
     query_bytes(&q, r->fact.id, sizeof r->fact.id);
     query_u64(&q, r->fact.changed_ms);
     query_bytes(&q, r->fact.sealed.data, r->fact.sealed.length);
-    if (query_run(&q, err)) {
-        return true;
-    }
-    if (err->code == ERROR_INVALID) { /* only the vault can be missing: all else was checked */
-        return error_set(err, ERROR_NOT_FOUND, "this user keeps nothing; begin with a vault");
-    }
-    return error_context(err, "fact");
+    return query_run(&q, err) || error_context(err, "fact");
 }
 
 static void fact_add_answer(request *base, const error *failure) {
@@ -153,13 +155,17 @@ bool store_facts_replace(store *s, uint64_t user_id, const store_fact *facts, si
     return request_submit(s, &r->base, err);
 }
 
-static bool delete_fact(database *d, uint64_t user_id, const uint8_t *id, error *err) {
+static bool delete_fact(database *d, uint64_t user_id, const uint8_t *id, bool *deleted, error *err) {
     query q;
     query_start(&q, d, "DELETE FROM facts WHERE user_id = ? AND id = ?");
     query_u64(&q, user_id);
     query_bytes(&q, id, STORE_FACT_ID_SIZE);
     database_note_wipe(d);
-    return query_run(&q, err);
+    if (!query_run(&q, err)) {
+        return false;
+    }
+    *deleted = database_changes(d) == 1;
+    return !*deleted || facts_count_fewer(d, user_id, 1, err);
 }
 
 typedef struct fact_delete {
@@ -172,7 +178,8 @@ typedef struct fact_delete {
 
 static bool fact_delete_run(request *base, database *d, error *err) {
     const fact_delete *r = (const fact_delete *)base;
-    return delete_fact(d, r->user_id, r->id, err) && (database_changes(d) == 1 || no_fact(err));
+    bool deleted = false;
+    return delete_fact(d, r->user_id, r->id, &deleted, err) && (deleted || no_fact(err));
 }
 
 static void fact_delete_answer(request *base, const error *failure) {
@@ -309,7 +316,8 @@ static bool facts_expire_run(request *base, database *d, error *err) {
     }
     const expired *rows = r->rows;
     for (size_t i = 0; i < r->count; i++) {
-        if (!delete_fact(d, rows[i].user_id, rows[i].id, err)) {
+        bool deleted = false;
+        if (!delete_fact(d, rows[i].user_id, rows[i].id, &deleted, err)) {
             return false;
         }
     }

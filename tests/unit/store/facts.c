@@ -116,6 +116,17 @@ static void test_a_user_has_at_most_as_many_facts_as_are_allowed(void **state) {
     assert_int_equal(o.code, ERROR_NONE);
 }
 
+/* The bound takes the user to have so many, neither more nor fewer. */
+static void check_counted(uint64_t user_id, size_t count) {
+    outcome o = {0};
+    store_fact fact = fact_of(99, "one more");
+    assert_true(store_fact_add(site, user_id, &fact, count, on_done, &o, &err));
+    assert_int_equal(o.code, ERROR_LIMIT);
+    assert_true(store_fact_add(site, user_id, &fact, count + 1, on_done, &o, &err));
+    assert_int_equal(o.code, ERROR_NONE);
+    assert_int_equal(delete_one(user_id, 99), ERROR_NONE);
+}
+
 static void test_a_fact_needs_a_vault_and_an_id_of_its_own(void **state) {
     (void)state;
     assert_int_equal(add_fact(1, 1, SLICE_LITERAL("fact")), ERROR_NOT_FOUND);
@@ -126,6 +137,8 @@ static void test_a_fact_needs_a_vault_and_an_id_of_its_own(void **state) {
     assert_int_equal(add_fact(bo, 1, SLICE_LITERAL("of bo")), ERROR_NONE);
     assert_string_equal(list(1, NULL, 10)->texts[0], "of ana");
     assert_string_equal(list(bo, NULL, 10)->texts[0], "of bo");
+    check_counted(1, 1);
+    check_counted(bo, 1);
 }
 
 static void test_facts_are_replaced_all_or_none(void **state) {
@@ -159,6 +172,8 @@ static void test_a_fact_is_deleted_by_its_user_alone(void **state) {
     assert_int_equal(delete_one(1, 1), ERROR_NONE);
     assert_int_equal(delete_one(1, 1), ERROR_NOT_FOUND);
     assert_int_equal(list(1, NULL, 10)->count, 0);
+    check_counted(1, 0);
+    check_counted(bo, 0);
 }
 
 static void on_expired(void *context, size_t count, const error *failure) {
@@ -189,6 +204,8 @@ static void test_facts_that_have_not_changed_for_long_expire_oldest_first(void *
     assert_int_equal(expire(NOW_MS + 6, 100), 0);
     assert_string_equal(list(1, NULL, 10)->texts[0], "changed");
     assert_int_equal(count_rows(&here, "facts"), 5);
+    check_counted(1, list(1, NULL, 10)->count);
+    check_counted(bo, list(bo, NULL, 10)->count);
 }
 
 static void test_what_is_no_fact_is_refused(void **state) {

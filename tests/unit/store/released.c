@@ -211,6 +211,17 @@ static void check_shares(void) {
     assert_int_equal(o.calls, 1);
 }
 
+/* Schema 12 brought the count of the facts that are there. */
+static void check_fact_counts(void) {
+    store_fact fact = {.id = {2}, .changed_ms = NOW_MS, .sealed = SLICE_LITERAL("another fact")};
+    outcome o = {0};
+    assert_true(store_fact_add(site, 1, &fact, 1, on_done, &o, &err));
+    assert_int_equal(o.code, ERROR_LIMIT);
+}
+
+static void fill_nothing(void) {
+}
+
 /* From the file's header, since the store wants to be the first to use SQLite. */
 static uint32_t schema_of(const char *path) {
     enum { USER_VERSION_AT = 60 };
@@ -248,8 +259,10 @@ typedef struct schema_content {
 } schema_content;
 
 enum { FIRST_KEPT = 8 };
-static const schema_content contents[] = {
-    {9, fill_memory, check_memory}, {10, fill_own_key, check_own_key}, {11, fill_shares, check_shares}};
+static const schema_content contents[] = {{9, fill_memory, check_memory},
+                                          {10, fill_own_key, check_own_key},
+                                          {11, fill_shares, check_shares},
+                                          {12, fill_nothing, check_fact_counts}};
 
 static void bring_up_to_date(uint32_t schema) {
     const size_t count = sizeof contents / sizeof contents[0];
