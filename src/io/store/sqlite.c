@@ -262,6 +262,7 @@ static bool sqlite_prepare(database *d, uint64_t size_limit, error *err) {
              "PRAGMA wal_autocheckpoint = %d; PRAGMA journal_size_limit = %d",
              (int)CACHE_KIB, (int)CHECKPOINT_PAGES, (int)JOURNAL_SIZE_LIMIT);
     own(d)->synced = true;
+    d->wiped = own(d)->crash_likely; /* the log that was left may hold what was wiped */
     return keep_log(d, err) && sqlite_execute(d, sql, err) && set_size_limit(d, size_limit, err) &&
            prepare_transactions(d, err) && (!own(d)->crash_likely || check_content(d, err));
 }

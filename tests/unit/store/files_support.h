@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 /* How often `needle` stands in a file; 0 if there is none. */
-static inline size_t count_in_file(const char *path, const char *needle) {
+static inline size_t count_in_file(const char *path, slice needle) {
     int file = open(path, O_RDONLY);
     struct stat status;
     if (file < 0) {
@@ -22,14 +22,14 @@ static inline size_t count_in_file(const char *path, const char *needle) {
     close(file);
     size_t found = 0;
     slice rest = slice_of(bytes, size);
-    for (size_t at; (at = slice_find_slice(rest, slice_of_text(needle))) != SIZE_MAX; found++) {
+    for (size_t at; (at = slice_find_slice(rest, needle)) != SIZE_MAX; found++) {
         rest = slice_after(rest, at + 1);
     }
     free(bytes);
     return found;
 }
 
-static inline size_t count_in_files(const place *p, const char *needle) {
+static inline size_t count_slice_in_files(const place *p, slice needle) {
     static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
     size_t found = 0;
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
@@ -38,6 +38,10 @@ static inline size_t count_in_files(const place *p, const char *needle) {
         found += count_in_file(path, needle);
     }
     return found;
+}
+
+static inline size_t count_in_files(const place *p, const char *needle) {
+    return count_slice_in_files(p, slice_of_text(needle));
 }
 
 /* The same at each run. */

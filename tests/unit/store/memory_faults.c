@@ -1,133 +1,18 @@
 /* What users keep, when memory or disk is out or the process is killed: all of a change is there, or nothing.
  */
-#include "memory_support.h"
+#include "memory_changes.h"
 
 #include "ev/loop.h"
 
 #include <signal.h>
 #include <sys/wait.h>
 
-static uint64_t bo, bo_key, second_key;
-
-static slice of_1000_bytes(void) {
-    static const uint8_t bytes[1000] = {1, 2, 3};
-    return slice_of(bytes, sizeof bytes);
-}
-
-/* Two users, of whom ana keeps two of each; a site of its own each time. */
-static void fill(void) {
-    (void)open_site(NULL);
-    outcome added = add_user("bo", 1);
-    bo = added.user_id;
-    bo_key = added.key_id;
-    second_key = add_key("ana", 2);
-    assert_int_equal(add_vault(1, 1), ERROR_NONE);
-    assert_int_equal(put_wrap(1, second_key, 0), ERROR_NONE);
-    outcome shared = {0};
-    assert_true(share_out(1, 1, 2, SLICE_LITERAL("share"), &shared));
-    assert_int_equal(shared.code, ERROR_NONE);
-    for (uint64_t i = 1; i <= 2; i++) {
-        assert_int_equal(add_turn(1, i, "turn", "head"), ERROR_NONE);
-        assert_int_equal(add_fact(1, i, of_1000_bytes()), ERROR_NONE);
-    }
-}
-
-/* A number for all that is there. */
-static uint64_t digest(void) {
-    static const char sql[] =
-        "SELECT quote(user_id) || quote(salt) FROM vaults UNION ALL "
-        "SELECT quote(user_id) || quote(key_id) || quote(wrapped) FROM vault_wraps UNION ALL "
-        "SELECT quote(id) || quote(latest) || quote(turns) || quote(bytes) || quote(changed_ms) "
-        "FROM conversations UNION ALL "
-        "SELECT quote(id) || quote(sealed) FROM conversation_heads UNION ALL "
-        "SELECT quote(number) || quote(conversation) || quote(sealed) FROM turns UNION ALL "
-        "SELECT quote(id) || quote(changed_ms) || quote(sealed) FROM facts UNION ALL "
-        "SELECT quote(officer) || quote(set_id) || quote(sealed) FROM recovery_shares UNION ALL "
-        "SELECT quote(id) || quote(revoked_ms) FROM keys";
-    sqlite3 *reader = NULL;
-    sqlite3_stmt *statement = NULL;
-    uint64_t sum = 14695981039346656037U;
-    assert_int_equal(sqlite3_open(here.path, &reader), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(reader, sql, -1, &statement, NULL), SQLITE_OK);
-    while (sqlite3_step(statement) == SQLITE_ROW) {
-        for (const unsigned char *c = sqlite3_column_text(statement, 0); *c != '\0'; c++) {
-            sum = (sum ^ *c) * 1099511628211U;
-        }
-    }
-    sqlite3_finalize(statement);
-    sqlite3_close(reader);
-    return sum;
-}
-
-static void on_expired(void *context, size_t count, const error *failure) {
-    keep(context, failure);
-    ((outcome *)context)->count = count;
-}
-
-enum { CHANGES = 15 };
-
-static bool change_conversation(int which, outcome *o) {
-    store_new_turn turn = {.user_id = 1, .created_ms = NOW_MS, .sealed = of_1000_bytes()};
-    id_of(turn.conversation, which == 4 ? 9 : 1);
-    switch (which) {
-    case 4:
-        turn.head = SLICE_LITERAL("head");
-        return store_turn_add(site, &turn, on_done, o, &err);
-    case 5:
-        return store_turn_add(site, &turn, on_done, o, &err);
-    case 6:
-        return store_conversation_set_head(site, 1, turn.conversation, SLICE_LITERAL("renamed"), on_done, o,
-                                           &err);
-    case 7:
-        return store_conversation_delete(site, 1, turn.conversation, on_done, o, &err);
-    default:
-        return store_conversations_expire(site, INT64_MAX, 10, on_expired, o, &err);
-    }
-}
-
-static bool change_facts(int which, outcome *o) {
-    store_fact facts[2] = {{.sealed = SLICE_LITERAL("one")}, {.sealed = of_1000_bytes()}};
-    id_of(facts[0].id, which == 9 ? 9 : 1);
-    id_of(facts[1].id, 2);
-    switch (which) {
-    case 9:
-        return store_fact_add(site, 1, &facts[0], 10, on_done, o, &err);
-    case 10:
-        return store_facts_replace(site, 1, facts, 2, false, on_done, o, &err);
-    case 11:
-        return store_fact_delete(site, 1, facts[1].id, on_done, o, &err);
-    default:
-        return store_facts_expire(site, INT64_MAX, 10, on_expired, o, &err);
-    }
-}
-
-static bool change_something(int which, outcome *o) {
-    store_wrap wrap = wrap_of(which == 0 ? bo_key : 1, SLICE_LITERAL("new"));
-    store_key_revocation revocation = {.key_id = 1, .with_made = true, .now_ms = NOW_MS};
-    switch (which) {
-    case 0:
-        return store_vault_add(site, bo, salt_of(2), NOW_MS, &wrap, on_done, o, &err);
-    case 1:
-        return store_wrap_put(site, 1, salt_of(1), &wrap, second_key, on_done, o, &err);
-    case 2:
-        return store_wrap_remove(site, 1, 1, on_done, o, &err);
-    case 3:
-        return store_key_revoke(site, &revocation, on_revoked_keys, o, &err);
-    case 13:
-        return store_vault_erase(site, 1, on_erased, o, &err);
-    case 14:
-        return share_out(1, 9, 3, SLICE_LITERAL("another"), o);
-    default:
-        return which < 9 ? change_conversation(which, o) : change_facts(which, o);
-    }
-}
-
 static uint64_t digest_after(int which) {
     outcome o = {0};
-    fill();
+    fill_kept();
     assert_true(change_something(which, &o));
     assert_int_equal(o.code, ERROR_NONE);
-    uint64_t after = digest();
+    uint64_t after = digest_kept();
     (void)close_site(NULL);
     return after;
 }
@@ -138,8 +23,8 @@ static void test_each_failing_allocation_of_a_change_leaves_all_or_nothing(void 
     (void)state;
     for (int which = 0; which < CHANGES; which++) {
         uint64_t after = digest_after(which);
-        fill();
-        uint64_t before = digest();
+        fill_kept();
+        uint64_t before = digest_kept();
         assert_true(before != after);
         bool reached = true;
         unsigned refused = 0;
@@ -151,11 +36,11 @@ static void test_each_failing_allocation_of_a_change_leaves_all_or_nothing(void 
             reached = fault_stop();
             error_code code = outcome_of(accepted, &o);
             assert_true(code == ERROR_MEMORY ? reached : code == ERROR_NONE);
-            assert_true(digest() == (code == ERROR_MEMORY ? before : after));
+            assert_true(digest_kept() == (code == ERROR_MEMORY ? before : after));
             refused += code == ERROR_MEMORY;
             if (reached && code == ERROR_NONE) { /* SQLite did without, a page of its cache say */
                 (void)close_site(NULL);
-                fill();
+                fill_kept();
             }
         }
         (void)close_site(NULL);
@@ -171,19 +56,19 @@ static void test_a_failing_commit_keeps_nothing_and_the_next_one_works(void **st
     (void)state;
     for (int which = 0; which < CHANGES; which++) {
         uint64_t after = digest_after(which);
-        fill();
-        uint64_t before = digest();
+        fill_kept();
+        uint64_t before = digest_kept();
         outcome o = {0};
         fault_fail_nth_at("disk", 0);
         assert_true(change_something(which, &o));
         if (fault_stop()) {
             assert_int_equal(o.code, ERROR_IO);
             assert_int_equal(o.count, 0);
-            assert_true(digest() == before);
+            assert_true(digest_kept() == before);
             assert_true(change_something(which, &o));
         }
         assert_int_equal(o.code, ERROR_NONE);
-        assert_true(digest() == after);
+        assert_true(digest_kept() == after);
         (void)close_site(NULL);
     }
 }
@@ -253,7 +138,7 @@ static bool read_something(int which, outcome *o) {
 
 static void test_reads_survive_each_failing_allocation(void **state) {
     (void)state;
-    fill();
+    fill_kept();
     assert_int_equal(add_turn(1, 1, "second", ""), ERROR_NONE);
     for (int which = 0; which < READS; which++) {
         size_t all = which == 5 ? 3 : 2;
@@ -276,7 +161,7 @@ static void test_a_full_database_takes_turns_again_once_a_conversation_is_delete
     (void)state;
     static char large[65537];
     memset(large, 't', sizeof large - 1);
-    fill();
+    fill_kept();
     store_close(site);
     store_options options = {.path = here.path, .size_limit = 1048576};
     site = store_open(&options, &err);
@@ -355,7 +240,7 @@ static void write_until_killed(int pipe) {
 
 static void test_after_a_kill_every_turn_that_was_answered_is_there_and_counted(void **state) {
     (void)state;
-    fill();
+    fill_kept();
     store_close(site);
     int ends[2];
     assert_int_equal(pipe(ends), 0);
