@@ -44,6 +44,12 @@ class OverTheApi(Odd):
                 self.check_error(self.ask("GET", f"{path}?limit={limit}", key=user), 400, param="limit")
             for limit in ("0", "1", "1000000", ""):
                 self.assertEqual(self.ask("GET", f"{path}?limit={limit}", key=user).status, 200)
+        for path in ("/v1/keys", "/v1/admin/privacy", "/v1/admin/users"):
+            for mark in ("-1", "x", "99999999999999999999", "1&after=1"):
+                self.check_error(self.ask("GET", f"{path}?after={mark}", key=self.site.admin_key), 400, param="after")
+            for query in ("after=9000000000000000000", "x=1&after=9000000000000000000"):
+                answer = self.ask("GET", f"{path}?{query}", key=self.site.admin_key).json
+                self.assertEqual((answer.get("keys", answer.get("users")), answer["has_more"]), ([], False))
         nobody = self.add_user("anton")["key"]
         self.check_error(self.ask("GET", "/v1/conversations?after=x", key=nobody), 400, param="after")
 

@@ -37,9 +37,9 @@ static void keys_listed(void *context, const store_key *keys, size_t count, cons
 
 void admin_key_list(pool *p, http_request *request, const account *who, slice name) {
     error err = {0};
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !store_key_list(p->store, name, reply_page_after(request), STORE_LIST_MAX,
-                                         keys_listed, later, &err)) {
+    uint64_t after = 0;
+    reply_later *later = reply_later_page(p, request, who->user_id, &after);
+    if (later != NULL && !store_key_list(p->store, name, after, STORE_LIST_MAX, keys_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

@@ -171,9 +171,9 @@ static void users_listed(void *context, const store_user *users, size_t count, c
 void admin_user_list(pool *p, http_request *request, const account *who, slice segment) {
     (void)segment;
     error err = {0};
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL &&
-        !store_user_list(p->store, reply_page_after(request), STORE_LIST_MAX, users_listed, later, &err)) {
+    uint64_t after = 0;
+    reply_later *later = reply_later_page(p, request, who->user_id, &after);
+    if (later != NULL && !store_user_list(p->store, after, STORE_LIST_MAX, users_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

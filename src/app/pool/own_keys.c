@@ -41,13 +41,14 @@ static void keys_listed(void *context, const store_key *keys, size_t count, cons
 void own_key_list(pool *p, http_request *request, const account *who, slice segment) {
     error err = {0};
     (void)segment;
-    reply_later *later = reply_later_new(p, request, who->user_id);
+    uint64_t after = 0;
+    reply_later *later = reply_later_page(p, request, who->user_id, &after);
     if (later == NULL) {
         return;
     }
     later->key_id = who->key_id;
-    if (!store_key_list(p->store, slice_of_text(who->user_name), reply_page_after(request), STORE_LIST_MAX,
-                        keys_listed, later, &err)) {
+    if (!store_key_list(p->store, slice_of_text(who->user_name), after, STORE_LIST_MAX, keys_listed, later,
+                        &err)) {
         reply_later_fail(later, &err);
     }
 }

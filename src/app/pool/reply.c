@@ -1,6 +1,7 @@
 #include "reply.h"
 
 #include "base/memory.h"
+#include "codec/form.h"
 #include "crypto/secret.h"
 
 #include <stdarg.h>
@@ -43,15 +44,6 @@ void reply_list_end(reply_json *answer, http_request *request, bool has_more) {
     json_add_bool(&answer->w, "has_more", has_more);
     json_write_object_end(&answer->w);
     reply_json_end(answer, request, 200);
-}
-
-uint64_t reply_page_after(const http_request *request) {
-    slice query = http_request_query(request);
-    uint64_t after = 0;
-    if (!slice_starts_with(query, SLICE_LITERAL("after=")) || !slice_to_u64(slice_after(query, 6), &after)) {
-        after = 0;
-    }
-    return after;
 }
 
 void reply_done(http_request *request) {
@@ -179,6 +171,18 @@ reply_later *reply_later_new(pool *p, http_request *request, uint64_t user_id) {
     later->user_id = user_id;
     http_request_on_closed(request, forget_request, later);
     return later;
+}
+
+reply_later *reply_later_page(pool *p, http_request *request, uint64_t user_id, uint64_t *after) {
+    slice text = {0};
+    error ignored = {0};
+    *after = 0;
+    if (!form_get(http_request_query(request), "after", http_request_arena(request), &text, &ignored) ||
+        (text.length > 0 && !slice_to_u64(text, after)) || *after > INT64_MAX) {
+        reply_error(request, 400, "after", NULL, "after: the number that the last page ended with");
+        return NULL;
+    }
+    return reply_later_new(p, request, user_id);
 }
 
 reply_later reply_later_take(void *context) {

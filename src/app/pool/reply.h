@@ -20,8 +20,6 @@ void reply_json_end(reply_json *answer, http_request *request, unsigned status);
 /* {"object":"list",NAME:[…],"has_more":…}: the items are written in between. */
 void reply_list_begin(reply_json *answer, const char *name);
 void reply_list_end(reply_json *answer, http_request *request, bool has_more);
-/* ?after=ID in the query: what the last page of a list ended with; 0: the first page. */
-uint64_t reply_page_after(const http_request *request);
 
 /* {"done":true}, which needs no memory. */
 void reply_done(http_request *request);
@@ -63,6 +61,9 @@ typedef struct reply_later {
     buffer room; /* for the answer, see reply_later_reserve */
 } reply_later;
 MUST_CHECK reply_later *reply_later_new(pool *p, http_request *request, uint64_t user_id);
+/* The same for a list with ?after=ID in the query: what its last page ended with; 0: the first page. NULL
+ * also where that is no number, or is there twice, which was answered: such a list must not begin anew. */
+MUST_CHECK reply_later *reply_later_page(pool *p, http_request *request, uint64_t user_id, uint64_t *after);
 /* Makes room for an answer of so many bytes before anything is stored: what was done can then also be said.
  */
 MUST_CHECK bool reply_later_reserve(reply_later *later, size_t size, error *err);

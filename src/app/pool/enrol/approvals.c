@@ -123,10 +123,10 @@ static void approvals_listed(void *context, const store_approval *approvals, siz
 /* The newest first; ?after=ID goes on below that one. */
 static void list(pool *p, http_request *request, const account *who, uint64_t requested_by, bool waiting) {
     error err = {0};
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL &&
-        !store_approval_list(p->store, requested_by, waiting ? clock_unix_ms() : 0, reply_page_after(request),
-                             STORE_LIST_MAX, approvals_listed, later, &err)) {
+    uint64_t after = 0;
+    reply_later *later = reply_later_page(p, request, who->user_id, &after);
+    if (later != NULL && !store_approval_list(p->store, requested_by, waiting ? clock_unix_ms() : 0, after,
+                                              STORE_LIST_MAX, approvals_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

@@ -134,9 +134,9 @@ static void counted(void *context, const store_vault_figures *users, size_t coun
 void admin_privacy(pool *p, http_request *request, const account *who, slice segment) {
     error err = {0};
     (void)segment;
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL &&
-        !store_vaults_count(p->store, reply_page_after(request), USERS_AT_ONCE, counted, later, &err)) {
+    uint64_t after = 0;
+    reply_later *later = reply_later_page(p, request, who->user_id, &after);
+    if (later != NULL && !store_vaults_count(p->store, after, USERS_AT_ONCE, counted, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

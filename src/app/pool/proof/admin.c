@@ -194,9 +194,10 @@ static void notices_listed(void *context, const store_notice *rows, size_t count
 void admin_notice_list(pool *p, http_request *request, const account *who, slice segment) {
     error err = {0};
     (void)segment;
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !store_notice_list(p->store, NULL, reply_page_after(request), STORE_LIST_MAX,
-                                            notices_listed, later, &err)) {
+    uint64_t after = 0;
+    reply_later *later = reply_later_page(p, request, who->user_id, &after);
+    if (later != NULL &&
+        !store_notice_list(p->store, NULL, after, STORE_LIST_MAX, notices_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

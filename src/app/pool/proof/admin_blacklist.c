@@ -157,9 +157,10 @@ static void entries_listed(void *context, const store_blacklisting *rows, size_t
 void admin_blacklist_get(pool *p, http_request *request, const account *who, slice segment) {
     error err = {0};
     (void)segment;
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !store_blacklist_list(p->store, reply_page_after(request), STORE_LIST_MAX,
-                                               entries_listed, later, &err)) {
+    uint64_t after = 0;
+    reply_later *later = reply_later_page(p, request, who->user_id, &after);
+    if (later != NULL &&
+        !store_blacklist_list(p->store, after, STORE_LIST_MAX, entries_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

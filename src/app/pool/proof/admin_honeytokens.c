@@ -36,9 +36,10 @@ static void tokens_listed(void *context, const store_honeytoken *tokens, size_t 
 void admin_honeytoken_list(pool *p, http_request *request, const account *who, slice segment) {
     error err = {0};
     (void)segment;
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !store_honeytoken_list(p->store, true, reply_page_after(request), STORE_LIST_MAX,
-                                                tokens_listed, later, &err)) {
+    uint64_t after = 0;
+    reply_later *later = reply_later_page(p, request, who->user_id, &after);
+    if (later != NULL &&
+        !store_honeytoken_list(p->store, true, after, STORE_LIST_MAX, tokens_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }

@@ -58,9 +58,10 @@ static void verifications_listed(void *context, const store_verification *rows, 
 void admin_verification_list(pool *p, http_request *request, const account *who, slice segment) {
     error err = {0};
     (void)segment;
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !store_verification_list(p->store, NULL, reply_page_after(request), LISTED,
-                                                  verifications_listed, later, &err)) {
+    uint64_t after = 0;
+    reply_later *later = reply_later_page(p, request, who->user_id, &after);
+    if (later != NULL &&
+        !store_verification_list(p->store, NULL, after, LISTED, verifications_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }
@@ -68,9 +69,10 @@ void admin_verification_list(pool *p, http_request *request, const account *who,
 void admin_dispute_list(pool *p, http_request *request, const account *who, slice segment) {
     error err = {0};
     (void)segment;
-    reply_later *later = reply_later_new(p, request, who->user_id);
-    if (later != NULL && !store_verification_list_open(p->store, reply_page_after(request), LISTED,
-                                                       verifications_listed, later, &err)) {
+    uint64_t after = 0;
+    reply_later *later = reply_later_page(p, request, who->user_id, &after);
+    if (later != NULL &&
+        !store_verification_list_open(p->store, after, LISTED, verifications_listed, later, &err)) {
         reply_later_fail(later, &err);
     }
 }
