@@ -20,8 +20,40 @@ typedef struct personal_list {
     void *context;
 } personal_list;
 
-static store_personal_row *add_row(personal_list *r, error *err) {
-    return request_add_row(&r->base, &r->rows, &r->count, sizeof(store_personal_row), err);
+/* Takes the columns of the row that `q` stands on. */
+typedef void read_columns(query *q, personal_list *r, store_personal_row *row);
+
+/* All rows of `q`. */
+static bool read_rows(query *q, personal_list *r, read_columns *read, error *err) {
+    for (bool row = true; query_row(q, &row, err);) {
+        if (!row) {
+            return true;
+        }
+        store_personal_row *added =
+            request_add_row(&r->base, &r->rows, &r->count, sizeof(store_personal_row), err);
+        if (added == NULL) {
+            return false;
+        }
+        read(q, r, added);
+        if (!query_columns_fit(q, err)) {
+            return false;
+        }
+    }
+    return false;
+}
+
+/* A page of them, which PAGE_ROWS bounds. */
+static bool read_page(query *q, personal_list *r, read_columns *read, error *err) {
+    query_u64(q, PAGE_ROWS);
+    bool done = read_rows(q, r, read, err);
+    r->more = r->count == PAGE_ROWS;
+    return done;
+}
+
+static void read_identity(query *q, personal_list *r, store_personal_row *row) {
+    row->issuer = query_read_slice(q, r->base.memory);
+    row->subject = query_read_slice(q, r->base.memory);
+    row->created_ms = query_read_u64(q);
 }
 
 static bool list_identities(personal_list *r, database *d, error *err) {
@@ -29,19 +61,17 @@ static bool list_identities(personal_list *r, database *d, error *err) {
     query_start(&q, d, "SELECT issuer, subject, created_ms FROM identities WHERE user_id = ? LIMIT ?");
     query_u64(&q, r->user_id);
     query_u64(&q, PAGE_ROWS);
-    for (bool row = true; query_row(&q, &row, err);) {
-        store_personal_row *added = row ? add_row(r, err) : NULL;
-        if (added == NULL) {
-            return !row;
-        }
-        added->issuer = query_read_slice(&q, r->base.memory);
-        added->subject = query_read_slice(&q, r->base.memory);
-        added->created_ms = query_read_u64(&q);
-        if (!query_columns_fit(&q, err)) {
-            return false;
-        }
-    }
-    return false;
+    return read_rows(&q, r, read_identity, err);
+}
+
+static void read_session(query *q, personal_list *r, store_personal_row *row) {
+    query_read_bytes(q, row->id, sizeof row->id);
+    row->issuer = query_read_slice(q, r->base.memory);
+    row->subject = query_read_slice(q, r->base.memory);
+    row->created_ms = query_read_u64(q);
+    row->expires_ms = query_read_u64(q);
+    row->ended_ms = query_read_u64(q);
+    memcpy(r->place.id, row->id, sizeof r->place.id);
 }
 
 static bool list_sessions(personal_list *r, database *d, error *err) {
@@ -50,26 +80,9 @@ static bool list_sessions(personal_list *r, database *d, error *err) {
                 "SELECT id, issuer, subject, created_ms, expires_ms, coalesce(ended_ms, 0) FROM sessions "
                 "WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?");
     query_u64(&q, r->user_id);
-    query_bytes(&q, r->place.id, sizeof r->place.id);
-    query_u64(&q, PAGE_ROWS);
-    for (bool row = true; query_row(&q, &row, err);) {
-        store_personal_row *added = row ? add_row(r, err) : NULL;
-        if (added == NULL) {
-            r->more = r->count == PAGE_ROWS;
-            return !row;
-        }
-        query_read_bytes(&q, added->id, sizeof added->id);
-        added->issuer = query_read_slice(&q, r->base.memory);
-        added->subject = query_read_slice(&q, r->base.memory);
-        added->created_ms = query_read_u64(&q);
-        added->expires_ms = query_read_u64(&q);
-        added->ended_ms = query_read_u64(&q);
-        memcpy(r->place.id, added->id, sizeof r->place.id);
-        if (!query_columns_fit(&q, err)) {
-            return false;
-        }
-    }
-    return false;
+    memcpy(r->from, r->place.id, sizeof r->from);
+    query_bytes(&q, r->from, sizeof r->from);
+    return read_page(&q, r, read_session, err);
 }
 
 /* The id that is so many behind the place; `more`: there is one. */
@@ -88,6 +101,12 @@ static bool find_step(personal_list *r, database *d, error *err) {
     return !r->more || query_columns_fit(&q, err);
 }
 
+static void read_receipt(query *q, personal_list *r, store_personal_row *row) {
+    (void)r;
+    query_read_bytes(q, row->id, sizeof row->id);
+    row->created_ms = query_read_u64(q);
+}
+
 static bool list_receipts(personal_list *r, database *d, error *err) {
     query q;
     memcpy(r->from, r->place.id, sizeof r->from);
@@ -100,18 +119,15 @@ static bool list_receipts(personal_list *r, database *d, error *err) {
     query_bytes(&q, r->from, sizeof r->from);
     query_bytes(&q, r->place.id, sizeof r->place.id);
     query_u64(&q, r->user_id);
-    for (bool row = true; query_row(&q, &row, err);) {
-        store_personal_row *added = row ? add_row(r, err) : NULL;
-        if (added == NULL) {
-            return !row;
-        }
-        query_read_bytes(&q, added->id, sizeof added->id);
-        added->created_ms = query_read_u64(&q);
-        if (!query_columns_fit(&q, err)) {
-            return false;
-        }
-    }
-    return false;
+    return read_rows(&q, r, read_receipt, err);
+}
+
+static void read_notice(query *q, personal_list *r, store_personal_row *row) {
+    r->place.number = query_read_u64(q);
+    query_read_bytes(q, row->id, sizeof row->id);
+    row->text = query_read_slice(q, r->base.memory);
+    row->created_ms = query_read_u64(q);
+    row->told_ms = query_read_u64(q);
 }
 
 static bool list_notices(personal_list *r, database *d, error *err) {
@@ -121,23 +137,12 @@ static bool list_notices(personal_list *r, database *d, error *err) {
                 "WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?");
     query_u64(&q, r->user_id);
     query_u64(&q, r->place.number);
-    query_u64(&q, PAGE_ROWS);
-    for (bool row = true; query_row(&q, &row, err);) {
-        store_personal_row *added = row ? add_row(r, err) : NULL;
-        if (added == NULL) {
-            r->more = r->count == PAGE_ROWS;
-            return !row;
-        }
-        r->place.number = query_read_u64(&q);
-        query_read_bytes(&q, added->id, sizeof added->id);
-        added->text = query_read_slice(&q, r->base.memory);
-        added->created_ms = query_read_u64(&q);
-        added->told_ms = query_read_u64(&q);
-        if (!query_columns_fit(&q, err)) {
-            return false;
-        }
-    }
-    return false;
+    return read_page(&q, r, read_notice, err);
+}
+
+static void read_check(query *q, personal_list *r, store_personal_row *row) {
+    row->text = query_read_slice(q, r->base.memory);
+    row->count = query_read_u64(q);
 }
 
 static bool count_checks(personal_list *r, database *d, error *err) {
@@ -146,31 +151,19 @@ static bool count_checks(personal_list *r, database *d, error *err) {
                 "SELECT state, count(*) FROM inference_verifications WHERE user_id = ? AND "
                 "state IN ('waiting', 'running', 'disputed', 'judging') GROUP BY state");
     query_u64(&q, r->user_id);
-    for (bool row = true; query_row(&q, &row, err);) {
-        store_personal_row *added = row ? add_row(r, err) : NULL;
-        if (added == NULL) {
-            return !row;
-        }
-        added->text = query_read_slice(&q, r->base.memory);
-        added->count = query_read_u64(&q);
-        if (!query_columns_fit(&q, err)) {
-            return false;
-        }
-    }
-    return false;
+    return read_rows(&q, r, read_check, err);
+}
+
+static void read_count(query *q, personal_list *r, store_personal_row *row) {
+    (void)r;
+    row->count = query_read_u64(q);
 }
 
 static bool count_answers(personal_list *r, database *d, error *err) {
     query q;
-    bool row = false;
     query_start(&q, d, "SELECT count(*) FROM kept_answers WHERE user_id = ?");
     query_u64(&q, r->user_id);
-    store_personal_row *added = query_row(&q, &row, err) ? add_row(r, err) : NULL;
-    if (added == NULL) {
-        return false;
-    }
-    added->count = query_read_u64(&q);
-    return query_columns_fit(&q, err);
+    return read_rows(&q, r, read_count, err);
 }
 
 static bool personal_list_run(request *base, database *d, error *err) {
