@@ -115,18 +115,13 @@ static bool run_group(database *d, request *first, const request *end, error *lo
 
 static bool run_requests(database *d, request *first, error *lost) {
     for (request *r = first; r != NULL;) {
-        request *end = end_of_group(r);
-        if (end != r && database_run_ahead(d)) {
-            if (!run_group(d, r, end, lost)) {
-                return false;
-            }
-            r = end;
-        } else {
-            if (!run_one(d, r, lost)) {
-                return false;
-            }
-            r = r->next;
+        request *group_end = end_of_group(r);
+        bool together = group_end != r && database_run_ahead(d);
+        request *end = group_end == r ? r->next : group_end;
+        if (!(together ? run_group(d, r, end, lost) : run_each(d, r, end, lost))) {
+            return false;
         }
+        r = end;
     }
     return true;
 }

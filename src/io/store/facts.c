@@ -1,7 +1,6 @@
 #include "store/facts.h"
 
-#include "deletion.h"
-#include "request.h"
+#include "expiry.h"
 
 static bool no_fact(error *err) {
     return error_set(err, ERROR_NOT_FOUND, "there is no such fact");
@@ -272,78 +271,14 @@ bool store_fact_list(store *s, uint64_t user_id, const uint8_t *after, size_t li
     return request_submit(s, &r->base, err);
 }
 
-typedef struct expired {
-    uint64_t user_id;
-    uint8_t id[STORE_FACT_ID_SIZE];
-} expired;
-
-typedef struct facts_expire {
-    request base;
-    uint64_t before_ms;
-    size_t limit;
-    void *rows;
-    size_t count;
-    store_facts_expired *done;
-    void *context;
-} facts_expire;
-
-static bool find_expired(facts_expire *r, database *d, error *err) {
-    query q;
-    query_start(&q, d, "SELECT user_id, id FROM facts WHERE changed_ms < ? ORDER BY changed_ms LIMIT ?");
-    query_u64(&q, r->before_ms);
-    query_u64(&q, r->limit);
-    for (bool row = true; query_row(&q, &row, err);) {
-        if (!row) {
-            return true;
-        }
-        expired *one = request_add_row(&r->base, &r->rows, &r->count, sizeof *one, err);
-        if (one == NULL) {
-            return false;
-        }
-        one->user_id = query_read_u64(&q);
-        query_read_bytes(&q, one->id, sizeof one->id);
-        if (!query_columns_fit(&q, err)) {
-            return false;
-        }
-    }
-    return false;
+static bool delete_expired(deletion *step, const uint8_t id[EXPIRY_ID_SIZE], error *err) {
+    bool deleted = false;
+    return delete_fact(step->database, step->user_id, id, &deleted, err);
 }
-
-static bool facts_expire_run(request *base, database *d, error *err) {
-    facts_expire *r = (facts_expire *)base;
-    if (!find_expired(r, d, err)) {
-        return false;
-    }
-    const expired *rows = r->rows;
-    for (size_t i = 0; i < r->count; i++) {
-        bool deleted = false;
-        if (!delete_fact(d, rows[i].user_id, rows[i].id, &deleted, err)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void facts_expire_answer(request *base, const error *failure) {
-    const facts_expire *r = (const facts_expire *)base;
-    r->done(r->context, failure == NULL ? r->count : 0, failure);
-}
-
-static const operation facts_expire_operation = {DATABASE_WRITE_SYNCED, facts_expire_run,
-                                                 facts_expire_answer};
 
 bool store_facts_expire(store *s, uint64_t before_ms, size_t limit, store_facts_expired *done, void *context,
                         error *err) {
-    if (!request_check_list(limit, err)) {
-        return false;
-    }
-    facts_expire *r = request_new(&facts_expire_operation, sizeof *r, err);
-    if (r == NULL) {
-        return false;
-    }
-    r->before_ms = before_ms;
-    r->limit = limit;
-    r->done = done;
-    r->context = context;
-    return request_submit(s, &r->base, err);
+    static const expiry_kind facts = {
+        "SELECT user_id, id FROM facts WHERE changed_ms < ? ORDER BY changed_ms LIMIT ?", delete_expired};
+    return expiry_submit(s, &facts, before_ms, limit, done, context, err);
 }
