@@ -168,6 +168,9 @@ class OnTheCommandLine(Odd):
             done = fact(*wrong)
             self.assertEqual((done.returncode, done.stdout, done.stderr.count("\n")), (FAILED, "", 1), wrong[0])
         self.assertEqual(fact("forget", "../keys").returncode, USAGE)
+        told = self.cli("memory", "status", key=user).stdout
+        self.assertNotIn("meaning", told, "the embedder that is built in knows none")
+        self.assertIn("3 facts; 3 of them can be searched, with cellule-ngrams", told)
         self.assertIn("off: what you keep", self.cli("memory", "recovery", "status").stdout)
         self.assertIn("isn't recovered here", self.cli("memory", "recovery", "ask").stderr)
 

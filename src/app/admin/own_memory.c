@@ -89,7 +89,7 @@ static void print_status(const json_value *answer) {
     slice model = admin_text(embedding, "model");
     printf("%llu facts", (unsigned long long)admin_number(answer, "facts"));
     if (model.length > 0) {
-        printf("; %llu of them are found by meaning, with %.*s",
+        printf("; %llu of them can be searched, with %.*s",
                (unsigned long long)admin_number(embedding, "done"), SLICE_FORMAT(model));
     }
     printf("\n");
@@ -97,8 +97,8 @@ static void print_status(const json_value *answer) {
 
 static const admin_request requests[] = {
     {"status", NULL,
-     "Says how many facts the pool remembers for you, and how many of them are found by meaning.", "GET",
-     "/v1/memory", "", print_status},
+     "Says how many facts the pool remembers for you, and how many of them can be searched, and with what.",
+     "GET", "/v1/memory", "", print_status},
     {"lock", NULL, "Closes what you keep at the pool again, for the session or the key that asks.", "POST",
      "/v1/memory/lock", "", admin_print_done},
 };
