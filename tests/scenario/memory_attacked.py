@@ -89,5 +89,22 @@ class Readings(Attacked):
                    lambda: self.ask("POST", "/v1/conversations/search", {"query": "nothing"}, key).status == 200)
 
 
+class Floods(Attacked):
+    def test_one_user_asks_for_few_things_at_once(self):
+        key, other = self.add_user("dora")["key"], self.add_user("dirk")["key"]
+        for i in range(100):
+            answer = self.ask("POST", "/v1/memory/facts", {"text": f"{i} " + "x" * 8000}, key)
+            self.assertEqual(answer.status, 200, answer.body)
+        connections = [Connection(self.site.address, trust(self.site.ca_file)) for _ in range(200)]
+        for connection in connections:
+            self.addCleanup(connection.close)
+            connection.send(request("GET", "/v1/memory/facts?limit=100", key=key))
+        self.assertEqual(self.ask("POST", "/v1/memory/facts", {"text": "a dog"}, other).status, 200)
+        answers = [connection.answer() for connection in connections]
+        self.assertEqual({answer.status for answer in answers}, {200, 429})
+        self.check_error(next(answer for answer in answers if answer.status == 429), 429)
+        self.assertEqual(self.ask("GET", "/v1/memory/facts", key=key).status, 200, "once they are answered he may go on")
+
+
 if __name__ == "__main__":
     tap.main()

@@ -153,6 +153,10 @@ fact_search *fact_search_start(pool *p, open_vault *v, slice whole, size_t most,
         error_memory(err);
         return NULL;
     }
+    if (!keyring_hold_for_request(v, err)) {
+        memory_free(s);
+        return NULL;
+    }
     s->pool = p;
     s->vault = v;
     s->done = done;
@@ -162,7 +166,6 @@ fact_search *fact_search_start(pool *p, open_vault *v, slice whole, size_t most,
         memcpy(s->text, text.data, text.length);
     }
     s->near = (index_search){.text = slice_of(s->text, s->length), .most = most, .done = searched};
-    keyring_hold(v);
     s->memory = arena_new(FOUND_MEMORY);
     if (s->memory == NULL) {
         error_memory(err);

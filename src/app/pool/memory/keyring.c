@@ -71,6 +71,16 @@ void keyring_hold(open_vault *v) {
     v->holders++;
 }
 
+bool keyring_hold_for_request(open_vault *v, error *err) {
+    if (v->holders >= KEYRING_HOLDERS_MAX) {
+        return error_set(err, ERROR_LIMIT,
+                         "too many requests of yours about what you keep are under way; ask again when some "
+                         "have been answered");
+    }
+    keyring_hold(v);
+    return true;
+}
+
 void keyring_give_back(open_vault *v) {
     if (--v->holders == 0 && v->closed) {
         free_vault(v);

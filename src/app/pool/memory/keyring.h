@@ -12,7 +12,8 @@
 enum {
     KEYRING_IDLE_MS = 15 * 60 * 1000,
     KEYRING_LONGEST_MS = 8 * 60 * 60 * 1000,
-    KEYRING_PROOFS_MAX = 256 /* of one user; the oldest goes */
+    KEYRING_PROOFS_MAX = 256, /* of one user; the oldest goes */
+    KEYRING_HOLDERS_MAX = 64  /* of one vault that requests make; the threads are everybody's */
 };
 
 typedef struct keyring keyring;
@@ -47,6 +48,8 @@ open_vault *keyring_find(keyring *ring, const account *who);
  * holder has given it back. */
 void keyring_hold(open_vault *v);
 void keyring_give_back(open_vault *v);
+/* The same for a request. ERROR_LIMIT: KEYRING_HOLDERS_MAX hold it already. */
+MUST_CHECK bool keyring_hold_for_request(open_vault *v, error *err);
 /* What is decrypted with the key hangs here: `detach` is called when the key goes. One thing. */
 void keyring_attach(open_vault *v, void *attached, void (*detach)(void *attached));
 

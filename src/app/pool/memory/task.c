@@ -15,16 +15,21 @@ static void client_left(void *context) {
 }
 
 memory_task *memory_task_new(pool *p, http_request *request, open_vault *v) {
+    error err = {0};
     memory_task *t = memory_allocate_zeroed(1, sizeof *t);
     if (t == NULL) {
         reply_out_of_memory(request);
+        return NULL;
+    }
+    if (!keyring_hold_for_request(v, &err)) {
+        memory_free(t);
+        reply_failure(request, &err);
         return NULL;
     }
     t->pool = p;
     t->request = request;
     t->vault = v;
     t->user_id = v->user_id;
-    keyring_hold(v);
     http_request_on_closed(request, client_left, t);
     return t;
 }

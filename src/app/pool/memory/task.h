@@ -20,7 +20,7 @@ typedef struct memory_task {
     slice title;                /* in the request's arena */
 } memory_task;
 
-/* NULL: memory is out, and the request was answered. */
+/* NULL: the request was answered: memory is out, or too many of this user's are under way. */
 MUST_CHECK memory_task *memory_task_new(pool *p, http_request *request, open_vault *v);
 /* The same about what the address names, which `what` is: "conversation". `v` may be NULL. NULL: it was
  * answered, also with 404 where there is nothing at such an address. */
