@@ -3,6 +3,8 @@
 import base64
 import ctypes
 import ctypes.util
+import hashlib
+import hmac
 import json
 import os
 import signal
@@ -41,6 +43,16 @@ class Hand:
         sealed = ctypes.create_string_buffer(len(plain) + 48)
         assert sodium.crypto_box_seal(sealed, plain, ctypes.c_ulonglong(len(plain)), public) == 0
         return sealed.raw
+
+
+def multiply(a, b):
+    """In GF(2^8), of which the shares are."""
+    product = 0
+    for bit in range(8):
+        product ^= a << bit if b >> bit & 1 else 0
+    for bit in range(14, 7, -1):
+        product ^= 0x11b << (bit - 8) if product >> bit & 1 else 0
+    return product
 
 
 class Kept(SiteCase):
@@ -220,6 +232,43 @@ class Recovery(Kept):
         self.assertEqual(self.give(asked, plain).status, 200)
         self.assertEqual(self.approve("olga", asked).returncode, 0)
         self.assertTrue(self.opens(clara, conversation))
+
+    def forge(self, name):
+        """Whoever writes the database shares out a key of his own making, as the pool does."""
+        secret, slope, number = os.urandom(32), os.urandom(32), os.urandom(16)
+        database = sqlite3.connect(self.site.folder / "pool.db", timeout=60)
+        user, salt = database.execute("SELECT id, salt FROM vaults JOIN users ON users.id = user_id WHERE name = ?",
+                                      (name,)).fetchone()
+        rows = database.execute("SELECT officer, public_key FROM recovery_shares WHERE user_id = ?", (user,)).fetchall()
+        common = bytes([1]) + user.to_bytes(8, "big") + salt + number + bytes([self.needed, len(rows)])
+        check = hmac.digest(secret, b"cellule recovery check\0" + common, "sha256")
+        for point, (officer, public) in enumerate(rows, 1):
+            part = bytes(a ^ multiply(b, point) for a, b in zip(secret, slope))
+            plain = common + bytes([point]) + check + part + bytes([len(officer)]) + officer.encode()
+            with database:
+                database.execute("UPDATE recovery_shares SET set_id = ?, digest = ?, sealed = ? WHERE user_id = ? AND officer = ?",
+                                 (number, hashlib.sha256(plain).digest(), self.hand.seal(public, plain), user, officer))
+        database.close()
+
+    def test_whoever_writes_the_database_cannot_have_a_key_of_his_given_to_a_user(self):
+        old, new, conversation = self.new_user("greta")
+        self.forge("greta")
+        self.assertFalse(self.state(new)["covered"])
+        asked = self.request(new)
+        for officer in OFFICERS[:2]:
+            done = self.approve(officer, asked)
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn("isn't your share", done.stderr)
+        self.check_error(self.give(asked, self.share_of_hand(asked)), 400)
+        self.check_error(self.ask("GET", "/v1/conversations", key=new), 403, "key_opens_nothing")
+        self.assertEqual(self.ask("POST", f"/v1/admin/recoveries/{asked['id']}/refuse", key=self.keys["oskar"]).status, 200)
+        self.ask("POST", "/v1/memory/lock", key=old)
+        self.assertTrue(self.opens(old, conversation))
+        self.covered(old)
+        asked = self.request(new)
+        for officer in OFFICERS[:2]:
+            self.assertEqual(self.approve(officer, asked).returncode, 0)
+        self.assertTrue(self.opens(new, conversation), "shares were made anew when it was opened")
 
     def test_nobody_helps_himself(self):
         _, new, conversation = self.new_user("oskar", "security_officer")

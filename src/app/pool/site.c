@@ -58,6 +58,8 @@ static bool derive_verify_keys(site *s, slice root, error *err) {
                        err) &&
            hash_derive(root, salt, SLICE_LITERAL("cellule honeytoken v1"), keys->honeytoken,
                        sizeof keys->honeytoken, err) &&
+           hash_derive(root, salt, SLICE_LITERAL("cellule recovery v1"), keys->recovery,
+                       sizeof keys->recovery, err) &&
            hash_derive(root, salt, SLICE_LITERAL("cellule session key seal v1"), keys->session_keys,
                        sizeof keys->session_keys, err);
 }

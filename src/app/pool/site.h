@@ -48,6 +48,7 @@ typedef struct site_verify_keys {
     uint8_t seal[SEAL_KEY_SIZE];         /* seals what waits for a check in the database */
     uint8_t draw[HASH_SIZE];             /* decides which answers are checked, and by whom */
     uint8_t honeytoken[HASH_SIZE];       /* makes markers */
+    uint8_t recovery[HASH_SIZE];         /* vouches for shares of users' memory in the database */
     uint8_t session_keys[SEAL_KEY_SIZE]; /* seals those in the database; wiped once the vault has it */
 } site_verify_keys;
 

@@ -3,6 +3,7 @@
 
 #include "codec/base64.h"
 #include "crypto/start.h"
+#include "recovery/cover.h"
 
 #include "unit.h"
 
@@ -10,6 +11,7 @@ enum { OFFICERS = 3, NEEDED = 2, USER = 7, KEY = 70, OTHER_KEY = 71, FIRST_OFFIC
 
 static error err;
 static pool p;
+static site_verify_keys vouching = {.recovery = {11, 12, 13}};
 static uint8_t publics[OFFICERS][BOX_KEY_SIZE];
 static uint8_t privates[OFFICERS][BOX_KEY_SIZE];
 static const char *const names[OFFICERS] = {"olga", "otto", "oskar"};
@@ -66,6 +68,7 @@ static void share_out(void) {
         snprintf(share.officer, sizeof share.officer, "%s", names[i]);
         sealed[i] = buffer_make(RECOVERY_SEALED_MAX);
         assert_true(recovery_seal(&share, publics[i], rows[i].digest, &sealed[i], &err));
+        assert_true(cover_vouch(&p, rows[i].digest, &err));
         rows[i].officer = slice_of_text(names[i]);
         rows[i].sealed = buffer_slice(&sealed[i]);
         memcpy(rows[i].public_key, publics[i], BOX_KEY_SIZE);
@@ -74,7 +77,7 @@ static void share_out(void) {
 
 static int open_pool(void **state) {
     (void)state;
-    p = (pool){0};
+    p = (pool){.site = {.verify = &vouching}};
     assert_true(crypto_start(&err));
     for (size_t i = 0; i < OFFICERS; i++) {
         assert_true(box_make_keys(publics[i], privates[i], &err));
@@ -185,7 +188,23 @@ static void test_a_share_is_its_officers_and_of_the_key_that_he_has_now(void **s
     assert_true(give(r, 0) && give(r, 1));
 }
 
-/* Somebody writes the database: shares of a set that don't belong together, hashes that fit. */
+/* Somebody writes the database: a whole set of a data key that he has made, sealed to the officers. Nothing
+ * in it contradicts the rest, but the pool hasn't vouched for it. */
+static void test_a_set_that_the_pool_has_not_made_is_refused(void **state) {
+    (void)state;
+    recovery *r = ask_with(KEY);
+    for (size_t i = 0; i < OFFICERS; i++) {
+        recovery_share share;
+        assert_true(
+            recovery_open(privates[i], buffer_slice(&sealed[i]), &share, r->expected[i].digest, &err));
+        assert_false(give(r, i));
+        assert_int_equal(err.code, ERROR_INVALID);
+    }
+    assert_int_equal(r->given_count, 0);
+    assert_null(recovery_ready(&p, USER, KEY, salt));
+}
+
+/* Who writes the database has the pool's secret too: shares of a set that don't belong together. */
 static void test_shares_that_do_not_give_the_key_end_the_request(void **state) {
     (void)state;
     recovery_share share;
@@ -194,6 +213,7 @@ static void test_shares_that_do_not_give_the_key_end_the_request(void **state) {
     share.bytes[0] ^= 1;
     buffer_clear(&sealed[1]);
     assert_true(recovery_seal(&share, publics[1], rows[1].digest, &sealed[1], &err));
+    assert_true(cover_vouch(&p, rows[1].digest, &err));
     rows[1].sealed = buffer_slice(&sealed[1]);
     recovery *r = ask_with(KEY);
     assert_true(give(r, 0));
@@ -318,6 +338,7 @@ int main(void) {
         POOL_TEST(test_enough_shares_give_the_key_for_the_key_that_asked),
         POOL_TEST(test_one_person_counts_once_under_whatever_name),
         POOL_TEST(test_a_share_is_its_officers_and_of_the_key_that_he_has_now),
+        POOL_TEST(test_a_set_that_the_pool_has_not_made_is_refused),
         POOL_TEST(test_shares_that_do_not_give_the_key_end_the_request),
         POOL_TEST(test_a_request_ends_with_its_time_its_key_or_recovery_itself),
         POOL_TEST(test_as_many_wait_as_are_allowed_and_one_for_each_user),

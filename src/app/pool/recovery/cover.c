@@ -29,8 +29,44 @@ static void stored(void *context, const error *failure) {
     end(context, failure);
 }
 
-bool cover_is_present(const store_recovery *found, const officers *wanted) {
-    if (found->count != wanted->count || (found->count > 0 && found->needed != wanted->needed)) {
+static slice secret_of(const pool *p) {
+    return slice_of(p->site.verify->recovery, sizeof p->site.verify->recovery);
+}
+
+bool cover_vouch(const pool *p, uint8_t digest[HASH_SIZE], error *err) {
+    uint8_t plain[HASH_SIZE];
+    memcpy(plain, digest, sizeof plain);
+    return hash_hmac(secret_of(p), slice_of(plain, sizeof plain), digest, err);
+}
+
+/* A set's id: random, then what vouches for that. */
+enum { SET_RANDOM = RECOVERY_SET_ID_SIZE / 2, SET_PROOF = RECOVERY_SET_ID_SIZE - SET_RANDOM };
+
+static bool prove_set(const pool *p, const uint8_t salt[WRAP_SALT_SIZE], const uint8_t random[SET_RANDOM],
+                      uint8_t proof[SET_PROOF], error *err) {
+    static const char label[] = "set";
+    uint8_t text[sizeof label + WRAP_SALT_SIZE + SET_RANDOM];
+    uint8_t mac[HASH_SIZE];
+    memcpy(text, label, sizeof label);
+    memcpy(text + sizeof label, salt, WRAP_SALT_SIZE);
+    memcpy(text + sizeof label + WRAP_SALT_SIZE, random, SET_RANDOM);
+    bool made = hash_hmac(secret_of(p), slice_of(text, sizeof text), mac, err);
+    if (made) {
+        memcpy(proof, mac, SET_PROOF);
+    }
+    return made;
+}
+
+static bool is_vouched_for(const pool *p, const store_recovery *found) {
+    uint8_t proof[SET_PROOF];
+    error ignored = {0};
+    return prove_set(p, found->salt, found->set, proof, &ignored) &&
+           hash_equal(proof, found->set + SET_RANDOM, SET_PROOF);
+}
+
+bool cover_is_present(const pool *p, const store_recovery *found, const officers *wanted) {
+    if (found->count != wanted->count || (found->count > 0 && found->needed != wanted->needed) ||
+        (found->count > 0 && !is_vouched_for(p, found))) {
         return false;
     }
     for (size_t i = 0; i < found->count; i++) {
@@ -50,7 +86,8 @@ typedef struct cover_set {
     buffer sealed; /* one behind the other */
 } cover_set;
 
-static bool seal_each(cover_set *set, const officers *wanted, const uint8_t *parts, error *err) {
+static bool seal_each(const pool *p, cover_set *set, const officers *wanted, const uint8_t *parts,
+                      error *err) {
     recovery_share share = {.set = set->common};
     bool good = true;
     for (size_t i = 0; good && i < wanted->count; i++) {
@@ -60,20 +97,23 @@ static bool seal_each(cover_set *set, const officers *wanted, const uint8_t *par
         memcpy(share.officer, wanted->all[i].name, sizeof share.officer);
         set->rows[i].officer = slice_of_text(wanted->all[i].name);
         memcpy(set->rows[i].public_key, wanted->all[i].public_key, BOX_KEY_SIZE);
-        good = recovery_seal(&share, wanted->all[i].public_key, set->rows[i].digest, &set->sealed, err);
+        good = recovery_seal(&share, wanted->all[i].public_key, set->rows[i].digest, &set->sealed, err) &&
+               cover_vouch(p, set->rows[i].digest, err);
         set->lengths[i] = buffer_length(&set->sealed) - before;
     }
     secret_wipe(&share, sizeof share);
     return good;
 }
 
-static bool split(cover_set *set, const officers *wanted, const uint8_t *data_key, error *err) {
+static bool split(const pool *p, cover_set *set, const officers *wanted, const uint8_t *data_key,
+                  error *err) {
     uint8_t parts[RECOVERY_OFFICERS_MAX * RECORD_KEY_SIZE];
-    bool good = random_bytes(set->common.id, sizeof set->common.id, err) &&
+    bool good = random_bytes(set->common.id, SET_RANDOM, err) &&
+                prove_set(p, set->common.salt, set->common.id, set->common.id + SET_RANDOM, err) &&
                 recovery_make_check(&set->common, data_key, err) &&
                 share_split(slice_of(data_key, RECORD_KEY_SIZE), wanted->needed, (unsigned)wanted->count,
                             parts, err) &&
-                seal_each(set, wanted, parts, err);
+                seal_each(p, set, wanted, parts, err);
     secret_wipe(parts, sizeof parts);
     size_t at = 0;
     for (size_t i = 0; good && i < wanted->count; i++) {
@@ -89,7 +129,7 @@ static bool put(cover *c, const officers *wanted, error *err) {
         .common = {.user_id = v->user_id, .needed = wanted->needed, .count = (uint8_t)wanted->count},
         .sealed = buffer_make(SEALED_MAX)};
     memcpy(set.common.salt, v->salt, sizeof set.common.salt);
-    bool good = wanted->count == 0 || split(&set, wanted, v->data_key, err);
+    bool good = wanted->count == 0 || split(c->pool, &set, wanted, v->data_key, err);
     store_recovery rows = {.needed = wanted->needed, .shares = set.rows, .count = wanted->count};
     memcpy(rows.salt, v->salt, sizeof rows.salt);
     memcpy(rows.set, set.common.id, sizeof rows.set);
@@ -103,7 +143,7 @@ static void found(void *context, const store_recovery *has, const error *failure
     officers wanted;
     error err = {0};
     (void)officers_present(c->pool, &wanted);
-    if (failure != NULL || has == NULL || cover_is_present(has, &wanted)) {
+    if (failure != NULL || has == NULL || cover_is_present(c->pool, has, &wanted)) {
         end(c, failure);
     } else if (!put(c, &wanted, &err)) {
         end(c, &err);

@@ -5,6 +5,7 @@
 #include "crypto/secret.h"
 #include "os/clock.h"
 #include "os/random.h"
+#include "recovery/cover.h"
 
 _Static_assert((int)BOX_KEY_SIZE <= (int)SLOT_SIZE && (int)RECORD_KEY_SIZE <= (int)SLOT_SIZE, "they fit");
 
@@ -226,6 +227,9 @@ static bool read_share(const recovery *r, const recovery_expected *expected, sli
         return err->code == ERROR_CORRUPT
                    ? error_set(err, ERROR_INVALID, "this isn't a share that was sealed for this request")
                    : false;
+    }
+    if (!cover_vouch(r->all->pool, digest, err)) {
+        return false;
     }
     return is_expected(r, expected, share, digest) ||
            error_set(err, ERROR_INVALID, "this isn't your share of what this user keeps; nothing was taken");

@@ -30,7 +30,8 @@ static void found_to_show(void *context, const store_recovery *found, const erro
         json_add_u64(&answer.w, "needed", present.needed);
         write_officers(&answer.w, &present);
         json_add_u64(&answer.w, "shares", found == NULL ? 0 : found->count);
-        json_add_bool(&answer.w, "covered", on && found != NULL && cover_is_present(found, &present));
+        json_add_bool(&answer.w, "covered",
+                      on && found != NULL && cover_is_present(later.pool, found, &present));
         if (r != NULL) {
             json_write_key(&answer.w, "request");
             recovery_write(&answer.w, r, true);
