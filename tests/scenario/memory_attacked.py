@@ -106,5 +106,23 @@ class Floods(Attacked):
         self.assertEqual(self.ask("GET", "/v1/memory/facts", key=key).status, 200, "once they are answered he may go on")
 
 
+class Vectors(FleetCase):
+    """A worker has the model that is to embed facts, and embeds badly."""
+
+    settings = {"embedding_model": "vectors"}
+
+    def test_vectors_of_zeros_keep_nobody_from_remembering_or_finding(self):
+        key = self.add_user("emil")["key"]
+        texts = ["My dog is called Rex", "I live in Cádiz"]
+        self.assertEqual(self.ask("POST", "/v1/memory/facts", {"text": texts[0]}, key).status, 200)
+        worker = self.fake("--model", "vectors", "--dimension", 64, "--behave", "no-direction")
+        self.assertEqual(self.ask("POST", "/v1/memory/facts", {"text": texts[1]}, key).status, 200)
+        worker.wait("embedded")
+        for text in texts:
+            found = self.ask("POST", "/v1/memory/search", {"query": text}, key)
+            self.assertEqual(found.status, 200, found.body)
+            self.assertEqual(found.json["facts"][0]["text"], text)
+
+
 if __name__ == "__main__":
     tap.main()

@@ -30,7 +30,7 @@ static bool append_vector(const fake *f, slice text, buffer *out) {
         return false;
     }
     for (uint32_t i = 0; i < dimension; i++) {
-        values[i] = value_of(text, i);
+        values[i] = behave == NO_DIRECTION ? 0 : value_of(text, i);
     }
     if (behave == NOT_FINITE) {
         values[dimension - 1] = INFINITY;

@@ -56,6 +56,7 @@
     X(FEWER_VECTORS, "fewer-vectors", "a vector too few for the texts, or none")                             \
     X(OTHER_DIMENSION, "other-dimension", "vectors of another dimension than it offered")                    \
     X(NOT_FINITE, "not-finite", "a vector with an infinite value")                                           \
+    X(NO_DIRECTION, "no-direction", "vectors of zeros")                                                      \
     X(MANY_TOKENS, "many-tokens", "more tokens than the texts can have")                                     \
     X(CUT_VECTORS, "cut-vectors", "cuts the connection instead of embedding")                                \
     X(ANSWERS_TEXTS, "answers-texts", "a delta, for texts that are to be embedded")                          \

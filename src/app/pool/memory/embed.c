@@ -28,8 +28,29 @@ static void finish(memory_embedding *e, const float *values, size_t dimensions, 
     done(context, values, dimensions, refused);
 }
 
+/* Without a direction it is near to nothing, and can't be kept (memory/fact.h). */
+static bool have_directions(const embedding_answer *answer) {
+    for (size_t i = 0; i < answer->count; i++) {
+        const float *vector = answer->values + i * answer->dimension;
+        bool any = false;
+        for (size_t k = 0; k < answer->dimension; k++) {
+            any = any || vector[k] < 0 || vector[k] > 0;
+        }
+        if (!any) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void embedded(void *context, const embedding_answer *answer, const embedding_failure *failure) {
     memory_embedding *e = context;
+    if (answer != NULL && !have_directions(answer)) {
+        log_warning("a worker's vectors of facts are nothing but zeros; the built-in embedder serves",
+                    LOG_TEXT("model", e->pool->settings.embedding_model));
+        finish(e, NULL, 0, true);
+        return;
+    }
     if (answer != NULL) {
         finish(e, answer->values, answer->dimension, false);
         return;
