@@ -1,5 +1,8 @@
 """Who wants more of what users keep than is his. memory_attacked.py BINARY TOP FAKE_WORKER"""
 
+import contextlib
+import sqlite3
+
 import tap
 from fleet import FleetCase, eventually
 from wire import Connection, request, trust
@@ -104,6 +107,40 @@ class Floods(Attacked):
         self.assertEqual({answer.status for answer in answers}, {200, 429})
         self.check_error(next(answer for answer in answers if answer.status == 429), 429)
         self.assertEqual(self.ask("GET", "/v1/memory/facts", key=key).status, 200, "once they are answered he may go on")
+
+
+class Database(Attacked):
+    """Somebody writes the database while the pool serves."""
+
+    def execute(self, sql, *values):
+        with contextlib.closing(sqlite3.connect(self.site.folder / "pool.db", timeout=60)) as database, database:
+            return database.execute(sql, values).fetchall()
+
+    def check_told(self, method, path, key, what, body=None):
+        error = self.check_error(self.ask(method, path, body, key), 500)
+        self.assertIn(what, error["message"])
+        self.assertIn("delete it", error["message"])
+
+    def test_one_record_that_was_changed_is_named_so_that_it_can_be_deleted(self):
+        key = self.add_user("flora")["key"]
+        facts = [self.ask("POST", "/v1/memory/facts", {"text": f"Dog {i}"}, key).json["id"] for i in range(3)]
+        kept = [self.keep(key, f"What of dog {i}?") for i in range(3)]
+        self.execute("UPDATE facts SET sealed = (SELECT sealed FROM facts WHERE id = ?) WHERE id = ?",
+                     bytes.fromhex(facts[0]), bytes.fromhex(facts[1]))
+        self.execute("UPDATE conversation_heads SET sealed = (SELECT sealed FROM conversation_heads WHERE id = ?) WHERE id = ?",
+                     bytes.fromhex(kept[0]), bytes.fromhex(kept[1]))
+        self.ask("POST", "/v1/memory/lock", key=key)
+        self.check_told("GET", "/v1/memory/facts", key, f"fact {facts[1]}")
+        self.check_told("POST", "/v1/memory/search", key, f"fact {facts[1]}", {"query": "dog"})
+        self.check_told("GET", "/v1/conversations", key, f"conversation {kept[1]}")
+        self.check_told("POST", "/v1/conversations/search", key, f"conversation {kept[1]}", {"query": "cat"})
+        self.assertEqual(self.ask("DELETE", f"/v1/memory/facts/{facts[1]}", key=key).status, 200)
+        self.assertEqual(self.ask("DELETE", f"/v1/conversations/{kept[1]}", key=key).status, 200)
+        found = self.ask("POST", "/v1/memory/search", {"query": "dog"}, key).json["facts"]
+        self.assertEqual({fact["id"] for fact in found}, {facts[0], facts[2]})
+        whole = self.ask("GET", "/v1/privacy/export", key=key)
+        self.assertTrue(whole.complete)
+        self.assertEqual({one["id"] for one in whole.json["conversations"]}, {kept[0], kept[2]})
 
 
 class Vectors(FleetCase):

@@ -120,7 +120,7 @@ bool conversation_open_head(const uint8_t key[RECORD_KEY_SIZE], uint64_t user_id
     bool good = record_open(key, &place, sealed, &content, err) &&
                 conversation_read_head(buffer_slice(&content), memory, head, err);
     buffer_wipe(&content);
-    return good;
+    return good || record_name(err, "conversation", id);
 }
 
 bool conversation_open_turn(const uint8_t key[RECORD_KEY_SIZE], uint64_t user_id,
@@ -132,5 +132,5 @@ bool conversation_open_turn(const uint8_t key[RECORD_KEY_SIZE], uint64_t user_id
     bool good = record_open(key, &place, sealed, &content, err) &&
                 conversation_read_turn(buffer_slice(&content), memory, turn, err);
     buffer_wipe(&content);
-    return good;
+    return good || record_name(err, "turn", id);
 }

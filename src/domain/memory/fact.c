@@ -155,8 +155,9 @@ bool fact_open(const uint8_t key[RECORD_KEY_SIZE], uint64_t user_id, const uint8
     buffer content = buffer_make(FACT_SEALED_MAX);
     *f = (fact){0};
     if (sealed.length > FACT_SEALED_MAX) {
-        return error_set(err, ERROR_CORRUPT,
-                         "a fact is longer than one may be: restore it from a backup, or delete it");
+        error_set(err, ERROR_CORRUPT,
+                  "a fact is longer than one may be: restore it from a backup, or delete it");
+        return record_name(err, "fact", id);
     }
     bool good = record_open(key, &place, sealed, &content, err);
     if (good) {
@@ -169,6 +170,7 @@ bool fact_open(const uint8_t key[RECORD_KEY_SIZE], uint64_t user_id, const uint8
     buffer_wipe(&content);
     if (!good) {
         *f = (fact){0};
+        return record_name(err, "fact", id);
     }
-    return good;
+    return true;
 }

@@ -1,6 +1,7 @@
 #include "memory/record.h"
 
 #include "crypto/fernet.h"
+#include "crypto/hash.h"
 #include "crypto/secret.h"
 
 enum { VERSION = 1, USER_AT = 2, ID_AT = 10, LENGTH_AT = 26, DAY_MS = 86400000, DAY_S = 86400 };
@@ -97,8 +98,10 @@ static bool check(slice text, const record_place *place, size_t *length) {
 }
 
 static bool refuse(error *err) {
-    return error_set(err, ERROR_CORRUPT,
-                     "a record doesn't open: the key is another, it belongs elsewhere, or it was changed");
+    return error_set(
+        err, ERROR_CORRUPT,
+        "this doesn't open: the key is another, it belongs elsewhere, or it was changed; delete it, or "
+        "have it restored from a backup");
 }
 
 /* Leaves the content alone of what was opened behind the first `before` bytes. */
@@ -140,4 +143,10 @@ bool record_open(const uint8_t key[RECORD_KEY_SIZE], const record_place *place, 
     }
     keep_content(content, before, length);
     return true;
+}
+
+bool record_name(error *err, const char *what, const uint8_t id[RECORD_ID_SIZE]) {
+    char hex[2 * RECORD_ID_SIZE + 1];
+    hex_encode(slice_of(id, RECORD_ID_SIZE), hex);
+    return error_context(err, "%s %s", what, hex);
 }

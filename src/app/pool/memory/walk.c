@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "crypto/secret.h"
+#include "memory/record.h"
 
 enum {
     HEADS_MAX = 100, /* read at a time */
@@ -109,7 +110,7 @@ static bool open_turns(walk *w) {
         memcpy(w->turn_ids[i], w->turns[i].id, sizeof w->turn_ids[i]);
         if (!conversation_open_turn(w->key, w->vault->user_id, w->turns[i].id, w->turns[i].sealed, w->opened,
                                     &w->read_turns[i], &w->failure)) {
-            return false;
+            return record_name(&w->failure, "conversation", w->rows[w->row].id);
         }
     }
     return true;

@@ -47,4 +47,8 @@ MUST_CHECK bool record_seal(const uint8_t key[RECORD_KEY_SIZE], const record_pla
 MUST_CHECK bool record_open(const uint8_t key[RECORD_KEY_SIZE], const record_place *place, slice sealed,
                             buffer *content, error *err);
 
+/* Puts before an error which record it is about ("fact", "conversation"), so that it can be deleted without
+ * being opened. Returns false. */
+bool record_name(error *err, const char *what, const uint8_t id[RECORD_ID_SIZE]);
+
 #endif
