@@ -26,11 +26,12 @@ static void pg_keep_files(database *d) {
 static bool pg_prepare(database *d, uint64_t size_limit, error *err) {
     postgresql *p = postgresql_of(d);
     (void)size_limit;
-    return postgresql_stamp(p, err) && postgresql_synchronise(p, err);
+    return postgresql_stamp(p, err) && postgresql_remember_wipe(p, err) && postgresql_synchronise(p, err);
 }
 
 static void pg_close(database *d) {
     postgresql *p = postgresql_of(d);
+    postgresql_scrub_last(p);
     postgresql_disconnect(p);
     postgresql_free_lists(p);
     postgresql_target_free(p->target);
@@ -56,8 +57,11 @@ static bool pg_commit(database *d, error *err) {
         return error_set(err, ERROR_IO, "the database server's disk is full; make room and try again");
     }
     p->committing = p->write;
-    bool committed = postgresql_send_plain(p, "COMMIT", err) && postgresql_synchronise(p, err);
+    bool notes = p->write && d->wiped && !p->wipe_noted;
+    bool committed = (!notes || postgresql_note_wipe(p, err)) && postgresql_send_plain(p, "COMMIT", err) &&
+                     postgresql_synchronise(p, err);
     p->committing = false;
+    p->wipe_noted = p->wipe_noted || (notes && committed);
     p->ahead = p->ahead && !committed;
     p->transaction = p->transaction && !committed;
     return committed;
@@ -117,41 +121,6 @@ static uint64_t pg_last_id(database *d) {
     return database_read_number(d, "SELECT lastval()", &id, &ignored) ? id : 0;
 }
 
-/* VACUUM FULL writes the table anew and gives the old file back; where that would be long, dead rows are at
- * least given free to be written over. */
-static bool scrub_table(postgresql *p, const char *table, error *err) {
-    enum { SMALL = 64 * 1024 * 1024 };
-    char sql[160];
-    query q;
-    bool row = false;
-    query_start(&q, &p->base, "SELECT pg_total_relation_size(CAST(? AS regclass))");
-    query_text(&q, slice_of_text(table));
-    bool read = query_row(&q, &row, err);
-    uint64_t size = read && row ? query_read_u64(&q) : 0;
-    database_end_queries(&p->base);
-    snprintf(sql, sizeof sql, "VACUUM %s%s", size < SMALL ? "(FULL) " : "", table);
-    return read && postgresql_execute(&p->base, sql, err);
-}
-
-static bool pg_scrub(database *d, error *err) {
-    static const char *const tables[] = {
-        "inference_payloads", "kept_answers", "session_keys",    "audit_salts", "vault_wraps",
-        "conversation_heads", "facts",        "recovery_shares", "receipts"};
-    postgresql *p = postgresql_of(d);
-    if (!postgresql_ensure(p, err)) {
-        return false;
-    }
-    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
-        if (!scrub_table(p, tables[i], err)) {
-            error ignored;
-            (void)!postgresql_recover(p, &ignored);
-            return false;
-        }
-    }
-    d->wiped = false;
-    return true;
-}
-
 const database_driver postgresql_driver = {.migrations = postgresql_migrations,
                                            .migration_count = &postgresql_migration_count,
                                            .keep_files = pg_keep_files,
@@ -170,7 +139,7 @@ const database_driver postgresql_driver = {.migrations = postgresql_migrations,
                                            .changes = postgresql_changes,
                                            .last_id = pg_last_id,
                                            .end_queries = postgresql_end_queries,
-                                           .scrub = pg_scrub,
+                                           .scrub = postgresql_scrub,
                                            .tend = postgresql_tend,
                                            .read_version = postgresql_read_version,
                                            .write_version = postgresql_write_version,

@@ -38,6 +38,8 @@ typedef struct postgresql {
     uint32_t lock_wait_ms;
     uint8_t opener[POSTGRESQL_OPENER_SIZE]; /* drawn at opening: says who used the database last */
     bool stamped;                           /* it stands in the database */
+    bool wipe_noted;                        /* in the database, that something is still to be scrubbed */
+    uint64_t dead_rows;                     /* that a table which was written anew has taken along */
     bool transaction;
     bool write;
     bool committing;
@@ -123,6 +125,15 @@ uint64_t postgresql_changes(database *d);
 /* As the server takes an array of at least one, to be freed by the caller. NULL: memory is out, or with a
  * *type of 0 there is no such list. */
 void *postgresql_list_encode(const database_value *values, size_t count, Oid *type, size_t *length);
+
+/* postgresql_scrub.c */
+bool postgresql_scrub(database *d, error *err);
+void postgresql_take_report(postgresql *p, const PGresult *notice);
+/* In the transaction that wipes: whoever opens the database next knows of it, if this process is killed. */
+MUST_CHECK bool postgresql_note_wipe(postgresql *p, error *err);
+MUST_CHECK bool postgresql_remember_wipe(postgresql *p, error *err);
+/* At the end, if it is due and there is a connection. */
+void postgresql_scrub_last(postgresql *p);
 
 /* postgresql_version.c */
 MUST_CHECK bool postgresql_read_version(database *d, uint64_t *version, error *err);

@@ -103,6 +103,9 @@ static bool check_server(PGconn *connection, error *err) {
 static void take_notice(void *context, const PGresult *notice) {
     postgresql *p = context;
     const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (severity != NULL && strcmp(severity, "INFO") == 0) {
+        postgresql_take_report(p, notice);
+    }
     p->dying = p->dying || (severity != NULL && strcmp(severity, "FATAL") == 0);
 }
 

@@ -1,7 +1,8 @@
 #ifndef STORE_FILES_SUPPORT_H
 #define STORE_FILES_SUPPORT_H
 
-/* What stands in the database's files. */
+/* What stands in the database's files; of a server's those of its tables, indexes and statistics, not its
+ * log. */
 #include "support.h"
 
 #include <fcntl.h>
@@ -29,9 +30,35 @@ static inline size_t count_in_file(const char *path, slice needle) {
     return found;
 }
 
+/* In how many files of the database, as the server itself reads them. */
+static inline size_t count_in_server_files(const place *p, slice needle) {
+    enum { NEEDLE_MAX = 100 };
+    char hex[2 * NEEDLE_MAX + 1] = "";
+    char sql[600];
+    assert_in_range(needle.length, 1, NEEDLE_MAX);
+    for (size_t i = 0; i < needle.length; i++) {
+        snprintf(hex + 2 * i, 3, "%02x", needle.data[i]);
+    }
+    outside o = outside_open(p);
+    outside_ask(&o, "CHECKPOINT");
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM (SELECT concat('base/', oid) AS folder FROM pg_database "
+             "WHERE datname = current_database()) AS d, pg_ls_dir(folder) AS name, "
+             "concat(folder, '/', name) AS path "
+             "WHERE position(decode('%s', 'hex') IN "
+             "pg_read_binary_file(path, 0, (pg_stat_file(path, true)).size, true)) > 0",
+             hex);
+    size_t found = (size_t)outside_ask(&o, sql);
+    outside_close(&o);
+    return found;
+}
+
 static inline size_t count_slice_in_files(const place *p, slice needle) {
     static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
     size_t found = 0;
+    if (p->folder[0] == '\0') {
+        return count_in_server_files(p, needle);
+    }
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0]; i++) {
         char path[300];
         snprintf(path, sizeof path, "%s%s", p->path, suffixes[i]);

@@ -5,6 +5,8 @@
 
 #include "ev/loop.h"
 
+#include <sys/wait.h>
+
 #define MARK "#~w~#"
 #define OTHER_MARK "#~s~#"
 _Static_assert(sizeof MARK == sizeof OTHER_MARK, "one loop fills both");
@@ -148,6 +150,13 @@ static void test_what_was_deleted_or_replaced_is_in_no_file_once_the_store_is_cl
     assert_int_equal(count_in_files(&here, MARK), 0);
 }
 
+/* A server samples columns for its planner, as it does by itself from time to time. */
+static void gather_statistics(void) {
+    outside o = outside_open(&here);
+    assert_true(outside_changes(&o, "ANALYZE"));
+    outside_close(&o);
+}
+
 static void test_an_erased_vault_leaves_nothing_that_opens_anything(void **state) {
     (void)state;
     assert_int_equal(add_vault(1, 1), ERROR_NONE);
@@ -156,6 +165,7 @@ static void test_an_erased_vault_leaves_nothing_that_opens_anything(void **state
         assert_int_equal(add_turn(1, i, "turn", i % 2 == 0 ? MARK : MARK MARK MARK MARK MARK), ERROR_NONE);
         assert_int_equal(add_fact(1, i, marked(MARK, i, 9000)), ERROR_NONE);
     }
+    gather_statistics();
     while (erase_step(1)) {
     }
     store_close(site);
@@ -230,10 +240,38 @@ static void test_it_leaves_the_files_while_the_store_is_open(void **state) {
     assert_int_equal(rows_kept_of(1), 0);
 }
 
+/* In a process that ends at once, before anything is scrubbed; it asserts nothing. */
+static void erase_and_die(void) {
+    outcome o = {0};
+    store *s = store_open(&(store_options){.path = here.path, .scrub_after_ms = 60000}, &err);
+    _exit(s != NULL && store_vault_erase(s, 1, on_erased, &o, &err) && o.code == ERROR_NONE ? 0 : 1);
+}
+
+static void test_what_was_erased_just_before_a_kill_leaves_the_files_after_the_next_start(void **state) {
+    (void)state;
+    assert_int_equal(add_vault(1, 1), ERROR_NONE);
+    put_marked(1, 1, SLICE_LITERAL(MARK MARK));
+    store_close(site);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        erase_and_die();
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_true(count_in_files(&here, MARK) > 0); /* and nobody else opens it meanwhile */
+    site = open_at(&here, NULL);
+    store_close(site);
+    site = NULL;
+    assert_int_equal(count_in_files(&here, MARK), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         SITE_TEST(test_what_was_deleted_or_replaced_is_in_no_file_once_the_store_is_closed),
         SITE_TEST(test_an_erased_vault_leaves_nothing_that_opens_anything),
+        SITE_TEST(test_what_was_erased_just_before_a_kill_leaves_the_files_after_the_next_start),
         SITE_TEST(test_it_leaves_the_files_while_the_store_is_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

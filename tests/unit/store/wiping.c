@@ -159,8 +159,8 @@ static void no_more(void *argument) {
     ev_loop_stop(((watch *)argument)->loop);
 }
 
-static void test_a_backup_puts_the_wiping_off_and_nothing_else(void **state) {
-    (void)state;
+/* Both see what was there before; only a program that holds the table locks it, as a server's backup does. */
+static void check_that_a_reader_puts_it_off_and_nothing_else(const char *read) {
     place here = place_make();
     store *s = open_at(&here, NULL);
     fill_site(s);
@@ -173,15 +173,15 @@ static void test_a_backup_puts_the_wiping_off_and_nothing_else(void **state) {
         .path = here.path, .loop = w.loop, .scrub_after_ms = 20, .busy_timeout_ms = 60000};
     s = store_open(&options, &err);
     assert_non_null(s);
-    sqlite3 *reader = NULL;
-    assert_int_equal(sqlite3_open(here.path, &reader), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM users", NULL, NULL, NULL), SQLITE_OK);
     store_verification v = marked(1, "waiting");
     assert_true(store_verification_add(s, &v, on_done, &last, &err));
     while (last.calls < 1) {
         ev_timer_start(w.loop, &w.timer, 5);
         ev_loop_run(w.loop);
     }
+    outside reader = outside_open(&here);
+    outside_ask(&reader, reader.server == NULL ? "BEGIN" : "BEGIN ISOLATION LEVEL REPEATABLE READ");
+    outside_ask(&reader, read);
     v = marked(1, "agreed");
     v.decided_ms = NOW_MS;
     assert_true(store_verification_update(s, &v, true, on_done, &last, &err));
@@ -197,7 +197,7 @@ static void test_a_backup_puts_the_wiping_off_and_nothing_else(void **state) {
     }
     assert_int_equal(last.code, ERROR_NONE);
     assert_true(count_in_files(&here, MARK) > 0);
-    sqlite3_close(reader);
+    outside_close(&reader);
     last.calls = 1;
     ev_timer_stop(&w.timer);
     ev_timer_init(&w.timer, look_again, &w);
@@ -206,6 +206,16 @@ static void test_a_backup_puts_the_wiping_off_and_nothing_else(void **state) {
     store_close(s);
     ev_loop_free(w.loop);
     place_remove(&here);
+}
+
+static void test_a_reader_puts_the_wiping_off_and_nothing_else(void **state) {
+    (void)state;
+    check_that_a_reader_puts_it_off_and_nothing_else("SELECT count(*) FROM users");
+}
+
+static void test_a_backup_puts_the_wiping_off_and_nothing_else(void **state) {
+    (void)state;
+    check_that_a_reader_puts_it_off_and_nothing_else("SELECT count(*) FROM inference_payloads");
 }
 
 /* As the pool does it: first the check, then the receipt. */
@@ -305,6 +315,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_wiped_payload_is_in_no_file_once_the_store_is_closed),
         cmocka_unit_test(test_a_wiped_payload_leaves_the_files_while_the_store_is_open),
+        cmocka_unit_test(test_a_reader_puts_the_wiping_off_and_nothing_else),
         cmocka_unit_test(test_a_backup_puts_the_wiping_off_and_nothing_else),
         cmocka_unit_test(test_after_a_kill_no_receipt_is_there_without_its_check),
     };

@@ -364,3 +364,14 @@ CREATE TABLE facts (
 ALTER TABLE facts ALTER COLUMN sealed SET STORAGE EXTERNAL;
 
 CREATE INDEX facts_by_change ON facts (changed_ms);
+
+-- What is to be wiped isn't sampled for the planner, where it would stay.
+ALTER TABLE vault_wraps ALTER COLUMN wrapped SET STATISTICS 0;
+ALTER TABLE conversation_heads ALTER COLUMN sealed SET STATISTICS 0;
+ALTER TABLE turns ALTER COLUMN sealed SET STATISTICS 0;
+ALTER TABLE facts ALTER COLUMN sealed SET STATISTICS 0;
+ALTER TABLE inference_payloads ALTER COLUMN payload SET STATISTICS 0;
+ALTER TABLE kept_answers ALTER COLUMN payload SET STATISTICS 0;
+ALTER TABLE session_keys ALTER COLUMN sealed SET STATISTICS 0;
+ALTER TABLE audit_salts ALTER COLUMN salt SET STATISTICS 0;
+ALTER TABLE receipts ALTER COLUMN salt SET STATISTICS 0;

@@ -9,3 +9,4 @@ CREATE TABLE recovery_shares (
     sealed bytea NOT NULL CHECK (length(sealed) BETWEEN 1 AND 512),
     PRIMARY KEY (user_id, officer)
 );
+ALTER TABLE recovery_shares ALTER COLUMN sealed SET STATISTICS 0; -- as in 0009
