@@ -314,7 +314,7 @@ class Verbs(Kept):
         self.assertIn(f"[user]\nWhat is {MARKER}?", shown)
         self.assertIn(f"[answer]\n{MARKER}", shown)
         self.assertIn(other, self.cellule("conversation", "search", "QUITE another").stdout)
-        self.assertEqual(self.cellule("conversation", "search", "nowhere-to-be-found").stdout, "")
+        self.assertEqual(self.cellule("conversation", "search", "nowhere-to-be-found").stdout, "nothing was found\n")
         self.cellule("conversation", "rename", "--title", "A new name – 開始", kept)
         self.assertIn("A new", self.cellule("conversation", "list").stdout)
         self.assertIn(MARKER, self.cellule("conversation", "export", kept).stdout)
