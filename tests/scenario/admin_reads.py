@@ -4,12 +4,16 @@ user has logged out. Nothing of what the user asked, was answered or keeps is fo
 import base64
 import hashlib
 import json
+import os
 import pathlib
+import re
 import shutil
 import sqlite3
 import subprocess
 import tempfile
+import unittest
 
+import postgresql_server as postgresql
 import tap
 from fleet import FleetCase, eventually
 from searching import Patterns, letters, may_read_memory
@@ -31,7 +35,9 @@ def unseal(key, token):
     return said[30:30 + length]
 
 
-class Reading(FleetCase):
+class Life(FleetCase):
+    """What a user does, and then logs out."""
+
     settings = {"log_level": "debug", "verify": "every", "check_delay_ms": 0}
 
     @classmethod
@@ -46,7 +52,7 @@ class Reading(FleetCase):
         added = cls.site.admin("user", "add", "reader", "--role", "employee")
         cls.key = added["key"]
         cls.secrets = {"the user's key": cls.key}
-        life = cls("test_1_the_search_sees_what_is_there")
+        life = cls("live")
         life.live()
         life.leave()
 
@@ -198,10 +204,12 @@ class Reading(FleetCase):
         patterns.add("his data key", self.keys["his data key, first half"])
         return patterns.look_through_memory(pool, "pool")
 
-    # What the admin reads.
-
     def check(self, found):
         self.assertEqual(found, [], "\n".join(found))
+
+
+class Reading(Life):
+    """What the admin reads."""
 
     def test_1_the_search_sees_what_is_there(self):
         self.assertEqual(len(self.processes()), 3)
@@ -266,6 +274,73 @@ class Reading(FleetCase):
             if done.returncode != 0 or not dumps:
                 self.skipTest("no debugger may dump the pool here")
             self.check(self.patterns.look_through_files(dumps))
+
+
+MISSING = postgresql.missing()
+
+
+@unittest.skipIf(MISSING, MISSING)
+class ReadingTheServer(Life):
+    """What whoever administers its PostgreSQL reads too."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = postgresql.Server()
+        cls.addClassCleanup(cls.server.close)
+        cls.server.sql(f"CREATE DATABASE {postgresql.USER}")
+        for name, value in {"log_statement": "all", "log_min_error_statement": "debug5", "log_error_verbosity": "verbose"}.items():
+            cls.server.sql(f"ALTER SYSTEM SET {name} = '{value}'")
+        cls.server.sql("SELECT pg_reload_conf()")
+        cls.init_options = ["--database", cls.server.url()]
+        super().setUpClass()
+
+    def rows(self, sql):
+        def value(text):
+            return bytes.fromhex(text[2:]) if text.startswith("\\x") else int(text)
+        return [tuple(value(text) for text in line.split("|")) for line in self.server.sql(sql, postgresql.USER).splitlines()]
+
+    def dump(self, *options):
+        return subprocess.run([os.path.join(postgresql.binaries(), "pg_dump"), "-h", self.server.folder, "-p", str(self.server.port),
+                               "-U", postgresql.USER, *options, postgresql.USER], check=True, capture_output=True).stdout
+
+    def test_1_a_dump(self):
+        plain = self.dump()
+        for table in ("turns", "conversation_heads", "facts", "vault_wraps", "receipts"):
+            self.assertIn(f"COPY public.{table} ".encode(), plain)
+            self.assertTrue(self.rows(f"SELECT count(*) FROM {table}")[0][0], table)
+        found = self.patterns.look(plain, "the dump")
+        found += self.patterns.look(self.dump("--inserts", "--format=custom", "--compress=0"), "the archive")
+        hidden = b"".join(bytes.fromhex(digits.decode()) + b"\n" for digits in re.findall(rb"\\\\x((?:[0-9a-f]{2})+)", plain))
+        self.assertGreater(len(hidden), 10000)
+        self.check(found + self.patterns.look(hidden, "what the dump writes in hexadecimal"))
+
+    def test_2_the_servers_files(self):
+        self.server.sql("ANALYZE", postgresql.USER)  # samples of what is there
+        self.server.sql("CHECKPOINT")
+        paths = [path for path in pathlib.Path(self.server.folder).rglob("*") if path.is_file()]
+        found = self.patterns.look_through_files(paths)
+        self.assertTrue([path for path in paths if path.parent.name == "pg_wal"])
+        self.assertIn(b"INSERT INTO turns", pathlib.Path(self.server.log).read_bytes())
+        self.assertTrue([path for path in paths if b"reader" in path.read_bytes()])  # the user's name: the search works
+        self.check(found)
+
+    def test_3_the_memory_of_the_servers_processes(self):
+        processes = [self.server.process.pid, *children(self.server.process.pid)]
+        found = []
+        for pid in processes:
+            if not may_read_memory(pid):
+                self.skipTest("no debugger may read the server's memory here")
+            found += self.patterns.look_through_memory(pid, "server")
+        self.check(found)
+
+    def test_4_the_pools_files_and_memory(self):
+        paths = [path for path in self.site.folder.rglob("*") if path.is_file()
+                 and path.name in ("pool.log", "pool.yaml", "pool.db", "pool.db-wal")]
+        found = self.patterns.look_through_files(paths)
+        pool = self.processes()["pool"]
+        if may_read_memory(pool):
+            found += self.patterns.look_through_memory(pool, "pool")
+        self.check(found)
 
 
 if __name__ == "__main__":

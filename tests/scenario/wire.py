@@ -206,6 +206,7 @@ class SiteCase(unittest.TestCase):
     """One site for all the cases of a class. A subclass says what it needs of it."""
 
     settings = {}
+    init_options = ()  # of pool init
     worker_count = 1
     keep_alive = True  # the pool must have outlived the cases
 
@@ -214,6 +215,7 @@ class SiteCase(unittest.TestCase):
         scratch = tempfile.TemporaryDirectory(prefix="cellule-scenario-")
         cls.addClassCleanup(scratch.cleanup)
         cls.site = Site(scratch.name, BINARY, worker_count=cls.worker_count, settings=cls.settings)
+        cls.site.init_options = cls.init_options
         cls.addClassCleanup(cls.site.stop)
         cls.site.make()
         cls.prepare()
