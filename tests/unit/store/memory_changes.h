@@ -30,6 +30,25 @@ static inline void fill_kept(void) {
     }
 }
 
+/* Without the turns' numbers: what fails uses some up. */
+static inline uint64_t digest_in_server(void) {
+    static const char sql[] =
+        "SELECT CAST(CAST(concat('x', left(md5(string_agg(line, '|' ORDER BY line)), 15)) AS bit(60)) AS "
+        "bigint) "
+        "FROM (SELECT concat('v', v) FROM vaults v UNION ALL SELECT concat('w', w) FROM vault_wraps w UNION "
+        "ALL "
+        "SELECT concat('c', id, '/', turns, '/', bytes, '/', changed_ms, '/', "
+        "(SELECT count(*) FROM turns WHERE number <= latest)) FROM conversations UNION ALL "
+        "SELECT concat('h', h) FROM conversation_heads h UNION ALL "
+        "SELECT concat('t', user_id, '/', conversation, '/', sealed) FROM turns UNION ALL "
+        "SELECT concat('f', f) FROM facts f UNION ALL SELECT concat('r', r) FROM recovery_shares r UNION ALL "
+        "SELECT concat('k', id, '/', revoked_ms) FROM keys) AS all_rows (line)";
+    outside o = outside_open(&here);
+    uint64_t sum = outside_ask(&o, sql);
+    outside_close(&o);
+    return sum;
+}
+
 /* A number for all that is there. */
 static inline uint64_t digest_kept(void) {
     static const char sql[] =
@@ -45,6 +64,9 @@ static inline uint64_t digest_kept(void) {
     sqlite3 *reader = NULL;
     sqlite3_stmt *statement = NULL;
     uint64_t sum = 14695981039346656037U;
+    if (server_of_tests() != NULL) {
+        return digest_in_server();
+    }
     assert_int_equal(sqlite3_open(here.path, &reader), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(reader, sql, -1, &statement, NULL), SQLITE_OK);
     while (sqlite3_step(statement) == SQLITE_ROW) {
