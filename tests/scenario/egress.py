@@ -185,6 +185,8 @@ class Refused(unittest.TestCase):
 
     def test_a_pool_at_a_public_address_is_not_asked_unless_that_is_meant(self):
         with tempfile.NamedTemporaryFile() as ca:
+            ca.write(b"-----BEGIN CERTIFICATE-----\n")
+            ca.flush()
             done = self.cellule("ask", "hello", CELLULE_URL="https://203.0.113.9:8443", CELLULE_CA=ca.name,
                                 CELLULE_KEY="ck_" + "A" * 43)
         self.assertEqual(done.returncode, 1, done.stderr)

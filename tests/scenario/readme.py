@@ -140,7 +140,7 @@ class Readme(unittest.TestCase):
                         reader.type(line)
                 finally:
                     reader.stop()
-                self.assertEqual((len(seen), len(erased)), (2, 1))
+                self.assertEqual((len(seen), len(erased)), (3, 1))
                 self.assertIn("erased", reader.said)
 
 
