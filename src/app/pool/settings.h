@@ -68,7 +68,7 @@
            "conversations that users keep are deleted when they haven't changed for this long; 0: never")    \
     NUMBER(fact_days, 0, 0, 3650, LIVE, "facts that users have the pool remember, likewise; 0: never")       \
     NUMBER(fact_memory_mib, 256, 1, 65536, LIVE,                                                             \
-           "MiB of memory for what facts are found by, of all users: 1.5 KiB a fact, more with a model")   \
+           "MiB of memory for what facts are found by, of all users: 1.5 KiB a fact, more with a model")     \
     TEXT(verify, "spot", LIVE,                                                                               \
          "least check of answers by another worker: off, spot, every, proved or required")                   \
     TEXT(verify_models, "", LIVE, "stricter for some models: \"name=mode, ...\"")                            \
