@@ -487,7 +487,11 @@ static void test_nothing_of_a_conversation_is_left_in_memory_after_a_wipe(void *
     }
     const engine_message kept[] = {{.role = SLICE_LITERAL("user"), .content = slice_of(mark, 32)}};
     const engine_message moved[] = {{.role = SLICE_LITERAL("user"), .content = slice_of(text, LONG)}};
+    /* What is written depends on the mark, and must outlast the counting. */
+    const engine_bias never_ends[] = {{MODEL_END, -100}, {MODEL_MESSAGE_END, -100}};
     pipe_message running = make_job(1, 0);
+    running.generate.parameters.biases = never_ends;
+    running.generate.parameters.bias_count = 2;
     running.generate.messages = kept;
     running.generate.parameters.stop_count = 1; /* a stop string is kept as long as the job is */
     running.generate.parameters.stops[0] = slice_of(mark, 32);
