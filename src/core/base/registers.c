@@ -42,6 +42,8 @@ static void clear(void) {
 
 #elif defined(__aarch64__)
 
+/* The lower halves of v8 to v15 are the callers' own (AAPCS64, 6.1.2) and come back: whoever put anything
+ * else there has had to do the same. */
 #define CLEAR(n) "movi v" #n ".2d, #0\n\t"
 static void clear(void) {
     __asm__ volatile(CLEAR(0) CLEAR(1) CLEAR(2) CLEAR(3) CLEAR(4) CLEAR(5) CLEAR(6) CLEAR(7) CLEAR(8) CLEAR(9)

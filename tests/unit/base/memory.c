@@ -66,34 +66,12 @@ static void test_what_an_arena_forgets_is_gone_from_the_block_that_it_keeps(void
     arena_free(a);
 }
 
-#if defined(__x86_64__)
-
-static void test_vector_registers_hold_nothing_any_more(void **state) {
-    (void)state;
-    uint8_t seen[16];
-    __asm__ volatile("movdqu %0, %%xmm7" ::"m"(secret) : "xmm7");
-    memory_forget_registers();
-    __asm__ volatile("movdqu %%xmm7, %0" : "=m"(seen)::"xmm7");
-    assert_true(!is_there(seen, sizeof seen));
-    if (__builtin_cpu_supports("avx512f")) {
-        __asm__ volatile("vmovdqu32 %0, %%zmm21" ::"m"(secret));
-        memory_forget_registers();
-        __asm__ volatile("vextracti32x4 $0, %%zmm21, %0" : "=m"(seen));
-        assert_true(!is_there(seen, sizeof seen));
-    }
-}
-
-#endif
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_taken_from_a_buffers_front_is_gone),
         cmocka_unit_test(test_what_is_cut_off_or_cleared_is_gone),
         cmocka_unit_test(test_what_moves_to_a_buffers_beginning_leaves_its_old_place),
         cmocka_unit_test(test_what_an_arena_forgets_is_gone_from_the_block_that_it_keeps),
-#if defined(__x86_64__)
-        cmocka_unit_test(test_vector_registers_hold_nothing_any_more),
-#endif
     };
     memory_wipe_freed();
     return cmocka_run_group_tests(tests, NULL, NULL);
