@@ -1,6 +1,7 @@
 """What is typed by mistake where something is kept: a status that fits, a sentence that helps. odd_input.py BINARY"""
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import sqlite3
@@ -214,29 +215,58 @@ class ADatabase(Odd):
         self.site.start()
 
 
-class ManyUsers(Odd):
+class ManyRows(Odd):
     worker_count = 0
 
-    def test_more_users_than_a_page_takes_are_told_of(self):
-        """The officer mustn't take the first page for all. Stretching so many keys would take minutes: rows."""
+    def change(self, *inserts):
+        """Rows as the pool would have written them, for numbers in a range: by its interface it would take minutes."""
         self.site.stop()
-        database = sqlite3.connect(self.site.folder / "pool.db")
-        for i in range(1000, 1201):
-            database.execute("INSERT INTO users (id, name, role, created_ms) VALUES (?, ?, 'employee', 1)",
-                             (i, f"many{i}"))
-            database.execute("INSERT INTO keys (id, user_id, token_hash, label, created_ms, expires_ms) "
-                             "VALUES (?, ?, ?, '', 1, 0)", (i, i, os.urandom(32)))
-            database.execute("INSERT INTO vaults (user_id, salt, created_ms) VALUES (?, ?, 1)", (i, os.urandom(16)))
-            database.execute("INSERT INTO vault_wraps (user_id, key_id, kind, cost, wrapped) "
-                             "VALUES (?, ?, 'pbkdf2-hmac-sha256', 600000, ?)", (i, i, os.urandom(100)))
-        database.commit()
-        database.close()
+        with contextlib.closing(sqlite3.connect(self.site.folder / "pool.db")) as database, database:
+            for numbers, insert, row in inserts:
+                database.executemany(insert, map(row, numbers))
         self.site.start()
-        first = self.cli("admin", "gdpr", "status", key=self.site.admin_key).stdout
-        self.assertRegex(first, r"more: --after \d+\n$")
-        second = self.cli("admin", "gdpr", "status", "--after", first.split()[-1], key=self.site.admin_key).stdout
+
+    def pages(self, *verb):
+        """What the first page and the one behind it show."""
+        first = self.cli(*verb, key=self.site.admin_key).stdout
+        self.assertRegex(first, r"\nmore: --after \d+\n$")
+        second = self.cli(*verb, "--after", first.split()[-1], key=self.site.admin_key).stdout
         self.assertNotIn("more:", second)
-        self.assertEqual(sum(f"many{i}" in first or f"many{i}" in second for i in range(1000, 1201)), 201)
+        return first, second
+
+    def check_pages(self, *verb, shown):
+        first, second = self.pages(*verb)
+        for text in shown:
+            self.assertEqual((first + second).count(text), 1, text)
+
+    def test_more_users_than_a_page_takes_are_told_of(self):
+        """The officer mustn't take the first page for all."""
+        many = range(1000, 1201)
+        self.change(
+            (many, "INSERT INTO users (id, name, role, created_ms) VALUES (?, ?, 'employee', 1)", lambda i: (i, f"many{i}")),
+            (many, "INSERT INTO keys (id, user_id, token_hash, label, created_ms, expires_ms) VALUES (?, ?, ?, '', 1, 0)",
+             lambda i: (i, i, os.urandom(32))),
+            (many, "INSERT INTO vaults (user_id, salt, created_ms) VALUES (?, ?, 1)", lambda i: (i, os.urandom(16))),
+            (many, "INSERT INTO vault_wraps (user_id, key_id, kind, cost, wrapped) "
+                   "VALUES (?, ?, 'pbkdf2-hmac-sha256', 600000, ?)", lambda i: (i, i, os.urandom(100))))
+        self.check_pages("admin", "gdpr", "status", shown=[f"many{i} " for i in many])
+
+    def test_every_list_says_how_it_goes_on(self):
+        many = range(10000, 11050)
+        self.change(
+            (many, "INSERT INTO users (id, name, role, created_ms) VALUES (?, ?, 'employee', 1)", lambda i: (i, f"many{i}")),
+            (many, "INSERT INTO keys (id, user_id, token_hash, label, created_ms, expires_ms) "
+                   "SELECT ?, id, ?, ?, 1, 0 FROM users WHERE name = 'admin'", lambda i: (i, os.urandom(32), f"many{i}")),
+            (many, "INSERT INTO blacklist (id, kind, value, reason, created_ms) VALUES (?, 'owner', ?, 'so', 1)",
+             lambda i: (i, f"many{i}")),
+            (many, "INSERT INTO approvals (id, kind, request, request_hash, state, requested_by, requested_ms, expires_ms) "
+                   "SELECT ?, ?, x'7b7d', ?, 'waiting', id, 1, 4000000000000 FROM users WHERE name = 'admin'",
+             lambda i: (i, f"many{i}", os.urandom(32))))
+        for verb in (("user", "list"), ("user", "keys", "admin"), ("worker", "blacklist", "list"), ("approval", "list"),
+                     ("enrolment", "list")):
+            with self.subTest(verb=verb):
+                self.check_pages("admin", *verb, shown=[f"many{i} " for i in many])
+        self.check_pages("key", "list", shown=[f"many{i} " for i in many])
 
 
 class AnAgent(Odd):

@@ -35,7 +35,7 @@ static void print_status(const json_value *answer) {
 
 static int status_main(int argc, char **argv) {
     static const admin_request status = {
-        "status", NULL, "Says how the pool is.", "GET", "/v1/admin/status", "", print_status};
+        "status", NULL, "Says how the pool is.", "GET", "/v1/admin/status", "", print_status, NULL};
     return admin_run_request("cellule admin", &status, 1, argc, argv);
 }
 

@@ -102,10 +102,10 @@ static int approval_approve(int argc, char **argv) {
 
 static const admin_request approvals[] = {
     {"list", NULL, "Lists what was asked for and what became of it, the newest first.", "GET",
-     "/v1/admin/approvals", "", print_approvals},
+     "/v1/admin/approvals", "", print_approvals, "approvals"},
     {"show", "ID", "Shows a request exactly as it was written, and its hash.", "GET", "/v1/admin/approvals/",
-     "", print_to_approve},
-    {"refuse", "ID", "Refuses a request.", "POST", "/v1/admin/approvals/", "/refuse", print_approval},
+     "", print_to_approve, NULL},
+    {"refuse", "ID", "Refuses a request.", "POST", "/v1/admin/approvals/", "/refuse", print_approval, NULL},
 };
 
 static int run_approval(int argc, char **argv) {
@@ -134,10 +134,10 @@ static int enrolment_request(int argc, char **argv) {
 }
 
 static const admin_request enrolments[] = {
-    {"list", NULL, "Lists your own requests, the newest first.", "GET", "/v1/enrolments", "",
-     print_approvals},
+    {"list", NULL, "Lists your own requests, the newest first.", "GET", "/v1/enrolments", "", print_approvals,
+     "approvals"},
     {"token", "ID", "Gives the join token of your request, once it is approved, and only once.", "POST",
-     "/v1/enrolments/", "/token", admin_print_join_token},
+     "/v1/enrolments/", "/token", admin_print_join_token, NULL},
 };
 
 static int run_enrolment(int argc, char **argv) {

@@ -208,10 +208,10 @@ static void print_checkpoint(const json_value *answer) {
 
 static const admin_request requests[] = {
     {"checkpoint", NULL, "Shows what the pool last signed of its log, and the key.", "GET",
-     "/v1/audit/checkpoint", "", print_checkpoint},
+     "/v1/audit/checkpoint", "", print_checkpoint, NULL},
     {"erase-person", "NAME",
      "Deletes the salt of a person's hashes: the entries so far tell nothing of them.", "POST",
-     "/v1/audit/persons/", "/erase", admin_print_done},
+     "/v1/audit/persons/", "/erase", admin_print_done, NULL},
 };
 
 static int run_request(int argc, char **argv) {

@@ -134,9 +134,7 @@ bool admin_word_is_plain(const char *program, const char *word) {
     return false;
 }
 
-/* `list`: NULL, or what it lists page by page. */
-static int run_request(const char *program, const admin_request *request, const char *list, int argc,
-                       char **argv) {
+static int run_request(const char *program, const admin_request *request, int argc, char **argv) {
     char name[NAME_SIZE];
     char usage[USAGE_SIZE];
     char path[PATH_SIZE];
@@ -149,7 +147,7 @@ static int run_request(const char *program, const admin_request *request, const 
     const option_table table = {.usage = usage,
                                 .summary = request->summary,
                                 .rows = rows,
-                                .row_count = sizeof rows / sizeof rows[0] - (list == NULL ? 1 : 0),
+                                .row_count = sizeof rows / sizeof rows[0] - (request->list == NULL ? 1 : 0),
                                 .takes_word = request->word != NULL};
     const char *word = "";
     int status = 0;
@@ -160,11 +158,14 @@ static int run_request(const char *program, const admin_request *request, const 
         return OPTIONS_WRONG_USAGE;
     }
     int length = snprintf(path, sizeof path, "%s%s%s", request->prefix, word, request->suffix);
-    if (list != NULL && length > 0 && length < PATH_SIZE) {
+    if (request->list != NULL && length > 0 && length < PATH_SIZE) {
         snprintf(path + length, sizeof path - (size_t)length, "?after=%llu", (unsigned long long)after);
     }
-    admin_call call = {
-        .program = name, .method = request->method, .path = path, .print = request->print, .list = list};
+    admin_call call = {.program = name,
+                       .method = request->method,
+                       .path = path,
+                       .print = request->print,
+                       .list = request->list};
     return admin_run(&options, &call);
 }
 
@@ -172,13 +173,8 @@ int admin_run_request(const char *program, const admin_request *requests, size_t
                       char **argv) {
     for (size_t i = 0; i < count; i++) {
         if (strcmp(requests[i].verb, argv[0]) == 0) {
-            return run_request(program, &requests[i], NULL, argc, argv);
+            return run_request(program, &requests[i], argc, argv);
         }
     }
     return OPTIONS_WRONG_USAGE;
-}
-
-int admin_run_list(const char *program, const admin_request *request, const char *list, int argc,
-                   char **argv) {
-    return run_request(program, request, list, argc, argv);
 }

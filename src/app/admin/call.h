@@ -42,16 +42,15 @@ typedef struct admin_request {
     const char *prefix;
     const char *suffix;
     void (*print)(const json_value *answer);
+    /* NULL, or the answer's array that it lists page by page, of members that have a number each ("id"): it
+     * takes --after, and says how to go on. */
+    const char *list;
 } admin_request;
 
 /* Runs the request whose verb is argv[0]; `program` is what comes before it: "cellule admin user". Returns
  * the exit code. */
 MUST_CHECK int admin_run_request(const char *program, const admin_request *requests, size_t count, int argc,
                                  char **argv);
-/* The same for one that lists the members of the answer's array `list`, which have a number each ("id"), page
- * by page: it takes --after, and says how to go on. */
-MUST_CHECK int admin_run_list(const char *program, const admin_request *request, const char *list, int argc,
-                              char **argv);
 
 /* A segment of a path: names and ids need no escape, so whatever would is refused before it is sent, with a
  * sentence on standard error. */

@@ -34,8 +34,9 @@ static int gdpr_status(int argc, char **argv) {
                                          "GET",
                                          "/v1/admin/privacy",
                                          "",
-                                         print_status};
-    return admin_run_list("cellule admin gdpr", &status, "users", argc, argv);
+                                         print_status,
+                                         "users"};
+    return admin_run_request("cellule admin gdpr", &status, 1, argc, argv);
 }
 
 static int gdpr_erase(int argc, char **argv) {

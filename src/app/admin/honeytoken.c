@@ -33,7 +33,8 @@ static int honeytoken_list(int argc, char **argv) {
                                        "GET",
                                        "/v1/admin/honeytokens",
                                        "",
-                                       print_honeytokens};
+                                       print_honeytokens,
+                                       "honeytokens"};
     return admin_run_request("cellule admin honeytoken", &list, 1, argc, argv);
 }
 

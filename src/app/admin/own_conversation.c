@@ -236,8 +236,8 @@ static int conversation_export(int argc, char **argv) {
 
 static int conversation_delete(int argc, char **argv) {
     static const admin_request request = {
-        "delete",        "ID", "Deletes a conversation, for good.", "DELETE", "/v1/conversations/", "",
-        admin_print_done};
+        "delete",         "ID", "Deletes a conversation, for good.", "DELETE", "/v1/conversations/", "",
+        admin_print_done, NULL};
     return admin_run_request("cellule conversation", &request, 1, argc, argv);
 }
 

@@ -157,7 +157,8 @@ static int fact_edit(int argc, char **argv) {
 
 static int fact_forget(int argc, char **argv) {
     static const admin_request request = {
-        "forget", "ID", "Forgets a fact, for good.", "DELETE", "/v1/memory/facts/", "", admin_print_done};
+        "forget",         "ID", "Forgets a fact, for good.", "DELETE", "/v1/memory/facts/", "",
+        admin_print_done, NULL};
     return admin_run_request("cellule memory fact", &request, 1, argc, argv);
 }
 

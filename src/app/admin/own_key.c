@@ -111,7 +111,8 @@ static int key_revoke(int argc, char **argv) {
 
 static int key_list(int argc, char **argv) {
     static const admin_request list = {
-        "list", NULL, "Lists your own keys; never the keys themselves.", "GET", "/v1/keys", "", print_keys};
+        "list",     NULL,  "Lists your own keys; never the keys themselves.", "GET", "/v1/keys", "",
+        print_keys, "keys"};
     return admin_run_request("cellule key", &list, 1, argc, argv);
 }
 

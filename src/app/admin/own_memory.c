@@ -81,7 +81,7 @@ static int memory_key_add(int argc, char **argv) {
 
 static const admin_request key_requests[] = {
     {"remove", "KEY_ID", "Has a key open what you keep no more; never the last one.", "DELETE",
-     "/v1/memory/keys/", "", admin_print_done},
+     "/v1/memory/keys/", "", admin_print_done, NULL},
 };
 
 static void print_status(const json_value *answer) {
@@ -98,9 +98,9 @@ static void print_status(const json_value *answer) {
 static const admin_request requests[] = {
     {"status", NULL,
      "Says how many facts the pool remembers for you, and how many of them can be searched, and with what.",
-     "GET", "/v1/memory", "", print_status},
+     "GET", "/v1/memory", "", print_status, NULL},
     {"lock", NULL, "Closes what you keep at the pool again, for the session or the key that asks.", "POST",
-     "/v1/memory/lock", "", admin_print_done},
+     "/v1/memory/lock", "", admin_print_done, NULL},
 };
 
 static void print_request(const json_value *request) {
@@ -138,10 +138,10 @@ static void print_recovery(const json_value *answer) {
 static const admin_request recovery_requests[] = {
     {"status", NULL,
      "Says whether officers can help who has lost all keys, who they are, and what was asked for.", "GET",
-     "/v1/memory/recovery", "", print_recovery},
+     "/v1/memory/recovery", "", print_recovery, NULL},
     {"ask", NULL,
      "Asks the officers to open what you keep for the key that asks, and prints the code to read to them.",
-     "POST", "/v1/memory/recovery", "", print_request},
+     "POST", "/v1/memory/recovery", "", print_request, NULL},
 };
 
 static int run_recovery(int argc, char **argv) {

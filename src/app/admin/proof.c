@@ -197,8 +197,8 @@ static void print_blacklist(const json_value *answer) {
 
 static int blacklist_list(int argc, char **argv) {
     static const admin_request list = {
-        "list", NULL,           "Lists who is and was on the blacklist.", "GET", "/v1/admin/blacklist",
-        "",     print_blacklist};
+        "list",          NULL,     "Lists who is and was on the blacklist.", "GET", "/v1/admin/blacklist", "",
+        print_blacklist, "entries"};
     return admin_run_request("cellule admin worker blacklist", &list, 1, argc, argv);
 }
 

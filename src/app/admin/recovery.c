@@ -105,9 +105,9 @@ static void print_recoveries(const json_value *answer) {
 
 static const admin_request requests[] = {
     {"list", NULL, "Lists the users who ask for their memory: all but yourself.", "GET",
-     "/v1/admin/recoveries", "", print_recoveries},
+     "/v1/admin/recoveries", "", print_recoveries, NULL},
     {"refuse", "ID", "Ends a request. The user can ask anew.", "POST", "/v1/admin/recoveries/", "/refuse",
-     admin_print_done},
+     admin_print_done, NULL},
 };
 
 static int run_request(int argc, char **argv) {

@@ -89,11 +89,11 @@ static int revoke_everything(int argc, char **argv) {
 
 static const admin_request requests[] = {
     {"worker", "WORKER_ID", "Shuts a worker out at once; its jobs go to others.", "POST",
-     "/v1/admin/workers/", "/revoke", admin_print_done},
+     "/v1/admin/workers/", "/revoke", admin_print_done, NULL},
     {"key", "KEY_ID", "Revokes one key at once, with those made with it; what they ask ends with an error.",
-     "POST", "/v1/admin/keys/", "/revoke", admin_print_revoked},
+     "POST", "/v1/admin/keys/", "/revoke", admin_print_revoked, NULL},
     {"user", "NAME", "Shuts a user out at once, with all keys.", "POST", "/v1/admin/users/", "/disable",
-     admin_print_done},
+     admin_print_done, NULL},
 };
 
 static int run_request(int argc, char **argv) {

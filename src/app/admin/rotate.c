@@ -119,6 +119,7 @@ int admin_worker_rotate(int argc, char **argv) {
 
 int admin_worker_rotation(int argc, char **argv) {
     static const admin_request rotation = {
-        "rotation", NULL, "Says how far the exchange of keys is.", "GET", ROTATE_PATH, "", print_rotation};
+        "rotation",     NULL, "Says how far the exchange of keys is.", "GET", ROTATE_PATH, "",
+        print_rotation, NULL};
     return admin_run_request("cellule admin worker", &rotation, 1, argc, argv);
 }

@@ -50,7 +50,8 @@ static int show(int argc, char **argv) {
         "GET",
         "/v1/admin/secrets",
         "",
-        print_secrets};
+        print_secrets,
+        NULL};
     return admin_run_request("cellule admin secrets", &request, 1, argc, argv);
 }
 

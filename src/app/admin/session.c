@@ -15,9 +15,9 @@ static void print_sessions(const json_value *answer) {
 
 static const admin_request requests[] = {
     {"list", "NAME", "Lists the sessions of a user that go on.", "GET", "/v1/admin/users/", "/sessions",
-     print_sessions},
+     print_sessions, NULL},
     {"end", "ID", "Ends a session at once, with what it asks.", "POST", "/v1/admin/sessions/", "/end",
-     admin_print_done},
+     admin_print_done, NULL},
 };
 
 static int run_request(int argc, char **argv) {

@@ -160,14 +160,14 @@ static int user_verify(int argc, char **argv) {
 }
 
 static const admin_request requests[] = {
-    {"list", NULL, "Lists the users.", "GET", "/v1/admin/users", "", print_users},
+    {"list", NULL, "Lists the users.", "GET", "/v1/admin/users", "", print_users, "users"},
     {"keys", "NAME", "Lists a user's keys; never the keys themselves.", "GET", "/v1/admin/users/", "/keys",
-     print_keys},
+     print_keys, "keys"},
     {"revoke", "KEY_ID",
      "Revokes one key at once, with those made with it; what they ask ends with an error.", "POST",
-     "/v1/admin/keys/", "/revoke", admin_print_revoked},
+     "/v1/admin/keys/", "/revoke", admin_print_revoked, NULL},
     {"disable", "NAME", "Shuts a user out at once, with all keys.", "POST", "/v1/admin/users/", "/disable",
-     admin_print_done},
+     admin_print_done, NULL},
 };
 
 static int run_request(int argc, char **argv) {

@@ -84,10 +84,10 @@ static void print_one(const json_value *one) {
 }
 
 static const admin_request requests[] = {
-    {"show", "ID", "Shows one check, and who is who in it.", "GET", "/v1/admin/verifications/", "",
-     print_one},
+    {"show", "ID", "Shows one check, and who is who in it.", "GET", "/v1/admin/verifications/", "", print_one,
+     NULL},
     {"judge", "ID", "Has an open dispute judged once more, now that there is a referee.", "POST",
-     "/v1/admin/verifications/", "/judge", admin_print_done},
+     "/v1/admin/verifications/", "/judge", admin_print_done, NULL},
 };
 
 static int run_request(int argc, char **argv) {
@@ -153,7 +153,8 @@ static int verification_wrong(int argc, char **argv) {
         "GET",
         "/v1/admin/notices",
         "",
-        print_notices};
+        print_notices,
+        "notices"};
     return admin_run_request("cellule admin verification", &list, 1, argc, argv);
 }
 

@@ -41,11 +41,11 @@ static int worker_token(int argc, char **argv) {
 
 static const admin_request requests[] = {
     {"list", NULL, "Lists the enrolled workers and their sessions; the whole of a machine's id with --json.",
-     "GET", "/v1/admin/workers", "", print_workers},
+     "GET", "/v1/admin/workers", "", print_workers, NULL},
     {"revoke", "WORKER_ID", "Shuts a worker out at once; its jobs go to others.", "POST",
-     "/v1/admin/workers/", "/revoke", admin_print_done},
+     "/v1/admin/workers/", "/revoke", admin_print_done, NULL},
     {"clear", "WORKER_ID", "Lets a worker that was convicted, or is in quarantine, begin anew.", "POST",
-     "/v1/admin/workers/", "/clear", admin_print_done},
+     "/v1/admin/workers/", "/clear", admin_print_done, NULL},
 };
 
 static int run_request(int argc, char **argv) {

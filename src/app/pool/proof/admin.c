@@ -179,6 +179,7 @@ static void notices_listed(void *context, const store_notice *rows, size_t count
         reply_list_begin(&answer, "notices");
         for (size_t i = 0; i < count; i++) {
             json_write_object_begin(&answer.w);
+            json_add_u64(&answer.w, "id", rows[i].id);
             json_add_u64(&answer.w, "user", rows[i].user_id);
             admin_add_id(&answer.w, "job", rows[i].job_id);
             admin_add_id(&answer.w, "worker", rows[i].worker_id);

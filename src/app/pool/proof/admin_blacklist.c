@@ -142,6 +142,7 @@ static void entries_listed(void *context, const store_blacklisting *rows, size_t
         reply_list_begin(&answer, "entries");
         for (size_t i = 0; i < count; i++) {
             json_write_object_begin(w);
+            json_add_u64(w, "id", rows[i].id);
             json_add_text(w, "kind", rows[i].kind);
             json_add_text(w, "value", rows[i].value);
             json_add_text(w, "reason", rows[i].reason);

@@ -11,6 +11,7 @@ enum { MARKERS_MAX = 1024 /* of one text, looked up */ };
 
 static void write_token(json_writer *w, const store_honeytoken *token) {
     json_write_object_begin(w);
+    json_add_u64(w, "id", token->id);
     json_add_text(w, "marker", token->marker);
     admin_add_id(w, "worker", token->worker_id);
     json_add_u64(w, "created_ms", token->created_ms);
