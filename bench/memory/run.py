@@ -69,7 +69,6 @@ def keep_in_server(program, turns):
     """In a PostgreSQL that is started for it, with nothing in it."""
     server = postgresql.Server(fsync=True)
     try:
-        server.sql(f"CREATE DATABASE {postgresql.USER}")
         return run(program, server.url(), turns, 0)
     finally:
         server.close()

@@ -132,7 +132,6 @@ class TakenOnServer(Taken):
     def prepare(cls):
         cls.server = postgresql_server.Server()
         cls.addClassCleanup(cls.server.close)
-        cls.server.sql(f"CREATE DATABASE {postgresql_server.USER}")
         cls.site.settings = {}
         cls.site.cellule("admin", "database", "copy", cls.site.folder / "pool.db", cls.server.url(tcp=True))
         with open(cls.site.folder / "pool.yaml", "a", encoding="utf-8") as settings:

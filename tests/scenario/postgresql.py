@@ -27,7 +27,6 @@ class OnServer(SiteCase):
     def setUpClass(cls):
         cls.server = postgresql.Server(fsync=True)
         cls.addClassCleanup(cls.server.close)
-        cls.server.sql(f"CREATE DATABASE {postgresql.USER}")
         scratch = tempfile.TemporaryDirectory(prefix="cellule-scenario-")
         cls.addClassCleanup(scratch.cleanup)
         cls.site = Site(pathlib.Path(scratch.name) / "site", BINARY, worker_count=cls.worker_count, settings=cls.settings)
@@ -184,7 +183,6 @@ class Moved(SiteCase):
             raise unittest.SkipTest(MISSING)
         cls.server = postgresql.Server()
         cls.addClassCleanup(cls.server.close)
-        cls.server.sql(f"CREATE DATABASE {postgresql.USER}")
         super().setUpClass()
 
     def copy(self, *places, check=True):

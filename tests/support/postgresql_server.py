@@ -53,6 +53,8 @@ def free_port():
 
 
 class Server:
+    """With one database, that of `url`, and nothing in it."""
+
     def __init__(self, fsync=False):
         parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"
         self.folder = tempfile.mkdtemp(prefix="cellule-pg-", dir=parent)
@@ -70,6 +72,7 @@ class Server:
         subprocess.run([*unprivileged(), os.path.join(binaries(), "initdb"), "--no-sync", "-A", "trust", "-U", USER,
                         "-E", "UTF8", "--locale=C", "-D", self.data], check=True, capture_output=True, cwd=self.folder)
         self.start()
+        self.sql(f"CREATE DATABASE {USER}")
 
     def start(self):
         settings = {"listen_addresses": "127.0.0.1", "port": self.port, "unix_socket_directories": self.folder,
