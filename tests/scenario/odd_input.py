@@ -261,11 +261,16 @@ class ManyRows(Odd):
              lambda i: (i, f"many{i}")),
             (many, "INSERT INTO approvals (id, kind, request, request_hash, state, requested_by, requested_ms, expires_ms) "
                    "SELECT ?, ?, x'7b7d', ?, 'waiting', id, 1, 4000000000000 FROM users WHERE name = 'admin'",
-             lambda i: (i, f"many{i}", os.urandom(32))))
+             lambda i: (i, f"many{i}", os.urandom(32))),
+            (many, "INSERT INTO honeytokens (id, marker, worker_id, job_id, created_ms, seen_ms, seen_where) "
+                   "VALUES (?, ?, ?, ?, 1, 1, 'a log')", lambda i: (i, f"many{i}", bytes(16), bytes(16))),
+            (many, "INSERT INTO notices (id, user_id, job_id, worker_id, text, created_ms, told_ms) "
+                   "VALUES (?, ?, ?, ?, 'wrong', 1, 1)", lambda i: (i, i, i.to_bytes(16, "big"), bytes(16))))
         for verb in (("user", "list"), ("user", "keys", "admin"), ("worker", "blacklist", "list"), ("approval", "list"),
-                     ("enrolment", "list")):
+                     ("enrolment", "list"), ("honeytoken", "list")):
             with self.subTest(verb=verb):
                 self.check_pages("admin", *verb, shown=[f"many{i} " for i in many])
+        self.check_pages("admin", "verification", "wrong", shown=[f"{i:032x} " for i in many])
         self.check_pages("key", "list", shown=[f"many{i} " for i in many])
 
 
