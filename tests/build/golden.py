@@ -44,6 +44,11 @@ def skip_without(case, *tools):
             case.skipTest(f"no {tool} here")
 
 
+def skip_unless_x86(case):
+    if os.uname().machine != "x86_64":
+        case.skipTest("not an x86-64 machine")
+
+
 def build(compiler, level, forms, folder, link, sources, more=(), room=ENGINE / "kernel"):
     """The program's path; its forms, files of `room`, are compiled as the project does, each for its own instruction set."""
     def compile_one(source, flags):
@@ -74,8 +79,7 @@ class Golden(unittest.TestCase):
         return names
 
     def check_x86(self, compiler, level):
-        if os.uname().machine != "x86_64":
-            self.skipTest("not an x86-64 machine")
+        skip_unless_x86(self)
         self.assertIn("plain", self.check(compiler, level, X86_FORMS))
 
     def test_gcc_o1(self):

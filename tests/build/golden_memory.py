@@ -5,7 +5,6 @@ golden_memory.py TOP: builds tests/support/golden_memory.c from the sources, wit
 compares what it prints with tests/build/golden_memory.txt. Its second line changes only with the embedder's name.
 """
 
-import os
 import pathlib
 import sys
 import tempfile
@@ -40,8 +39,7 @@ class GoldenMemory(unittest.TestCase):
         return names
 
     def check_x86(self, compiler, level):
-        if os.uname().machine != "x86_64":
-            self.skipTest("not an x86-64 machine")
+        golden.skip_unless_x86(self)
         self.assertIn("plain", self.check(compiler, level, X86_FORMS))
 
     def test_gcc_o1(self):

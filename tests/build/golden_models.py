@@ -7,7 +7,6 @@ with the project's flags for arithmetic, and compares what it prints with tests/
 only with the normative arithmetic of the engine's README, or with the models.
 """
 
-import os
 import pathlib
 import subprocess
 import sys
@@ -63,8 +62,7 @@ class GoldenModels(unittest.TestCase):
                 if (families is None or family in families) and (not types or kind in types)]
 
     def check_x86(self, compiler, level, how, models):
-        if os.uname().machine != "x86_64":
-            self.skipTest("not an x86-64 machine")
+        golden.skip_unless_x86(self)
         ways = [(form, how, models) for form in ("avx512-vnni", "avx512", "avx2")]
         plain = ("plain", "few", self.some(["llama", "bert"], "Q8_0"))
         self.check(compiler, level, golden.X86_FORMS, [*ways, plain])

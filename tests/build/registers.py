@@ -3,7 +3,6 @@
 registers.py TOP: builds tests/support/registers.c from the sources, and reads what it prints.
 """
 
-import os
 import pathlib
 import sys
 import tempfile
@@ -27,8 +26,7 @@ class Registers(unittest.TestCase):
             self.assertGreaterEqual(len(left), fewest)
 
     def check_x86(self, compiler, level):
-        if os.uname().machine != "x86_64":
-            self.skipTest("not an x86-64 machine")
+        golden.skip_unless_x86(self)
         self.check(compiler, level, 16)
 
     def test_gcc(self):
