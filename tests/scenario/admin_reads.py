@@ -207,6 +207,22 @@ class Life(FleetCase):
     def check(self, found):
         self.assertEqual(found, [], "\n".join(found))
 
+    def check_files(self, expected):
+        """Of the site: all but those that the clients have."""
+        paths = [path for path in self.site.folder.rglob("*") if path.is_file()
+                 and path.name not in ("admin.key", "user.key", "client.json") and not path.parent.name.startswith("fake")
+                 and not path.name.startswith("fake")]
+        self.assertLessEqual({*expected, "pool.log", "pool.yaml"}, {path.name for path in paths})
+        self.check(self.patterns.look_through_files(paths))
+
+    def check_memory(self, processes):
+        found = []
+        for name, pid in processes.items():
+            if not may_read_memory(pid):
+                self.skipTest(f"no debugger may read the memory of {name} here")
+            found += self.patterns.look_through_memory(pid, name)
+        self.check(found)
+
 
 class Reading(Life):
     """What the admin reads."""
@@ -222,13 +238,8 @@ class Reading(Life):
             self.assertTrue(self.patterns.look(b"-" * 77 + there + b"-", name), name)
 
     def test_2_the_files_of_the_site(self):
-        paths = [path for path in self.site.folder.rglob("*") if path.is_file()
-                 and path.name not in ("admin.key", "user.key", "client.json") and not path.parent.name.startswith("fake")
-                 and not path.name.startswith("fake")]
-        names = {path.name for path in paths}
-        self.assertLessEqual({"pool.db", "pool.db-wal", "pool.log", "pool.yaml"}, names)
         self.assertIn(b"log_level: \"debug\"", (self.site.folder / "pool.yaml").read_bytes())
-        self.check(self.patterns.look_through_files(paths))
+        self.check_files({"pool.db", "pool.db-wal"})
 
     def test_3_a_backup(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -252,12 +263,7 @@ class Reading(Life):
         self.check(found)
 
     def test_5_the_memory_of_its_processes(self):
-        found = []
-        for name, pid in self.processes().items():
-            if not may_read_memory(pid):
-                self.skipTest("no debugger may read the pool's memory here")
-            found += self.patterns.look_through_memory(pid, name)
-        self.check(found)
+        self.check_memory(self.processes())
 
     def test_6_a_core_dump(self):
         pool = self.processes()["pool"]
@@ -287,7 +293,6 @@ class ReadingTheServer(Life):
     def setUpClass(cls):
         cls.server = postgresql.Server()
         cls.addClassCleanup(cls.server.close)
-        cls.server.sql(f"CREATE DATABASE {postgresql.USER}")
         for name, value in {"log_statement": "all", "log_min_error_statement": "debug5", "log_error_verbosity": "verbose"}.items():
             cls.server.sql(f"ALTER SYSTEM SET {name} = '{value}'")
         cls.server.sql("SELECT pg_reload_conf()")
@@ -325,22 +330,22 @@ class ReadingTheServer(Life):
         self.check(found)
 
     def test_3_the_memory_of_the_servers_processes(self):
-        processes = [self.server.process.pid, *children(self.server.process.pid)]
-        found = []
-        for pid in processes:
-            if not may_read_memory(pid):
-                self.skipTest("no debugger may read the server's memory here")
-            found += self.patterns.look_through_memory(pid, "server")
-        self.check(found)
+        server = self.server.process.pid
+        processes = {f"server {number}": pid for number, pid in enumerate([server, *children(server)])}
+        self.check_memory(processes)
+        there = {"a statement": b"INSERT INTO turns", "a row": b"employee"}
+        patterns = Patterns()
+        for name, text in there.items():
+            patterns.add(name, text)
+        found = "\n".join(line for name, pid in processes.items() for line in patterns.look_through_memory(pid, name))
+        for name in there:
+            self.assertIn(name, found)
 
-    def test_4_the_pools_files_and_memory(self):
-        paths = [path for path in self.site.folder.rglob("*") if path.is_file()
-                 and path.name in ("pool.log", "pool.yaml", "pool.db", "pool.db-wal")]
-        found = self.patterns.look_through_files(paths)
-        pool = self.processes()["pool"]
-        if may_read_memory(pool):
-            found += self.patterns.look_through_memory(pool, "pool")
-        self.check(found)
+    def test_4_the_pools_files(self):
+        self.check_files(set())
+
+    def test_5_the_memory_of_the_pools_processes(self):
+        self.check_memory(self.processes())
 
 
 if __name__ == "__main__":
